@@ -1,0 +1,86 @@
+"""Spectral bands and sensors: names, wavelengths and how digital numbers become reflectance."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from lulc.resources import read_toml
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One spectral band.
+
+    Attributes:
+        name: Canonical name, such as `B8A`.
+        wavelength_nm: Central wavelength in nanometres.
+        gsd_m: Ground sampling distance in metres.
+        aliases: Other exact spellings met in files.
+    """
+
+    name: str
+    wavelength_nm: float
+    gsd_m: float
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """A set of bands with one radiometric convention: reflectance = (DN + offset) / quantification.
+
+    Attributes:
+        name: Full name of the instrument.
+        bands: Its bands.
+        quantification: Divisor that turns shifted digital numbers into reflectance.
+        baseline_offset: What current processing baselines add to DN (-1000 for Sentinel-2 from 04.00).
+        nodata_dn: Digital number that means "no data".
+        saturated_dn: Digital number that means "saturated".
+    """
+
+    name: str
+    bands: tuple[Band, ...]
+    quantification: float
+    baseline_offset: float
+    nodata_dn: int
+    saturated_dn: int
+
+    def spellings(self) -> Mapping[str, str]:
+        """Lower-case spelling to canonical band name."""
+        return {
+            spelling.lower(): band.name for band in self.bands for spelling in (band.name, *band.aliases)
+        }
+
+    def canonical(self, text: str | None) -> str | None:
+        """Canonical name of the band that a description stands for, or None.
+
+        Exact spellings only, save for two forms met in real files: GDAL's `B4, central wavelength 665 nm` and
+        product file names such as `T31TDH_20180101T105441_B04_10m`.
+        """
+        if not text:
+            return None
+        spellings = self.spellings()
+        plain = text.strip().lower()
+        if plain in spellings:
+            return spellings[plain]
+        leading = plain.split(",")[0].strip()
+        if leading in spellings:
+            return spellings[leading]
+        tokens = [token for token in re.split(r"[^a-z0-9]+", plain) if re.fullmatch(r"b\d{1,2}a?", token)]
+        return spellings.get(tokens[0]) if len(tokens) == 1 else None
+
+    def has(self, names: Iterable[str]) -> bool:
+        """True when every name is a canonical band of this sensor."""
+        return set(names) <= {band.name for band in self.bands}
+
+
+@cache
+def sensor(name: str = "sentinel-2") -> Sensor:
+    """Sensor by the name of its file in configs/sensors.
+
+    Raises:
+        ConfigError: No such sensor.
+    """
+    table = read_toml("sensors", name)
+    bands = tuple(Band(**{**entry, "aliases": tuple(entry.get("aliases", ()))}) for entry in table.pop("bands"))
+    return Sensor(bands=bands, **table)

@@ -1,0 +1,75 @@
+"""Errors a user can meet: each names the value that is wrong and what to do about it.
+
+A `LulcError` is printed as one line and ends the program with its `exit_code`. Anything else that
+escapes is a defect of lulc and shows its traceback.
+"""
+
+
+class LulcError(Exception):
+    """Base of every refusal: a one-line message and a process exit code.
+
+    Args:
+        problem: What is wrong, naming the file, band or value.
+        remedy: What the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+
+
+class UsageError(LulcError):
+    """Options that cannot be used together, or a value outside its range."""
+
+    exit_code = 2
+
+
+class InputError(LulcError):
+    """A scene that cannot be used as it is."""
+
+    exit_code = 3
+
+
+class ModelError(LulcError):
+    """A model bundle that is damaged, unsafe or does not fit."""
+
+    exit_code = 4
+
+
+class ConfigError(LulcError):
+    """A configuration file with an unknown key or a value out of range."""
+
+    exit_code = 4
+
+
+class StorageError(LulcError):
+    """Reading or writing failed: damaged block, full disk, missing permission, output in use."""
+
+    exit_code = 5
+
+
+class LimitError(LulcError):
+    """The request is larger than a limit set by the user or by lulc."""
+
+    exit_code = 6
+
+
+class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
+    """Stopped by a signal; finished work is kept and the same command continues."""
+
+    exit_code = 75
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    2: "usage: an option or argument is wrong",
+    3: "input refused: the scene cannot be used as it is",
+    4: "model or configuration refused",
+    5: "reading or writing failed (damaged block, full disk, permission, output exists or is in use)",
+    6: "over a limit (memory, size)",
+    75: "interrupted; run the same command again to continue",
+}
+"""What each exit code means, as documented and as printed by `lulc --help`."""

@@ -1,0 +1,160 @@
+"""Integer windows and georeferenced grids: the geometry that every other part agrees on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.warp import transform as transform_points
+
+_SQUARE_METRES_PER_HECTARE = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Size of a raster in pixels."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 0 or self.width < 0:
+            raise ValueError(f"a shape cannot be negative: {self}")
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A rectangle of pixels: first row and column (from 0, may be negative outside a scene), height, width."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 0 or self.width < 0:
+            raise ValueError(f"a window cannot have a negative size: {self}")
+
+    @property
+    def row_end(self) -> int:
+        """First row below the window."""
+        return self.row + self.height
+
+    @property
+    def col_end(self) -> int:
+        """First column right of the window."""
+        return self.col + self.width
+
+    @property
+    def shape(self) -> Shape:
+        """Size of the window."""
+        return Shape(self.height, self.width)
+
+    def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
+        """Row and column slices, counted from the corner of `origin` (from the scene's corner if None)."""
+        row, col = (origin.row, origin.col) if origin else (0, 0)
+        return slice(self.row - row, self.row_end - row), slice(self.col - col, self.col_end - col)
+
+    def intersection(self, other: "Window") -> "Window":
+        """The common part; of size 0 where the windows do not meet."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        return Window(
+            row,
+            col,
+            max(0, min(self.row_end, other.row_end) - row),
+            max(0, min(self.col_end, other.col_end) - col),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the pixels of a raster lie on the ground.
+
+    Attributes:
+        crs: Coordinate reference system, or None when the raster has none.
+        transform: Pixel (column, row) corners to CRS coordinates, kept to the last bit. The identity when the
+            raster is placed by ground control points alone.
+        shape: Rows and columns.
+        gcps: Ground control points, with `gcps_crs`.
+        gcps_crs: CRS of the ground control points.
+        rpcs: Rational polynomial coefficients as rasterio gives them, or None.
+        point: True when AREA_OR_POINT is Point.
+    """
+
+    crs: CRS | None
+    transform: Affine
+    shape: Shape
+    gcps: Sequence[Any] = field(default=())
+    gcps_crs: CRS | None = None
+    rpcs: Any = None
+    point: bool = False
+
+    @property
+    def window(self) -> Window:
+        """The whole raster as a window."""
+        return Window(0, 0, self.shape.height, self.shape.width)
+
+    @property
+    def georeferenced(self) -> bool:
+        """True when a CRS with a transform, ground control points or RPCs place the raster."""
+        return bool(self.gcps) or self.rpcs is not None or self.crs is not None
+
+    def same_as(self, other: "Grid") -> bool:
+        """True when both have equal size and CRS and their transforms agree to a thousandth of a pixel."""
+        if self.shape != other.shape or self.crs != other.crs:
+            return False
+        return grids_align(self.transform, other.transform, self.shape)
+
+    def pixel_areas_ha(self) -> NDArray[np.float64]:
+        """Ground area of one pixel in each row, hectares: float64 (height,), NaN when it cannot be known.
+
+        Projected metres (UTM, national grids) use the pixel's nominal size. Degrees and Web Mercator, where a
+        pixel's ground area changes with latitude, use geodesic areas on the ellipsoid (pyproj, Karney 2013) at
+        the middle column.
+        """
+        height = self.shape.height
+        if self.crs is None or self.gcps:
+            return np.full(height, np.nan)
+        if self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR:
+            return self._geodesic_areas()
+        metres = self.crs.linear_units_factor[1]
+        return np.full(height, abs(self.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
+
+    def _geodesic_areas(self) -> NDArray[np.float64]:
+        from pyproj import Geod
+
+        column = self.shape.width // 2
+        rows = np.arange(self.shape.height + 1)
+        geod = Geod(ellps="WGS84")
+        west = self._longitudes_latitudes(column, rows)
+        east = self._longitudes_latitudes(column + 1, rows)
+        areas = [
+            abs(geod.polygon_area_perimeter(*np.array([west[i], west[i + 1], east[i + 1], east[i]]).T)[0])
+            for i in range(self.shape.height)
+        ]
+        return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
+
+    def _longitudes_latitudes(self, column: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        place = self.transform
+        eastings = place.a * column + place.b * rows + place.c
+        northings = place.d * column + place.e * rows + place.f
+        return np.column_stack(transform_points(self.crs, CRS.from_epsg(4326), eastings, northings))
+
+
+_WEB_MERCATOR = 3857
+
+
+def grids_align(first: Affine, second: Affine, shape: Shape) -> bool:
+    """True when two transforms put the corners of a raster within a thousandth of a pixel of each other."""
+    corners = np.array([(0, 0), (shape.width, 0), (0, shape.height), (shape.width, shape.height)], dtype=float)
+    inverse = ~first
+    moved = np.array([inverse * (second * tuple(corner)) for corner in corners])
+    return bool(np.abs(moved - corners).max() < 1e-3)  # noqa: PLR2004

@@ -1,0 +1,96 @@
+"""Spectral indices: one table, one formula each, for numpy, dask, xarray and torch arrays alike.
+
+Inputs are surface or top-of-atmosphere reflectance (0..1) as floating point, never raw unsigned integers. Where a
+denominator is 0 the result is NaN: the index is not valid there. Formulas follow the Awesome Spectral Indices
+catalogue (Montero et al. 2023, doi:10.1038/s41597-023-02096-0) with Sentinel-2 bands in place of N, R, G, B, S1, S2.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from lulc.errors import ConfigError
+
+Array = Any
+"""numpy.ndarray, dask.array.Array, xarray.DataArray or torch.Tensor of floating-point reflectance."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpectralIndex:
+    """A named formula over reflectance.
+
+    Attributes:
+        name: Short name, such as `NDVI`.
+        title: Full name.
+        bands: Bands in the order the formula takes them.
+        formula: Function of those bands.
+        reference: Where the formula was published.
+    """
+
+    name: str
+    title: str
+    bands: tuple[str, ...]
+    formula: Callable[..., Array]
+    reference: str
+
+    def __call__(self, reflectance: Mapping[str, Array]) -> Array:
+        """The index; shape and floating type of the bands given."""
+        return self.formula(*(reflectance[band] for band in self.bands))
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    where = sys.modules[type(denominator).__module__.partition(".")[0]].where
+    empty = denominator == 0
+    # Division by a stand-in 1 keeps every array library silent; the quotient there is then replaced.
+    return where(empty, float("nan"), numerator / where(empty, 1.0, denominator))
+
+
+def normalised_difference(first: Array, second: Array) -> Array:
+    """(first - second) / (first + second), NaN where the sum is 0."""
+    return _ratio(first - second, first + second)
+
+
+def _evi(nir: Array, red: Array, blue: Array) -> Array:
+    return _ratio(2.5 * (nir - red), nir + 6.0 * red - 7.5 * blue + 1.0)
+
+
+def _savi(nir: Array, red: Array) -> Array:
+    return _ratio(1.5 * (nir - red), nir + red + 0.5)
+
+
+def _bsi(swir1: Array, red: Array, nir: Array, blue: Array) -> Array:
+    return normalised_difference(swir1 + red, nir + blue)
+
+
+_TABLE = (
+    SpectralIndex("NDVI", "normalised difference vegetation index", ("B08", "B04"), normalised_difference, "Rouse et al. 1974"),
+    SpectralIndex("NDTI", "normalised difference tillage index", ("B11", "B12"), normalised_difference, "van Deventer et al. 1997"),
+    SpectralIndex("NDBI", "normalised difference built-up index", ("B11", "B08"), normalised_difference, "Zha et al. 2003"),
+    SpectralIndex("NDMI", "normalised difference moisture index", ("B08", "B11"), normalised_difference, "Gao 1996"),
+    SpectralIndex("NDSI", "normalised difference snow index", ("B03", "B11"), normalised_difference, "Hall et al. 1995"),
+    SpectralIndex("NDWI", "normalised difference water index", ("B03", "B08"), normalised_difference, "McFeeters 1996"),
+    SpectralIndex("MNDWI", "modified normalised difference water index", ("B03", "B11"), normalised_difference, "Xu 2006"),
+    SpectralIndex("EVI", "enhanced vegetation index", ("B08", "B04", "B02"), _evi, "Huete et al. 2002"),
+    SpectralIndex("SAVI", "soil-adjusted vegetation index, L = 0.5", ("B08", "B04"), _savi, "Huete 1988"),
+    SpectralIndex("BSI", "bare soil index", ("B11", "B04", "B08", "B02"), _bsi, "Rikimaru et al. 2002"),
+    SpectralIndex("NBR", "normalised burn ratio", ("B08", "B12"), normalised_difference, "Key and Benson 2006"),
+)
+
+INDICES: Mapping[str, SpectralIndex] = {entry.name: entry for entry in _TABLE}
+"""Every index lulc knows, by name."""
+
+
+def spectral_index(name: str) -> SpectralIndex:
+    """Index by name, letter case ignored.
+
+    Raises:
+        ConfigError: Not in the table; the message offers the nearest name.
+    """
+    found = INDICES.get(name.upper())
+    if found is None:
+        near = get_close_matches(name.upper(), INDICES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(INDICES)}"
+        raise ConfigError(f"no spectral index {name!r}", hint)
+    return found

@@ -1,0 +1,86 @@
+"""Land-cover classes: codes, names and colours, the same in the raster, the tags and every picture."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import ConfigError
+from lulc.resources import read_toml
+
+NODATA_CODE = 255
+"""Value of a pixel without data, in the class band and in every activation band."""
+
+_MAX_CLASSES = 250
+
+
+@dataclass(frozen=True, slots=True)
+class LandClass:
+    """One class: code in the raster (1..250), name for people, colour as `#rrggbb`."""
+
+    code: int
+    name: str
+    color: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.code <= _MAX_CLASSES:
+            raise ConfigError(f"class {self.name!r} has code {self.code}", f"use 1..{_MAX_CLASSES}; 0 is never a class")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
+            raise ConfigError(f"class {self.name!r} has colour {self.color!r}", "write it as #rrggbb")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Red, green, blue, each 0..255."""
+        value = int(self.color[1:], 16)
+        return value >> 16, value >> 8 & 255, value & 255
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """Classes in the order of the network's outputs; code i+1 belongs to output i."""
+
+    name: str
+    title: str
+    classes: tuple[LandClass, ...]
+
+    def __post_init__(self) -> None:
+        codes = [entry.code for entry in self.classes]
+        if codes != list(range(1, len(codes) + 1)):
+            raise ConfigError(f"legend {self.name!r} has codes {codes}", "number the classes 1, 2, 3, ...")
+        names = [entry.name for entry in self.classes]
+        if len(set(names)) != len(names) or not names:
+            raise ConfigError(f"legend {self.name!r} has no classes or a name twice", "name each class once")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[LandClass]:
+        return iter(self.classes)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Legend":
+        """Build from the parsed form of a legend file or of the legend in a model card.
+
+        Raises:
+            ConfigError: A key is missing, unknown or of the wrong type.
+        """
+        try:
+            classes = tuple(LandClass(**entry) for entry in table["classes"])
+            return cls(name=table["name"], title=table.get("title", table["name"]), classes=classes)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"legend is not complete: {error}", "give name and classes with code, name, color") from error
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain form, as stored in TOML and in model cards."""
+        classes = [{"code": entry.code, "name": entry.name, "color": entry.color} for entry in self.classes]
+        return {"name": self.name, "title": self.title, "classes": classes}
+
+
+def load_legend(name: str | Path) -> Legend:
+    """Legend by the name of its file in configs/legends, or by path.
+
+    Raises:
+        ConfigError: No such file, or it is not a legend.
+    """
+    return Legend.from_table(read_toml("legends", name))

@@ -1,0 +1,47 @@
+"""Where the files that ship with lulc lie: `configs/` and the pretrained models."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+
+
+def configs_dir() -> Path:
+    """Folder of the shipped TOML files: inside an installed wheel, or beside the package in a checkout."""
+    inside = _PACKAGE / "configs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "configs"
+
+
+def pretrained_dir() -> Path:
+    """Folder that holds one sub-folder per shipped model bundle."""
+    return _PACKAGE / "model" / "pretrained"
+
+
+def shipped_names(kind: str) -> list[str]:
+    """Names of the shipped TOML files of one kind, such as `legends` or `sensors`."""
+    return sorted(path.stem for path in (configs_dir() / kind).glob("*.toml"))
+
+
+def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
+    """Parse a TOML file given by path, or by the name of a shipped one.
+
+    Args:
+        kind: Sub-folder of `configs/`, such as `legends`.
+        name: `dynamic-world` for a shipped file, or a path ending in `.toml`.
+
+    Raises:
+        ConfigError: No such file, or not valid TOML.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = configs_dir() / kind / f"{name}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(shipped_names(kind))
+        raise ConfigError(f"no {kind} file {name}", f"give a path ending in .toml or one of: {known}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error
