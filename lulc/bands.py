@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from lulc.resources import read_toml
 
@@ -72,6 +73,25 @@ class Sensor:
     def has(self, names: Iterable[str]) -> bool:
         """True when every name is a canonical band of this sensor."""
         return set(names) <= {band.name for band in self.bands}
+
+
+@dataclass(frozen=True, slots=True)
+class Radiometry:
+    """How one scene's digital numbers become reflectance: (DN + offset) / quantification.
+
+    Attributes:
+        quantification: 10000 for Sentinel-2 products, 1 for a scene already in reflectance.
+        offset: -1000 for Sentinel-2 from processing baseline 04.00, else 0.
+        source: Where the two came from, for the product's tags: `metadata`, `option` or `default`.
+    """
+
+    quantification: float = 10_000.0
+    offset: float = 0.0
+    source: str = "default"
+
+    def reflectance(self, digital_numbers: Any) -> Any:  # noqa: ANN401 - any array library
+        """Reflectance, unitless, of floating-point digital numbers; shape and type are kept."""
+        return (digital_numbers + self.offset) / self.quantification
 
 
 @cache

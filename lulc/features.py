@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from lulc.bands import Radiometry
 from lulc.indices import Array, spectral_index
 
 
@@ -21,7 +22,6 @@ class FeatureSpec(BaseModel):
         indices: Index names, following the bands.
         mean: Mean of each channel over the training data; reflectance for bands.
         std: Standard deviation of each channel over the training data.
-        quantification: Divisor from shifted digital numbers to reflectance.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,6 @@ class FeatureSpec(BaseModel):
     indices: tuple[str, ...] = ()
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    quantification: float = 10_000.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -57,12 +56,14 @@ class FeatureSpec(BaseModel):
             needed += [name] if name in available else spectral_index(name).bands
         return tuple(dict.fromkeys(needed))
 
-    def normalised(self, planes: Mapping[str, Array], offset: float, to_float: Callable[[Array], Array]) -> list[Any]:
+    def normalised(
+        self, planes: Mapping[str, Array], radiometry: Radiometry, to_float: Callable[[Array], Array]
+    ) -> list[Any]:
         """Channels of the network, in order, each as (value - mean) / std.
 
         Args:
             planes: Raw digital numbers of each band (any shape), and values of indices that the scene provides.
-            offset: Added to the digital numbers of the bands before division by the quantification.
+            radiometry: How the scene's digital numbers become reflectance.
             to_float: Turns a raw plane into floating point, where the caller chooses the precision and device.
 
         Returns:
@@ -70,7 +71,7 @@ class FeatureSpec(BaseModel):
             with 0, which is the training mean.
         """
         reflectance = {
-            name: (to_float(plane) + offset) / self.quantification
+            name: radiometry.reflectance(to_float(plane))
             for name, plane in planes.items()
             if name not in self.indices
         }

@@ -1,0 +1,90 @@
+"""Networks by name, from segmentation-models-pytorch."""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from lulc.errors import ModelError
+
+NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
+"""Classes of segmentation-models-pytorch that a bundle may name."""
+
+
+class Architecture(BaseModel):
+    """What `build_network` needs: a class of segmentation-models-pytorch and its arguments.
+
+    Attributes:
+        network: Name of the class.
+        encoder: Encoder name, such as `tu-resnet18`.
+        in_channels: Channels of the input.
+        classes: Channels of the output, one per class.
+        encoder_depth: Number of down-samplings by 2.
+        options: Further keyword arguments of the class, such as `decoder_channels`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: Literal[NETWORKS]  # type: ignore[valid-type]  # a tuple of literals is allowed at run time
+    encoder: str = Field(pattern=r"^[A-Za-z0-9_.\-]{1,100}$")
+    in_channels: int = Field(gt=0, le=1000)
+    classes: int = Field(gt=1, le=250)
+    encoder_depth: int = Field(default=5, ge=1, le=6)
+    options: dict[str, bool | int | float | str | None | list[int]] = {}
+
+
+def build_network(architecture: Architecture) -> nn.Module:
+    """Network in evaluation mode with fresh weights, without the layers that its forward pass never reaches.
+
+    Raises:
+        ModelError: segmentation-models-pytorch does not know the encoder or an option.
+    """
+    import segmentation_models_pytorch as smp
+
+    options: dict[str, Any] = dict(architecture.options)
+    try:
+        network: nn.Module = getattr(smp, architecture.network)(
+            encoder_name=architecture.encoder,
+            encoder_weights=None,
+            encoder_depth=architecture.encoder_depth,
+            in_channels=architecture.in_channels,
+            classes=architecture.classes,
+            **options,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"cannot build {architecture.network} with {architecture.encoder}: {reason}") from error
+    network.eval()
+    drop_idle_layers(network, architecture.in_channels)
+    return network
+
+
+def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
+    """Replace layers with parameters that the forward pass never calls by empty ones.
+
+    A shallow encoder of segmentation-models-pytorch may still hold its deeper stages: weights that cost disk and
+    memory and do nothing.
+    """
+    called: set[nn.Module] = set()
+    handles = [
+        layer.register_forward_hook(lambda module, _inputs, _output: called.add(module))
+        for layer in network.modules()
+    ]
+    with torch.inference_mode():
+        network(torch.zeros(1, in_channels, 64, 64))
+    for handle in handles:
+        handle.remove()
+    for layer in network.modules():
+        for name, child in layer.named_children():
+            reached = any(part in called for part in child.modules())
+            if not reached and any(True for _ in child.parameters()):
+                setattr(layer, name, nn.Identity())
+
+
+def total_stride(network: nn.Module) -> int:
+    """Pixels by which windows may be shifted without changing what the network answers."""
+    stride = getattr(getattr(network, "encoder", None), "output_stride", None)
+    if not isinstance(stride, int):
+        raise ModelError("the network's encoder does not state its output stride", "use a network that lulc built")
+    return stride

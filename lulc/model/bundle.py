@@ -1,0 +1,203 @@
+"""The model bundle: a folder, or a zip of it, with `card.json` and `model.safetensors` and nothing that can run.
+
+Sizes, names and the SHA-256 of the weights are checked before a byte of them is interpreted.
+"""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import nn
+
+from lulc.errors import ModelError
+from lulc.features import FeatureSpec
+from lulc.legend import Legend
+from lulc.model.build import Architecture, build_network
+from lulc.resources import pretrained_dir
+
+CARD = "card.json"
+WEIGHTS = "model.safetensors"
+
+_MAX_CARD_BYTES = 1 << 20
+_MAX_WEIGHT_BYTES = 4 << 30
+_MAX_ZIP_RATIO = 100
+
+SHIPPED_MODEL = "dw9-s2-10m"
+"""The bundle used when `--model` is not given."""
+
+
+class Card(BaseModel):
+    """What a bundle says about itself; the schema of `card.json`.
+
+    Attributes:
+        name: Short name.
+        version: Version of the weights.
+        summary: What the model does, in a sentence.
+        architecture: Network and its arguments.
+        features: Channels and their normalisation.
+        legend: Class codes, names and colours, in the order of the network's outputs.
+        input_levels: Product levels the model was trained for, such as `L1C`.
+        resolution_m: Pixel size it was trained at, metres.
+        temperature: Divisor of the logits that calibrates the probabilities.
+        weights_sha256: SHA-256 of the weights file.
+        weights_bytes: Size of the weights file.
+        good_at: What it can be trusted with.
+        bad_at: Known errors.
+        training: Data, split and recipe.
+        metrics: Measured figures.
+        attribution: Sentences that products made with the model must carry.
+        licence: Licence of the weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
+    version: str
+    summary: str
+    architecture: Architecture
+    features: FeatureSpec
+    legend: dict[str, Any]
+    input_levels: tuple[str, ...] = ()
+    resolution_m: float | None = Field(default=None, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights_bytes: int = Field(gt=0, le=_MAX_WEIGHT_BYTES)
+    good_at: tuple[str, ...] = ()
+    bad_at: tuple[str, ...] = ()
+    training: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    attribution: tuple[str, ...] = ()
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        channels = len(self.features.channels)
+        if self.architecture.in_channels != channels:
+            raise ValueError(f"the network takes {self.architecture.in_channels} channels, the features are {channels}")
+        if self.architecture.classes != len(self.classes):
+            raise ValueError(f"the network gives {self.architecture.classes} classes, the legend has {len(self.classes)}")
+        return self
+
+    @property
+    def classes(self) -> Legend:
+        """The legend as an object."""
+        return Legend.from_table(self.legend)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A card and its network, in evaluation mode on the CPU in float32."""
+
+    card: Card
+    network: nn.Module
+
+
+def locate(model: str | Path) -> Path:
+    """Path of a bundle given by path, or by the name of a shipped one.
+
+    Raises:
+        ModelError: Neither.
+    """
+    shipped = pretrained_dir() / str(model)
+    for path in (Path(model), shipped):
+        if (path / CARD).is_file() or (path.is_file() and zipfile.is_zipfile(path)):
+            return path
+    names = ", ".join(sorted(path.parent.name for path in pretrained_dir().glob(f"*/{CARD}"))) or "none"
+    raise ModelError(f"no model bundle {str(model)!r}", f"give a folder or zip with {CARD} and {WEIGHTS}, or one of: {names}")
+
+
+def read_card(model: str | Path) -> Card:
+    """Card of a bundle; the weights are not opened.
+
+    Raises:
+        ModelError: No bundle there, or its card is not valid.
+    """
+    path = locate(model)
+    try:
+        return Card.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "card"
+        raise ModelError(f"{path}: {CARD} is not valid: {place}: {first['msg']}") from error
+
+
+def read_weights(model: str | Path, card: Card) -> bytes:
+    """Weights file of a bundle, checked against the size and SHA-256 in its card.
+
+    Raises:
+        ModelError: Missing, or not the file that the card describes.
+    """
+    path = locate(model)
+    weights = _member(path, WEIGHTS, card.weights_bytes)
+    if len(weights) != card.weights_bytes or hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise ModelError(f"{path}: {WEIGHTS} is not the file that {CARD} describes", "fetch the bundle again")
+    return weights
+
+
+def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
+    """Card and network of a bundle.
+
+    Raises:
+        ModelError: No bundle there, damaged, or its weights do not fit its network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    card = read_card(model)
+    weights = read_weights(model, card)
+    network = build_network(card.architecture)
+    try:
+        network.load_state_dict(load(weights))
+    except (RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{card.name}: the weights do not fit the network: {reason}") from error
+    return Bundle(card, network.eval().requires_grad_(requires_grad=False))
+
+
+def write_bundle(folder: Path, network: nn.Module, **card: Any) -> Card:  # noqa: ANN401 - fields of Card
+    """Write a network and its card as a new bundle folder.
+
+    Args:
+        folder: Created with its parents; files of these names in it are replaced.
+        network: Its state is stored in float32.
+        card: Fields of `Card` other than the weights' size and hash.
+    """
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    weights = save(state)
+    described = Card(weights_sha256=hashlib.sha256(weights).hexdigest(), weights_bytes=len(weights), **card)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(weights)
+    text = json.dumps(described.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+    return described
+
+
+def _member(path: Path, name: str, limit: int) -> bytes:
+    try:
+        return _zip_member(path, name, limit) if path.is_file() else _folder_member(path, name, limit)
+    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+        raise ModelError(f"{path}: cannot read {name}: {error}", "fetch the bundle again") from error
+
+
+def _folder_member(path: Path, name: str, limit: int) -> bytes:
+    size = (path / name).stat().st_size
+    if size > limit:
+        raise ModelError(f"{path}: {name} holds {size} bytes, at most {limit} are expected", "fetch the bundle again")
+    return (path / name).read_bytes()
+
+
+def _zip_member(path: Path, name: str, limit: int) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        found = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == name]
+        if len(found) != 1:
+            raise ModelError(f"{path}: holds {len(found)} files named {name}", f"a bundle holds one {CARD} and one {WEIGHTS}")
+        size, packed = found[0].file_size, found[0].compress_size
+        if size > limit or size > _MAX_ZIP_RATIO * max(packed, 1):
+            raise ModelError(f"{path}: {name} would unpack to {size} bytes", "fetch the bundle again")
+        return archive.read(found[0])

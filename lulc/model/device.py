@@ -1,0 +1,67 @@
+"""Which device runs the network, and at which precision."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lulc.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
+_BF16_COMPUTE_CAPABILITY = (8, 0)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Device by name; `auto` takes a GPU when there is one.
+
+    Raises:
+        UsageError: No such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {name!r} cannot be used: {reason}", "use --device cpu") from error
+    return device
+
+
+def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """Floating-point type of the network; `auto` is bfloat16 where the hardware has it, else float32.
+
+    Raises:
+        UsageError: fp16 on a CPU.
+    """
+    if name == "auto":
+        return torch.bfloat16 if has_bfloat16(device) else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 needs a GPU", "use --precision bf16 or fp32")
+    return _DTYPES[name]
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True when the device multiplies bfloat16 in hardware (GPU: compute capability 8; CPU: AMX, AVX512-BF16, Arm)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= _BF16_COMPUTE_CAPABILITY
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return bool(_BF16_FLAGS & set(flags.split()))
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """`fp32`, `bf16` or `fp16`."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (a Slurm or container limit counts)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

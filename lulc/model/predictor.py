@@ -1,0 +1,132 @@
+"""Predictor: raw pixels in, class probabilities out, on one device."""
+
+import ctypes
+import logging
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lulc.bands import Radiometry
+from lulc.errors import LimitError
+from lulc.model.bundle import Bundle
+from lulc.model.device import Precision, choose_device, choose_precision, usable_cores
+from lulc.model.fold import fold_batch_norm
+
+_log = logging.getLogger(__name__)
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+
+class Predictor:
+    """A bundle on a device.
+
+    Indices and normalisation run on the device, from the raw digital numbers. The network runs in `dtype`; logits,
+    temperature and softmax are float32.
+
+    Args:
+        bundle: Card and network; the network is taken over and changed (folded, converted).
+        radiometry: How the scene's digital numbers become reflectance.
+        names: Names of the raw planes that will be given, in order; `FeatureSpec.required` of the scene.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        precision: `auto`, `fp32`, `bf16`, `fp16`.
+        batch: Windows per forward pass; halved when the device runs out of memory.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        radiometry: Radiometry,
+        names: Sequence[str],
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        batch: int | None = None,
+    ) -> None:
+        self.card = bundle.card
+        self.device = choose_device(device)
+        self.dtype = choose_precision(precision, self.device)
+        self.batch = batch or (4 if self.device.type == "cuda" else 1)
+        self._radiometry = radiometry
+        self._names = tuple(names)
+        if self.device.type == "cpu":
+            torch.set_num_threads(usable_cores())
+            _keep_freed_memory()
+        network = bundle.network
+        fold_batch_norm(network, len(self.card.features.channels))
+        self._network = network.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes K."""
+        return len(self.card.classes)
+
+    def predict(self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_]) -> Tensor:
+        """Probabilities of windows of one size.
+
+        Args:
+            raw_nchw: Raw digital numbers (n, len(names), height, width), any real dtype; sides are multiples of the
+                network's stride.
+            valid_nyx: bool (n, height, width). Invalid pixels reach the network as the training mean.
+
+        Returns:
+            float32 (n, K, height, width) on the device, summing to 1 over K.
+
+        Raises:
+            LimitError: Out of memory even for a single window.
+        """
+        parts: list[Tensor] = []
+        start = 0
+        while start < len(raw_nchw):
+            stop = start + self.batch
+            try:
+                parts.append(self._forward(raw_nchw[start:stop], valid_nyx[start:stop]))
+                start = stop
+            except torch.OutOfMemoryError as error:
+                self._halve_batch(error)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _forward(self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_]) -> Tensor:
+        with torch.inference_mode():
+            valid = torch.from_numpy(valid_nyx).to(self.device, non_blocking=True)
+            features = self.features(torch.from_numpy(raw_nchw).to(self.device, non_blocking=True), valid)
+            logits = self._network(features)
+            # One conversion to float32 in plain layout: softmax over a strided axis is several times slower.
+            logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
+            return torch.softmax(logits.div_(self.card.temperature), dim=1)
+
+    def features(self, raw_nchw: Tensor, valid_nyx: Tensor) -> Tensor:
+        """Normalised channels of the network: `dtype`, channels last, 0 where not valid."""
+        planes = {name: raw_nchw[:, position] for position, name in enumerate(self._names)}
+        channels = self.card.features.normalised(planes, self._radiometry, lambda plane: plane.to(torch.float32))
+        shape = (len(raw_nchw), len(channels), *raw_nchw.shape[2:])
+        stacked = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
+        for position, channel in enumerate(channels):
+            channel.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).mul_(valid_nyx)
+            stacked[:, position] = channel
+        return stacked
+
+    def _halve_batch(self, error: torch.OutOfMemoryError) -> None:
+        if self.batch == 1:
+            raise LimitError("the device has not enough memory for one window", "use a smaller --window") from error
+        self.batch //= 2
+        torch.cuda.empty_cache()
+        _log.warning("out of device memory: going on with %d windows at a time", self.batch)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what it frees: each window then reuses the pages of the one before.
+
+    Otherwise every layer's output is mapped and unmapped anew, and page faults cost as much as the network
+    (measured: 0.92 against 0.49 CPU seconds per megapixel in float32).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

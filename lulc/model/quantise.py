@@ -1,0 +1,60 @@
+"""From probabilities to the bytes of the product."""
+
+import torch
+from torch import Tensor
+
+from lulc.legend import NODATA_CODE
+
+ACTIVATION_STEPS = 250
+"""An activation byte counts steps of 1/250; the bytes of one valid pixel sum to 250."""
+
+_SLAB_ROWS = 64
+
+
+def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
+    """Class codes and activations of one rectangle, as stored.
+
+    The class is the argmax before rounding. Activations are rounded by largest remainder, which keeps their order: the
+    winner's byte is never below another's.
+
+    Args:
+        probabilities_kyx: float32 (K, height, width), summing to 1 over K.
+        valid_yx: bool (height, width), False where the input has no data.
+
+    Returns:
+        uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; 255 everywhere where not valid.
+    """
+    classes, height, width = probabilities_kyx.shape
+    out = torch.empty(1 + classes, height, width, dtype=torch.uint8, device=probabilities_kyx.device)
+    # Slabs keep the working set of the K*K comparisons inside a CPU's cache; a GPU takes all rows at once.
+    rows = _SLAB_ROWS if probabilities_kyx.device.type == "cpu" else height
+    for row in range(0, height, rows):
+        slab = probabilities_kyx[:, row : row + rows]
+        out[0, row : row + rows] = slab.max(dim=0).indices + 1
+        out[1:, row : row + rows] = largest_remainder(slab)
+    return out.masked_fill_(~valid_yx, NODATA_CODE)
+
+
+def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
+    """Class codes and unrounded activations: float32 (1 + K, height, width), 255 where not valid."""
+    codes = probabilities_kyx.max(dim=0, keepdim=True).indices + 1
+    return torch.cat([codes.float(), probabilities_kyx]).masked_fill_(~valid_yx, float(NODATA_CODE))
+
+
+def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
+    """Shares of 250 that sum to 250 exactly: uint8 (K, height, width).
+
+    Each share is rounded down; what is missing goes, one each, to the largest remainders (Hamilton's method), the
+    first class first among equals.
+    """
+    scaled = probabilities_kyx * ACTIVATION_STEPS
+    floor = scaled.floor()
+    remainder = scaled - floor
+    missing = (ACTIVATION_STEPS - floor.sum(dim=0)).to(torch.uint8)
+    rank = torch.zeros_like(floor, dtype=torch.uint8)
+    for later in range(1, len(remainder)):
+        for earlier in range(later):
+            ahead = remainder[earlier] >= remainder[later]
+            rank[later] += ahead
+            rank[earlier] += ~ahead
+    return floor.to(torch.uint8) + (rank < missing)

@@ -1,0 +1,97 @@
+"""How far a network looks, found by asking the network itself."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+_LONGEST = 4096
+_THINNEST = 32  # some encoders refuse thinner images
+_NOTICEABLE = 1e-5
+_BRIGHT = 1e9  # averages shrink it by 3 a layer; float32 holds it for over 90 layers
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a network's answer at one pixel depends on.
+
+    Attributes:
+        half_field: Largest distance, in pixels, from which an input pixel can influence an output pixel.
+        stride: Total stride of the network, in pixels.
+        bounded: False when the answer depends on the whole window (global pooling, squeeze-and-excite, instance or
+            group norm, attention): no halo makes such windows agree.
+    """
+
+    half_field: int
+    stride: int
+    bounded: bool
+
+    @property
+    def halo(self) -> int:
+        """Half field rounded up to the stride: with this margin the stitched map equals the untiled one."""
+        return -(-self.half_field // self.stride) * self.stride
+
+
+def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
+    """Reach of a network: from where a single bright pixel is still felt.
+
+    All weights of a copy become positive averages, all biases 0, normalisations the identity: then nothing cancels and
+    an impulse reaches exactly the outputs it is connected to. Impulses at each phase of the stride are sent through
+    long thin images, along rows and along columns. A last test asks the network itself whether pixels beyond that
+    reach move its answer.
+    """
+    connected = _connectivity(network)
+    length = 24 * stride
+    while length <= _LONGEST:
+        reaches = [_widest(connected, in_channels, stride, length, along) for along in (2, 3)]
+        if None not in reaches:
+            half_field = max(reach for reach in reaches if reach is not None)
+            bounded = not _feels_beyond(network, in_channels, stride, half_field)
+            return Reach(half_field, stride, bounded)
+        length *= 2
+    return Reach(half_field=_LONGEST, stride=stride, bounded=False)
+
+
+def _feels_beyond(network: nn.Module, channels: int, stride: int, half_field: int) -> bool:
+    """True when changing pixels farther away than the half field changes the answer (global pooling does that)."""
+    far = -(-(half_field + 1) // stride) * stride
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, channels, max(stride, _THINNEST), far + 4 * stride, generator=generator)
+    changed = image.clone()
+    changed[..., -stride:] += 1000.0
+    with torch.inference_mode():
+        before, after = network(image), network(changed)
+    untouched = slice(0, 3 * stride)  # at least `far` pixels from the change
+    difference = (before - after)[..., untouched].abs().max()
+    return bool(difference > _NOTICEABLE * before.abs().max())
+
+
+def _connectivity(network: nn.Module) -> nn.Module:
+    copy = deepcopy(network).float().eval()
+    for layer in copy.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.constant_(layer.weight, 1.0 / layer.weight[0].numel())
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+    return copy
+
+
+def _widest(connected: nn.Module, channels: int, stride: int, length: int, along: int) -> int | None:
+    """Largest distance felt along one axis, or None when it may lie beyond the image."""
+    thickness = max(stride, _THINNEST)
+    size = [stride, channels, thickness, thickness]
+    size[along] = length
+    image = torch.zeros(size)
+    middle = length // 2 // stride * stride
+    for phase in range(stride):
+        image[phase].select(along - 1, middle + phase).fill_(_BRIGHT)
+    with torch.inference_mode():
+        answer = connected(image)
+    felt = (answer != 0).any(dim=1).any(dim=4 - along)
+    if bool(felt[:, 0].any() | felt[:, -1].any()):
+        return None
+    phases, positions = torch.nonzero(felt, as_tuple=True)
+    return int((positions - phases - middle).abs().max())

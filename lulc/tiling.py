@@ -1,0 +1,173 @@
+"""TilePlan: where the windows lie. Integer geometry only; no files, no arrays.
+
+Three rules keep the stitched map equal to one untiled forward pass:
+
+* every window starts at a multiple of the network's total stride, and the scene is padded at its end to such a
+  multiple (a window pulled back to the edge would start off the stride and differ everywhere);
+* every kept core is at least `halo` pixels away from the borders of its window, save where the border is the
+  scene's own, where the untiled pass has the same border;
+* cores tile the scene: each pixel is kept exactly once.
+
+A chunk is what is read, inferred and stored at once: some cores of one row, its sides whole output blocks. Chunks run
+down one panel of columns after the other, so memory depends neither on the height nor on the width of the scene.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, lcm
+
+from lulc.errors import UsageError
+from lulc.grid import Shape, Window
+
+BLOCK = 512
+"""Side of the product's internal blocks, in pixels."""
+
+_CORE_STEP = 128
+_PANEL_WIDTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One run of the network.
+
+    Attributes:
+        read: What the network sees. Starts inside the scene, may end in the padding beyond it.
+        core: What is kept; inside the scene.
+        fade: Right and bottom margin over which the tile fades into its neighbours, in pixels.
+    """
+
+    read: Window
+    core: Window
+    fade: int = 0
+
+    @property
+    def kept(self) -> Window:
+        """Core and fading margin, as far as the tile was read."""
+        margin = Window(
+            self.core.row, self.core.col, self.core.height + self.fade, self.core.width + self.fade
+        )
+        return margin.intersection(self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tiles that are read, inferred and stored together.
+
+    Attributes:
+        index: Position in the order of work, from 0.
+        core: What the chunk contributes to the product.
+        read: The pixels of the scene its tiles need.
+        tiles: Left to right, top to bottom.
+    """
+
+    index: int
+    core: Window
+    read: Window
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """How a scene is cut.
+
+    Attributes:
+        shape: Rows and columns of the scene.
+        stride: Total stride of the network.
+        core: Side of the kept square, a multiple of the stride and of 128.
+        halo: Margin read around the core, a multiple of the stride.
+        fade: Width of the cross-fade between neighbours, at most the halo; 0 cuts at the core's border.
+    """
+
+    shape: Shape
+    stride: int
+    core: int
+    halo: int
+    fade: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shape.size == 0:
+            raise ValueError("a scene of no pixels has no plan")
+        if self.stride < 1 or self.core < 1 or self.halo < 0:
+            raise ValueError(f"stride and core must be positive, halo not negative: {self}")
+        if self.core % lcm(self.stride, _CORE_STEP) or self.halo % self.stride:
+            raise ValueError(f"core and halo must be multiples of the stride {self.stride}: {self}")
+        if not 0 <= self.fade <= self.halo:
+            raise UsageError(f"a blend of {self.fade} px is wider than the halo of {self.halo} px", "use a smaller --blend")
+
+    @classmethod
+    def from_window(cls, shape: Shape, stride: int, window: int, halo: int, fade: int = 0) -> "TilePlan":
+        """Plan for windows of at most `window` pixels a side, halo included.
+
+        Raises:
+            UsageError: The window leaves no core between its halos.
+        """
+        step = lcm(stride, _CORE_STEP)
+        halo = round_up(halo, stride)
+        core = (window - 2 * halo) // step * step
+        if core < step:
+            raise UsageError(
+                f"a window of {window} px leaves no core inside a halo of {halo} px",
+                f"use --window {step + 2 * halo} or more, or a smaller --halo",
+            )
+        return cls(shape, stride, core, halo, fade)
+
+    @property
+    def window(self) -> int:
+        """Side of a full window, halo included."""
+        return self.core + 2 * self.halo
+
+    @property
+    def padded(self) -> Window:
+        """The scene, padded at its end to whole strides."""
+        return Window(0, 0, round_up(self.shape.height, self.stride), round_up(self.shape.width, self.stride))
+
+    @property
+    def chunk_shape(self) -> Shape:
+        """Largest chunk core: whole cores and whole blocks; as wide as the scene when tiles fade into each other."""
+        side = lcm(self.core, BLOCK)
+        columns = max(1, _PANEL_WIDTH // side)
+        if self.fade:
+            columns = ceil(self.shape.width / side)
+        return Shape(side, side * columns)
+
+    @property
+    def cost(self) -> float:
+        """Pixels the network sees, per pixel of the scene."""
+        return sum(tile.read.shape.size for chunk in self.chunks() for tile in chunk.tiles) / self.shape.size
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks."""
+        full = self.chunk_shape
+        return ceil(self.shape.height / full.height) * ceil(self.shape.width / full.width)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks in the order of work: down one panel of columns, then the next."""
+        full = self.chunk_shape
+        scene = Window(0, 0, self.shape.height, self.shape.width)
+        index = 0
+        for col in range(0, self.shape.width, full.width):
+            for row in range(0, self.shape.height, full.height):
+                core = Window(row, col, full.height, full.width).intersection(scene)
+                yield self._chunk(index, core, scene)
+                index += 1
+
+    def _chunk(self, index: int, core: Window, scene: Window) -> Chunk:
+        tiles = tuple(
+            self._tile(Window(row, col, self.core, self.core), scene)
+            for row in range(core.row, core.row_end, self.core)
+            for col in range(core.col, core.col_end, self.core)
+        )
+        first, last = tiles[0].read, tiles[-1].read
+        read = Window(first.row, first.col, last.row_end - first.row, last.col_end - first.col)
+        return Chunk(index, core, read.intersection(scene), tiles)
+
+    def _tile(self, core: Window, scene: Window) -> Tile:
+        halo = self.halo
+        read = Window(core.row - halo, core.col - halo, core.height + 2 * halo, core.width + 2 * halo)
+        return Tile(read.intersection(self.padded), core.intersection(scene), self.fade)
+
+
+def round_up(value: int, step: int) -> int:
+    """Smallest multiple of `step` that is not below `value`."""
+    return -(-value // step) * step
