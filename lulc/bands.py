@@ -48,9 +48,7 @@ class Sensor:
 
     def spellings(self) -> Mapping[str, str]:
         """Lower-case spelling to canonical band name."""
-        return {
-            spelling.lower(): band.name for band in self.bands for spelling in (band.name, *band.aliases)
-        }
+        return {spelling.lower(): band.name for band in self.bands for spelling in (band.name, *band.aliases)}
 
     def canonical(self, text: str | None) -> str | None:
         """Canonical name of the band that a description stands for, or None.
@@ -64,9 +62,9 @@ class Sensor:
         plain = text.strip().lower()
         if plain in spellings:
             return spellings[plain]
-        leading = plain.split(",")[0].strip()
-        if leading in spellings:
-            return spellings[leading]
+        leading, comma, rest = plain.partition(",")
+        if comma and rest.strip().startswith("central wavelength"):
+            return spellings.get(leading.strip())
         tokens = [token for token in re.split(r"[^a-z0-9]+", plain) if re.fullmatch(r"b\d{1,2}a?", token)]
         return spellings.get(tokens[0]) if len(tokens) == 1 else None
 

@@ -71,9 +71,7 @@ class FeatureSpec(BaseModel):
             with 0, which is the training mean.
         """
         reflectance = {
-            name: radiometry.reflectance(to_float(plane))
-            for name, plane in planes.items()
-            if name not in self.indices
+            name: radiometry.reflectance(to_float(plane)) for name, plane in planes.items() if name not in self.indices
         }
         given = {name: to_float(planes[name]) for name in self.indices if name in planes}
         values = [reflectance[name] for name in self.bands]

@@ -108,10 +108,13 @@ class Grid:
         return bool(self.gcps) or self.rpcs is not None or self.crs is not None
 
     def same_as(self, other: "Grid") -> bool:
-        """True when both have equal size and CRS and their transforms agree to a thousandth of a pixel."""
-        if self.shape != other.shape or self.crs != other.crs:
+        """True when size, CRS and control points are equal and transforms agree to a thousandth of a pixel."""
+        if self.shape != other.shape or self.crs != other.crs or self._points() != other._points():
             return False
         return grids_align(self.transform, other.transform, self.shape)
+
+    def _points(self) -> list[tuple[float, ...]]:
+        return [(point.row, point.col, point.x, point.y) for point in self.gcps]
 
     def pixel_areas_ha(self) -> NDArray[np.float64]:
         """Ground area of one pixel in each row, hectares: float64 (height,), NaN when it cannot be known.
@@ -143,18 +146,25 @@ class Grid:
         return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
 
     def _longitudes_latitudes(self, column: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        place = self.transform
-        eastings = place.a * column + place.b * rows + place.c
-        northings = place.d * column + place.e * rows + place.f
+        eastings, northings = map_points(self.transform, np.full(rows.shape, column), rows)
         return np.column_stack(transform_points(self.crs, CRS.from_epsg(4326), eastings, northings))
 
 
 _WEB_MERCATOR = 3857
 
 
+def map_points(
+    transform: Affine, columns: NDArray[Any], rows: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where pixel corners (columns and rows of one shape, may be fractional) lie: eastings, northings."""
+    eastings = transform.a * columns + transform.b * rows + transform.c
+    northings = transform.d * columns + transform.e * rows + transform.f
+    return eastings, northings
+
+
 def grids_align(first: Affine, second: Affine, shape: Shape) -> bool:
     """True when two transforms put the corners of a raster within a thousandth of a pixel of each other."""
-    corners = np.array([(0, 0), (shape.width, 0), (0, shape.height), (shape.width, shape.height)], dtype=float)
-    inverse = ~first
-    moved = np.array([inverse * (second * tuple(corner)) for corner in corners])
-    return bool(np.abs(moved - corners).max() < 1e-3)  # noqa: PLR2004
+    columns, rows = np.array([0, shape.width, 0, shape.width]), np.array([0, 0, shape.height, shape.height])
+    moved_columns, moved_rows = map_points(~first, *map_points(second, columns, rows))
+    shift = np.abs([moved_columns - columns, moved_rows - rows])
+    return bool(shift.max() < 1e-3)  # noqa: PLR2004

@@ -3,6 +3,7 @@
 Inputs are surface or top-of-atmosphere reflectance (0..1) as floating point, never raw unsigned integers. Where a
 denominator is 0 the result is NaN: the index is not valid there. Formulas follow the Awesome Spectral Indices
 catalogue (Montero et al. 2023, doi:10.1038/s41597-023-02096-0) with Sentinel-2 bands in place of N, R, G, B, S1, S2.
+Two go by another name there: the tillage index NDTI is its NDTillI (its NDTI is turbidity), BSI is its BI.
 """
 
 import sys
@@ -40,8 +41,14 @@ class SpectralIndex:
         return self.formula(*(reflectance[band] for band in self.bands))
 
 
+def _where(like: Array) -> Callable[..., Array]:
+    library = type(like).__module__.partition(".")[0]
+    where: Callable[..., Array] = sys.modules["dask.array" if library == "dask" else library].where
+    return where
+
+
 def _ratio(numerator: Array, denominator: Array) -> Array:
-    where = sys.modules[type(denominator).__module__.partition(".")[0]].where
+    where = _where(denominator)
     empty = denominator == 0
     # Division by a stand-in 1 keeps every array library silent; the quotient there is then replaced.
     return where(empty, float("nan"), numerator / where(empty, 1.0, denominator))
@@ -65,13 +72,39 @@ def _bsi(swir1: Array, red: Array, nir: Array, blue: Array) -> Array:
 
 
 _TABLE = (
-    SpectralIndex("NDVI", "normalised difference vegetation index", ("B08", "B04"), normalised_difference, "Rouse et al. 1974"),
-    SpectralIndex("NDTI", "normalised difference tillage index", ("B11", "B12"), normalised_difference, "van Deventer et al. 1997"),
-    SpectralIndex("NDBI", "normalised difference built-up index", ("B11", "B08"), normalised_difference, "Zha et al. 2003"),
+    SpectralIndex(
+        "NDVI",
+        "normalised difference vegetation index",
+        ("B08", "B04"),
+        normalised_difference,
+        "Rouse et al. 1974",
+    ),
+    SpectralIndex(
+        "NDTI",
+        "normalised difference tillage index",
+        ("B11", "B12"),
+        normalised_difference,
+        "van Deventer et al. 1997",
+    ),
+    SpectralIndex(
+        "NDBI",
+        "normalised difference built-up index",
+        ("B11", "B08"),
+        normalised_difference,
+        "Zha et al. 2003",
+    ),
     SpectralIndex("NDMI", "normalised difference moisture index", ("B08", "B11"), normalised_difference, "Gao 1996"),
-    SpectralIndex("NDSI", "normalised difference snow index", ("B03", "B11"), normalised_difference, "Hall et al. 1995"),
+    SpectralIndex(
+        "NDSI", "normalised difference snow index", ("B03", "B11"), normalised_difference, "Hall et al. 1995"
+    ),
     SpectralIndex("NDWI", "normalised difference water index", ("B03", "B08"), normalised_difference, "McFeeters 1996"),
-    SpectralIndex("MNDWI", "modified normalised difference water index", ("B03", "B11"), normalised_difference, "Xu 2006"),
+    SpectralIndex(
+        "MNDWI",
+        "modified normalised difference water index",
+        ("B03", "B11"),
+        normalised_difference,
+        "Xu 2006",
+    ),
     SpectralIndex("EVI", "enhanced vegetation index", ("B08", "B04", "B02"), _evi, "Huete et al. 2002"),
     SpectralIndex("SAVI", "soil-adjusted vegetation index, L = 0.5", ("B08", "B04"), _savi, "Huete 1988"),
     SpectralIndex("BSI", "bare soil index", ("B11", "B04", "B08", "B02"), _bsi, "Rikimaru et al. 2002"),

@@ -69,7 +69,9 @@ class Legend:
             classes = tuple(LandClass(**entry) for entry in table["classes"])
             return cls(name=table["name"], title=table.get("title", table["name"]), classes=classes)
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"legend is not complete: {error}", "give name and classes with code, name, color") from error
+            raise ConfigError(
+                f"legend is not complete: {error}", "give name and classes with code, name, color"
+            ) from error
 
     def to_table(self) -> dict[str, Any]:
         """Plain form, as stored in TOML and in model cards."""

@@ -43,5 +43,7 @@ def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         known = ", ".join(shipped_names(kind))
         raise ConfigError(f"no {kind} file {name}", f"give a path ending in .toml or one of: {known}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error

@@ -43,9 +43,7 @@ class Tile:
     @property
     def kept(self) -> Window:
         """Core and fading margin, as far as the tile was read."""
-        margin = Window(
-            self.core.row, self.core.col, self.core.height + self.fade, self.core.width + self.fade
-        )
+        margin = Window(self.core.row, self.core.col, self.core.height + self.fade, self.core.width + self.fade)
         return margin.intersection(self.read)
 
 
@@ -92,7 +90,9 @@ class TilePlan:
         if self.core % lcm(self.stride, _CORE_STEP) or self.halo % self.stride:
             raise ValueError(f"core and halo must be multiples of the stride {self.stride}: {self}")
         if not 0 <= self.fade <= self.halo:
-            raise UsageError(f"a blend of {self.fade} px is wider than the halo of {self.halo} px", "use a smaller --blend")
+            raise UsageError(
+                f"a blend of {self.fade} px is wider than the halo of {self.halo} px", "use a smaller --blend"
+            )
 
     @classmethod
     def from_window(cls, shape: Shape, stride: int, window: int, halo: int, fade: int = 0) -> "TilePlan":

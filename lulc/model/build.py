@@ -31,7 +31,7 @@ class Architecture(BaseModel):
     in_channels: int = Field(gt=0, le=1000)
     classes: int = Field(gt=1, le=250)
     encoder_depth: int = Field(default=5, ge=1, le=6)
-    options: dict[str, bool | int | float | str | None | list[int]] = {}
+    options: dict[str, bool | int | float | str | list[int] | None] = {}
 
 
 def build_network(architecture: Architecture) -> nn.Module:
@@ -68,8 +68,7 @@ def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
     """
     called: set[nn.Module] = set()
     handles = [
-        layer.register_forward_hook(lambda module, _inputs, _output: called.add(module))
-        for layer in network.modules()
+        layer.register_forward_hook(lambda module, _inputs, _output: called.add(module)) for layer in network.modules()
     ]
     with torch.inference_mode():
         network(torch.zeros(1, in_channels, 64, 64))

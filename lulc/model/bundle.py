@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
-from lulc.errors import ModelError
+from lulc.errors import ConfigError, ModelError
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
@@ -79,7 +79,9 @@ class Card(BaseModel):
         if self.architecture.in_channels != channels:
             raise ValueError(f"the network takes {self.architecture.in_channels} channels, the features are {channels}")
         if self.architecture.classes != len(self.classes):
-            raise ValueError(f"the network gives {self.architecture.classes} classes, the legend has {len(self.classes)}")
+            raise ValueError(
+                f"the network gives {self.architecture.classes} classes, the legend has {len(self.classes)}"
+            )
         return self
 
     @property
@@ -107,7 +109,9 @@ def locate(model: str | Path) -> Path:
         if (path / CARD).is_file() or (path.is_file() and zipfile.is_zipfile(path)):
             return path
     names = ", ".join(sorted(path.parent.name for path in pretrained_dir().glob(f"*/{CARD}"))) or "none"
-    raise ModelError(f"no model bundle {str(model)!r}", f"give a folder or zip with {CARD} and {WEIGHTS}, or one of: {names}")
+    raise ModelError(
+        f"no model bundle {str(model)!r}", f"give a folder or zip with {CARD} and {WEIGHTS}, or one of: {names}"
+    )
 
 
 def read_card(model: str | Path) -> Card:
@@ -123,6 +127,8 @@ def read_card(model: str | Path) -> Card:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "card"
         raise ModelError(f"{path}: {CARD} is not valid: {place}: {first['msg']}") from error
+    except ConfigError as error:
+        raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
 
 
 def read_weights(model: str | Path, card: Card) -> bytes:
@@ -196,7 +202,9 @@ def _zip_member(path: Path, name: str, limit: int) -> bytes:
     with zipfile.ZipFile(path) as archive:
         found = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == name]
         if len(found) != 1:
-            raise ModelError(f"{path}: holds {len(found)} files named {name}", f"a bundle holds one {CARD} and one {WEIGHTS}")
+            raise ModelError(
+                f"{path}: holds {len(found)} files named {name}", f"a bundle holds one {CARD} and one {WEIGHTS}"
+            )
         size, packed = found[0].file_size, found[0].compress_size
         if size > limit or size > _MAX_ZIP_RATIO * max(packed, 1):
             raise ModelError(f"{path}: {name} would unpack to {size} bytes", "fetch the bundle again")

@@ -1,6 +1,7 @@
 """Which device runs the network, and at which precision."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,29 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 _BF16_COMPUTE_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how the network runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16` or `fp16`."""
+        return next(name for name, known in _DTYPES.items() if known == self.dtype)
+
+
+def choose_placement(device: str = "auto", precision: Precision = "auto") -> Placement:
+    """Device and precision by name.
+
+    Raises:
+        UsageError: No such device here, or a precision it cannot do.
+    """
+    chosen = choose_device(device)
+    return Placement(chosen, choose_precision(precision, chosen))
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -55,11 +79,6 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     return bool(_BF16_FLAGS & set(flags.split()))
-
-
-def precision_name(dtype: torch.dtype) -> str:
-    """`fp32`, `bf16` or `fp16`."""
-    return next(name for name, known in _DTYPES.items() if known == dtype)
 
 
 def usable_cores() -> int:

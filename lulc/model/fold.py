@@ -25,15 +25,12 @@ def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
     folded = 0
     for tensor_id, convolution in producers.items():
         readers = consumers.get(tensor_id, [])
-        if len(readers) == 1 and _plain(convolution, readers[0]):
-            _replace(network, names[convolution], fuse_conv_bn_eval(convolution, readers[0]))
-            _replace(network, names[readers[0]], _activation_of(readers[0]))
+        norm = readers[0] if len(readers) == 1 else None
+        if isinstance(norm, nn.BatchNorm2d) and norm.num_features == convolution.out_channels:
+            _replace(network, names[convolution], fuse_conv_bn_eval(convolution, norm))
+            _replace(network, names[norm], _activation_of(norm))
             folded += 1
     return folded
-
-
-def _plain(convolution: nn.Conv2d, reader: nn.Module) -> bool:
-    return isinstance(reader, nn.BatchNorm2d) and reader.num_features == convolution.out_channels
 
 
 def _activation_of(norm: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lulc.bands import Radiometry
 from lulc.errors import LimitError
 from lulc.model.bundle import Bundle
-from lulc.model.device import Precision, choose_device, choose_precision, usable_cores
+from lulc.model.device import Placement, usable_cores
 from lulc.model.fold import fold_batch_norm
 
 _log = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ class Predictor:
         bundle: Card and network; the network is taken over and changed (folded, converted).
         radiometry: How the scene's digital numbers become reflectance.
         names: Names of the raw planes that will be given, in order; `FeatureSpec.required` of the scene.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`.
-        precision: `auto`, `fp32`, `bf16`, `fp16`.
+        placement: Device and precision.
         batch: Windows per forward pass; halved when the device runs out of memory.
     """
 
@@ -42,14 +41,11 @@ class Predictor:
         bundle: Bundle,
         radiometry: Radiometry,
         names: Sequence[str],
-        *,
-        device: str = "auto",
-        precision: Precision = "auto",
+        placement: Placement,
         batch: int | None = None,
     ) -> None:
         self.card = bundle.card
-        self.device = choose_device(device)
-        self.dtype = choose_precision(precision, self.device)
+        self.device, self.dtype = placement.device, placement.dtype
         self.batch = batch or (4 if self.device.type == "cuda" else 1)
         self._radiometry = radiometry
         self._names = tuple(names)
@@ -58,7 +54,7 @@ class Predictor:
             _keep_freed_memory()
         network = bundle.network
         fold_batch_norm(network, len(self.card.features.channels))
-        self._network = network.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+        self._network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
 
     @property
     def classes(self) -> int:

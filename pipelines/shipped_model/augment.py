@@ -46,6 +46,11 @@ class Radiometry:
     atmosphere: float = 0.5
 
     @classmethod
+    def mild(cls) -> Radiometry:
+        """Half the jitter and less often another atmosphere (for the comparison)."""
+        return cls(0.08, 0.03, 0.003, 0.02, 0.002, 0.3)
+
+    @classmethod
     def off(cls) -> Radiometry:
         """No radiometric augmentation (for the comparison)."""
         return cls(0, 0, 0, 0, 0, 0)

@@ -111,11 +111,12 @@ def used_state(network: nn.Module) -> dict[str, Tensor]:
     ]
     network.eval()
     with torch.no_grad():
-        network(torch.zeros(1, network.encoder.in_channels if hasattr(network.encoder, "in_channels") else 9, 64, 64))
+        network(torch.zeros(1, next(network.parameters()).shape[1], 64, 64))
     for hook in hooks:
         hook.remove()
     state = network.state_dict()
-    return {k: v.detach().float().contiguous() for k, v in state.items() if k.rpartition(".")[0] in touched and v.is_floating_point()}
+    used = {k: v for k, v in state.items() if k.rpartition(".")[0] in touched and v.is_floating_point()}
+    return {k: v.detach().float().contiguous() for k, v in used.items()}
 
 
 def half_receptive_field(network: nn.Module, size: int = 512) -> int:

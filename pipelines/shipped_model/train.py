@@ -41,6 +41,9 @@ SHARES: dict[str, float] = {
 }
 """How often each source is drawn."""
 
+RADIOMETRY: dict[str, Radiometry] = {"full": Radiometry(), "mild": Radiometry.mild(), "off": Radiometry.off()}
+"""Strengths of the radiometric augmentation to choose from."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -158,7 +161,7 @@ def headline(metrics: dict[str, Any]) -> str:
 @click.option("--ema", default=0.995, show_default=True)
 @click.option("--world/--no-world", default=True, show_default=True, help="Train on the chips outside Europe too.")
 @click.option("--indices/--no-indices", default=False, show_default=True, help="Five spectral indices as extra inputs.")
-@click.option("--radiometry/--no-radiometry", default=True, show_default=True, help="Radiometric augmentation.")
+@click.option("--radiometry", type=click.Choice(list(RADIOMETRY)), default="full", show_default=True, help="Jitter.")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(
@@ -174,7 +177,7 @@ def main(
     ema: float,
     world: bool,
     indices: bool,
-    radiometry: bool,
+    radiometry: str,
     threads: int,
     seed: int,
 ) -> None:
@@ -188,11 +191,10 @@ def main(
     network = architecture.build()
     if pretrained:
         load_imagenet_lite0(network, pretrained)
-    jitter = Radiometry() if radiometry else Radiometry.off()
     schedule = Schedule(steps, batch, learning_rate, weight_decay, steps // 20, ema, seed)
 
     started = time.monotonic()
-    trained = fit(network, inputs, Sampler(sources, SHARES, jitter, seed), schedule)
+    trained = fit(network, inputs, Sampler(sources, SHARES, RADIOMETRY[radiometry], seed), schedule)
     seconds = time.monotonic() - started
     metrics, _ = evaluate.report(trained, inputs, validation_sources(data_dir))
     metrics["training"] = {

@@ -1,0 +1,52 @@
+# lulc: `make` lists what can be made. Every target creates the virtual environment it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/.runtime: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) install --editable '.[bench]'
+	@touch $@
+
+demo/scene.tif: pipelines/demo/fetch_scene.py | $(VENV)/.runtime
+	$(BIN)/python pipelines/demo/fetch_scene.py $@
+
+demo: $(VENV)/.runtime demo/scene.tif ## classify a real Sentinel-2 scene; leaves demo/map.tif and demo/map.png
+	$(BIN)/lulc classify demo/scene.tif demo/map.tif --quicklook demo/map.png --overwrite
+	@echo "open demo/map.png, or demo/map.tif in QGIS"
+
+test: $(VENV)/.dev ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docs.py
+
+format: $(VENV)/.dev ## format the sources
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 15 minutes)
+	$(BIN)/python benchmarks/classify.py
+
+clean: ## remove the virtual environment and what demo and bench left
+	rm -rf $(VENV) demo bench

@@ -1,0 +1,36 @@
+"""lulc: whole Sentinel-2 scenes to land-cover maps.
+
+The public names are loaded on first use, so that `import lulc` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "ClassifyOptions": "lulc.tasks.job",
+    "FeatureSpec": "lulc.features",
+    "Grid": "lulc.grid",
+    "Legend": "lulc.legend",
+    "LulcError": "lulc.errors",
+    "Predictor": "lulc.model.predictor",
+    "Scene": "lulc.io.scene",
+    "TilePlan": "lulc.tiling",
+    "Window": "lulc.grid",
+    "classify": "lulc.tasks.classify",
+    "load_bundle": "lulc.model.bundle",
+    "load_legend": "lulc.legend",
+    "open_scene": "lulc.io.scene",
+    "stack": "lulc.tasks.stack",
+}
+
+__all__ = list(_PUBLIC)  # noqa: PLE0605 - one table of names is enough
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'lulc' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

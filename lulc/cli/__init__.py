@@ -1,0 +1,1 @@
+"""The command line: each command translates options, calls one function and prints."""

@@ -1,0 +1,192 @@
+"""`lulc classify`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import (
+    AutoOr,
+    Bytes,
+    bands_option,
+    creation_option,
+    json_option,
+    offset_option,
+    output_argument,
+    overwrite_option,
+    quantification_option,
+    scene_arguments,
+    verbosity_options,
+)
+from lulc.cli.progress import progress
+
+if TYPE_CHECKING:
+    from lulc.tasks.areas import ClassArea
+    from lulc.tasks.classify import ClassifyReport
+    from lulc.tasks.seams import SeamReport
+
+_MEGA, _GIGA = 1e6, 1e9
+
+
+@click.command()
+@scene_arguments
+@output_argument
+@click.option(
+    "--model", metavar="NAME|PATH", help="A shipped model, or a bundle's folder or zip. [default: dw9-s2-10m]"
+)
+@bands_option
+@offset_option
+@quantification_option
+@click.option(
+    "--window",
+    type=AutoOr(click.IntRange(min=1)),
+    default="auto",
+    show_default=True,
+    help="Side of what the network sees at once, halo included, in pixels.",
+)
+@click.option(
+    "--halo",
+    type=AutoOr(click.IntRange(min=0)),
+    default="auto",
+    show_default=True,
+    help="Margin of each window that is thrown away, in pixels; auto follows the network's receptive field.",
+)
+@click.option(
+    "--blend",
+    type=AutoOr(click.IntRange(min=0)),
+    default="auto",
+    show_default=True,
+    help="Width of the cross-fade between windows, in pixels; auto is 0 when the halo is exact.",
+)
+@click.option(
+    "--activations",
+    type=click.Choice(["uint8", "float32", "none"]),
+    default="uint8",
+    show_default=True,
+    help="How the activation of each class is stored.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Precision of the network; auto is bf16 where the hardware has it.",
+)
+@click.option(
+    "--batch",
+    type=AutoOr(click.IntRange(min=1)),
+    default="auto",
+    show_default=True,
+    help="Windows per forward pass; halved when the device runs out of memory.",
+)
+@click.option(
+    "--max-memory",
+    type=Bytes(),
+    metavar="SIZE",
+    help="Main memory the run may take, such as 2G; the window shrinks to fit.",
+)
+@click.option(
+    "--plan", "plan_only", is_flag=True, help="Print windows, cost, predicted memory and size; write nothing."
+)
+@click.option(
+    "--verify-seams",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Afterwards infer N random windows across seams again, at another phase, and report the differences.",
+)
+@click.option(
+    "--resume/--no-resume", default=True, show_default=True, help="Continue an interrupted run of the same job."
+)
+@overwrite_option
+@creation_option
+@click.option(
+    "--quicklook",
+    type=click.Path(path_type=Path),
+    metavar="PNG",
+    help="Also write a picture: true colour, map, legend, areas.",
+)
+@click.option("--allow-no-georef", is_flag=True, help="Accept a scene without georeference; the map has none either.")
+@json_option
+@verbosity_options
+def classify(
+    inputs: tuple[Path, ...],
+    output: Path,
+    plan_only: bool,  # noqa: FBT001 - click passes flags by name
+    verify_seams: int | None,
+    quicklook: Path | None,
+    as_json: bool,  # noqa: FBT001
+    verbose: int,
+    quiet: int,
+    **given: Any,  # noqa: ANN401 - fields of ClassifyOptions
+) -> None:
+    """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
+
+    Several inputs are stacked: one file per band, or a band mosaic and an index mosaic.
+    """
+    from lulc.tasks import classify as task
+    from lulc.tasks.job import ClassifyOptions
+
+    set_verbosity(verbose, quiet)
+    options = ClassifyOptions(**{name: value for name, value in given.items() if value is not None})
+    if plan_only:
+        summary = task.plan_classification(inputs, options).summary()
+        click.echo(json.dumps(summary) if as_json else plan_text(summary))
+        return
+    with progress(bool(quiet)) as report:
+        done = task.classify(inputs, output, options, progress=report, seam_windows=verify_seams or 0, quicklook=quicklook)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    elif not quiet:
+        click.echo(report_text(done))
+
+
+def plan_text(summary: dict[str, Any]) -> str:
+    """The plan for people: one aligned line a fact, then the reasons."""
+    height, width = summary["scene"]
+    lines = {
+        "scene": f"{width} x {height} px",
+        "windows": f"{summary['windows']} of {summary['window']} px, of which {summary['core']} px are kept (halo {summary['halo']})",
+        "blend": f"{summary['blend']} px"
+        if summary["blend"]
+        else "none: the cut is exact"
+        if summary["exact"]
+        else "none",
+        "cost factor": f"{summary['cost_factor']:.2f}",
+        "device": f"{summary['device']}, {summary['precision']}",
+        "peak memory": f"about {summary['predicted_peak_bytes'] / _GIGA:.2f} GB",
+        "output": f"at most {summary['predicted_output_bytes'] / _GIGA:.3f} GB",
+    }
+    return "\n".join([*(f"{name:12} {value}" for name, value in lines.items()), *summary["notes"]])
+
+
+def report_text(done: "ClassifyReport") -> str:
+    """The report for people: classes with their areas, then how fast and what bounded it."""
+    rows = [f"{entry.name:20} {_area(entry):>16} {entry.share:7.1%}" for entry in done.classes if entry.pixels]
+    lines = [
+        f"{done.output}: {done.megapixels:.2f} Mpx, {done.valid_share:.1%} with data, {done.output_bytes / _MEGA:.2f} MB",
+        *rows,
+        f"{done.seconds:.1f} s, {done.mpx_per_s:.2f} Mpx/s, bound by {done.bound}; peak memory {done.peak_bytes / _GIGA:.2f} GB",
+        f"halo {done.plan['halo']} px, cost factor {done.plan['cost_factor']:.2f}, {done.plan['device']} {done.plan['precision']}",
+    ]
+    if done.resumed_chunks:
+        lines.append(f"{done.resumed_chunks} finished parts were taken over from an interrupted run")
+    if done.seams is not None:
+        lines.append(_seam_line(done.seams))
+    return "\n".join(lines)
+
+
+def _area(entry: "ClassArea") -> str:
+    return f"{entry.pixels} px" if entry.hectares is None else f"{entry.hectares:,.1f} ha"
+
+
+def _seam_line(seams: "SeamReport") -> str:
+    if not seams.windows:
+        return "seams: none, the scene is one window"
+    largest = "" if seams.max_difference is None else f", activations differ by at most {seams.max_difference:.4f}"
+    return (
+        f"seams: {seams.windows} windows inferred again: {seams.flips_percent:.4f} % of classes change "
+        f"({seams.flips_near_percent:.4f} % near seams, {seams.flips_elsewhere_percent:.4f} % elsewhere){largest}"
+    )

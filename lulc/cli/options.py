@@ -1,0 +1,102 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class Bytes(click.ParamType[int]):
+    """A number of bytes such as `2G` or `800M`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Parse the text; fails with a usage error."""
+        text = str(value).strip().upper().removesuffix("B")
+        try:
+            number = float(text[:-1]) * _UNITS[text[-1]] if text[-1:] in _UNITS else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is not a size; write 800M or 2G", param, ctx)
+        if number < 1:
+            self.fail(f"{value!r} is not a positive size", param, ctx)
+        return int(number)
+
+
+class AutoOr(click.ParamType[Any]):
+    """`auto`, which becomes None, or a number."""
+
+    def __init__(self, number: click.ParamType[Any]) -> None:
+        self._number = number
+        self.name = f"auto|{number.name.replace(' range', '')}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """None or the number; fails with a usage error."""
+        return None if value in (None, "auto") else self._number.convert(value, param, ctx)
+
+
+def split_names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """`B02,B03` as a tuple; None when not given."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{value!r} has an empty name; write B02,B03,...")
+    return names
+
+
+def split_pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping with upper-case names."""
+    pairs = {}
+    for value in values:
+        name, equals, setting = value.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{value!r}: write NAME=VALUE")
+        pairs[name.upper()] = setting
+    return pairs
+
+
+scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+output_argument = click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+bands_option = click.option(
+    "-b",
+    "--bands",
+    callback=split_names,
+    metavar="B02,B03,...",
+    help="Names of the input's bands, in their order, when the file does not say.",
+)
+offset_option = click.option(
+    "--offset",
+    type=AutoOr(click.FLOAT),
+    default="auto",
+    show_default=True,
+    help="Added to digital numbers: auto (from metadata), 0, or -1000 (Sentinel-2 from processing baseline 04.00).",
+)
+quantification_option = click.option(
+    "--quantification",
+    type=AutoOr(click.FloatRange(min=0, min_open=True)),
+    default="auto",
+    show_default=True,
+    help="Digital numbers per unit reflectance.",
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+creation_option = click.option(
+    "--co",
+    "creation_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=split_pairs,
+    help="Creation option of the output, as in GDAL.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+def verbosity_options(command: Command) -> Command:
+    """Add -v and -q."""
+    command = click.option("-v", "--verbose", count=True, help="Say more; repeat for debugging.")(command)
+    return click.option("-q", "--quiet", count=True, help="Say less; repeat for errors only.")(command)

@@ -1,0 +1,107 @@
+"""Publishing by rename: an output appears under its name complete and on disk, or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rasterio.errors import RasterioError
+
+from lulc.errors import StorageError
+
+_ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+
+
+@contextmanager
+def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A hidden path beside `target` to write to, moved onto it when the block ends well and removed otherwise.
+
+    The path has the target's suffix and does not exist yet; the block makes a file or a folder there. It is flushed
+    to disk before it is moved.
+
+    Args:
+        target: Where the output belongs.
+        overwrite: Replace an existing file or Zarr folder.
+
+    Raises:
+        StorageError: The target exists, its folder is missing or not writable, or writing failed.
+    """
+    check_target(target, overwrite=overwrite)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    _remove(temporary)
+    try:
+        with storage_errors(target):
+            yield temporary
+            _flush(temporary)
+            _replace(temporary, target)
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
+def storage_errors(target: Path) -> Iterator[None]:
+    """Turn failures of the file system and of the format libraries into one StorageError that names the target."""
+    try:
+        yield
+    except (OSError, RasterioError, RuntimeError) as error:
+        free = shutil.disk_usage(target.parent).free if target.parent.is_dir() else 0
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(
+            f"cannot write {target}: {reason}", f"{free / 1e6:.0f} MB are free there; check space and permission"
+        ) from error
+
+
+def check_target(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a target that cannot or must not be written, before any work is done.
+
+    Raises:
+        StorageError: It exists (and may not be replaced), or its folder is missing or not writable.
+    """
+    folder = target.parent
+    if not folder.is_dir():
+        raise StorageError(f"there is no folder {folder}", "create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"{folder} is not writable", "choose another folder")
+    if target.exists() and not overwrite:
+        raise StorageError(f"{target} exists", "use --overwrite to replace it")
+    if target.is_dir() and not any((target / mark).is_file() for mark in _ZARR_MARKS):
+        raise StorageError(f"{target} is a folder that holds no Zarr", "it is not replaced; choose another name")
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Move a file or folder onto the target; an old folder is set aside first and comes back when that fails."""
+    aside = target.with_name(f".{target.stem}.{os.getpid()}.old{target.suffix}")
+    if not (target.is_dir() and source.is_dir()):
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder")
+        os.replace(source, target)  # noqa: PTH105 - the atomic call, by its name
+    else:
+        target.rename(aside)
+        try:
+            source.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+        _remove(aside)
+    _flush_one(target.parent)
+
+
+def _flush(path: Path) -> None:
+    for inside in (*path.rglob("*"), path) if path.is_dir() else (path,):
+        _flush_one(inside)
+
+
+def _flush_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

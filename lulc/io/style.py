@@ -1,0 +1,84 @@
+"""How a product looks: side-cars that give the class band its colours and names in GDAL, rasterio and QGIS.
+
+A TIFF holds a colour table only when it has one band, so ours lies in `OUT.aux.xml` (GDAL's persistent auxiliary
+metadata: colour table, category names, attribute table) and the QGIS style in a `.qml` of the same name.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from lulc.legend import Legend
+
+_COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
+"""Name, GDAL field type (0 integer, 2 string) and usage (5 value, 2 name, 6 red, 7 green, 8 blue)."""
+
+
+def aux_path(product: Path) -> Path:
+    """GDAL's side-car: `out.tif.aux.xml`."""
+    return product.with_name(f"{product.name}.aux.xml")
+
+
+def qml_path(product: Path) -> Path:
+    """The style that QGIS finds by itself: `out.qml`."""
+    return product.with_suffix(".qml")
+
+
+def aux_xml(legend: Legend) -> bytes:
+    """GDAL PAM document for band 1: colours, names and attribute table of the classes.
+
+    Code 0 is no class; it and nodata have no colour.
+    """
+    root = ET.Element("PAMDataset")
+    band = ET.SubElement(root, "PAMRasterBand", band="1")
+    ET.SubElement(band, "ColorInterp").text = "Palette"
+    colors = ET.SubElement(band, "ColorTable")
+    names = ET.SubElement(band, "CategoryNames")
+    _color(colors, (0, 0, 0), 0)
+    ET.SubElement(names, "Category")
+    for entry in legend:
+        _color(colors, entry.rgb, 255)
+        ET.SubElement(names, "Category").text = entry.name
+    band.append(_attribute_table(legend))
+    return _document(root)
+
+
+def _color(table: ET.Element, rgb: tuple[int, int, int], alpha: int) -> None:
+    ET.SubElement(table, "Entry", c1=str(rgb[0]), c2=str(rgb[1]), c3=str(rgb[2]), c4=str(alpha))
+
+
+def _attribute_table(legend: Legend) -> ET.Element:
+    table = ET.Element("GDALRasterAttributeTable", tableType="thematic")
+    for index, (name, kind, usage) in enumerate(_COLUMNS):
+        field = ET.SubElement(table, "FieldDefn", index=str(index))
+        for key, value in (("Name", name), ("Type", kind), ("Usage", usage)):
+            ET.SubElement(field, key).text = str(value)
+    for index, entry in enumerate(legend):
+        row = ET.SubElement(table, "Row", index=str(index))
+        for value in (entry.code, entry.name, *entry.rgb):
+            ET.SubElement(row, "F").text = str(value)
+    return table
+
+
+def qml(legend: Legend) -> bytes:
+    """QGIS layer style: the classes of band 1 as a paletted map with labels; nodata stays transparent."""
+    root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
+    pipe = ET.SubElement(root, "pipe")
+    renderer = ET.SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
+    )
+    palette = ET.SubElement(renderer, "colorPalette")
+    for entry in legend:
+        ET.SubElement(
+            palette, "paletteEntry", value=str(entry.code), color=entry.color, alpha="255", label=entry.name
+        )
+    ET.SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
+    ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
+    ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
+    ET.SubElement(root, "blendMode").text = "0"
+    doctype = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+    return doctype + _document(root)
+
+
+def _document(root: ET.Element) -> bytes:
+    ET.indent(root)
+    return ET.tostring(root, encoding="utf-8") + b"\n"

@@ -1,0 +1,126 @@
+"""From the raw pixels of one chunk to its part of the product."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lulc.blend import Blender
+from lulc.errors import ModelError
+from lulc.grid import Window
+from lulc.legend import NODATA_CODE
+from lulc.model.predictor import Predictor
+from lulc.model.quantise import product_bytes, product_floats
+from lulc.tiling import Chunk, Tile, TilePlan
+
+Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Raw digital numbers (bands, height, width) and valid mask (height, width) of one window."""
+
+_QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
+
+
+class ChunkInference:
+    """Runs the tiles of chunks, in the order of the plan.
+
+    Args:
+        predictor: The network on its device.
+        plan: How the scene is cut.
+        activations: `uint8`, `float32` or `none` (the class band alone).
+        between_tiles: Called before each forward pass; may raise to stop.
+    """
+
+    def __init__(
+        self, predictor: Predictor, plan: TilePlan, activations: str, between_tiles: Callable[[], None] = lambda: None
+    ) -> None:
+        self._predictor = predictor
+        self._fade = plan.fade
+        self._blender = Blender(plan, predictor.classes)
+        self._quantise = _QUANTISERS[activations]
+        self._bands = 1 if activations == "none" else 1 + predictor.classes
+        self._dtype = np.float32 if activations == "float32" else np.uint8
+        self._between_tiles = between_tiles
+
+    def __call__(self, chunk: Chunk, pixels: Pixels) -> NDArray[np.generic]:
+        """Product bands of a chunk.
+
+        Args:
+            chunk: Next chunk of the plan.
+            pixels: Raw planes and valid mask of `chunk.read`.
+
+        Returns:
+            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`; 255 where not valid.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+        """
+        shape = (self._bands, chunk.core.height, chunk.core.width)
+        product = np.full(shape, NODATA_CODE, dtype=self._dtype)
+        for batch in self._batches(chunk, pixels[1]):
+            self._between_tiles()
+            probabilities = self._probabilities(batch, chunk.read, pixels)
+            for tile, of_tile in zip(batch, probabilities, strict=True):
+                self._finish(tile, of_tile, chunk, pixels[1], product)
+        return product
+
+    def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
+        """Consecutive tiles of one size, as many as the predictor takes at once; a tile without data is alone."""
+        batches: list[list[Tile]] = []
+        joinable = False
+        for tile in chunk.tiles:
+            empty = not _any_valid(tile, chunk.read, valid_yx)
+            if empty and not self._fade:
+                continue
+            last = batches[-1] if batches and joinable and not empty else []
+            if last and len(last) < self._predictor.batch and last[0].read.shape == tile.read.shape:
+                last.append(tile)
+            else:
+                batches.append([tile])
+            joinable = not empty
+        return batches
+
+    def _probabilities(self, batch: list[Tile], origin: Window, pixels: Pixels) -> torch.Tensor:
+        if not _any_valid(batch[0], origin, pixels[1]):
+            window = batch[0].read  # nothing to show the network; the blender still wants its margins
+            return torch.zeros(1, self._predictor.classes, window.height, window.width)
+        windows = [padded_window(pixels, origin, tile.read) for tile in batch]
+        raw = np.stack([window[0] for window in windows])
+        valid = np.stack([window[1] for window in windows])
+        return self._predictor.predict(raw, valid)
+
+    def _finish(
+        self,
+        tile: Tile,
+        probabilities_kyx: torch.Tensor,
+        chunk: Chunk,
+        valid_yx: NDArray[np.bool_],
+        product: NDArray[np.generic],
+    ) -> None:
+        rows, columns = tile.kept.slices(tile.read)
+        finished = self._blender.feed(tile, probabilities_kyx[:, rows, columns])
+        finished = finished[:, : tile.core.height, : tile.core.width]
+        if not bool(torch.isfinite(finished.sum())):
+            raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
+        valid = torch.from_numpy(valid_yx[tile.core.slices(chunk.read)]).to(finished.device)
+        with torch.inference_mode():
+            bands = self._quantise(finished, valid)[: self._bands]
+        product[:, *tile.core.slices(chunk.core)] = bands.cpu().numpy()
+
+
+def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:
+    return bool(valid_yx[tile.kept.intersection(origin).slices(origin)].any())
+
+
+def padded_window(pixels: Pixels, origin: Window, read: Window) -> Pixels:
+    """Cut `read` out of the pixels of `origin`; what lies beyond them is 0 and not valid."""
+    raw, valid = pixels
+    inside = read.intersection(origin)
+    rows, columns = inside.slices(origin)
+    if inside == read:
+        return raw[:, rows, columns], valid[rows, columns]
+    padded_raw = np.zeros((len(raw), read.height, read.width), raw.dtype)
+    padded_valid = np.zeros((read.height, read.width), dtype=bool)
+    target = inside.slices(read)
+    padded_raw[:, *target] = raw[:, rows, columns]
+    padded_valid[target] = valid[rows, columns]
+    return padded_raw, padded_valid

@@ -1,0 +1,97 @@
+"""Reading, inferring and writing at the same time, one chunk each, in order."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Data = TypeVar("Data")
+Result = TypeVar("Result")
+
+
+@dataclass
+class StageTimes:
+    """Wall seconds that each stage worked, and CPU seconds of its own thread."""
+
+    wall_s: dict[str, float] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    waited_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of the enclosed block to a stage."""
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            self.wall_s[stage] = self.wall_s.get(stage, 0.0) + time.perf_counter() - wall
+            self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + time.thread_time() - cpu
+
+    @contextmanager
+    def wait(self, stage: str) -> Iterator[None]:
+        """Add the time of the enclosed block to what the inference waited for a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.waited_s[stage] = self.waited_s.get(stage, 0.0) + time.perf_counter() - start
+
+    @property
+    def bound(self) -> str:
+        """The stage the others waited for."""
+        candidates = {"infer": self.wall_s.get("infer", 0.0), **self.waited_s}
+        return max(candidates, key=lambda stage: candidates[stage])
+
+
+@dataclass(frozen=True)
+class Stages(Generic[Item, Data, Result]):
+    """One loop over items; the next is read and the last one written while this one is inferred.
+
+    Reading and writing have a thread each, so reads are ordered and so are writes, and at most two items are in memory
+    on each side. An error in any stage is raised in the calling thread, in order.
+    """
+
+    read: Callable[[Item], Data]
+    infer: Callable[[Item, Data], Result]
+    write: Callable[[Item, Result], None]
+    times: StageTimes
+
+    def run(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yields each item when its writing has been handed over."""
+        with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+            written: Future[None] | None = None
+            try:
+                for item, pending in self._read_ahead(reader, items):
+                    with self.times.wait("read"):
+                        data = pending.result()
+                    with self.times.measure("infer"):
+                        result = self.infer(item, data)
+                    if written is not None:
+                        with self.times.wait("write"):
+                            written.result()
+                    written = writer.submit(self._timed_write, item, result)
+                    yield item
+            finally:
+                if written is not None:
+                    written.result()
+
+    def _read_ahead(self, reader: ThreadPoolExecutor, items: Iterable[Item]) -> Iterator[tuple[Item, Future[Data]]]:
+        waiting: tuple[Item, Future[Data]] | None = None
+        for item in items:
+            following = item, reader.submit(self._timed_read, item)
+            if waiting is not None:
+                yield waiting
+            waiting = following
+        if waiting is not None:
+            yield waiting
+
+    def _timed_read(self, item: Item) -> Data:
+        with self.times.measure("read"):
+            return self.read(item)
+
+    def _timed_write(self, item: Item, result: Result) -> None:
+        with self.times.measure("write"):
+            self.write(item, result)

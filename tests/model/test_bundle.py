@@ -1,0 +1,133 @@
+import json
+import zipfile
+
+import pytest
+import torch
+
+from lulc.errors import ModelError
+from lulc.features import FeatureSpec
+from lulc.legend import load_legend
+from lulc.model.build import Architecture, build_network
+from lulc.model.bundle import CARD, WEIGHTS, load_bundle, locate, read_card, write_bundle
+
+BANDS = ("B02", "B03", "B04")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    torch.manual_seed(0)
+    architecture = Architecture(
+        network="Unet",
+        encoder="tu-resnet10t",
+        in_channels=3,
+        classes=9,
+        encoder_depth=3,
+        options={"decoder_channels": [16, 8, 8]},
+    )
+    folder = tmp_path / "small"
+    write_bundle(
+        folder,
+        build_network(architecture),
+        name="small",
+        version="1",
+        summary="for tests",
+        architecture=architecture,
+        features=FeatureSpec(bands=BANDS, mean=(0.1,) * 3, std=(0.1,) * 3),
+        legend=load_legend("dynamic-world").to_table(),
+    )
+    return folder
+
+
+def zipped(folder, target, **extra):
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (CARD, WEIGHTS):
+            archive.write(folder / name, f"small/{name}")
+        for name, content in extra.items():
+            archive.writestr(name, content)
+    return target
+
+
+def change_card(folder, **fields):
+    card = json.loads((folder / CARD).read_text())
+    card.update(fields)
+    (folder / CARD).write_text(json.dumps(card))
+
+
+def test_folder_and_zip_give_the_same_network(bundle, tmp_path):
+    image = torch.rand(1, 3, 64, 64)
+    answers = [load_bundle(path).network(image) for path in (bundle, zipped(bundle, tmp_path / "small.zip"))]
+    assert torch.equal(*answers)
+
+
+def test_layers_that_never_run_are_not_stored(bundle):
+    network = load_bundle(bundle).network
+    network.zero_grad()
+    image = torch.rand(1, 3, 64, 64)
+    network.requires_grad_(requires_grad=True)(image).sum().backward()
+    assert all(weight.grad is not None for weight in network.parameters())
+
+
+@pytest.mark.parametrize("position", [0, 8, 1000, -1])
+def test_one_flipped_byte_in_the_weights_is_refused(bundle, position):
+    weights = bytearray((bundle / WEIGHTS).read_bytes())
+    weights[position] ^= 1
+    (bundle / WEIGHTS).write_bytes(weights)
+    with pytest.raises(ModelError, match="not the file that card.json describes"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"temperature": 0}, "temperature"),
+        ({"name": "../../etc"}, "name"),
+        ({"weights_sha256": "abc"}, "weights_sha256"),
+        ({"weights_bytes": 10**12}, "weights_bytes"),
+        ({"legend": {"name": "x", "classes": []}}, "legend"),
+    ],
+)
+def test_a_wrong_card_is_refused_naming_the_field(bundle, fields, message):
+    change_card(bundle, **fields)
+    with pytest.raises(ModelError, match=message):
+        read_card(bundle)
+
+
+def test_channels_that_do_not_match_the_network_are_refused(bundle):
+    spec = {"sensor": "sentinel-2", "bands": ["B02"], "indices": [], "mean": [0.1], "std": [0.1]}
+    change_card(bundle, features=spec)
+    with pytest.raises(ModelError, match="takes 3 channels, the features are 1"):
+        read_card(bundle)
+
+
+def test_weights_of_another_network_are_refused(bundle):
+    card = json.loads((bundle / CARD).read_text())
+    card["architecture"]["options"] = {"decoder_channels": [32, 8, 8]}
+    (bundle / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="do not fit"):
+        load_bundle(bundle)
+
+
+def test_an_unknown_encoder_is_refused(bundle):
+    card = json.loads((bundle / CARD).read_text())
+    card["architecture"]["encoder"] = "resnet999"
+    (bundle / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="cannot build"):
+        load_bundle(bundle)
+
+
+def test_a_zip_bomb_is_refused_before_it_unpacks(bundle, tmp_path):
+    (bundle / WEIGHTS).write_bytes(bytes(200 << 20))
+    change_card(bundle, weights_bytes=200 << 20)
+    with pytest.raises(ModelError, match="would unpack"):
+        load_bundle(zipped(bundle, tmp_path / "bomb.zip"))
+
+
+def test_two_cards_in_a_zip_are_refused(bundle, tmp_path):
+    with pytest.raises(ModelError, match=r"2 files named card\.json"):
+        read_card(zipped(bundle, tmp_path / "two.zip", **{"other/card.json": "{}"}))
+
+
+def test_no_bundle_there(tmp_path):
+    with pytest.raises(ModelError, match=r"no model bundle .*give a folder or zip"):
+        locate(tmp_path / "nothing")

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from lulc.bands import Band, Radiometry, sensor
+from lulc.errors import ConfigError
+
+SENTINEL2 = sensor()
+
+
+class TestSensor:
+    def test_bands_in_order_of_wavelength(self):
+        names = [band.name for band in SENTINEL2.bands]
+        assert names == "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12".split()
+        wavelengths = [band.wavelength_nm for band in SENTINEL2.bands]
+        assert wavelengths == sorted(wavelengths)
+
+    def test_radiometric_convention(self):
+        assert (SENTINEL2.quantification, SENTINEL2.baseline_offset) == (10_000, -1000)
+        assert (SENTINEL2.nodata_dn, SENTINEL2.saturated_dn) == (0, 65_535)
+
+    def test_no_spelling_stands_for_two_bands(self):
+        spellings = [text.lower() for band in SENTINEL2.bands for text in (band.name, *band.aliases)]
+        assert len(spellings) == len(set(spellings))
+
+    def test_unknown_sensor_lists_those_there_are(self):
+        with pytest.raises(ConfigError, match="sentinel-2"):
+            sensor("landsat-99")
+
+    def test_has(self):
+        assert SENTINEL2.has(["B02", "B8A"])
+        assert not SENTINEL2.has(["B02", "NDVI"])
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("B04", "B04"),
+            (" b4 ", "B04"),
+            ("red", "B04"),
+            ("B8A", "B8A"),
+            ("B08A", "B8A"),
+            ("nir", "B08"),
+            ("nir08", "B8A"),
+            ("swir22", "B12"),
+            ("B4, central wavelength 665 nm", "B04"),
+            ("B8A, central wavelength 865 nm", "B8A"),
+            ("T31TDH_20180101T105441_B04_10m", "B04"),
+            ("T31TDH_20180101T105441_B8A.jp2", "B8A"),
+            ("L1C_T32TQM_A006640_20160929T101207_B12", "B12"),
+        ],
+    )
+    def test_spellings_met_in_files(self, text, name):
+        assert SENTINEL2.canonical(text) == name
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None,
+            "",
+            "Band 4",
+            "4",
+            "NDVI",
+            "B13",
+            "B99",
+            "AOT, quality",
+            "B4, B3",
+            "B8, B4 difference",
+            "B02_B03",
+            "TCI",
+        ],
+    )
+    def test_anything_else_is_not_a_band(self, text):
+        assert SENTINEL2.canonical(text) is None
+
+    def test_every_spelling_leads_to_its_band(self):
+        for band in SENTINEL2.bands:
+            for text in (band.name, *band.aliases):
+                assert SENTINEL2.canonical(text.upper()) == band.name
+
+
+class TestRadiometry:
+    def test_default_has_no_offset(self):
+        np.testing.assert_allclose(Radiometry().reflectance(np.array([0.0, 2500.0])), [0.0, 0.25])
+
+    def test_offset_is_added_to_the_digital_number(self):
+        np.testing.assert_allclose(
+            Radiometry(10_000, -1000).reflectance(np.array([1000.0, 3500.0])), [0.0, 0.25]
+        )
+
+    def test_float32_stays_float32(self):
+        assert Radiometry(offset=-1000).reflectance(np.zeros(2, np.float32)).dtype == np.float32
+
+
+def test_a_band_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Band("B02", 492, 10).name = "B03"

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lulc.errors import UsageError
+from lulc.grid import Shape, Window
+from lulc.tiling import BLOCK, TilePlan, round_up
+
+plans = st.builds(
+    lambda height, width, stride, halo, core, fade: TilePlan(
+        Shape(height, width), stride, core * 128, halo * stride, min(fade, halo * stride)
+    ),
+    height=st.integers(1, 1700),
+    width=st.integers(1, 5000),
+    stride=st.sampled_from([1, 2, 8, 32]),
+    halo=st.integers(0, 12),
+    core=st.integers(1, 8),
+    fade=st.integers(0, 64),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans)
+def test_cores_paint_every_pixel_exactly_once(plan):
+    canvas = np.zeros((plan.shape.height, plan.shape.width), np.uint8)
+    for chunk in plan.chunks():
+        for tile in chunk.tiles:
+            canvas[tile.core.slices()] += 1
+    assert (canvas == 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans)
+def test_chunks_paint_every_pixel_exactly_once_in_whole_blocks(plan):
+    canvas = np.zeros((plan.shape.height, plan.shape.width), np.uint8)
+    chunks = list(plan.chunks())
+    for chunk in chunks:
+        canvas[chunk.core.slices()] += 1
+        assert chunk.core.row % BLOCK == 0
+        assert chunk.core.col % BLOCK == 0
+        assert chunk.core.row_end % BLOCK == 0 or chunk.core.row_end == plan.shape.height
+        assert chunk.core.col_end % BLOCK == 0 or chunk.core.col_end == plan.shape.width
+    assert (canvas == 1).all()
+    assert [chunk.index for chunk in chunks] == list(range(plan.chunk_count))
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans)
+def test_windows_start_on_the_stride_and_keep_their_halo(plan):
+    scene = Window(0, 0, plan.shape.height, plan.shape.width)
+    for chunk in plan.chunks():
+        for tile in chunk.tiles:
+            read, core = tile.read, tile.core
+            assert read.row % plan.stride == read.col % plan.stride == 0
+            assert read.height % plan.stride == read.width % plan.stride == 0
+            assert read.intersection(plan.padded) == read
+            assert core.row - read.row >= min(plan.halo, core.row)
+            assert core.col - read.col >= min(plan.halo, core.col)
+            assert read.row_end - core.row_end >= plan.halo or read.row_end == plan.padded.height
+            assert read.col_end - core.col_end >= plan.halo or read.col_end == plan.padded.width
+            assert tile.read.intersection(scene).intersection(chunk.read) == tile.read.intersection(scene)
+
+
+def test_a_sentinel_2_tile_is_padded_not_pulled_back():
+    plan = TilePlan(Shape(10980, 10980), 32, 1024, 64)
+    last = max(tile.read.row for chunk in plan.chunks() for tile in chunk.tiles)
+    assert last == 10240 - 64
+    assert plan.padded == Window(0, 0, 11_008, 11_008)
+
+
+def test_exact_halo_of_the_shipped_model_is_cheap():
+    assert TilePlan(Shape(10980, 10980), 8, 1024, 72).cost < 1.35
+
+
+def test_memory_of_a_chunk_does_not_grow_with_the_scene():
+    sizes = [
+        max(chunk.read.shape.size for chunk in TilePlan(Shape(side, side), 8, 1024, 72).chunks())
+        for side in (16384, 32768)
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_window_without_a_core_is_refused_with_the_smallest_that_works():
+    with pytest.raises(UsageError, match="use --window 272"):
+        TilePlan.from_window(Shape(1000, 1000), 8, 200, 72)
+    assert TilePlan.from_window(Shape(1000, 1000), 8, 272, 72).core == 128
+
+
+def test_a_blend_wider_than_the_halo_is_refused():
+    with pytest.raises(UsageError, match="smaller --blend"):
+        TilePlan(Shape(100, 100), 8, 128, 16, 24)
+
+
+@pytest.mark.parametrize(("value", "step", "expected"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (10980, 32, 11_008)])
+def test_round_up(value, step, expected):
+    assert round_up(value, step) == expected
