@@ -113,9 +113,7 @@ class CogLayout:
         return self.bigtiff or self.uncompressed_bytes > _SAFE_UNCOMPRESSED
 
 
-def write_cog(
-    path: Path, layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes, read_tile: ReadTile
-) -> int:
+def write_cog(path: Path, layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes, read_tile: ReadTile) -> int:
     """Write the file and flush it to the disk.
 
     Args:

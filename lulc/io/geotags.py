@@ -54,9 +54,7 @@ def geo_tags(
     return {tag: value for tag, value in _parse(template).items() if tag in GEO_TAGS}
 
 
-def _template(
-    grid: Grid, bands: Sequence[BandInfo], dtype: str, nodata: float, tags: Mapping[str, str]
-) -> bytes:
+def _template(grid: Grid, bands: Sequence[BandInfo], dtype: str, nodata: float, tags: Mapping[str, str]) -> bytes:
     profile: dict[str, Any] = {"driver": "GTiff", "dtype": dtype, "count": len(bands), "nodata": nodata}
     if grid.gcps:
         profile |= {"gcps": list(grid.gcps), "crs": grid.gcps_crs}

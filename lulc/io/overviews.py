@@ -133,8 +133,7 @@ def _mode(quarters_4yx: NDArray[Any], sums_kyx: NDArray[Any]) -> NDArray[Any]:
 def _means(sums_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
     """Means over the pixels with data; uint8 ones still sum to 250. Anything where there is no such pixel."""
     if sums_kyx.dtype != np.uint16:
-        means: NDArray[Any] = sums_kyx / np.maximum(4 - empty, 1).astype(np.float32)
-        return means
+        return np.asarray(sums_kyx / np.maximum(4 - empty, 1).astype(np.float32))
     running = np.cumsum(sums_kyx, axis=0, dtype=np.uint16)
     rounded = running >> 2
     partly = (empty > 0) & (empty < 4)  # noqa: PLR2004 - of the four

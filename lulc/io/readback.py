@@ -2,9 +2,9 @@
 
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from itertools import islice
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import StorageError
-from lulc.grid import Window
 from lulc.io.cog import CogLayout
 
 Checksum = Callable[[int, int, int], int]
@@ -30,14 +29,14 @@ def pixels_checksum(data_byx: NDArray[Any]) -> int:
     return checksum
 
 
-def read_back(path: Path, layout: CogLayout, expected: Checksum, pool: Executor) -> int:
-    """Compare every tile with what was to be written.
+def read_back(path: Path, layout: CogLayout, expected: Checksum, threads: int = 2) -> int:
+    """Compare every tile of a file with what was to be written.
 
     Args:
         path: The file.
         layout: Its geometry.
         expected: Checksums taken before compression.
-        pool: Checksums are computed here while the next tile is read.
+        threads: How many tile rows are read at once.
 
     Returns:
         Number of blocks read: tiles times bands.
@@ -45,20 +44,32 @@ def read_back(path: Path, layout: CogLayout, expected: Checksum, pool: Executor)
     Raises:
         StorageError: A block cannot be read or holds other pixels.
     """
-    return layout.bands * sum(_read_level(path, layout, level, expected, pool) for level in layout.levels)
-
-
-def _read_level(path: Path, layout: CogLayout, level: int, expected: Checksum, pool: Executor) -> int:
-    options = {"overview_level": level - 1} if level else {}
-    tiles = layout.tiles(level)
-    strips = max(1, min(4, tiles.height))
-    rows = [range(start, tiles.height, strips) for start in range(strips)]
-    list(pool.map(lambda mine: _read_rows(path, layout, level, mine, expected, options), rows))
-    return tiles.size
-
-
-def _read_rows(
-    path: Path, layout: CogLayout, level: int, rows: range, expected: Checksum, options: dict[str, int]
-) -> None:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads, "readback") as pool:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        for level in layout.levels:
+            read = partial(_read_rows, path, layout, level, expected)
+            list(pool.map(read, [range(start, layout.tiles(level).height, threads) for start in range(threads)]))
+    return layout.bands * sum(layout.tiles(level).size for level in layout.levels)
+
+
+def _read_rows(path: Path, layout: CogLayout, level: int, expected: Checksum, rows: range) -> None:
+    overview = {"overview_level": level - 1} if level else {}
+    columns = range(layout.tiles(level).width)
+    place = str(path)
+    try:
+        with (
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+            rasterio.open(path, driver="GTiff", **overview) as source,
+        ):
+            for row, col in ((row, col) for row in rows for col in columns):
+                place = f"{path}, level {level}, tile row {row}, column {col}"
+                window = layout.tile_window(level, row, col)
+                pixels = source.read(window=RasterioWindow(window.col, window.row, window.width, window.height))
+                if pixels_checksum(pixels) != expected(level, row, col):
+                    raise StorageError(
+                        f"what was written reads back differently: {place}", "check the disk and run again"
+                    )
+    except RasterioError as error:
+        raise StorageError(
+            f"what was written cannot be read back: {place}: {error}", "check the disk and run again"
+        ) from error

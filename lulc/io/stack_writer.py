@@ -19,6 +19,8 @@ from lulc.io.staging import staged
 SOURCE = "source"
 """Name of the channel that records which input each pixel came from."""
 
+SOURCE_TITLE = "input each pixel came from: 0 none, 1 first, 2 second, ..."
+
 _BLOCK = 512
 _SMALL_BLOCK = 256
 
@@ -84,7 +86,6 @@ def _profile(layout: StackLayout) -> dict[str, Any]:
         "count": len(layout.titles) + layout.sources,
         "height": grid.shape.height,
         "width": grid.shape.width,
-        "crs": grid.crs,
         "nodata": np.nan,
         "tiled": True,
         "blockxsize": block,
@@ -95,30 +96,24 @@ def _profile(layout: StackLayout) -> dict[str, Any]:
         "predictor": 3,
         "bigtiff": "IF_SAFER",
     }
-    if not grid.gcps and not grid.transform.is_identity:
-        profile["transform"] = grid.transform
-    return profile
+    if grid.gcps:
+        return profile | {"gcps": list(grid.gcps), "crs": grid.gcps_crs}
+    return profile | {"transform": grid.transform, "crs": grid.crs}
 
 
 def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rasterio is untyped
-    grid = layout.grid
-    # AREA_OR_POINT must come first: it shifts how the transform that follows is stored.
-    dataset.update_tags(**layout.tags, AREA_OR_POINT="Point" if grid.point else "Area")
-    if grid.gcps:
-        dataset.gcps = (list(grid.gcps), grid.gcps_crs)
-    elif not grid.transform.is_identity:
-        dataset.transform = grid.transform
-    if grid.rpcs is not None:
-        dataset.rpcs = grid.rpcs
-    for number, (name, title) in enumerate(layout.titles.items(), start=1):
+    dataset.update_tags(**layout.tags)
+    if layout.grid.point:
+        dataset.update_tags(AREA_OR_POINT="Point")
+    if layout.grid.rpcs is not None:
+        dataset.rpcs = layout.grid.rpcs
+    titles = {**layout.titles, **({SOURCE: SOURCE_TITLE} if layout.sources else {})}
+    for number, (name, title) in enumerate(titles.items(), start=1):
         dataset.set_band_description(number, name)
         dataset.update_tags(number, long_name=title)
-    if layout.sources:
-        dataset.set_band_description(dataset.count, SOURCE)
-        dataset.update_tags(dataset.count, long_name=SOURCE_TITLE)
 
 
-SOURCE_TITLE = "input each pixel came from: 0 none, 1 first, 2 second, ..."
+SOURCE_TITLE)
 
 
 def _check_blocks(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError
+from lulc.io.durable import free_bytes, megabytes, storage_error, sync_folder
 
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 
@@ -31,7 +32,7 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     _remove(temporary)
     try:
-        with storage_errors(target):
+        with _write_errors(target):
             yield temporary
             _flush(temporary)
             _replace(temporary, target)
@@ -40,16 +41,24 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def storage_errors(target: Path) -> Iterator[None]:
+def _write_errors(target: Path) -> Iterator[None]:
     """Turn failures of the file system and of the format libraries into one StorageError that names the target."""
     try:
         yield
-    except (OSError, RasterioError, RuntimeError) as error:
-        free = shutil.disk_usage(target.parent).free if target.parent.is_dir() else 0
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(
-            f"cannot write {target}: {reason}", f"{free / 1e6:.0f} MB are free there; check space and permission"
-        ) from error
+    except OSError as error:
+        if not error.errno:
+            raise _library_error(error, target) from error
+        raise storage_error(error, target) from error
+    except (RasterioError, RuntimeError) as error:
+        raise _library_error(error, target) from error
+
+
+def _library_error(error: Exception, target: Path) -> StorageError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return StorageError(
+        f"cannot write {target}: {reason}",
+        f"{megabytes(free_bytes(target))} are free there; make room and run the same command again",
+    )
 
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:
@@ -84,7 +93,7 @@ def _replace(source: Path, target: Path) -> None:
             aside.rename(target)
             raise
         _remove(aside)
-    _flush_one(target.parent)
+    sync_folder(target.parent)
 
 
 def _flush(path: Path) -> None:

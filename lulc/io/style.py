@@ -68,9 +68,7 @@ def qml(legend: Legend) -> bytes:
     )
     palette = ET.SubElement(renderer, "colorPalette")
     for entry in legend:
-        ET.SubElement(
-            palette, "paletteEntry", value=str(entry.code), color=entry.color, alpha="255", label=entry.name
-        )
+        ET.SubElement(palette, "paletteEntry", value=str(entry.code), color=entry.color, alpha="255", label=entry.name)
     ET.SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
     ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
@@ -81,4 +79,4 @@ def qml(legend: Legend) -> bytes:
 
 def _document(root: ET.Element) -> bytes:
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8") + b"\n"
+    return ET.tostring(root, encoding="unicode").encode() + b"\n"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
 from lulc.errors import ModelError
 
@@ -60,25 +60,27 @@ def build_network(architecture: Architecture) -> nn.Module:
     return network
 
 
-def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
-    """Replace layers with parameters that the forward pass never calls by empty ones.
+class _Nothing(nn.Module):
+    """Stands where an idle layer was; takes whatever that layer took."""
 
-    A shallow encoder of segmentation-models-pytorch may still hold its deeper stages: weights that cost disk and
-    memory and do nothing.
+    def forward(self, image: Tensor, *_ignored: object) -> Tensor:
+        return image
+
+
+def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
+    """Replace layers that do not move the answer by empty ones.
+
+    A shallow encoder of segmentation-models-pytorch may still hold, and even run, its deeper stages: weights that cost
+    disk, memory and time and do nothing. They are the layers that no gradient reaches.
     """
-    called: set[nn.Module] = set()
-    handles = [
-        layer.register_forward_hook(lambda module, _inputs, _output: called.add(module)) for layer in network.modules()
-    ]
-    with torch.inference_mode():
-        network(torch.zeros(1, in_channels, 64, 64))
-    for handle in handles:
-        handle.remove()
+    with torch.enable_grad():
+        network(torch.zeros(1, in_channels, 64, 64)).sum().backward()
     for layer in network.modules():
         for name, child in layer.named_children():
-            reached = any(part in called for part in child.modules())
-            if not reached and any(True for _ in child.parameters()):
-                setattr(layer, name, nn.Identity())
+            weights = list(child.parameters())
+            if weights and all(weight.grad is None for weight in weights):
+                setattr(layer, name, _Nothing())
+    network.zero_grad(set_to_none=True)
 
 
 def total_stride(network: nn.Module) -> int:

@@ -1,0 +1,312 @@
+"""The product file: a class band and one activation band per class, published whole or not at all.
+
+uint8: classes 1..K, activations 0..250 (x 0.004), 255 nodata in every band. float32: the same classes as numbers,
+activations 0..1, 255 nodata. `lulc.io.cog` says how the file is laid out, `lulc.io.store` what is kept for a resume.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import StorageError, UsageError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.codec import Compression
+from lulc.io.cog import CogLayout, GeoTag, write_cog
+from lulc.io.durable import free_bytes, megabytes, publish, storage_errors, write_whole
+from lulc.io.geotags import BandInfo, geo_tags
+from lulc.io.overviews import OverviewBuilder, PixelTile, halve
+from lulc.io.readback import pixels_checksum, read_back
+from lulc.io.staging import check_target
+from lulc.io.store import EncodedTile, TileStore, work_folder
+from lulc.io.style import aux_path, aux_xml, qml, qml_path
+from lulc.legend import NODATA_CODE, Legend
+
+Activations = Literal["uint8", "float32", "none"]
+
+ACTIVATION_SCALE = 0.004
+"""Value of one step of a uint8 activation: 250 steps make 1."""
+
+_MOST_THREADS = 4
+_USUAL_RATIO = {"uint8": 5.0, "float32": 1.25}
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What was published.
+
+    Attributes:
+        path: The product.
+        bytes: Its size.
+        blocks: Blocks written and read back, overviews included.
+        seconds: Wall time of publishing: assembly, read-back, side-cars.
+    """
+
+    path: Path
+    bytes: int
+    blocks: int
+    seconds: float
+
+
+def band_infos(legend: Legend, activations: Activations) -> list[BandInfo]:
+    """Description, scale, offset and unit of each band of a product."""
+    scale = ACTIVATION_SCALE if activations == "uint8" else 1.0
+    classes = BandInfo("class", unit="class code")
+    if activations == "none":
+        return [classes]
+    return [classes, *(BandInfo(entry.name, scale, 0.0, "probability") for entry in legend)]
+
+
+def product_layout(
+    shape: Shape, legend: Legend, activations: Activations, creation_options: Mapping[str, str] | None = None
+) -> CogLayout:
+    """Layout of a product.
+
+    Raises:
+        UsageError: A creation option or its value is not known.
+    """
+    return CogLayout(
+        shape=shape,
+        bands=len(band_infos(legend, activations)),
+        dtype="float32" if activations == "float32" else "uint8",
+        **_encoding(creation_options or {}),
+    )
+
+
+def estimate_bytes(layout: CogLayout) -> int:
+    """Disk space that making a product usually takes: its tiles, kept and put together."""
+    ratio = 1.0 if layout.compression == "none" else _USUAL_RATIO[layout.dtype]
+    pixels = layout.bands * sum(shape.size for shape in layout.shapes) * np.dtype(layout.dtype).itemsize
+    return int(2 * pixels / ratio)
+
+
+_OPTIONS = "COMPRESS=ZSTD|DEFLATE|NONE, LEVEL (or ZSTD_LEVEL, ZLEVEL), BLOCKSIZE=128|256|512, BIGTIFF=YES|IF_SAFER"
+_HIGHEST_LEVEL = {"zstd": 22, "deflate": 9, "none": 9}
+_CODECS: dict[str, Compression] = {"ZSTD": "zstd", "DEFLATE": "deflate", "NONE": "none"}
+
+
+def _encoding(options: Mapping[str, str]) -> dict[str, Any]:
+    given = {key.upper(): str(value).upper() for key, value in options.items()}
+    compression = _CODECS.get(given.pop("COMPRESS", "ZSTD"))
+    if compression is None:
+        raise _bad_option("COMPRESS", options)
+    level_names = {"LEVEL", {"zstd": "ZSTD_LEVEL", "deflate": "ZLEVEL"}.get(compression, "LEVEL")}
+    encoding: dict[str, Any] = {"compression": compression}
+    for name, value in given.items():
+        if name in level_names and value.isdecimal() and 1 <= int(value) <= _HIGHEST_LEVEL[compression]:
+            encoding["effort"] = int(value)
+        elif name == "BLOCKSIZE" and value in {"128", "256", "512"}:
+            encoding["block"] = int(value)
+        elif name == "BIGTIFF" and value in {"YES", "IF_SAFER"}:
+            encoding["bigtiff"] = value == "YES"
+        else:
+            raise _bad_option(name, options)
+    return encoding
+
+
+def _bad_option(name: str, options: Mapping[str, str]) -> UsageError:
+    value = {key.upper(): value for key, value in options.items()}.get(name, "")
+    return UsageError(f"creation option {name}={value} is not known", f"known are {_OPTIONS}")
+
+
+class ProductWriter:
+    """Takes finished chunks in any order and publishes one file.
+
+    Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until `publish`.
+
+    Args:
+        path: The product.
+        grid: Where its pixels lie.
+        legend: Its classes.
+        activations: `uint8`, `float32` or `none`.
+        tags: Provenance; names start with `LULC_`.
+        fingerprint: Stands for everything that decides the pixels; other chunks are not resumed.
+        creation_options: `COMPRESS`, `LEVEL`, `BLOCKSIZE`, `BIGTIFF`, as for GDAL.
+        overwrite: Replace an existing product; it stays in place until the new one is whole.
+        resume: Take over the finished chunks of an interrupted run of the same job.
+        threads: Threads that compress; None for the machine's cores, at most 4.
+
+    Raises:
+        UsageError: An unknown creation option.
+        StorageError: The output exists, is being written by another process, or cannot be written.
+    """
+
+    def __init__(  # noqa: PLR0913 - a product is made of all this
+        self,
+        path: Path,
+        grid: Grid,
+        legend: Legend,
+        *,
+        activations: Activations = "uint8",
+        tags: Mapping[str, str] | None = None,
+        fingerprint: str = "",
+        creation_options: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        resume: bool = True,
+        threads: int | None = None,
+    ) -> None:
+        self.path, self._legend, self._overwrite = Path(path), legend, overwrite
+        self.layout = product_layout(grid.shape, legend, activations, creation_options)
+        self._geo_tags = _product_tags(grid, legend, activations, self.layout, tags or {})
+        check_target(self.path, overwrite=overwrite)
+        self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+        self._overviews = OverviewBuilder(self.layout)
+        self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
+        self.finished = self._store.finished
+        self._to_halve = sorted(self.finished)
+        self._pool = ThreadPoolExecutor(self._threads, "compress")
+        try:
+            self._check_space()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
+        """Store a finished chunk; on return it survives a kill.
+
+        Args:
+            chunk: Its index, from 0.
+            window: Where it lies: starts at a block and covers whole blocks, save at the scene's end.
+            data_byx: (bands, height, width) of the product's type: class codes, then activations; 255 nodata.
+
+        Raises:
+            StorageError: The disk is full or refuses.
+        """
+        if chunk in self._store.finished:
+            raise ValueError(f"chunk {chunk} is stored already")
+        if data_byx.dtype != self.layout.dtype or data_byx.shape != (self.layout.bands, window.height, window.width):
+            raise ValueError(f"{data_byx.dtype} {data_byx.shape} is not a chunk of {self.layout} in {window}")
+        self._halve_resumed()
+        encoded, halved = self._finish(_split(self.layout, window, data_byx))
+        self._store.put(chunk, encoded)
+        self._build_overviews(halved)
+
+    def publish(self) -> PublishReport:
+        """Put the file together, read it back, and give it its name; the work folder is removed.
+
+        Raises:
+            StorageError: The disk is full or refuses, or the file does not read back. The target is untouched.
+        """
+        started = time.perf_counter()
+        self._halve_resumed()
+        self._store.flush()
+        made = self._store.folder / "product.tif"
+        size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
+        blocks = read_back(made, self.layout, self._store.checksum, self._threads)
+        check_target(self.path, overwrite=self._overwrite)
+        self._write_side_cars()
+        with storage_errors(self.path):
+            publish(made, self.path)
+            self._pool.shutdown()
+            self._store.discard()
+        return PublishReport(self.path, size, blocks, time.perf_counter() - started)
+
+    def abandon(self, *, keep: bool = True) -> None:
+        """End without a product.
+
+        Args:
+            keep: Leave finished chunks for a resume, if there are any; otherwise nothing is left behind.
+        """
+        self._pool.shutdown(cancel_futures=True)
+        if keep and self._store.finished:
+            self._store.close()
+        else:
+            self._store.discard()
+
+    def _check_space(self) -> None:
+        stored = sum(int(size.sum()) for size in self._store.sizes)
+        needed, free = estimate_bytes(self.layout) - stored, free_bytes(self.path.parent)
+        if free < needed:
+            raise StorageError(
+                f"the disk of {self.path} has {megabytes(free)} free, the product needs about {megabytes(needed)}",
+                "free some space or choose another disk",
+            )
+
+    def _finish(self, tiles: Iterable[PixelTile]) -> tuple[list[EncodedTile], list[PixelTile]]:
+        """Compress and halve tiles, several at a time."""
+        pairs = list(self._pool.map(lambda tile: (_encode(self.layout, tile), _halved(tile)), tiles))
+        return [encoded for encoded, _ in pairs], [halved for _, halved in pairs]
+
+    def _build_overviews(self, halved: Iterable[PixelTile]) -> None:
+        """Place halved tiles, and finish every overview tile that they complete, level after level."""
+        complete = self._place(halved)
+        while complete:
+            encoded, halved = self._finish(complete)
+            self._store.put_overviews(encoded)
+            complete = self._place(halved)
+
+    def _place(self, halved: Iterable[PixelTile]) -> list[PixelTile]:
+        last = self.layout.levels[-1]
+        placed = [
+            self._overviews.place(part.level, part.row, part.col, part.data_byx) for part in halved if part.level < last
+        ]
+        return [tile for tile in placed if tile is not None]
+
+    def _halve_resumed(self) -> None:
+        """Catch up with the overviews of chunks that an earlier process finished."""
+        while self._to_halve:
+            tiles = self._store.tiles_of(self._to_halve.pop(0))
+            self._build_overviews(self._pool.map(lambda place: _halved(self._stored(*place)), tiles))
+
+    def _stored(self, row: int, col: int) -> PixelTile:
+        decode, read = self.layout.codec.decode, self._store.read
+        return PixelTile(0, row, col, np.stack([decode(read(0, band, row, col)) for band in range(self.layout.bands)]))
+
+    def _write_side_cars(self) -> None:
+        for path, content in ((aux_path(self.path), aux_xml(self._legend)), (qml_path(self.path), qml(self._legend))):
+            write_whole(path, content, beside=self._store.folder)
+
+
+def _product_tags(
+    grid: Grid, legend: Legend, activations: Activations, layout: CogLayout, tags: Mapping[str, str]
+) -> dict[int, GeoTag]:
+    strange = [name for name in tags if not name.startswith("LULC_")]
+    if strange:
+        raise ValueError(f"tags of a product start with LULC_: {strange}")
+    return geo_tags(grid, band_infos(legend, activations), dtype=layout.dtype, nodata=NODATA_CODE, tags=tags)
+
+
+def _split(layout: CogLayout, window: Window, data_byx: NDArray[Any]) -> list[PixelTile]:
+    """Cut a chunk into tiles, padded with nodata at the scene's end."""
+    side, shape = layout.block, layout.shape
+    whole = (window.row_end % side == 0 or window.row_end == shape.height) and (
+        window.col_end % side == 0 or window.col_end == shape.width
+    )
+    if window.row % side or window.col % side or not whole:
+        raise ValueError(f"{window} does not cover whole blocks of {side} px")
+    return [
+        PixelTile(
+            0,
+            (window.row + row) // side,
+            (window.col + col) // side,
+            _padded(layout, data_byx[:, row : row + side, col : col + side]),
+        )
+        for row in range(0, window.height, side)
+        for col in range(0, window.width, side)
+    ]
+
+
+def _padded(layout: CogLayout, data_byx: NDArray[Any]) -> NDArray[Any]:
+    side = layout.block
+    if data_byx.shape[1:] == (side, side):
+        return data_byx
+    padded = np.full((layout.bands, side, side), NODATA_CODE, layout.dtype)
+    padded[:, : data_byx.shape[1], : data_byx.shape[2]] = data_byx
+    return padded
+
+
+def _encode(layout: CogLayout, tile: PixelTile) -> EncodedTile:
+    inside = layout.tile_window(tile.level, tile.row, tile.col)
+    checksum = pixels_checksum(tile.data_byx[:, : inside.height, : inside.width])
+    parts = tuple(layout.codec.encode(band) for band in tile.data_byx)
+    return EncodedTile(tile.level, tile.row, tile.col, checksum, parts)
+
+
+def _halved(tile: PixelTile) -> PixelTile:
+    return PixelTile(tile.level, tile.row, tile.col, halve(tile.data_byx))

@@ -1,0 +1,217 @@
+"""Filling holes: pixels that the first scene lacks are taken from the next scene that has them.
+
+The other scenes may lie on another grid or in another CRS. Each missing pixel's centre is then projected exactly (no
+approximating transformer) and interpolated bilinearly, one pixel at a time, so that the result does not depend on
+how the scene was cut into windows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError
+from lulc.grid import Grid, Shape, Window, map_points
+from lulc.indices import INDICES
+from lulc.io.scene import Scene
+
+Floats = NDArray[np.float64]
+Planes = NDArray[np.float32]
+
+_MOST_PIXELS = 1 << 22
+"""Largest piece of another scene that is held at once; more is read in parts."""
+
+_LEAST_WEIGHT = 0.5
+_SAMPLES = 65
+
+
+def read_reflectance(scene: Scene, names: Sequence[str], window: Window) -> Planes:
+    """Reflectance of bands and values of indices: float32 (name, row, column), NaN where the scene has no data.
+
+    Raises:
+        StorageError: The scene cannot be read there.
+    """
+    raw, valid = scene.read(names, window)
+    planes = raw.astype(np.float32)
+    for position, name in enumerate(names):
+        if name not in INDICES:
+            planes[position] = scene.radiometry.reflectance(planes[position])
+    planes[:, ~valid] = np.nan
+    return planes
+
+
+class Composite:
+    """Several scenes as one: on the grid of the first, each pixel from the first scene that has it.
+
+    Args:
+        scenes: The first gives the grid.
+        names: Bands and indices to read; every scene has them.
+
+    Raises:
+        InputError: A scene cannot be placed on the grid of the first, or does not meet it.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._first = scenes[0]
+        self._others = [_donor(scene, self._first, self.names) for scene in scenes[1:]]
+
+    def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
+        """Pixels of a window inside the grid.
+
+        Returns:
+            Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the number
+            of the scene each pixel came from, uint8 (row, column), 0 where none.
+        """
+        planes = read_reflectance(self._first, self.names, window)
+        source = np.where(np.isnan(planes[0]), 0, 1).astype(np.uint8)
+        for number, donor in enumerate(self._others, start=2):
+            rows, cols = np.nonzero(source == 0)
+            if rows.size == 0:
+                break
+            values = donor.at(rows + window.row, cols + window.col)
+            found = ~np.isnan(values[0])
+            planes[:, rows[found], cols[found]] = values[:, found]
+            source[rows[found], cols[found]] = number
+        return planes, source
+
+
+class Donor(Protocol):
+    """A scene that gives its pixels to another one's grid."""
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        """Values at pixels of the other grid: float32 (name, pixel), NaN where the scene has no data."""
+
+
+def _donor(scene: Scene, first: Scene, names: tuple[str, ...]) -> Donor:
+    if scene.grid.same_as(first.grid):
+        return _SameGrid(scene, names)
+    for placed in (scene, first):
+        if placed.grid.crs is None or placed.grid.gcps:
+            raise InputError(
+                f"{placed.info.name} has no CRS and transform, and the scenes do not share a grid",
+                "warp it to a map projection first",
+            )
+    donor = _OtherGrid(scene, names, first.grid)
+    if not donor.meets():
+        raise InputError(f"{scene.info.name} lies outside {first.info.name}", "fill with a scene of the same place")
+    return donor
+
+
+@dataclass(frozen=True)
+class _SameGrid:
+    scene: Scene
+    names: tuple[str, ...]
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        window = bounding_window(rows, cols, self.scene.grid.shape)
+        planes = read_reflectance(self.scene, self.names, window)
+        values: Planes = planes[:, rows - window.row, cols - window.col]
+        return values
+
+
+@dataclass(frozen=True)
+class _OtherGrid:
+    scene: Scene
+    names: tuple[str, ...]
+    target: Grid
+
+    @cached_property
+    def _to_scene(self) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
+        return _transformer(self.target, self.scene.grid)
+
+    def meets(self) -> bool:
+        """True when some of a lattice of points over either scene lies in the other one."""
+        back = _transformer(self.scene.grid, self.target)
+        there = _project(*_lattice(self.target.shape), self.target, self.scene.grid, self._to_scene)
+        here = _project(*_lattice(self.scene.grid.shape), self.scene.grid, self.target, back)
+        return bool(_inside(*there, self.scene.grid.shape).any() or _inside(*here, self.target.shape).any())
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        values = np.full((len(self.names), rows.size), np.nan, np.float32)
+        there = _project(rows.astype(np.float64), cols.astype(np.float64), self.target, self.scene.grid, self._to_scene)
+        inside = np.nonzero(_inside(*there, self.scene.grid.shape))[0]
+        if inside.size:
+            values[:, inside] = self._sample(there[0][inside], there[1][inside])
+        return values
+
+    def _sample(self, rows: Floats, cols: Floats) -> Planes:
+        """Bilinear values at places of the scene, in pixels counted from the centre of the first one."""
+        top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
+        corners = np.concatenate([top, top + 1]), np.concatenate([left, left + 1])
+        window = bounding_window(*corners, self.scene.grid.shape)
+        if window.shape.size > _MOST_PIXELS and rows.size > 1:
+            return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
+        planes = read_reflectance(self.scene, self.names, window)
+        return bilinear(planes, rows - window.row, cols - window.col)
+
+    def _sample_in_halves(self, rows: Floats, cols: Floats, *, along_rows: bool) -> Planes:
+        values = np.empty((len(self.names), rows.size), np.float32)
+        for part in np.array_split(np.argsort(rows if along_rows else cols, kind="stable"), 2):
+            values[:, part] = self._sample(rows[part], cols[part])
+        return values
+
+
+def bilinear(planes: Planes, rows: Floats, cols: Floats) -> Planes:
+    """Bilinear interpolation that leaves out missing neighbours.
+
+    Args:
+        planes: (name, row, column); a pixel is missing where the first plane is NaN.
+        rows: Places, counted from the centre of the first row.
+        cols: Places, counted from the centre of the first column.
+
+    Returns:
+        float32 (name, place); NaN where missing neighbours make up more than half of the weight.
+    """
+    height, width = planes.shape[1:]
+    top, left = np.floor(rows), np.floor(cols)
+    total = np.zeros((planes.shape[0], rows.size))
+    weights = np.zeros(rows.size)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = (1 - np.abs(top + down - rows)) * (1 - np.abs(left + right - cols))
+            row = np.clip(top + down, 0, height - 1).astype(np.intp)
+            col = np.clip(left + right, 0, width - 1).astype(np.intp)
+            values = planes[:, row, col]
+            weight = np.where(np.isnan(values[0]), 0.0, weight)
+            total += np.where(weight > 0, values, 0.0) * weight
+            weights += weight
+    enough = weights >= _LEAST_WEIGHT
+    return np.where(enough, total / np.where(enough, weights, 1.0), np.nan).astype(np.float32)
+
+
+def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape) -> Window:
+    """Smallest window that holds all these pixels, as far as they lie inside a raster of that shape."""
+    row, col = int(rows.min()), int(cols.min())
+    window = Window(row, col, int(rows.max()) + 1 - row, int(cols.max()) + 1 - col)
+    return window.intersection(Window(0, 0, shape.height, shape.width))
+
+
+def _transformer(start: Grid, end: Grid) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
+    from pyproj import CRS, Transformer
+
+    assert start.crs is not None
+    assert end.crs is not None
+    return Transformer.from_crs(CRS.from_wkt(start.crs.to_wkt()), CRS.from_wkt(end.crs.to_wkt()), always_xy=True)
+
+
+def _project(rows: Floats, cols: Floats, start: Grid, end: Grid, transformer: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
+    """Centres of pixels of one grid as rows and columns of another, both counted from the first pixel's centre."""
+    x, y = transformer.transform(*map_points(start.transform, cols + 0.5, rows + 0.5))
+    there_cols, there_rows = map_points(~end.transform, x, y)
+    return there_rows - 0.5, there_cols - 0.5
+
+
+def _inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
+    inside = (rows >= -0.5) & (rows < shape.height - 0.5) & (cols >= -0.5) & (cols < shape.width - 0.5)  # noqa: PLR2004
+    return np.asarray(inside)
+
+
+def _lattice(shape: Shape) -> tuple[Floats, Floats]:
+    rows = np.linspace(0, shape.height - 1, _SAMPLES)
+    cols = np.linspace(0, shape.width - 1, _SAMPLES)
+    grid_rows, grid_cols = np.meshgrid(rows, cols, indexing="ij")
+    return grid_rows.ravel(), grid_cols.ravel()

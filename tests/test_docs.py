@@ -1,0 +1,63 @@
+"""The documents are tested like code: every command and option is in the README, every path it names exists."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from lulc.cli.main import cli
+from lulc.errors import EXIT_CODES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+def commands():
+    context = click.Context(cli)
+    return {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_is_in_the_readme(name):
+    assert f"lulc {name}" in README
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        (name, max(parameter.opts, key=len))
+        for name, command in commands().items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    ],
+)
+def test_every_option_is_in_the_readme(name, option):
+    assert option in README, f"lulc {name} {option}"
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_option_has_help(name):
+    for parameter in commands()[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"lulc {name} {parameter.opts}"
+
+
+@pytest.mark.parametrize("code", sorted(EXIT_CODES))
+def test_every_exit_code_is_in_the_readme(code):
+    assert re.search(rf"^\| {code} \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_named_in_documents_exist(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:lulc|configs|pipelines|tests|benchmarks|docs)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), f"{document} names {path}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_targets_named_in_documents_exist(document):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([a-z]+)`", (ROOT / document).read_text(encoding="utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document} names make {target}"
