@@ -4,7 +4,8 @@ Each tile is compressed once, when its pixels are finished, and copied here. GDA
 know one overview rule for all bands and can lose a full disk's error; its readers check every file written here.
 
 Layout (https://cogeo.org, TIFF 6.0, BigTIFF): header, GDAL's structural note, all directories (full resolution
-first) with their tag data, then the tiles: smallest overview first, full resolution last, band after band.
+first) with their tag data, then the tiles: smallest overview first, full resolution last, band after band. Each tile
+stands between its size and its last four bytes once more, as in GDAL's own files: remote readers fetch it in one go.
 """
 
 import os
@@ -35,7 +36,11 @@ _SAMPLE_FORMAT = {"uint8": 1, "float32": 3}
 _GDAL_NODATA = 42113
 _SAFE_UNCOMPRESSED = 2**31
 _CLASSIC_END = 2**32
-_STRUCTURE = b"LAYOUT=IFDS_BEFORE_DATA\n"
+_STRUCTURE = (
+    b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
+    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+)
+_LEADER, _TRAILER = 4, 4
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def _copy_level(file: BinaryIO, level: int, sizes: NDArray[np.int64], read_tile:
         tile = read_tile(level, band, row, col)
         if len(tile) != sizes[band, row, col]:
             raise ValueError(f"tile {(level, band, row, col)} has {len(tile)} bytes, not {sizes[band, row, col]}")
-        file.write(tile)
+        file.write(len(tile).to_bytes(_LEADER, "little") + tile + tile[-_TRAILER:].rjust(_TRAILER, b"\0"))
 
 
 def _head(layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes) -> tuple[bytes, int]:
@@ -163,8 +168,9 @@ def _head(layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes) -> tu
 def _tile_offsets(sizes: Sizes, start: int) -> tuple[list[NDArray[np.int64]], int]:
     offsets: list[NDArray[np.int64]] = []
     for size in reversed(sizes):
-        ends = start + np.cumsum(size.ravel())
-        offsets.insert(0, (ends - size.ravel()).reshape(size.shape))
+        framed = size.ravel() + _LEADER + _TRAILER
+        ends = start + np.cumsum(framed)
+        offsets.insert(0, (ends - framed + _LEADER).reshape(size.shape))
         start = int(ends[-1])
     return offsets, start
 

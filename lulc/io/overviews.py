@@ -105,19 +105,20 @@ def halve(data_byx: NDArray[Any]) -> NDArray[Any]:
 
 def _sums(activations_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
     """Sums over 2 x 2 pixels, those without data left out: uint16 or float32."""
-    if activations_kyx.dtype == np.uint8:
-        pairs = np.ascontiguousarray(activations_kyx).view(np.uint16)  # two neighbours in one number
-        across = (pairs & 0xFF) + (pairs >> 8)
+    if activations_kyx.dtype != np.uint8:
+        known = np.where(activations_kyx == NODATA_CODE, np.float32(0), activations_kyx)
+        columns: NDArray[Any] = known[:, :, 0::2] + known[:, :, 1::2]
     else:
-        across = activations_kyx[:, :, 0::2] + activations_kyx[:, :, 1::2]
-    sums = across[:, 0::2] + across[:, 1::2]
-    if empty.any():
-        sums -= empty.astype(sums.dtype) * sums.dtype.type(NODATA_CODE)
+        pairs = np.ascontiguousarray(activations_kyx).view(np.uint16)  # two neighbours in one number
+        columns = (pairs & 0xFF) + (pairs >> 8)
+    sums: NDArray[Any] = columns[:, 0::2] + columns[:, 1::2]
+    if sums.dtype == np.uint16 and empty.any():
+        sums -= empty.astype(np.uint16) * np.uint16(NODATA_CODE)
     return sums
 
 
 def _mode(quarters_4yx: NDArray[Any], sums_kyx: NDArray[Any]) -> NDArray[Any]:
-    mode = quarters_4yx[0].copy()
+    mode: NDArray[Any] = quarters_4yx[0].copy()
     mixed = np.flatnonzero((quarters_4yx[1:] != mode).any(axis=0))
     candidates = quarters_4yx.reshape(4, -1)[:, mixed]
     votes = (candidates[:, None] == candidates).sum(axis=0) * (candidates != NODATA_CODE)
@@ -133,11 +134,16 @@ def _mode(quarters_4yx: NDArray[Any], sums_kyx: NDArray[Any]) -> NDArray[Any]:
 def _means(sums_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
     """Means over the pixels with data; uint8 ones still sum to 250. Anything where there is no such pixel."""
     if sums_kyx.dtype != np.uint16:
-        return np.asarray(sums_kyx / np.maximum(4 - empty, 1).astype(np.float32))
-    running = np.cumsum(sums_kyx, axis=0, dtype=np.uint16)
-    rounded = running >> 2
+        means: NDArray[Any] = sums_kyx / np.maximum(4 - empty, 1).astype(np.float32)
+        return means
     partly = (empty > 0) & (empty < 4)  # noqa: PLR2004 - of the four
-    if partly.any():
-        rounded[:, partly] = running[:, partly] // (4 - empty[partly])
-    rounded[1:] -= rounded[:-1].copy()
-    return rounded.astype(np.uint8)
+    known = 4 - empty[partly]
+    rounded = np.empty(sums_kyx.shape, np.uint8)
+    running, below = np.zeros(empty.shape, np.uint16), np.zeros(empty.shape, np.uint16)
+    for output, sums in zip(rounded, sums_kyx, strict=True):
+        running += sums
+        upto: NDArray[Any] = running >> 2
+        upto[partly] = running[partly] // known
+        np.subtract(upto, below, out=output, casting="unsafe")
+        below = upto
+    return rounded

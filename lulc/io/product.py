@@ -34,7 +34,7 @@ ACTIVATION_SCALE = 0.004
 """Value of one step of a uint8 activation: 250 steps make 1."""
 
 _MOST_THREADS = 4
-_USUAL_RATIO = {"uint8": 5.0, "float32": 1.25}
+_USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
 
 
 @dataclass(frozen=True)

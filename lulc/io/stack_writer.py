@@ -113,9 +113,6 @@ def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rast
         dataset.update_tags(number, long_name=title)
 
 
-SOURCE_TITLE)
-
-
 def _check_blocks(path: Path) -> None:
     """Refuse a file with a block that was never stored: GDAL may report a full disk in its log alone."""
     size = os.path.getsize(path)  # noqa: PTH202 - one call

@@ -8,14 +8,19 @@ network that what lies beyond a chip's ignored border is not to be trusted blind
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from data import BANDS, Tiles
 from numpy.typing import NDArray
 
-from data import BANDS, CLASSES, Tiles
+Floats = NDArray[np.float32]
+Piece = tuple[Floats, NDArray[np.uint8], NDArray[np.bool_]]
+"""Reflectance (9, h, w), teacher percent (9, h, w), usable (h, w)."""
 
 CANVAS = 128
 CHIP = 64
+_HAZE_CHANCE = 0.3
 
 PATH_REFLECTANCE = np.array([666, 396, 221, 183, 158, 132, 106, 22, 12], np.float32) / 10000
 TRANSMITTANCE = np.array([0.774, 0.807, 0.877, 0.890, 0.917, 0.926, 0.906, 0.960, 0.931], np.float32)
@@ -26,7 +31,7 @@ HAZE = (np.array([0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 1.61, 2.19], np.
 
 
 @dataclass(frozen=True)
-class Radiometry:
+class Jitter:
     """How far the radiometry of a training chip is moved. All zero switches the jitter off.
 
     Attributes:
@@ -46,12 +51,12 @@ class Radiometry:
     atmosphere: float = 0.5
 
     @classmethod
-    def mild(cls) -> Radiometry:
+    def mild(cls) -> Jitter:
         """Half the jitter and less often another atmosphere (for the comparison)."""
         return cls(0.08, 0.03, 0.003, 0.02, 0.002, 0.3)
 
     @classmethod
-    def off(cls) -> Radiometry:
+    def off(cls) -> Jitter:
         """No radiometric augmentation (for the comparison)."""
         return cls(0, 0, 0, 0, 0, 0)
 
@@ -67,9 +72,9 @@ class Batch:
         hole: ``(n, h, w)`` bool, True where the network must see nodata.
     """
 
-    reflectance: NDArray[np.float32]
-    target: NDArray[np.float32]
-    weight: NDArray[np.float32]
+    reflectance: Floats
+    target: Floats
+    weight: Floats
     hole: NDArray[np.bool_]
 
 
@@ -79,16 +84,16 @@ class Sampler:
     Args:
         sources: chips of 64 px and scenes; a scene is cut into random 128-px crops.
         shares: relative probability per source name that a quarter canvas comes from it.
-        radiometry: the radiometric jitter.
+        jitter: the radiometric jitter.
         seed: of the random generator.
     """
 
-    def __init__(self, sources: list[Tiles], shares: dict[str, float], radiometry: Radiometry, seed: int) -> None:
+    def __init__(self, sources: list[Tiles], shares: dict[str, float], jitter: Jitter, seed: int) -> None:
         self._sources = sources
         weights = np.array([shares[s.name] for s in sources], float)
         self._probabilities = weights / weights.sum()
         self._usable = [s.usable() for s in sources]
-        self._radiometry = radiometry
+        self._jitter = jitter
         self._rng = np.random.default_rng(seed)
 
     def draw(self, size: int) -> Batch:
@@ -97,29 +102,26 @@ class Sampler:
         reflectance, percent, usable = (np.stack(parts) for parts in zip(*canvases, strict=True))
         target = percent / np.maximum(percent.sum(axis=1, keepdims=True), 1)
         hole = self._holes(size) | (reflectance == 0).all(axis=1)
-        if self._radiometry.noise:
-            reflectance += self._rng.normal(0, self._radiometry.noise, reflectance.shape).astype(np.float32)
+        if self._jitter.noise:
+            reflectance += self._rng.normal(0, self._jitter.noise, reflectance.shape).astype(np.float32)
         weight = (usable & ~hole).astype(np.float32)
         return Batch(reflectance, target.astype(np.float32), weight, hole)
 
-    def _canvas(self) -> tuple[NDArray, NDArray, NDArray]:
+    def _canvas(self) -> Piece:
         index = self._rng.choice(len(self._sources), p=self._probabilities)
         if self._sources[index].images.shape[-1] > CHIP:
             return self._piece(index, CANVAS)
         return self._mosaic()
 
-    def _mosaic(self) -> tuple[NDArray, NDArray, NDArray]:
+    def _mosaic(self) -> Piece:
         chips = [i for i, s in enumerate(self._sources) if s.images.shape[-1] == CHIP]
         shares = self._probabilities[chips] / self._probabilities[chips].sum()
         pieces = [self._piece(self._rng.choice(chips, p=shares), CHIP) for _ in range(4)]
 
-        def join(parts: list[NDArray]) -> NDArray:
-            return np.block([[parts[0], parts[1]], [parts[2], parts[3]]])
+        images, percents, masks = (np.block([[a, b], [c, d]]) for a, b, c, d in zip(*pieces, strict=True))
+        return images, percents, masks
 
-        images, percents, masks = (list(parts) for parts in zip(*pieces, strict=True))
-        return join(images), join(percents), join(masks)
-
-    def _piece(self, index: int, size: int) -> tuple[NDArray, NDArray, NDArray]:
+    def _piece(self, index: int, size: int) -> Piece:
         """One jittered ``size`` px square of a source: reflectance, label, usable."""
         source = self._sources[index]
         which = self._rng.integers(len(source))
@@ -132,16 +134,19 @@ class Sampler:
         image = image * gain[:, None, None] + offset[:, None, None]
         image[:, nodata] = 0
         turns, flip = self._rng.integers(4), bool(self._rng.integers(2))
-        return tuple(_turn(a, turns, flip) for a in (image, source.percent[part], self._usable[index][part]))
+        percent, usable = source.percent[part], self._usable[index][part]
+        return _turn(image, turns, flip), _turn(percent, turns, flip), _turn(usable, turns, flip)
 
-    def _band_jitter(self, level: str) -> tuple[NDArray, NDArray]:
+    def _band_jitter(self, level: str) -> tuple[Floats, Floats]:
         """Gain and offset per band of one piece: atmosphere, then sensor and product differences, then haze."""
-        jitter, rng, bands = self._radiometry, self._rng, len(BANDS)
+        jitter, rng, bands = self._jitter, self._rng, len(BANDS)
         gain, offset = np.ones(bands, np.float32), np.zeros(bands, np.float32)
         if rng.random() < jitter.atmosphere:
             gain, offset = _atmosphere(level, strength=rng.uniform(0.2, 1.3))
         scale = (1 + rng.uniform(-jitter.common_gain, jitter.common_gain)) * rng.normal(1, jitter.band_gain, bands)
-        shift = rng.normal(0, jitter.band_offset, bands) + HAZE * rng.uniform(0, jitter.haze) * (rng.random() < 0.3)
+        shift = rng.normal(0, jitter.band_offset, bands) + HAZE * rng.uniform(0, jitter.haze) * (
+            rng.random() < _HAZE_CHANCE
+        )
         return (gain * scale).astype(np.float32), (offset * scale + shift).astype(np.float32)
 
     def _holes(self, size: int, probability: float = 0.25) -> NDArray[np.bool_]:
@@ -155,26 +160,12 @@ class Sampler:
         return holes
 
 
-def _atmosphere(level: str, strength: float) -> tuple[NDArray, NDArray]:
+def _atmosphere(level: str, strength: float) -> tuple[Floats, Floats]:
     """Gain and offset that bring surface reflectance to the top of the atmosphere (L2A), or back (L1C)."""
     gain, path = TRANSMITTANCE**strength, PATH_REFLECTANCE * strength
     return (gain, path) if level == "L2A" else (1 / gain, -path / gain)
 
 
-def _turn(array: NDArray, turns: int, flip: bool) -> NDArray:
+def _turn(array: NDArray[Any], turns: int, flip: bool) -> NDArray[Any]:  # noqa: FBT001 - drawn, not chosen
     turned = np.rot90(array, turns, axes=(-2, -1))
     return turned[..., ::-1] if flip else turned
-
-
-def band_statistics(sources: list[Tiles], shares: dict[str, float]) -> tuple[NDArray, NDArray]:
-    """Mean and standard deviation per band over the valid training pixels, sources weighted by their share."""
-    total = sum(shares[s.name] for s in sources)
-    first, second = np.zeros(len(BANDS)), np.zeros(len(BANDS))
-    for source in sources:
-        pixels = source.images.transpose(1, 0, 2, 3)[:, (source.images != 0).any(axis=1)].astype(float) / 10000
-        first += shares[source.name] / total * pixels.mean(axis=1)
-        second += shares[source.name] / total * (pixels**2).mean(axis=1)
-    return first, np.sqrt(second - first**2)
-
-
-assert len(BANDS) == len(PATH_REFLECTANCE) == len(TRANSMITTANCE) == len(HAZE) and len(CLASSES) == 9

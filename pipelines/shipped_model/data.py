@@ -95,7 +95,7 @@ def read_eurosat(data_dir: Path, split: str) -> Tiles:
     with zipfile.ZipFile(data_dir / "eurosat_ms.zip") as patches:
         members = {Path(m).name: m for m in patches.namelist()}
         images = np.stack([_read_patch(patches.read(members[Path(n).name])) for n in names])
-    tags = np.array([n.split("/")[0] for n in names])
+    tags = np.array([n.partition("/")[0] for n in names])
     return Tiles(f"eurosat_{split}", images, percent, level, CHIP_BORDER, tags)
 
 
@@ -118,12 +118,25 @@ def read_scene(path: Path, band_names: tuple[str, ...] = BANDS) -> NDArray[np.ui
 def read_labelled_scene(data_dir: Path, scene: str, file: str, rows: slice | None = None) -> Tiles:
     """Read a scene and its teacher labels as a single tile, optionally only some rows."""
     image = read_scene(data_dir / "scenes" / file)
-    with rasterio.open(data_dir / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff") as source:
+    with rasterio.open(
+        data_dir / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff"
+    ) as source:
         percent = source.read()
     part = rows or slice(None)
     return Tiles(
-        scene.split("_")[0], image[None, :, part], percent[None, :, part], np.array(["L2A"]), 0, np.array([scene])
+        scene.split("_", maxsplit=1)[0],
+        image[None, :, part],
+        percent[None, :, part],
+        np.array(["L2A"]),
+        0,
+        np.array([scene]),
     )
+
+
+def read_aberystwyth_map(data_dir: Path) -> NDArray[np.uint8]:
+    """The independent map of Aberystwyth ``(h, w)``: 1 forest, 2 grass, 3 urban, 4 water (a classifier's output)."""
+    with rasterio.open(data_dir / "scenes" / "aber_s2_20210527_labels_4cls.tif", driver="GTiff") as source:
+        return source.read(1)
 
 
 def training_sources(data_dir: Path, *, world: bool) -> list[Tiles]:
@@ -133,9 +146,7 @@ def training_sources(data_dir: Path, *, world: bool) -> list[Tiles]:
         read_chips(segmentation / "stgallen_l2a_train.npz", "stgallen_train"),
         read_eurosat(data_dir, "train"),
         read_labelled_scene(data_dir, "aquileia_20190416", "aquileia_20190416_l2a_12band.tif"),
-        read_labelled_scene(
-            data_dir, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS
-        ),
+        read_labelled_scene(data_dir, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS),
     ]
     if world:
         sources.append(read_chips(segmentation / "world_train.npz", "world_train"))

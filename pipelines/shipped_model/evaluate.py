@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.nn import functional
-
-from data import CLASSES, Tiles
+from data import CLASSES, Tiles, read_aberystwyth_map, validation_sources
 from network import Inputs
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
 
 MARGIN = 32
 """Chips and scenes are mirrored by this much before the network sees them, as lulc does at the edge of a scene."""
@@ -28,6 +28,14 @@ EUROSAT_COVER: dict[str, tuple[str, ...]] = {
     "SeaLake": ("water",),
 }
 """What the most frequent class of an areal EuroSAT patch should be."""
+
+ABERYSTWYTH_COVER: dict[int, tuple[str, ...]] = {
+    1: ("trees",),
+    2: ("grass", "flooded_vegetation", "crops", "shrub_and_scrub"),
+    3: ("built", "bare"),
+    4: ("water",),
+}
+"""Which classes a code of the independent Aberystwyth map stands for."""
 
 
 @dataclass(frozen=True)
@@ -97,29 +105,32 @@ def class_scores(counts: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     }
 
 
-def patch_majority_accuracy(prediction: Prediction, maps: NDArray[np.int64] | None = None) -> dict[str, float]:
-    """Share of areal EuroSAT patches whose most frequent class is the one their name promises."""
-    maps = prediction.maps if maps is None else maps
-    areal = [(m, EUROSAT_COVER[t]) for m, t in zip(maps, prediction.tags, strict=True) if t in EUROSAT_COVER]
+def patch_majority_accuracy(maps: NDArray[np.int64], tags: NDArray[np.str_]) -> dict[str, float]:
+    """Share of areal EuroSAT patches (maps ``(n, h, w)``) whose most frequent class is what their name promises."""
+    areal = [(m, EUROSAT_COVER[t]) for m, t in zip(maps, tags, strict=True) if t in EUROSAT_COVER]
     right = [CLASSES[np.bincount(m.ravel(), minlength=len(CLASSES)).argmax()] in cover for m, cover in areal]
     return {"accuracy": float(np.mean(right)), "patches": len(right)}
 
 
-def calibration_error(logits: torch.Tensor, truth: torch.Tensor, temperature: float = 1.0, bins: int = 15) -> float:
+def calibration_error(logits: Tensor, truth: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
     """Expected calibration error of the winning probability against the teacher's class."""
     confidence, found = (logits / temperature).softmax(1).max(1)
+    return _binned_gap(confidence, (found == truth).double(), bins)
+
+
+def _binned_gap(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
+    """Mean over pixels of the gap between confidence and accuracy in bins of equal width."""
     which = (confidence * bins).long().clamp_max(bins - 1)
-    right = (found == truth).double()
     gaps = torch.zeros(bins, dtype=torch.double).index_add_(0, which, right - confidence.double())
-    return float(gaps.abs().sum() / len(truth))
+    return float(gaps.abs().sum() / len(right))
 
 
-def fit_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
+def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """The scalar that minimises the cross-entropy of ``softmax(logits / T)`` with ``target`` (probabilities)."""
     log_t = torch.zeros(1, requires_grad=True)
     optimiser = torch.optim.LBFGS([log_t], max_iter=40, line_search_fn="strong_wolfe")
 
-    def closure() -> torch.Tensor:
+    def closure() -> Tensor:
         optimiser.zero_grad()
         loss = -(target * functional.log_softmax(logits / log_t.exp(), 1)).sum(1).mean()
         loss.backward()
@@ -129,7 +140,7 @@ def fit_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
     return float(log_t.detach().exp())
 
 
-def balanced_pixels(predictions: list[Prediction], per_source: int = 40_000, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def balanced_pixels(predictions: list[Prediction], per_source: int = 40_000, seed: int = 0) -> tuple[Tensor, Tensor]:
     """The same number of pixels from every source, for calibration: logits and teacher probabilities."""
     rng = np.random.default_rng(seed)
     logits, target = [], []
@@ -157,8 +168,64 @@ def calibration(predictions: list[Prediction]) -> dict[str, float]:
     }
 
 
-def report(network: nn.Module, inputs: Inputs, sources: list[Tiles]) -> tuple[dict[str, Any], list[Prediction]]:
-    """Every number of the model card, and the predictions they come from."""
+def calibration_against_maps(predictions: list[Prediction], data_dir: Path) -> dict[str, Any]:
+    """Temperature and calibration errors against labels that are not the teacher's.
+
+    The labels are the EuroSAT names of the areal validation patches and the four-class map of Aberystwyth. Each names
+    a group of classes; the probability of a group is the sum over its classes. Both sources weigh the same.
+    """
+    by_name = {p.name: p for p in predictions}
+    groups = [_eurosat_groups(by_name["eurosat_val"]), _aberystwyth_groups(by_name["aber"], data_dir)]
+    chosen = [_thinned(*pair) for pair in groups]
+    logits, allowed = torch.cat([c[0] for c in chosen]), torch.cat([c[1] for c in chosen])
+    grid = torch.linspace(0.2, 1.5, 131)
+    losses = [float(-((logits / t).log_softmax(1) + allowed.log()).logsumexp(1).mean()) for t in grid]
+    best = float(grid[int(np.argmin(losses))])
+    agreement = [float(a.gather(1, x.argmax(1, keepdim=True)).mean()) for x, a in groups]
+    return {
+        "temperature": best,
+        "ece_before": _group_calibration_error(logits, allowed, 1.0),
+        "ece_after": _group_calibration_error(logits, allowed, best),
+        "pixels_right_eurosat": agreement[0],
+        "pixels_right_aberystwyth": agreement[1],
+    }
+
+
+def _eurosat_groups(prediction: Prediction) -> tuple[Tensor, Tensor]:
+    """Logits and allowed classes (pixels, 9) of the areal patches."""
+    per_tile = len(prediction.logits) // len(prediction.tags)
+    keep = np.repeat([t in EUROSAT_COVER for t in prediction.tags], per_tile)
+    rows = [_allowed(EUROSAT_COVER[t]).expand(per_tile, -1) for t in prediction.tags if t in EUROSAT_COVER]
+    return torch.from_numpy(prediction.logits[keep]), torch.cat(rows)
+
+
+def _aberystwyth_groups(prediction: Prediction, data_dir: Path) -> tuple[Tensor, Tensor]:
+    codes = torch.from_numpy(read_aberystwyth_map(data_dir).ravel().astype(np.int64))
+    table = torch.stack(
+        [torch.zeros(len(CLASSES)), *(_allowed(ABERYSTWYTH_COVER[c]) for c in sorted(ABERYSTWYTH_COVER))]
+    )
+    named = (codes >= 1) & (codes <= len(ABERYSTWYTH_COVER))
+    return torch.from_numpy(prediction.logits)[named], table[codes[named]]
+
+
+def _allowed(names: tuple[str, ...]) -> Tensor:
+    return torch.tensor([float(c in names) for c in CLASSES])
+
+
+def _thinned(logits: Tensor, allowed: Tensor, count: int = 40_000) -> tuple[Tensor, Tensor]:
+    chosen = torch.randperm(len(logits), generator=torch.Generator().manual_seed(0))[:count]
+    return logits[chosen], allowed[chosen]
+
+
+def _group_calibration_error(logits: Tensor, allowed: Tensor, temperature: float) -> float:
+    """Calibration error of the winning class, right when the independent label allows it."""
+    right = allowed.gather(1, logits.argmax(1, keepdim=True)).squeeze(1).double()
+    return _binned_gap((logits / temperature).softmax(1).amax(1), right)
+
+
+def report(network: nn.Module, inputs: Inputs, data_dir: Path) -> dict[str, Any]:
+    """Every number of the model card, on the validation sources."""
+    sources = validation_sources(data_dir)
     predictions = [predict(network, inputs, tiles) for tiles in sources]
     counts = {p.name: confusion(p) for p in predictions}
     agreement = {name: float(np.trace(c) / c.sum()) for name, c in counts.items()}
@@ -170,9 +237,13 @@ def report(network: nn.Module, inputs: Inputs, sources: list[Tiles]) -> tuple[di
         "confusion": {name: c.tolist() for name, c in counts.items()},
         "calibration": calibration(predictions),
     }
-    eurosat = next((p for p in predictions if p.name.startswith("eurosat")), None)
-    if eurosat is not None:
-        teacher = next(s for s in sources if s.name == eurosat.name).percent.argmax(1)
-        metrics["eurosat_patch_majority"] = patch_majority_accuracy(eurosat)
-        metrics["eurosat_patch_majority_teacher"] = patch_majority_accuracy(eurosat, teacher)
-    return metrics, predictions
+    by_name = dict(zip((s.name for s in sources), zip(sources, predictions, strict=True), strict=True))
+    tiles, found = by_name["eurosat_val"]
+    metrics["eurosat_patch_majority"] = patch_majority_accuracy(found.maps, tiles.tags)
+    metrics["eurosat_patch_majority_teacher"] = patch_majority_accuracy(tiles.percent.argmax(1), tiles.tags)
+    metrics["against_other_labels"] = other = calibration_against_maps(predictions, data_dir)
+    logits, target = balanced_pixels(predictions)
+    metrics["calibration"]["ece_at_other_temperature"] = calibration_error(
+        logits, target.argmax(1), other["temperature"]
+    )
+    return metrics

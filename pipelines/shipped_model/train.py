@@ -1,36 +1,33 @@
 """Train, validate and save the small U-Net that ships with lulc.
 
-    python pipelines/shipped_model/train.py --data /path/to/data --out /path/to/result
+    python pipelines/shipped_model/train.py --data DATA --out RUN --bundle lulc/model/pretrained/dw9-s2-10m
 
-``--data`` is a folder laid out like the project's shared data folder (its README describes the sources). The result is
-``model.safetensors``, ``arch.json``, ``norm.json`` and ``metrics.json``; ``--bundle`` also writes a lulc model bundle.
+``--data`` is a folder laid out like the project's shared data folder (its README describes the sources). The run is left
+as ``model.safetensors``, ``arch.json``, ``norm.json`` and ``metrics.json``; ``--bundle`` also writes the lulc model bundle.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import copy
-import json
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from safetensors.torch import save_file
+from augment import Batch, Jitter, Sampler
+from data import training_sources
+from evaluate import report
+from network import INDICES, Inputs, load_imagenet_lite0, measure_features, save_run, unet
+from publish import publish
 from torch import Tensor, nn
 from torch.nn import functional
 
-import evaluate
-from augment import Batch, Radiometry, Sampler, band_statistics
-from data import BANDS, CLASSES, training_sources, validation_sources
-from network import INDICES, Architecture, Inputs, half_receptive_field, load_imagenet_lite0, used_state
+from lulc.model.build import build_network, total_stride
+from lulc.model.receptive_field import measure_reach
 
 SHARES: dict[str, float] = {
     "stgallen_train": 0.38,
@@ -41,27 +38,52 @@ SHARES: dict[str, float] = {
 }
 """How often each source is drawn."""
 
-RADIOMETRY: dict[str, Radiometry] = {"full": Radiometry(), "mild": Radiometry.mild(), "off": Radiometry.off()}
+JITTERS: dict[str, Jitter] = {"full": Jitter(), "mild": Jitter.mild(), "off": Jitter.off()}
 """Strengths of the radiometric augmentation to choose from."""
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Length and step size of a training run."""
+class Recipe:
+    """Everything that tells one training run from another; the defaults made the shipped model.
 
-    steps: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    warm_up: int
-    ema: float
-    seed: int
+    Attributes:
+        encoder: of the U-Net; it must not pool globally.
+        decoder: channels of the decoder, coarse to fine, comma-separated.
+        imagenet: start the encoder from ImageNet (EfficientNet-Lite0 only).
+        world: train on the chips outside Europe too.
+        indices: give the network five spectral indices as extra channels.
+        jitter: strength of the radiometric augmentation, a key of `JITTERS`.
+        steps: optimiser steps.
+        batch: 128-px canvases per step.
+        learning_rate: peak of the recipe.
+        weight_decay: of convolution weights; normalisation and biases have none.
+        ema: decay of the moving average of weights.
+        seed: of weights and batches.
+    """
+
+    encoder: str = "timm-tf_efficientnet_lite0"
+    decoder: str = "64,32,16"
+    imagenet: bool = True
+    world: bool = True
+    indices: bool = False
+    jitter: str = "full"
+    steps: int = 2000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    ema: float = 0.995
+    seed: int = 0
+
+    def decoder_channels(self) -> list[int]:
+        """The decoder channels as numbers."""
+        return [int(channels) for channels in self.decoder.split(",")]
 
     def factor(self, step: int) -> float:
         """Fraction of the learning rate at ``step``: linear warm-up, then half a cosine."""
-        if step < self.warm_up:
-            return (step + 1) / self.warm_up
-        progress = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+        warm_up = max(1, self.steps // 20)
+        if step < warm_up:
+            return (step + 1) / warm_up
+        progress = (step - warm_up) / max(1, self.steps - warm_up)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -90,9 +112,8 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor
 
 def train_step(network: nn.Module, inputs: Inputs, batch: Batch, optimiser: torch.optim.Optimizer) -> float:
     """One optimiser step in bfloat16 autocast; returns the loss."""
-    image, target, weight, hole = (
-        torch.from_numpy(a) for a in (batch.reflectance, batch.target, batch.weight, batch.hole)
-    )
+    arrays = (batch.reflectance, batch.target, batch.weight, batch.hole)
+    image, target, weight, hole = (torch.from_numpy(array) for array in arrays)
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(inputs(image, hole))
     loss = soft_cross_entropy(logits, target, weight)
@@ -103,112 +124,88 @@ def train_step(network: nn.Module, inputs: Inputs, batch: Batch, optimiser: torc
     return float(loss.detach())
 
 
-def fit(network: nn.Module, inputs: Inputs, sampler: Sampler, schedule: Schedule) -> nn.Module:
+def fit(network: nn.Module, inputs: Inputs, sampler: Sampler, recipe: Recipe) -> nn.Module:
     """Train ``network`` and return its moving average; batches are drawn one ahead in a thread."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule.factor)
-    average, recent, started = Average(network, schedule.ema), 0.0, time.monotonic()
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.factor)
+    average, recent, started = Average(network, recipe.ema), 0.0, time.monotonic()
     network.train()
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(sampler.draw, schedule.batch)
-        for step in range(schedule.steps):
-            batch, upcoming = upcoming.result(), pool.submit(sampler.draw, schedule.batch)
+        upcoming = pool.submit(sampler.draw, recipe.batch)
+        for step in range(recipe.steps):
+            batch, upcoming = upcoming.result(), pool.submit(sampler.draw, recipe.batch)
             loss = train_step(network, inputs, batch, optimiser)
             scheduler.step()
             average.update(network)
             recent = loss if step == 0 else 0.95 * recent + 0.05 * loss
             if (step + 1) % 100 == 0:
-                click.echo(f"step {step + 1}/{schedule.steps} loss {recent:.4f} {time.monotonic() - started:.0f} s", err=True)
+                seconds = time.monotonic() - started
+                click.echo(f"step {step + 1}/{recipe.steps} loss {recent:.4f} {seconds:.0f} s", err=True)
     return average.network
 
 
-def save(out: Path, network: nn.Module, architecture: Architecture, inputs: Inputs, metrics: dict[str, Any]) -> None:
-    """Write weights, architecture, normalisation and metrics to ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(used_state(network), out / "model.safetensors")
-    features = [*BANDS, *(name for name, _, _ in INDICES if inputs.indices)]
-    norm = {
-        "features": features,
-        "mean": [round(float(v), 6) for v in inputs.mean.flatten()],
-        "std": [round(float(v), 6) for v in inputs.std.flatten()],
+def run(recipe: Recipe, data_dir: Path, out: Path) -> dict[str, Any]:
+    """Train by `recipe`, measure, save to ``out``; returns the metrics."""
+    torch.manual_seed(recipe.seed)
+    sources = training_sources(data_dir, world=recipe.world)
+    spec = measure_features(sources, SHARES, INDICES if recipe.indices else ())
+    architecture = unet(recipe.encoder, recipe.decoder_channels(), len(spec.channels))
+    network = build_network(architecture).to(memory_format=torch.channels_last)
+    if recipe.imagenet:
+        load_imagenet_lite0(network)
+    reach = measure_reach(network, len(spec.channels), total_stride(network))
+    started = time.monotonic()
+    trained = fit(network, Inputs(spec), Sampler(sources, SHARES, JITTERS[recipe.jitter], recipe.seed), recipe)
+    seconds = round(time.monotonic() - started)
+    metrics = report(trained, Inputs(spec), data_dir)
+    metrics["network"] = {
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "half_receptive_field": reach.half_field,
+        "stride": reach.stride,
     }
-    arch = {"class": architecture.class_name, "kwargs": architecture.kwargs(), "classes": list(CLASSES), "stride": 8}
-    for name, content in (("arch", arch), ("norm", norm), ("metrics", metrics)):
-        (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    metrics["recipe"] = {**asdict(recipe), "shares": SHARES, "seconds": seconds}
+    save_run(out, trained, architecture, spec, metrics)
+    return metrics
 
 
 def headline(metrics: dict[str, Any]) -> str:
     """One line of the numbers that decide between variants."""
     parts = [f"{name} {value:.4f}" for name, value in metrics["agreement"].items()]
-    kl = sum(metrics["mean_kl"].values()) / len(metrics["mean_kl"])
+    divergence = sum(metrics["mean_kl"].values()) / len(metrics["mean_kl"])
     patches = metrics["eurosat_patch_majority"]["accuracy"]
-    return f"mean {metrics['mean_agreement']:.4f} | {' | '.join(parts)} | KL {kl:.4f} | patches {patches:.3f}"
+    return f"mean {metrics['mean_agreement']:.4f} | {' | '.join(parts)} | KL {divergence:.4f} | patches {patches:.3f}"
 
 
-@click.command()
+_DEFAULT = Recipe()
+
+
+@click.command(context_settings={"show_default": True})
 @click.option("--data", "data_dir", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--encoder", default="tu-resnet18", show_default=True)
-@click.option("--decoder", default="64,32,16", show_default=True, help="Decoder channels.")
-@click.option("--pretrained", type=click.Path(path_type=Path, dir_okay=False), help="ImageNet weights of EfficientNet-Lite0.")
-@click.option("--steps", default=3000, show_default=True)
-@click.option("--batch", default=16, show_default=True)
-@click.option("--learning-rate", default=2e-3, show_default=True)
-@click.option("--weight-decay", default=0.02, show_default=True)
-@click.option("--ema", default=0.995, show_default=True)
-@click.option("--world/--no-world", default=True, show_default=True, help="Train on the chips outside Europe too.")
-@click.option("--indices/--no-indices", default=False, show_default=True, help="Five spectral indices as extra inputs.")
-@click.option("--radiometry", type=click.Choice(list(RADIOMETRY)), default="full", show_default=True, help="Jitter.")
-@click.option("--threads", default=2, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-def main(
-    data_dir: Path,
-    out: Path,
-    encoder: str,
-    decoder: str,
-    pretrained: Path | None,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    weight_decay: float,
-    ema: float,
-    world: bool,
-    indices: bool,
-    radiometry: str,
-    threads: int,
-    seed: int,
-) -> None:
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
+@click.option("--bundle", type=click.Path(path_type=Path, file_okay=False), help="Also write a lulc bundle here.")
+@click.option("--threads", default=2, help="CPU threads.")
+@click.option("--encoder", default=_DEFAULT.encoder)
+@click.option("--decoder", default=_DEFAULT.decoder, help="Decoder channels.")
+@click.option("--imagenet/--scratch", default=_DEFAULT.imagenet, help="Start from ImageNet (EfficientNet-Lite0 only).")
+@click.option("--world/--no-world", default=_DEFAULT.world, help="Train on the chips outside Europe too.")
+@click.option("--indices/--no-indices", default=_DEFAULT.indices, help="Five spectral indices as extra channels.")
+@click.option("--jitter", type=click.Choice(list(JITTERS)), default=_DEFAULT.jitter, help="Radiometric augmentation.")
+@click.option("--steps", default=_DEFAULT.steps)
+@click.option("--batch", default=_DEFAULT.batch)
+@click.option("--learning-rate", default=_DEFAULT.learning_rate)
+@click.option("--weight-decay", default=_DEFAULT.weight_decay)
+@click.option("--ema", default=_DEFAULT.ema)
+@click.option("--seed", default=_DEFAULT.seed)
+def main(data_dir: Path, out: Path, bundle: Path | None, threads: int, **recipe: Any) -> None:  # noqa: ANN401 - Recipe
     """Train the shipped model and measure it."""
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    sources = training_sources(data_dir, world=world)
-    inputs = Inputs(*band_statistics(sources, SHARES), indices=indices)
-    channels = tuple(int(c) for c in decoder.split(","))
-    architecture = Architecture(encoder, channels, in_channels=len(BANDS) + (len(INDICES) if indices else 0))
-    network = architecture.build()
-    if pretrained:
-        load_imagenet_lite0(network, pretrained)
-    schedule = Schedule(steps, batch, learning_rate, weight_decay, steps // 20, ema, seed)
-
-    started = time.monotonic()
-    trained = fit(network, inputs, Sampler(sources, SHARES, RADIOMETRY[radiometry], seed), schedule)
-    seconds = time.monotonic() - started
-    metrics, _ = evaluate.report(trained, inputs, validation_sources(data_dir))
-    metrics["training"] = {
-        "seconds": round(seconds),
-        "steps": steps,
-        "seed": seed,
-        "world": world,
-        "indices": indices,
-        "radiometry": radiometry,
-        "parameters": sum(v.numel() for v in used_state(trained).values()),
-        "half_receptive_field": half_receptive_field(architecture.build()),
-    }
-    save(out, trained, architecture, inputs, metrics)
-    click.echo(f"{out.name}: {headline(metrics)} | {seconds:.0f} s")
+    metrics = run(Recipe(**recipe), data_dir, out)
+    click.echo(f"{out.name}: {headline(metrics)} | {metrics['recipe']['seconds']} s")
+    if bundle:
+        publish(out, bundle)
 
 
 if __name__ == "__main__":
