@@ -23,6 +23,7 @@ LAYERS = [
     {"tasks", "patches"},
     {"hpc", "serve"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

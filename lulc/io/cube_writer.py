@@ -106,7 +106,7 @@ def _zarr_variable(group: Any, name: str, attributes: dict[str, str], layout: St
         shape=(layout.grid.shape.height, layout.grid.shape.width),
         dtype=np.uint8 if source else np.float32,
         chunks=_chunks(layout),
-        fill_value=0 if source else np.nan,
+        fill_value=None if source else np.nan,
         attributes={"_ARRAY_DIMENSIONS": ["y", "x"], **attributes},
     )
 

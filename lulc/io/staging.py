@@ -54,7 +54,8 @@ def _write_errors(target: Path) -> Iterator[None]:
 
 
 def _library_error(error: Exception, target: Path) -> StorageError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    first = error.__cause__ or error
+    reason = " ".join(str(first).split()) or type(first).__name__
     return StorageError(
         f"cannot write {target}: {reason}",
         f"{megabytes(free_bytes(target))} are free there; make room and run the same command again",
@@ -112,5 +113,6 @@ def _flush_one(path: Path) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    elif path.exists():
+        os.truncate(path, 0)  # HDF5 keeps a file open that it could not finish, and with it the space
+        path.unlink()

@@ -82,7 +82,8 @@ class TileStore:
         self._overviews_file = -1
         self._lock: int | None = _take_folder(folder)
         try:
-            self._adopt(json.dumps({"fingerprint": fingerprint, "layout": asdict(layout)}, sort_keys=True), resume)
+            card = json.dumps({"fingerprint": fingerprint, "layout": asdict(layout)}, sort_keys=True)
+            self._adopt(card.encode(), resume=resume)
         except BaseException:
             self.close()
             raise
@@ -164,9 +165,10 @@ class TileStore:
     def discard(self) -> None:
         """Remove the work folder, as far as it is ours, and let go of it."""
         self._close_files()
-        for path in sorted(self.folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
-            if _OWN_NAMES.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            for path in sorted(self.folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
+                if _OWN_NAMES.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
         self.close()
@@ -187,10 +189,10 @@ class TileStore:
                 self._overviews.close()
             self._overviews = None
 
-    def _adopt(self, job: str, resume: bool) -> None:  # noqa: FBT001
+    def _adopt(self, job: bytes, *, resume: bool) -> None:
         """Take over the chunks of the same job, remove everything else."""
         card = self.folder / "job.json"
-        same = resume and card.is_file() and card.read_text(encoding="utf-8") == job
+        same = resume and card.is_file() and card.read_bytes() == job
         with storage_errors(self.folder):
             if not same:
                 card.unlink(missing_ok=True)
@@ -200,7 +202,7 @@ class TileStore:
                 if not (same and self._load(path)):
                     path.unlink()
         if not same:
-            write_whole(card, job.encode())
+            write_whole(card, job)
 
     def _load(self, path: Path) -> bool:
         """Register a stored chunk; False when the file is not a whole one."""

@@ -59,6 +59,11 @@ class Composite:
         self._first = scenes[0]
         self._others = [_donor(scene, self._first, self.names) for scene in scenes[1:]]
 
+    @property
+    def scenes(self) -> int:
+        """Number of scenes."""
+        return 1 + len(self._others)
+
     def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
         """Pixels of a window inside the grid.
 

@@ -290,8 +290,12 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
 def _copy(
     composite: Composite, recipe: Recipe, layout: StackLayout, sink: StackSink, progress: Progress
 ) -> NDArray[np.int64]:
-    """The one loop: blocks are read and computed in threads, and written in order by this one."""
-    counts = np.zeros(256, np.int64)
+    """The one loop: blocks are read and computed in threads, and written in order by this one.
+
+    Returns:
+        Pixels from each input: int64, entry 0 for none, 1 for the first, ...
+    """
+    counts = np.zeros(composite.scenes + 1, np.int64)
     done, total = 0, layout.grid.shape.size
 
     def block(window: Window) -> tuple[Window, Planes, NDArray[np.uint8]]:
@@ -300,10 +304,10 @@ def _copy(
 
     for window, planes, source in in_order(block, block_windows(layout.grid.shape, layout.chunk)):
         sink.write(window, planes, source)
-        counts += np.bincount(source.ravel(), minlength=256)
+        counts += np.bincount(source.ravel(), minlength=counts.size)
         done += window.shape.size
         progress(done, total)
-    return counts[: counts.nonzero()[0].max(initial=0) + 1]
+    return counts
 
 
 def channels(values: dict[str, Planes], recipe: Recipe) -> Planes:

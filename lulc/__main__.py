@@ -1,0 +1,5 @@
+"""`python -m lulc`."""
+
+from lulc.cli.main import cli
+
+cli()
