@@ -40,7 +40,7 @@ class Blender:
 
     def __init__(self, plan: TilePlan, classes: int) -> None:
         self._plan = plan
-        self._below = torch.zeros(classes, plan.fade, plan.padded.width)
+        self._below = torch.zeros(classes, plan.fade, plan.shape.width)
         self._right = torch.zeros(classes, 0, 0)
 
     def feed(self, tile: Tile, probabilities_kyx: Tensor) -> Tensor:

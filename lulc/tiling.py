@@ -2,10 +2,10 @@
 
 Three rules keep the stitched map equal to one untiled forward pass:
 
-* every window starts at a multiple of the network's total stride, and the scene is padded at its end to such a
-  multiple (a window pulled back to the edge would start off the stride and differ everywhere);
-* every kept core is at least `halo` pixels away from the borders of its window, save where the border is the
-  scene's own, where the untiled pass has the same border;
+* every window starts at a multiple of the network's total stride, and the canvas ends at such a multiple (a window
+  pulled back to the edge would start off the stride and differ everywhere);
+* every kept core is at least `halo` pixels away from the borders of its window. Around the scene the canvas holds
+  mirrored pixels: the zeros that a network pads with would draw a frame of wrong classes along the scene's edge;
 * cores tile the scene: each pixel is kept exactly once.
 
 A chunk is what is read, inferred and stored at once: some cores of one row, its sides whole output blocks. Chunks run
@@ -31,7 +31,7 @@ class Tile:
     """One run of the network.
 
     Attributes:
-        read: What the network sees. Starts inside the scene, may end in the padding beyond it.
+        read: What the network sees; may reach into the canvas around the scene.
         core: What is kept; inside the scene.
         fade: Right and bottom margin over which the tile fades into its neighbours, in pixels.
     """
@@ -117,9 +117,15 @@ class TilePlan:
         return self.core + 2 * self.halo
 
     @property
-    def padded(self) -> Window:
-        """The scene, padded at its end to whole strides."""
-        return Window(0, 0, round_up(self.shape.height, self.stride), round_up(self.shape.width, self.stride))
+    def canvas(self) -> Window:
+        """The scene, its end rounded up to whole strides, and a halo all around: what one untiled pass would see."""
+        height, width = (round_up(side, self.stride) + 2 * self.halo for side in (self.shape.height, self.shape.width))
+        return Window(-self.halo, -self.halo, height, width)
+
+    @property
+    def largest_window(self) -> Shape:
+        """Size of the largest window of this plan."""
+        return Shape(min(self.window, self.canvas.height), min(self.window, self.canvas.width))
 
     @property
     def chunk_shape(self) -> Shape:
@@ -165,7 +171,7 @@ class TilePlan:
     def _tile(self, core: Window, scene: Window) -> Tile:
         halo = self.halo
         read = Window(core.row - halo, core.col - halo, core.height + 2 * halo, core.width + 2 * halo)
-        return Tile(read.intersection(self.padded), core.intersection(scene), self.fade)
+        return Tile(read.intersection(self.canvas), core.intersection(scene), self.fade)
 
 
 def round_up(value: int, step: int) -> int:

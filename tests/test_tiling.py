@@ -54,11 +54,10 @@ def test_windows_start_on_the_stride_and_keep_their_halo(plan):
             read, core = tile.read, tile.core
             assert read.row % plan.stride == read.col % plan.stride == 0
             assert read.height % plan.stride == read.width % plan.stride == 0
-            assert read.intersection(plan.padded) == read
-            assert core.row - read.row >= min(plan.halo, core.row)
-            assert core.col - read.col >= min(plan.halo, core.col)
-            assert read.row_end - core.row_end >= plan.halo or read.row_end == plan.padded.height
-            assert read.col_end - core.col_end >= plan.halo or read.col_end == plan.padded.width
+            assert read.intersection(plan.canvas) == read
+            assert core.row - read.row == core.col - read.col == plan.halo
+            assert read.row_end - core.row_end >= plan.halo
+            assert read.col_end - core.col_end >= plan.halo
             assert tile.read.intersection(scene).intersection(chunk.read) == tile.read.intersection(scene)
 
 
@@ -66,7 +65,7 @@ def test_a_sentinel_2_tile_is_padded_not_pulled_back():
     plan = TilePlan(Shape(10980, 10980), 32, 1024, 64)
     last = max(tile.read.row for chunk in plan.chunks() for tile in chunk.tiles)
     assert last == 10240 - 64
-    assert plan.padded == Window(0, 0, 11_008, 11_008)
+    assert plan.canvas == Window(-64, -64, 11_008 + 128, 11_008 + 128)
 
 
 def test_exact_halo_of_the_shipped_model_is_cheap():

@@ -112,15 +112,15 @@ def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:
 
 
 def padded_window(pixels: Pixels, origin: Window, read: Window) -> Pixels:
-    """Cut `read` out of the pixels of `origin`; what lies beyond them is 0 and not valid."""
+    """Cut `read` out of the pixels of `origin`; beyond them the pixels and their validity are mirrored."""
     raw, valid = pixels
     inside = read.intersection(origin)
     rows, columns = inside.slices(origin)
+    raw, valid = raw[:, rows, columns], valid[rows, columns]
     if inside == read:
-        return raw[:, rows, columns], valid[rows, columns]
-    padded_raw = np.zeros((len(raw), read.height, read.width), raw.dtype)
-    padded_valid = np.zeros((read.height, read.width), dtype=bool)
-    target = inside.slices(read)
-    padded_raw[:, *target] = raw[:, rows, columns]
-    padded_valid[target] = valid[rows, columns]
-    return padded_raw, padded_valid
+        return raw, valid
+    margins = (
+        (inside.row - read.row, read.row_end - inside.row_end),
+        (inside.col - read.col, read.col_end - inside.col_end),
+    )
+    return np.pad(raw, ((0, 0), *margins), mode="symmetric"), np.pad(valid, margins, mode="symmetric")

@@ -118,7 +118,7 @@ def classify(
             seams = verify_seams(scene, job, predictor, output, seam_windows) if seam_windows else None
         areas = class_areas(output)
         if quicklook is not None:
-            quicklook_of(output, scene, quicklook)
+            quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
     return _report(job, run, published, areas, seams)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import lulc
 from lulc.errors import InputError, LimitError
-from lulc.grid import Grid, Shape
+from lulc.grid import Grid
 from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores
@@ -237,8 +237,9 @@ def _fit_memory(
     peak = 0
     for window in windows:
         plan = TilePlan.from_window(scene.grid.shape, stride, window, halo, fade)
-        side = Shape(min(plan.window, plan.padded.height), min(plan.window, plan.padded.width))
-        network = forward_bytes(bundle.network, len(bundle.card.features.channels), side, placement.dtype)
+        network = forward_bytes(
+            bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
+        )
         peak = predict_peak(plan, scene, names, bundle.card, options.activations, network * (options.batch or 1))
         if peak <= limit:
             return plan, peak

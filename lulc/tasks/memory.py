@@ -45,14 +45,14 @@ def predict_peak(
     classes = len(card.classes)
     read = max(chunk.read.shape.size for chunk in plan.chunks())
     core = max(chunk.core.shape.size for chunk in plan.chunks())
-    window = min(plan.window, plan.padded.height) * min(plan.window, plan.padded.width)
+    window = plan.largest_window.size
     bands = 1 if activations == "none" else 1 + classes
     depth = 4 if activations == "float32" else 1
     reading = 2 * read * (len(names) * scene.dtype.itemsize + 1)
     probabilities = 3 * window * classes * 4
     writing = 3 * core * bands * depth
     overviews = bands * depth * plan.shape.width * BLOCK
-    margins = classes * 4 * plan.fade * (plan.padded.width + plan.window)
+    margins = classes * 4 * plan.fade * (plan.shape.width + plan.window)
     cache = gdal_cache_bytes(plan, scene, len(names))
     return (
         resident_bytes()

@@ -122,12 +122,9 @@ class _Tally:
 
 def _infer(scene: Scene, job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
     """Probabilities float32 (K, height, width) of a window, from one run of the network around it."""
-    halo = job.plan.halo
-    wanted = Window(window.row - halo, window.col - halo, window.height + 2 * halo, window.width + 2 * halo)
-    # The end is rounded up to the stride before the scene's own padding cuts it.
-    wanted = Window(
-        wanted.row, wanted.col, round_up(wanted.height, job.plan.stride), round_up(wanted.width, job.plan.stride)
-    ).intersection(job.plan.padded)
+    halo, stride = job.plan.halo, job.plan.stride
+    height, width = (round_up(side, stride) + 2 * halo for side in (window.height, window.width))
+    wanted = Window(window.row - halo, window.col - halo, height, width)
     inside = wanted.intersection(scene.grid.window)
     raw, valid = padded_window(scene.read(job.names, inside), inside, wanted)
     probabilities = predictor.predict(raw[None], valid[None])[0]

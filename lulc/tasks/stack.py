@@ -25,6 +25,7 @@ from lulc.io.stack_writer import StackLayout, StackSink, geotiff_sink
 from lulc.io.staging import check_target
 from lulc.resources import read_toml
 from lulc.tasks.fill import Composite, Planes
+from lulc.tiling import round_up
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,7 +37,7 @@ SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr
 _FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
 _CHUNK_STEP = 256
 _READERS = 2
-_GDAL_CACHE = 256 << 20
+_MOST_CACHE = 1 << 30
 _MEGA = 1e6
 
 
@@ -195,7 +196,7 @@ def stack(
     output = Path(output)
     start = time.perf_counter()
     _check_output(output, [Path(path) for path in inputs], options)
-    with ExitStack() as opened, gdal_cache(_GDAL_CACHE):
+    with ExitStack() as opened:
         scenes = _open_scenes(inputs, options, opened)
         recipe = choose_recipe(options, scenes[0])
         names = names_to_read(recipe, scenes)
@@ -207,6 +208,7 @@ def stack(
             chunk=options.chunk,
         )
         counts = np.zeros(len(scenes) + 1, np.int64)
+        opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
             counts += _copy(Composite(scenes, names), recipe, layout, sink, progress)
             if not counts[1:].any():
@@ -266,6 +268,18 @@ def block_windows(shape: Shape, chunk: int) -> Iterator[Window]:
     for row in range(0, shape.height, chunk):
         for col in range(0, shape.width, chunk):
             yield Window(row, col, chunk, chunk).intersection(scene)
+
+
+def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
+    """What GDAL's block cache must hold so that no block of the input is decoded twice, and none is evicted half written.
+
+    That is the blocks that two windows side by side touch (whole rows of a striped file), and one window of output.
+    """
+    block = scene.block_shape
+    rows = min(round_up(chunk, block.height), scene.grid.shape.height)
+    cols = min(round_up(chunk, block.width), scene.grid.shape.width)
+    read = (_READERS + 1) * rows * cols * bands * scene.dtype.itemsize
+    return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
 
 
 def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -> None:

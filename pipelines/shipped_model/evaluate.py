@@ -232,6 +232,7 @@ def report(network: nn.Module, inputs: Inputs, data_dir: Path) -> dict[str, Any]
     metrics: dict[str, Any] = {
         "agreement": agreement,
         "mean_agreement": float(np.mean(list(agreement.values()))),
+        "majority_share": {name: float(c.sum(1).max() / c.sum()) for name, c in counts.items()},
         "mean_kl": {p.name: mean_divergence(p) for p in predictions},
         "per_class": class_scores(sum(counts.values())),
         "confusion": {name: c.tolist() for name, c in counts.items()},

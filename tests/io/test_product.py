@@ -259,7 +259,7 @@ def test_the_estimate_counts_kept_tiles_and_the_file(tmp_path):
     )
 
 
-@pytest.mark.parametrize("moment", range(8))
+@pytest.mark.parametrize("moment", range(6))
 def test_a_disk_that_fills_at_any_moment_is_an_error_and_a_resume_works(tmp_path, monkeypatch, moment):
     """The disk refuses to flush for the first time at the n-th chunk, in assembly, or at a side-car."""
     data = pixels(1500, 1500)
@@ -277,7 +277,7 @@ def test_a_disk_that_fills_at_any_moment_is_an_error_and_a_resume_works(tmp_path
     writer = writer_of(tmp_path / "a.tif", data)
     with monkeypatch.context() as patch:
         patch.setattr(durable.os, "fsync", full)
-        with pytest.raises(StorageError, match=r"disk is full .*MB free"):
+        with pytest.raises(StorageError, match=r"disk is full .* free; "):
             finish(writer, data)
     writer.abandon()
     assert not (tmp_path / "a.tif").exists()

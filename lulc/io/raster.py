@@ -1,0 +1,257 @@
+"""Raster files through rasterio, each opened by its named driver.
+
+The driver follows from the file's first bytes, never from its name: a VRT dressed up as .tif, which may point anywhere,
+is not opened.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
+
+from lulc.bands import Radiometry
+from lulc.errors import InputError, LimitError, StorageError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
+from lulc.io.source import Origin, Pixels
+
+_log = logging.getLogger(__name__)
+
+_MAGIC = {
+    b"II*\0": ("GTiff", "GeoTIFF"),
+    b"MM\0*": ("GTiff", "GeoTIFF"),
+    b"II+\0": ("GTiff", "GeoTIFF"),
+    b"MM\0+": ("GTiff", "GeoTIFF"),
+    b"\0\0\0\x0cjP  ": ("JP2OpenJPEG", "JPEG 2000"),
+    b"\xff\x4f\xff\x51": ("JP2OpenJPEG", "JPEG 2000"),
+    b"EHFA_HEADER_TAG": ("HFA", "ERDAS Imagine"),
+}
+_OPEN = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_GEOREF_SOURCES": "INTERNAL"}
+_MOST_BANDS = 512
+_MOST_PIXELS = 20_000_000_000
+_LARGEST_BLOCK = 256 << 20
+_READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+_TRIES = 3
+
+
+def sniff(path: Path) -> tuple[str, str] | None:
+    """GDAL driver and kind of a raster file by its first bytes, or None when they are of no known kind."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+class RasterSource:
+    """One raster file.
+
+    Args:
+        path: What the user gave, for messages.
+        driver: GDAL driver to open it with.
+        kind: What to call it.
+        location: What GDAL opens, when it is not the path itself (a member of a zip archive).
+        labels: Names of its bands, when the container says them better than the file.
+        origin: What the container says; None reads it from the file's tags.
+
+    Raises:
+        InputError: Not a readable raster, or of a type lulc does not take.
+        LimitError: Its header asks for more than lulc reads.
+    """
+
+    def __init__(  # noqa: PLR0913 - a member of a container needs all of it
+        self,
+        path: Path,
+        driver: str,
+        kind: str,
+        *,
+        location: str = "",
+        labels: tuple[str | None, ...] | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        self._location, self._driver = location or str(path), driver
+        self._local = threading.local()
+        self._opened: list[Any] = []
+        self._target: Grid | None = None
+        dataset = self._first_open(path)
+        _check_header(dataset, path)
+        self.grid = _grid(dataset)
+        self.labels = labels or tuple(dataset.descriptions)
+        wide = np.result_type(*dataset.dtypes)
+        self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
+        self.block_shape = Shape(*max(dataset.block_shapes))
+        self.origin = origin or _origin(dataset, path, kind)
+        self._alpha = [
+            index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha
+        ]
+        self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
+
+    def on_grid(self, grid: Grid) -> "RasterSource":
+        """The same bands warped to a grid, bilinear, exact at every pixel (tolerance 0)."""
+        other: RasterSource = object.__new__(RasterSource)
+        other.__dict__.update(self.__dict__)
+        other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
+        return other
+
+    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+        """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with raise_logged_errors():
+                    return self._read(bands, window)
+            except (RasterioError, LoggedGdalError, OSError) as error:
+                self._forget()
+                if attempt == _TRIES:
+                    raise StorageError(self._place(bands, window, error), "the file is damaged or its disk fails") from error
+                _log.warning("reading again: %s", self._place(bands, window, error))
+        raise AssertionError
+
+    def close(self) -> None:
+        """Close every thread's handle."""
+        for dataset in self._opened:
+            dataset.close()
+        self._opened.clear()
+
+    def _read(self, bands: Sequence[int], window: Window) -> Pixels:
+        dataset = self._dataset()
+        place = RasterioWindow(window.col, window.row, window.width, window.height)
+        raw = dataset.read([band + 1 for band in bands], window=place, out_dtype=self.dtype)
+        return raw, self._valid(dataset, raw, place)
+
+    def _valid(self, dataset: Any, raw: NDArray[Any], place: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
+        valid = np.isfinite(raw).all(axis=0) if raw.dtype.kind == "f" else np.ones(raw.shape[1:], dtype=bool)
+        if self.origin.nodata is not None and not np.isnan(self.origin.nodata):
+            valid &= (raw != raw.dtype.type(self.origin.nodata)).all(axis=0)
+        if self._masked:
+            valid &= dataset.dataset_mask(window=place) > 0
+        for band in self._alpha:
+            valid &= dataset.read(band, window=place) > 0
+        return valid
+
+    def _dataset(self) -> Any:  # noqa: ANN401 - rasterio has no types
+        dataset = getattr(self._local, "dataset", None)
+        if dataset is None:
+            dataset = self._warped(self._open())
+            self._opened.append(dataset)
+            self._local.dataset = dataset
+        return dataset
+
+    def _warped(self, dataset: Any) -> Any:  # noqa: ANN401
+        grid, nodata = self._target, self.origin.nodata
+        if grid is None:
+            return dataset
+        self._opened.append(dataset)
+        return WarpedVRT(
+            dataset,
+            src_crs=dataset.crs or grid.crs,
+            crs=grid.crs or dataset.crs,
+            transform=grid.transform,
+            height=grid.shape.height,
+            width=grid.shape.width,
+            resampling=Resampling.bilinear,
+            tolerance=0,
+            src_nodata=nodata,
+            nodata=nodata,
+        )
+
+    def _open(self) -> Any:  # noqa: ANN401
+        import warnings
+
+        with rasterio.Env(**_OPEN), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid without a place says so itself
+            return rasterio.open(self._location, driver=self._driver)
+
+    def _first_open(self, path: Path) -> Any:  # noqa: ANN401
+        try:
+            with raise_logged_errors():
+                return self._dataset()
+        except (RasterioError, LoggedGdalError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{path} is not a readable {self._driver} file: {reason}", "check that it is whole") from error
+
+    def _forget(self) -> None:
+        self._local.dataset = None
+
+    def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
+        names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
+        reason = " ".join(str(error.__cause__ or error).split())[:160]
+        return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def open_raster(path: Path) -> RasterSource:
+    """A raster file as a source.
+
+    Raises:
+        InputError: Not a raster of a known kind.
+    """
+    kind = sniff(path)
+    if kind is None:
+        raise InputError(
+            f"{path} is not a GeoTIFF, JPEG 2000 or ERDAS Imagine file (by its first bytes)",
+            "convert it to GeoTIFF; VRT and other files that point elsewhere are not opened",
+        )
+    return RasterSource(path, *kind)
+
+
+def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
+    if dataset.count > _MOST_BANDS:
+        raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
+    if dataset.width * dataset.height > _MOST_PIXELS:
+        raise LimitError(f"{path} declares {dataset.width} x {dataset.height} pixels", "cut it into parts")
+    if not dataset.width * dataset.height * dataset.count:
+        raise InputError(f"{path} has no pixels", "check how it was made")
+    wrong = next((name for name in dataset.dtypes if name not in _READABLE), None)
+    if wrong:
+        raise InputError(f"{path} holds {wrong} values", "convert it to uint16 or float32")
+    if ColorInterp.palette in dataset.colorinterp:
+        raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
+    block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
+    if block > _LARGEST_BLOCK:
+        raise LimitError(f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES")
+
+
+def _grid(dataset: Any) -> Grid:  # noqa: ANN401
+    gcps, gcps_crs = dataset.gcps
+    placed = not dataset.transform.is_identity
+    return Grid(
+        crs=dataset.crs if placed else None,
+        transform=dataset.transform,
+        shape=Shape(*dataset.shape),
+        gcps=tuple(gcps),
+        gcps_crs=gcps_crs,
+        rpcs=dataset.rpcs,
+        point=dataset.tags().get("AREA_OR_POINT") == "Point",
+    )
+
+
+def _origin(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
+    tags = dataset.tags()
+    return Origin(
+        path,
+        kind,
+        level=tags.get("LEVEL", ""),
+        acquired=tags.get("ACQUISITION_DATE", ""),
+        radiometry=_radiometry(dataset, tags),
+        nodata=dataset.nodata,
+    )
+
+
+def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
+    """From tags, or from GDAL's own band scale and offset (reflectance = DN * scale + offset)."""
+    band = dataset.tags(1)
+    offset = next((float(band[name]) for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band), 0.0)
+    for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
+        if name in tags or name in band:
+            return Radiometry(float(tags.get(name) or band[name]), offset, "metadata")
+    scale, shift = dataset.scales[0], dataset.offsets[0]
+    if (scale, shift) != (1.0, 0.0) and scale > 0:
+        return Radiometry(1 / scale, shift / scale, "metadata")
+    return Radiometry(10_000.0, offset, "metadata") if offset else None
+

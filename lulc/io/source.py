@@ -1,0 +1,75 @@
+"""What every kind of input offers: bands on a grid, read by window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.bands import Radiometry, Sensor
+from lulc.grid import Grid, Shape, Window
+from lulc.indices import INDICES
+
+Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Raw values (bands, height, width) and valid mask (height, width)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a source says of itself.
+
+    Attributes:
+        path: The file or folder the user gave.
+        kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A`, `NetCDF`, ...
+        level: Product level, such as `L1C`; empty when not said.
+        acquired: Acquisition date or time; empty when not said.
+        radiometry: How digital numbers become reflectance; None when not said.
+        nodata: Value that means no data; None when not said.
+    """
+
+    path: Path
+    kind: str
+    level: str = ""
+    acquired: str = ""
+    radiometry: Radiometry | None = None
+    nodata: float | None = None
+
+
+class Source(Protocol):
+    """Bands of one grid.
+
+    Attributes:
+        origin: What it says of itself.
+        grid: Where its pixels lie.
+        labels: What the file calls its bands, in order; None where it says nothing.
+        dtype: Type of the raw values.
+        block_shape: Size of the blocks that are decoded at once.
+    """
+
+    origin: Origin
+    grid: Grid
+    labels: tuple[str | None, ...]
+    dtype: np.dtype[np.generic]
+    block_shape: Shape
+
+    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+        """Raw values and valid mask of bands (counted from 0) inside a window of the grid.
+
+        Raises:
+            StorageError: The file cannot be read there.
+        """
+
+    def on_grid(self, grid: Grid) -> "Source":
+        """The same bands on a finer grid, bilinear; the result does not depend on how windows are cut."""
+
+    def close(self) -> None:
+        """Release files."""
+
+
+def canonical_name(label: str | None, sensor: Sensor) -> str | None:
+    """Name of the band or index that a label stands for, or None."""
+    if label and label.strip().upper() in INDICES:
+        return label.strip().upper()
+    return sensor.canonical(label)
