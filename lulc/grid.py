@@ -109,11 +109,12 @@ class Grid:
 
     def same_as(self, other: "Grid") -> bool:
         """True when size, CRS and control points are equal and transforms agree to a thousandth of a pixel."""
-        if self.shape != other.shape or self.crs != other.crs or self._points() != other._points():
+        if self.shape != other.shape or self.crs != other.crs or self.control_points() != other.control_points():
             return False
         return grids_align(self.transform, other.transform, self.shape)
 
-    def _points(self) -> list[tuple[float, ...]]:
+    def control_points(self) -> list[tuple[float, ...]]:
+        """Row, column, x and y of each ground control point."""
         return [(point.row, point.col, point.x, point.y) for point in self.gcps]
 
     def pixel_areas_ha(self) -> NDArray[np.float64]:

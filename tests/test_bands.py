@@ -10,7 +10,7 @@ SENTINEL2 = sensor()
 class TestSensor:
     def test_bands_in_order_of_wavelength(self):
         names = [band.name for band in SENTINEL2.bands]
-        assert names == "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12".split()
+        assert names == ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
         wavelengths = [band.wavelength_nm for band in SENTINEL2.bands]
         assert wavelengths == sorted(wavelengths)
 
@@ -82,9 +82,7 @@ class TestRadiometry:
         np.testing.assert_allclose(Radiometry().reflectance(np.array([0.0, 2500.0])), [0.0, 0.25])
 
     def test_offset_is_added_to_the_digital_number(self):
-        np.testing.assert_allclose(
-            Radiometry(10_000, -1000).reflectance(np.array([1000.0, 3500.0])), [0.0, 0.25]
-        )
+        np.testing.assert_allclose(Radiometry(10_000, -1000).reflectance(np.array([1000.0, 3500.0])), [0.0, 0.25])
 
     def test_float32_stays_float32(self):
         assert Radiometry(offset=-1000).reflectance(np.zeros(2, np.float32)).dtype == np.float32

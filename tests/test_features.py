@@ -48,37 +48,36 @@ class TestRequired:
         assert spec(("B02",), ("NDVI",)).required(["B02", "NDVI"]) == ("B02", "NDVI")
 
 
-class TestNormalised:
-    planes = {"B04": np.array([[1000, 3000]], np.uint16), "B08": np.array([[3000, 3000]], np.uint16)}
+PLANES = {"B04": np.array([[1000, 3000]], np.uint16), "B08": np.array([[3000, 3000]], np.uint16)}
 
+
+class TestNormalised:
     def as_float(self, plane):
         return plane.astype(np.float32)
 
     def test_channels_in_order_without_integer_wrap(self):
-        red, nir, ndvi = spec().normalised(self.planes, Radiometry(), self.as_float)
+        red, nir, ndvi = spec().normalised(PLANES, Radiometry(), self.as_float)
         np.testing.assert_allclose(red, [[0.1, 0.3]], rtol=1e-6)
         np.testing.assert_allclose(nir, [[0.3, 0.3]], rtol=1e-6)
         np.testing.assert_allclose(ndvi, [[0.5, 0.0]], rtol=1e-6)
 
     def test_offset_comes_before_the_index(self):
-        *_, ndvi = spec().normalised(self.planes, Radiometry(offset=-500), self.as_float)
+        *_, ndvi = spec().normalised(PLANES, Radiometry(offset=-500), self.as_float)
         np.testing.assert_allclose(ndvi, [[2000 / 3000, 0.0]], rtol=1e-6)
 
     def test_mean_and_spread_of_each_channel(self):
-        first, *_ = spec(mean=(0.1, 0, 0), std=(0.2, 1, 1)).normalised(
-            self.planes, Radiometry(), self.as_float
-        )
+        first, *_ = spec(mean=(0.1, 0, 0), std=(0.2, 1, 1)).normalised(PLANES, Radiometry(), self.as_float)
         np.testing.assert_allclose(first, [[0.0, 1.0]], atol=1e-6)
 
     def test_an_index_of_the_scene_is_used_as_it_is(self):
-        planes = {**self.planes, "NDVI": np.array([[0.7, -0.2]], np.float32)}
+        planes = {**PLANES, "NDVI": np.array([[0.7, -0.2]], np.float32)}
         *_, ndvi = spec().normalised(planes, Radiometry(offset=-1000), self.as_float)
         np.testing.assert_allclose(ndvi, [[0.7, -0.2]], rtol=1e-6)
 
     def test_torch_gives_the_same(self):
-        tensors = {name: torch.from_numpy(plane.astype(np.int32)) for name, plane in self.planes.items()}
+        tensors = {name: torch.from_numpy(plane.astype(np.int32)) for name, plane in PLANES.items()}
         there = spec().normalised(tensors, Radiometry(offset=-500), lambda plane: plane.float())
-        here = spec().normalised(self.planes, Radiometry(offset=-500), self.as_float)
+        here = spec().normalised(PLANES, Radiometry(offset=-500), self.as_float)
         for ours, theirs in zip(here, there, strict=True):
             np.testing.assert_allclose(theirs.numpy(), ours, rtol=1e-6)
 

@@ -58,7 +58,10 @@ class TestWindow:
             Shape(*sides)
 
 
-def grid(epsg, transform, shape=Shape(40, 30), **more):
+SMALL = Shape(40, 30)
+
+
+def grid(epsg, transform, shape=SMALL, **more):
     return Grid(CRS.from_epsg(epsg) if epsg else None, transform, shape, **more)
 
 
@@ -115,9 +118,7 @@ class TestPixelAreas:
     def test_unknown_without_a_crs_or_by_control_points(self):
         points = (GroundControlPoint(0, 0, 10.0, 50.0),)
         assert np.isnan(grid(None, Affine.identity()).pixel_areas_ha()).all()
-        assert np.isnan(
-            grid(None, Affine.identity(), gcps=points, gcps_crs=CRS.from_epsg(4326)).pixel_areas_ha()
-        ).all()
+        assert np.isnan(grid(None, Affine.identity(), gcps=points, gcps_crs=CRS.from_epsg(4326)).pixel_areas_ha()).all()
 
     def test_no_rows_no_areas(self):
         assert grid(4326, Affine(1e-4, 0, 13.0, 0, -1e-4, 45.8), Shape(0, 5)).pixel_areas_ha().shape == (0,)

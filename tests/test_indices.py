@@ -34,9 +34,7 @@ def spyndex_value(name, reflectance):
 @pytest.mark.parametrize("name", INDICES)
 class TestAgainstSpyndex:
     def test_numpy_float64(self, name, reflectance):
-        np.testing.assert_allclose(
-            INDICES[name](reflectance), spyndex_value(name, reflectance), rtol=0, atol=1e-12
-        )
+        np.testing.assert_allclose(INDICES[name](reflectance), spyndex_value(name, reflectance), rtol=0, atol=1e-12)
 
     def test_dask_stays_lazy(self, name, reflectance):
         lazy = {band: dask.array.from_array(plane, chunks=16) for band, plane in reflectance.items()}
@@ -52,9 +50,7 @@ class TestAgainstSpyndex:
 
     def test_torch_float64(self, name, reflectance):
         tensors = {band: torch.from_numpy(plane) for band, plane in reflectance.items()}
-        np.testing.assert_allclose(
-            INDICES[name](tensors).numpy(), spyndex_value(name, reflectance), rtol=0, atol=1e-12
-        )
+        np.testing.assert_allclose(INDICES[name](tensors).numpy(), spyndex_value(name, reflectance), rtol=0, atol=1e-12)
 
     @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor, dask.array.asarray])
     def test_float32_within_1e_6_and_stays_float32(self, name, library, reflectance):

@@ -18,7 +18,7 @@ def test_every_shipped_file_parses(kind):
 
 
 def test_unknown_name_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="one of: .*dynamic-world"):
+    with pytest.raises(ConfigError, match=r"one of: .*dynamic-world"):
         read_toml("legends", "nothing")
 
 

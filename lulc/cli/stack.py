@@ -26,10 +26,19 @@ from lulc.cli.progress import progress
 @scene_arguments
 @output_argument
 @click.option(
-    "--preset", metavar="NAME|PATH", help="Bands and indices by name: stack14, bands9, or a TOML file. Excludes --select and --indices."
+    "--preset",
+    metavar="NAME|PATH",
+    help="Bands and indices by name: stack14, bands9, or a TOML file. Excludes --select and --indices.",
 )
-@click.option("--select", callback=split_names, metavar="B02,B03,...", help="Bands to write. [default: all of the scene]")
-@click.option("--indices", callback=split_names, metavar="NDVI,...", help="Spectral indices to write. [default: those in the scene]")
+@click.option(
+    "--select", callback=split_names, metavar="B02,B03,...", help="Bands to write. [default: all of the scene]"
+)
+@click.option(
+    "--indices",
+    callback=split_names,
+    metavar="NDVI,...",
+    help="Spectral indices to write. [default: those in the scene]",
+)
 @bands_option
 @offset_option
 @quantification_option
@@ -40,7 +49,9 @@ from lulc.cli.progress import progress
     type=click.Path(path_type=Path),
     help="Take missing pixels from this scene, on any grid; repeat for more. Adds the channel `source`: 0 none, 1 SCENE, 2 the first OTHER, ...",
 )
-@click.option("--fill-offset", type=AutoOr(click.FLOAT), default="auto", show_default=True, help="As --offset, for every OTHER.")
+@click.option(
+    "--fill-offset", type=AutoOr(click.FLOAT), default="auto", show_default=True, help="As --offset, for every OTHER."
+)
 @click.option(
     "--fill-quantification",
     type=AutoOr(click.FloatRange(min=0, min_open=True)),
@@ -48,7 +59,13 @@ from lulc.cli.progress import progress
     show_default=True,
     help="As --quantification, for every OTHER.",
 )
-@click.option("--chunk", type=click.IntRange(256, 8192), default=1024, show_default=True, help="Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256.")
+@click.option(
+    "--chunk",
+    type=click.IntRange(256, 8192),
+    default=1024,
+    show_default=True,
+    help="Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256.",
+)
 @overwrite_option
 @json_option
 @verbosity_options

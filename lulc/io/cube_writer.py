@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.grid import Grid, Window
+from lulc.grid import Grid, Window, map_points
 from lulc.io.stack_writer import SOURCE, SOURCE_TITLE, StackLayout, StackSink
 from lulc.io.staging import staged
 
@@ -131,9 +131,9 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
 
 def pixel_centres(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coordinates x (width,) and y (height,) of the pixel centres of a grid that is not rotated."""
-    place = grid.transform
-    x = place.c + place.a * (np.arange(grid.shape.width) + 0.5)
-    y = place.f + place.e * (np.arange(grid.shape.height) + 0.5)
+    columns, rows = np.arange(grid.shape.width) + 0.5, np.arange(grid.shape.height) + 0.5
+    x, _ = map_points(grid.transform, columns, np.zeros_like(columns))
+    _, y = map_points(grid.transform, np.zeros_like(rows), rows)
     return x, y
 
 

@@ -83,7 +83,7 @@ class RasterSource:
         dataset = self._first_open(path)
         _check_header(dataset, path)
         self.grid = _grid(dataset)
-        self.labels = labels or tuple(dataset.descriptions)
+        self.labels = labels or _labels(dataset, path)
         wide = np.result_type(*dataset.dtypes)
         self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
         self.block_shape = Shape(*max(dataset.block_shapes))
@@ -144,9 +144,10 @@ class RasterSource:
         return dataset
 
     def _warped(self, dataset: Any) -> Any:  # noqa: ANN401
-        grid, nodata = self._target, self.origin.nodata
+        grid = self._target
         if grid is None:
             return dataset
+        nodata = self.origin.nodata
         self._opened.append(dataset)
         return WarpedVRT(
             dataset,
@@ -215,6 +216,12 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
     block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
     if block > _LARGEST_BLOCK:
         raise LimitError(f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES")
+
+
+def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
+    """Band descriptions; a file of one band without any may say it by its name."""
+    described = tuple(dataset.descriptions)
+    return (path.stem,) if described == (None,) else described
 
 
 def _grid(dataset: Any) -> Grid:  # noqa: ANN401

@@ -1,72 +1,306 @@
-"""Scene (interim): GeoTIFF only."""
+"""Scene: any input as named bands on one grid, with its radiometry and its valid mask, read by window."""
 
 import hashlib
-import threading
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import rasterio
-from rasterio.windows import Window as RW
+from affine import Affine
+from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
-from lulc.errors import InputError
-from lulc.grid import Grid, Shape, Window
+from lulc.errors import InputError, StorageError
+from lulc.grid import Grid, Shape, Window, grids_align
+from lulc.indices import INDICES
+from lulc.io.inputs import open_sources
+from lulc.io.plausibility import implausible
+from lulc.io.source import Pixels, Source, canonical_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_SAMPLE_HEAD = 1 << 20
+_SAMPLE_SPREAD = 16
+_SAMPLE_BYTES = 64 << 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SceneInfo:
+    """What a scene says of itself.
+
+    Attributes:
+        name: File name, or the names of several inputs.
+        paths: What the user gave.
+        kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A baseline 05.09`, `NetCDF`, ...
+        level: Product level, such as `L1C`; empty when not said.
+        acquired: Acquisition date or time; empty when not said.
+        nodata: Value that means no data; None when not said.
+        unnamed: Labels of bands that were not recognised, and are ignored.
+    """
+
     name: str
-    kind: str = "GeoTIFF"
-    level: str = ""
-    acquired: str = ""
-    dtype: str = ""
-    nodata: float | None = None
+    paths: tuple[Path, ...]
+    kind: str
+    level: str
+    acquired: str
+    nodata: float | None
+    unnamed: tuple[str, ...]
 
 
 class Scene:
-    warnings: tuple[str, ...] = ()
+    """Named bands on one grid; made by `open_scene`.
 
-    def __init__(self, path, bands, offset, quantification):
-        self.path = path
-        self._local = threading.local()
-        with rasterio.open(path, driver="GTiff") as d:
-            descriptions = list(bands or d.descriptions)
-            pairs = [(sensor().canonical(t), i + 1) for i, t in enumerate(descriptions)]
-            self._index = {n: i for n, i in pairs if n}
-            if not self._index:
-                raise InputError(f"{path} names no bands", "use --bands")
-            self.names = tuple(self._index)
-            self.grid = Grid(d.crs, d.transform, Shape(*d.shape), *d.gcps, d.rpcs)
-            q = quantification or float(d.tags().get("REFLECTANCE_SCALE", 10000))
-            self.radiometry = Radiometry(q, offset or 0.0, "metadata")
-            self.dtype = np.dtype(d.dtypes[0])
-            self.block_shape = Shape(*d.block_shapes[0])
-            self.info = SceneInfo(Path(path).name, dtype=str(self.dtype), nodata=d.nodata)
+    Attributes:
+        info: What it says of itself.
+        grid: Where its pixels lie.
+        names: Bands and indices it offers, in the order of the input.
+        radiometry: How its digital numbers become reflectance.
+        dtype: Type of the raw values.
+        block_shape: Largest block that is decoded at once.
+    """
 
-    def _ds(self):
-        if not hasattr(self._local, "ds"):
-            self._local.ds = rasterio.open(self.path, driver="GTiff")
-        return self._local.ds
+    def __init__(self, sources: list[Source], bands: Sequence[str] | None, radiometry: "_Asked") -> None:
+        self.grid = _finest([source.grid for source in sources])
+        self._sources = [_fitted(source, self.grid, sources) for source in sources]
+        self._places, unnamed = _places(self._sources, bands)
+        self.names = tuple(self._places)
+        spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
+        self.radiometry = radiometry.of([self._sources[number] for number in sorted(spectral)])
+        common = np.result_type(*(source.dtype for source in self._sources))
+        self.dtype = np.dtype(np.float32) if common.kind == "f" else common
+        self.block_shape = Shape(
+            max(source.block_shape.height for source in self._sources),
+            max(source.block_shape.width for source in self._sources),
+        )
+        self.info = _info(self._sources, unnamed)
 
-    def read(self, names: Sequence[str], window: Window):
-        raw = self._ds().read([self._index[n] for n in names], window=RW(window.col, window.row, window.width, window.height))
-        valid = (raw != 0).any(0) if self.info.nodata is None else (raw != self.info.nodata).all(0)
-        return raw, valid
-
-    def fingerprint(self):
-        return hashlib.sha256(str(Path(self.path).stat()).encode()).hexdigest()
-
-    def close(self):
-        pass
-
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *a):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
+    def close(self) -> None:
+        """Release files."""
+        for source in self._sources:
+            source.close()
 
-def open_scene(paths, *, bands=None, offset=None, quantification=None):
-    return Scene(paths[0], bands, offset, quantification)
+    def read(self, names: Sequence[str], window: Window) -> Pixels:
+        """Raw values and valid mask; safe to call from several threads.
+
+        Args:
+            names: Bands and indices of this scene.
+            window: Inside the scene.
+
+        Returns:
+            Raw values (len(names), height, width) in `dtype`, and bool (height, width), True where every one of them
+            has data: not nodata, not NaN, not masked, and for integers not 0 in all bands. What lies in invalid
+            pixels is not defined.
+
+        Raises:
+            StorageError: The input cannot be read there.
+        """
+        raw = np.empty((len(names), window.height, window.width), self.dtype)
+        valid = np.ones((window.height, window.width), dtype=bool)
+        for number, source in enumerate(self._sources):
+            wanted = [position for position, name in enumerate(names) if self._places[name][0] == number]
+            if wanted:
+                part, has_data = source.read([self._places[names[position]][1] for position in wanted], window)
+                raw[wanted] = part
+                valid &= has_data
+        spectral = [position for position, name in enumerate(names) if name not in INDICES]
+        if self.dtype.kind in "iu" and spectral:
+            valid &= raw[spectral].any(axis=0)
+        return raw, valid
+
+    def to_xarray(self, names: Sequence[str] | None = None, chunks: int = 1024) -> "xr.DataArray":
+        """The scene as a lazy array.
+
+        Args:
+            names: Bands and indices; None for all.
+            chunks: Side of the dask chunks, pixels.
+
+        Returns:
+            float32 (band, y, x): reflectance of bands and values of indices, NaN where there is no data; coordinates
+            `band`, `y`, `x` (pixel centres), `spatial_ref`, and the lazy mask `valid` (y, x).
+        """
+        from lulc.io.lazy import lazy_array
+
+        return lazy_array(self, tuple(names or self.names), chunks)
+
+    def reflectance(self, names: Sequence[str], window: Window) -> NDArray[np.float32]:
+        """Reflectance of bands and values of indices, float32 (len(names), height, width), NaN where not valid."""
+        raw, valid = self.read(names, window)
+        values = raw.astype(np.float32)
+        spectral = [position for position, name in enumerate(names) if name not in INDICES]
+        values[spectral] = self.radiometry.reflectance(values[spectral])
+        values[:, ~valid] = np.nan
+        return values
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What is implausible about the pixels, from a few small samples."""
+        return implausible(self)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over size, time and samples of the files, and over how their numbers are understood."""
+        digest = hashlib.sha256()
+        for path in self.info.paths:
+            for file in _files(path):
+                digest.update(_sampled(file))
+        meaning = [list(self.names), self.radiometry.quantification, self.radiometry.offset]
+        digest.update(json.dumps(meaning).encode())
+        return digest.hexdigest()
+
+
+def open_scene(
+    paths: Sequence[Path | str],
+    *,
+    bands: Sequence[str] | None = None,
+    offset: float | None = None,
+    quantification: float | None = None,
+) -> Scene:
+    """Open one scene from a file, a folder, or several files that are stacked.
+
+    Args:
+        paths: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder of band files, or several.
+        bands: Names of the bands in the order of the input, when the files do not say; `-` skips one.
+        offset: Added to digital numbers; None takes it from the metadata, else 0.
+        quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
+            floating-point files.
+
+    Raises:
+        InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
+        LimitError: A header that asks for more than lulc reads.
+    """
+    sources = open_sources([Path(path) for path in paths])
+    try:
+        return Scene(sources, bands, _Asked(offset, quantification))
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Radiometry as the user asked for it."""
+
+    offset: float | None
+    quantification: float | None
+
+    def of(self, sources: list[Source]) -> Radiometry:
+        """Options first, then what the input says, then the defaults of the sensor."""
+        stated = {source.origin.radiometry for source in sources if source.origin.radiometry is not None}
+        asked = self.offset is not None or self.quantification is not None
+        if len({(entry.quantification, entry.offset) for entry in stated}) > 1 and not asked:
+            raise InputError(
+                f"the inputs differ in radiometry: {', '.join(sorted(f'{r.quantification:g}, {r.offset:g}' for r in stated))}",
+                "give --offset and --quantification if they are one scene",
+            )
+        known = next(iter(stated), None)
+        default = 1.0 if all(source.dtype.kind == "f" for source in sources) else sensor().quantification
+        base = known or Radiometry(default, 0.0, "default")
+        if not asked:
+            return base
+        return Radiometry(
+            base.quantification if self.quantification is None else self.quantification,
+            base.offset if self.offset is None else self.offset,
+            "option",
+        )
+
+
+def _finest(grids: list[Grid]) -> Grid:
+    return max(grids, key=lambda grid: grid.shape.size)
+
+
+def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
+    """The source on the scene's grid: as it is, or resampled when it covers the same ground more coarsely."""
+    if source.grid.same_as(grid):
+        return source
+    first = next(other for other in sources if other.grid is grid)
+    names = f"{first.origin.path} and {source.origin.path}"
+    if source.grid.crs != grid.crs:
+        raise InputError(f"{names} have different CRS", "bring them to one grid first, such as with gdalwarp")
+    if not _same_ground(source.grid, grid):
+        raise InputError(f"{names} do not cover the same ground", "bring them to one grid first, such as with gdalwarp")
+    return source.on_grid(grid)
+
+
+def _same_ground(coarse: Grid, fine: Grid) -> bool:
+    """True when the corners of both meet to a pixel of the coarser one."""
+    factors = fine.shape.width / coarse.shape.width, fine.shape.height / coarse.shape.height
+    place = fine.transform
+    scaled = Affine(place.a * factors[0], place.b * factors[1], place.c, place.d * factors[0], place.e * factors[1], place.f)
+    return grids_align(coarse.transform, scaled, coarse.shape)
+
+
+def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """Name to (source, band of it), and the labels that name nothing."""
+    labels = [(number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)]
+    if bands is not None:
+        if len(bands) != len(labels):
+            raise InputError(f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band")
+        labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
+    places: dict[str, tuple[int, int]] = {}
+    unnamed = []
+    for number, band, label in labels:
+        name = canonical_name(label, sensor())
+        if name is None:
+            unnamed.append(label or f"band {band + 1}")
+        elif name in places:
+            raise InputError(f"{sources[number].origin.path}: {name} is there twice", "give each band once, or name them with --bands")
+        else:
+            places[name] = number, band
+    if bands is not None:
+        strange = [label for label in unnamed if label != "-"]
+        if strange:
+            raise InputError(f"--bands names {', '.join(strange)}, which is no band of {sensor().name}", "use names such as B02 and B8A, or -")
+    if not places:
+        found = ", ".join(unnamed)
+        raise InputError(f"{sources[0].origin.path} does not name its bands: it has {found}", "name them in order with --bands B02,B03,...")
+    return places, tuple(unnamed)
+
+
+def _info(sources: list[Source], unnamed: tuple[str, ...]) -> SceneInfo:
+    paths = tuple(dict.fromkeys(source.origin.path for source in sources))
+    first = sources[0].origin
+    return SceneInfo(
+        name=" + ".join(path.name for path in paths),
+        paths=paths,
+        kind=" + ".join(dict.fromkeys(source.origin.kind for source in sources)),
+        level=first.level,
+        acquired=first.acquired,
+        nodata=first.nodata,
+        unnamed=unnamed,
+    )
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(entry for entry in path.rglob("*") if entry.is_file())
+    else:
+        yield path
+
+
+def _sampled(path: Path) -> bytes:
+    """SHA-256 of a file's size, modification time, first and last megabyte and samples spread between them."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
+            digest.update(file.read(_SAMPLE_HEAD))
+            for part in range(1, _SAMPLE_SPREAD + 1):
+                file.seek(status.st_size * part // (_SAMPLE_SPREAD + 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, status.st_size - _SAMPLE_HEAD))
+            digest.update(file.read(_SAMPLE_HEAD))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    return digest.digest()

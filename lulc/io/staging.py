@@ -13,6 +13,9 @@ from lulc.io.durable import free_bytes, megabytes, storage_error, sync_folder
 
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
+"""What GDAL keeps beside a raster; of a former file they would give the new one wrong colours, statistics or pixels."""
+
 
 @contextmanager
 def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
@@ -35,7 +38,10 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         with _write_errors(target):
             yield temporary
             _flush(temporary)
+            replaced = target.is_file()
             _replace(temporary, target)
+            for ending in _SIDECARS if replaced else ():
+                target.with_name(target.name + ending).unlink(missing_ok=True)
     finally:
         _remove(temporary)
 

@@ -26,6 +26,7 @@ _MOST_PIXELS = 1 << 22
 
 _LEAST_WEIGHT = 0.5
 _SAMPLES = 65
+_TURN = 360.0
 
 
 def read_reflectance(scene: Scene, names: Sequence[str], window: Window) -> Planes:
@@ -35,7 +36,7 @@ def read_reflectance(scene: Scene, names: Sequence[str], window: Window) -> Plan
         StorageError: The scene cannot be read there.
     """
     raw, valid = scene.read(names, window)
-    planes = raw.astype(np.float32)
+    planes: Planes = raw.astype(np.float32)
     for position, name in enumerate(names):
         if name not in INDICES:
             planes[position] = scene.radiometry.reflectance(planes[position])
@@ -205,9 +206,23 @@ def _transformer(start: Grid, end: Grid) -> Any:  # noqa: ANN401 - pyproj.Transf
 
 def _project(rows: Floats, cols: Floats, start: Grid, end: Grid, transformer: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
     """Centres of pixels of one grid as rows and columns of another, both counted from the first pixel's centre."""
-    x, y = transformer.transform(*map_points(start.transform, cols + 0.5, rows + 0.5))
-    there_cols, there_rows = map_points(~end.transform, x, y)
+    x, y = np.asarray(transformer.transform(*map_points(start.transform, cols + 0.5, rows + 0.5)))
+    x[~np.isfinite(x)] = y[~np.isfinite(y)] = np.nan  # where the projection has no place; infinities would warn
+    there_cols, there_rows = map_points(~end.transform, _same_turn(x, end), y)
     return there_rows - 0.5, there_cols - 0.5
+
+
+def _same_turn(x: Floats, grid: Grid) -> Floats:
+    """Longitudes moved by a full turn where that brings them into a grid that crosses the antimeridian."""
+    assert grid.crs is not None
+    if not grid.crs.is_geographic:
+        return x
+    corners = (
+        np.array([0, grid.shape.width, 0, grid.shape.width]),
+        np.array([0, 0, grid.shape.height, grid.shape.height]),
+    )
+    west = map_points(grid.transform, *corners)[0].min()
+    return np.asarray(np.where(x < west, x + _TURN, np.where(x >= west + _TURN, x - _TURN, x)))
 
 
 def _inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:

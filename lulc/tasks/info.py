@@ -357,7 +357,9 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
     if isinstance(value, list):
-        return (", " if any(isinstance(inner, str) and " " in inner for inner in value) else " ").join(map(_text, value))
+        return (", " if any(isinstance(inner, str) and " " in inner for inner in value) else " ").join(
+            map(_text, value)
+        )
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.10g}" if isinstance(value, float) else str(value)

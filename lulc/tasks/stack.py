@@ -207,10 +207,9 @@ def stack(
             sources=len(scenes) > 1,
             chunk=options.chunk,
         )
-        counts = np.zeros(len(scenes) + 1, np.int64)
         opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
-            counts += _copy(Composite(scenes, names), recipe, layout, sink, progress)
+            counts = _copy(Composite(scenes, names), recipe, layout, sink, progress)
             if not counts[1:].any():
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", "check its nodata value and its bands")
         return _report(output, recipe, scenes, counts, time.perf_counter() - start)
@@ -278,7 +277,7 @@ def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
     block = scene.block_shape
     rows = min(round_up(chunk, block.height), scene.grid.shape.height)
     cols = min(round_up(chunk, block.width), scene.grid.shape.width)
-    read = (_READERS + 1) * rows * cols * bands * scene.dtype.itemsize
+    read: int = (_READERS + 1) * rows * cols * bands * scene.dtype.itemsize
     return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
 
 
@@ -291,9 +290,7 @@ def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -
 
 
 def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: ExitStack) -> list[Scene]:
-    first = open_scene(
-        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification
-    )
+    first = open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
     scenes = [opened.enter_context(first)]
     for path in options.fill:
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)

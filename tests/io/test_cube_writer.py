@@ -96,12 +96,12 @@ class TestXarray:
 
     def test_a_rotated_grid_is_refused(self, tmp_path, suffix):
         turned = Grid(GRID.crs, Affine(9.8, 1.7, 4e5, 1.7, -9.8, 5e6), SHAPE)
-        with pytest.raises(InputError, match="write a .tif"):
+        with pytest.raises(InputError, match="write a"):
             written(tmp_path / f"out{suffix}", layout(turned))
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("suffix", "address"), [(".nc", 'netcdf:{}:{}'), (".zarr", 'ZARR:"{}":/{}')])
+@pytest.mark.parametrize(("suffix", "address"), [(".nc", "netcdf:{}:{}"), (".zarr", 'ZARR:"{}":/{}')])
 @pytest.mark.parametrize(
     "grid",
     [GRID, Grid(CRS.from_epsg(4326), Affine(1.25e-4, 0, 13.0, 0, -1.25e-4, 45.5), SHAPE)],

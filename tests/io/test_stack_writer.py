@@ -74,9 +74,28 @@ class TestContent:
             assert raster.descriptions == ("B04", "NDVI")
 
 
-POINTS = [GroundControlPoint(0, 0, 10.0, 50.0), GroundControlPoint(0, 519, 11.0, 50.1), GroundControlPoint(299, 0, 10.1, 49.0)]
+POINTS = [
+    GroundControlPoint(0, 0, 10.0, 50.0),
+    GroundControlPoint(0, 519, 11.0, 50.1),
+    GroundControlPoint(299, 0, 10.1, 49.0),
+]
 COEFFICIENTS = [1.0] + [0.0] * 19
-CAMERA = RPC(100.0, 10.0, 50.0, 1.0, COEFFICIENTS, COEFFICIENTS, 150.0, 150.0, 10.0, 0.5, COEFFICIENTS, COEFFICIENTS, 260.0, 260.0)
+CAMERA = RPC(
+    100.0,
+    10.0,
+    50.0,
+    1.0,
+    COEFFICIENTS,
+    COEFFICIENTS,
+    150.0,
+    150.0,
+    10.0,
+    0.5,
+    COEFFICIENTS,
+    COEFFICIENTS,
+    260.0,
+    260.0,
+)
 SHAPE = Shape(300, 520)
 
 
@@ -125,7 +144,17 @@ class TestGeoreference:
 def test_a_missing_block_is_found(tmp_path):
     path = tmp_path / "holes.tif"
     with rasterio.open(
-        path, "w", driver="GTiff", width=512, height=512, count=1, dtype="float32", tiled=True, sparse_ok=True, transform=PLACE, crs=UTM
+        path,
+        "w",
+        driver="GTiff",
+        width=512,
+        height=512,
+        count=1,
+        dtype="float32",
+        tiled=True,
+        sparse_ok=True,
+        transform=PLACE,
+        crs=UTM,
     ) as raster:
         raster.write(np.ones((256, 256), np.float32), 1, window=((0, 256), (0, 256)))
     with pytest.raises(StorageError, match="block is missing"):

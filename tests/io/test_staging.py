@@ -22,7 +22,7 @@ class TestFiles:
         assert names(tmp_path) == ["out.tif"]
 
     def test_an_error_leaves_nothing(self, tmp_path):
-        with pytest.raises(KeyError), staged(tmp_path / "out.tif") as path:
+        with pytest.raises(KeyError), staged(tmp_path / "out.tif") as path:  # noqa: PT012
             path.write_text("half")
             raise KeyError
         assert names(tmp_path) == []
@@ -37,13 +37,24 @@ class TestFiles:
     def test_overwrite_keeps_the_old_file_until_the_end(self, tmp_path):
         target = tmp_path / "out.tif"
         target.write_text("old")
-        with pytest.raises(KeyError), staged(target, overwrite=True) as path:
+        with pytest.raises(KeyError), staged(target, overwrite=True) as path:  # noqa: PT012
             path.write_text("half")
             raise KeyError
         assert target.read_text() == "old"
         with staged(target, overwrite=True) as path:
             path.write_text("new")
         assert target.read_text() == "new"
+
+    def test_what_belonged_to_the_old_file_goes_with_it(self, tmp_path):
+        target = tmp_path / "out.tif"
+        for ending in ("", ".aux.xml", ".ovr"):
+            (tmp_path / f"out.tif{ending}").write_text("old")
+        with pytest.raises(KeyError), staged(target, overwrite=True):
+            raise KeyError
+        assert names(tmp_path) == ["out.tif", "out.tif.aux.xml", "out.tif.ovr"]
+        with staged(target, overwrite=True) as path:
+            path.write_text("new")
+        assert names(tmp_path) == ["out.tif"]
 
 
 class TestFolders:
@@ -86,7 +97,9 @@ class TestPlaces:
             pytest.fail("must not begin")
 
     def test_a_read_only_disk(self, tmp_path):
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", tmp_path], check=False, capture_output=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", tmp_path], check=False, capture_output=True
+        )
         if mounted.returncode:
             pytest.skip("mounting is not allowed here")
         try:

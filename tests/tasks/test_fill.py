@@ -150,7 +150,10 @@ class TestOtherGrid:
         with rasterio.open(path, "w", height=other.shape.height, width=other.shape.width, **profile) as raster:
             raster.write(pixels.astype(np.float64))
         warp = {"crs": UTM, "transform": PLACE, "height": 120, "width": 140, "XSCALE": 1, "YSCALE": 1}
-        with rasterio.open(path) as raster, WarpedVRT(raster, resampling=Resampling.bilinear, tolerance=1e-6, **warp) as vrt:
+        with (
+            rasterio.open(path) as raster,
+            WarpedVRT(raster, resampling=Resampling.bilinear, tolerance=1e-6, **warp) as vrt,
+        ):
             truth = vrt.read() / 1e4
         found = source == 2
         assert found.mean() > 0.9
@@ -197,6 +200,21 @@ class TestOtherGrid:
         first, _ = holed()
         with pytest.raises(InputError, match="lies outside first"):
             Composite([first, Memory(smooth(other), other)], NAMES)
+
+    @pytest.mark.filterwarnings("error")
+    def test_places_that_the_projection_does_not_know_are_outside(self):
+        first, _ = holed()
+        other = Grid(DEGREES, Affine(1e-3, 0, 105.0, 0, -1e-3, 0.0), Shape(100, 100))
+        with pytest.raises(InputError, match="lies outside first"):
+            Composite([first, Memory(np.ones((2, 100, 100), np.uint16), other)], NAMES)
+
+    @pytest.mark.parametrize("west", [179.0, -181.0])
+    def test_a_scene_across_the_antimeridian(self, west):
+        here = Grid(CRS.from_epsg(32601), Affine(1000, 0, 130_000, 0, -1000, 900_000), Shape(100, 80))
+        other = Grid(DEGREES, Affine(0.01, 0, west, 0, -0.01, 10.0), Shape(1000, 300))
+        empty = Memory(np.zeros((2, 100, 80), np.uint16), here)
+        _, source = Composite([empty, Memory(np.ones((2, 1000, 300), np.uint16), other)], NAMES).read(here.window)
+        assert (source == 2).all()
 
     def test_a_scene_without_a_crs_needs_the_same_grid(self):
         first, _ = holed()

@@ -191,7 +191,9 @@ class TestEveryFormat:
     def test_a_full_disk_leaves_nothing(self, scene, tmp_path, suffix):
         disk = tmp_path / "disk"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False, capture_output=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False, capture_output=True
+        )
         if mounted.returncode:
             pytest.skip("mounting is not allowed here")
         try:
@@ -219,7 +221,16 @@ class TestChoosing:
     def test_an_index_of_the_file_is_read_not_computed(self, tmp_path):
         path = tmp_path / "given.tif"
         with rasterio.open(
-            path, "w", driver="GTiff", width=64, height=64, count=3, dtype="float32", crs="EPSG:32633", transform=PLACE, nodata=np.nan
+            path,
+            "w",
+            driver="GTiff",
+            width=64,
+            height=64,
+            count=3,
+            dtype="float32",
+            crs="EPSG:32633",
+            transform=PLACE,
+            nodata=np.nan,
         ) as raster:
             raster.write(np.stack([np.full((64, 64), value, np.float32) for value in (0.1, 0.3, 0.9)]))
             raster.descriptions = ("B04", "B08", "NDVI")
@@ -269,7 +280,10 @@ class TestOutput:
 
 class TestRealScenes:
     def test_two_dates_of_one_place(self, data, tmp_path):
-        first, second = (data / "scenes" / name for name in ("australia_20190105_l2a_10band.tif", "australia_20181201_l2a_12band.tif"))
+        first, second = (
+            data / "scenes" / name
+            for name in ("australia_20190105_l2a_10band.tif", "australia_20181201_l2a_12band.tif")
+        )
         report = stack([first], tmp_path / "out.nc", StackOptions(fill=(second,), indices=("NDVI",)))
         assert len(report.sources) == 2
         assert report.valid_pixels > 0.98 * report.pixels
@@ -293,7 +307,9 @@ def test_windows_hold_each_pixel_once(height, width, chunk):
 
 class TestInOrder:
     def test_results_keep_the_order(self):
-        assert list(in_order(lambda value: value * value, range(20), readers=4)) == [value * value for value in range(20)]
+        assert list(in_order(lambda value: value * value, range(20), readers=4)) == [
+            value * value for value in range(20)
+        ]
 
     def test_an_error_comes_out(self):
         with pytest.raises(ZeroDivisionError):

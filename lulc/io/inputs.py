@@ -1,0 +1,60 @@
+"""From what the user named to sources: which kind of input each path is."""
+
+import zipfile
+from pathlib import Path
+
+from lulc.errors import InputError
+from lulc.io.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.raster import open_raster, sniff
+from lulc.io.safe import is_safe, open_safe
+from lulc.io.source import Source
+
+
+def open_sources(paths: list[Path]) -> list[Source]:
+    """Sources of one scene.
+
+    Raises:
+        InputError: A path that is not there or not of a known kind.
+    """
+    opened: list[Source] = []
+    try:
+        for path in paths:
+            opened += _open(path)
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened
+
+
+def _open(path: Path) -> list[Source]:
+    if not path.exists():
+        raise InputError(f"no such file: {path}", "give a local path; URLs and GDAL's virtual names are not opened")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
+    try:
+        return list(_by_kind(path))
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read: {error.strerror}", "check its permissions") from error
+
+
+def _by_kind(path: Path) -> list[Source]:
+    if is_zarr(path):
+        return [open_cube(path)]
+    if is_safe(path):
+        return list(open_safe(path))
+    if path.is_dir():
+        return _band_files(path)
+    if is_netcdf(path):
+        return [open_cube(path)]
+    if zipfile.is_zipfile(path):
+        raise InputError(f"{path} is a zip without Sentinel-2 metadata", "unpack it, or give a SAFE archive")
+    return [open_raster(path)]
+
+
+def _band_files(folder: Path) -> list[Source]:
+    """A folder with one raster per band."""
+    files = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and sniff(entry) is not None]
+    if not files:
+        raise InputError(f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group")
+    return [open_raster(file) for file in files]
