@@ -97,10 +97,11 @@ def open_cube(path: Path) -> CubeSource:
         InputError: Not readable, or without a variable of rows and columns.
     """
     kind = "Zarr" if path.is_dir() else "NetCDF"
-    engine = "zarr" if path.is_dir() else "netcdf4"
+    # Consolidated metadata only spare requests to far-away stores; looking for them warns when there are none.
+    engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
     try:
         with _HDF5_LOCK:
-            dataset = xr.open_dataset(path, engine=engine, decode_coords="all", cache=False, chunks=None)
+            dataset = xr.open_dataset(path, **engine, decode_coords="all", cache=False, chunks=None)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path} is not a readable {kind} dataset: {reason}", "check that it is whole") from error

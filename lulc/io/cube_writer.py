@@ -1,8 +1,8 @@
 """A stack of bands and indices as NetCDF-4 or Zarr: one CF variable a channel, on the grid's x and y coordinates."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from lulc.errors import InputError
 from lulc.grid import Grid, Window, map_points
 from lulc.io.stack_writer import SOURCE, SOURCE_TITLE, StackLayout, StackSink
 from lulc.io.staging import staged
+
+_REFLECTANCE = {"quantification": 1.0, "offset": 0.0}
+"""Tells a reader that the numbers are reflectance already."""
 
 _NETCDF_CACHED_CHUNKS = 2
 """HDF5's own default keeps up to 64 MB a variable, which would be a gigabyte for a stack."""
@@ -27,14 +30,20 @@ def netcdf_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -
         StorageError: The target cannot be written; nothing is left there.
     """
     import netCDF4
+    from xarray.backends.locks import HDF5_LOCK  # xarray holds it while the threads of a NetCDF scene read
 
     template = _template(layout)
     with staged(target, overwrite=overwrite) as temporary:
         template.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
-        with netCDF4.Dataset(temporary, "a") as file:
+        with HDF5_LOCK:
+            file = netCDF4.Dataset(temporary, "a")
             for name, attributes in _channels(layout).items():
                 _netcdf_variable(file, name, attributes, layout)
-            yield _Arrays(file, tuple(layout.titles), layout.sources)
+        try:
+            yield _Arrays(file, tuple(layout.titles), layout.sources, HDF5_LOCK)
+        finally:
+            with HDF5_LOCK:
+                file.close()
 
 
 @contextmanager
@@ -59,18 +68,20 @@ def zarr_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Arrays:
-    """Writes to the named arrays of a NetCDF file or a Zarr group, which index alike."""
+    """Writes to the named arrays of a NetCDF file or a Zarr group, which index alike, under a lock if need be."""
 
     store: Any
     names: tuple[str, ...]
     sources: bool
+    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
     def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
         place = window.slices()
-        for name, plane in zip(self.names, planes, strict=True):
-            self.store[name][place] = plane
-        if self.sources:
-            self.store[SOURCE][place] = source
+        with self.lock:
+            for name, plane in zip(self.names, planes, strict=True):
+                self.store[name][place] = plane
+            if self.sources:
+                self.store[SOURCE][place] = source
 
 
 def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:
@@ -123,7 +134,9 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
     grid = layout.grid
     _check_axes(grid)
     x, y = pixel_centres(grid)
-    template = xr.Dataset(coords={"y": ("y", y), "x": ("x", x)}, attrs={"Conventions": "CF-1.8", **layout.tags})
+    template = xr.Dataset(
+        coords={"y": ("y", y), "x": ("x", x)}, attrs={"Conventions": "CF-1.8", **_REFLECTANCE, **layout.tags}
+    )
     if grid.crs is None:
         return template
     return template.rio.write_crs(grid.crs).rio.write_transform(grid.transform).rio.write_coordinate_system()

@@ -16,7 +16,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from lulc.bands import Radiometry
 from lulc.errors import InputError
-from lulc.io.raster import RasterSource
+from lulc.io.raster import RasterSource, driver_of
 from lulc.io.source import Origin
 
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
@@ -64,6 +64,19 @@ class _Archive:
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(member) if archive.getinfo(member).file_size <= _MOST_METADATA else b""
 
+    def driver(self, member: str) -> str:
+        """GDAL driver of a band file; real products hold JPEG 2000, test products may hold TIFF."""
+        if self._zip:
+            with zipfile.ZipFile(self.path) as archive, archive.open(member) as file:
+                head = file.read(16)
+        else:
+            with (self.path / member).open("rb") as file:
+                head = file.read(16)
+        known = driver_of(head)
+        if known is None:
+            raise InputError(f"{self.path}: {member} is not a JPEG 2000 file", "fetch the product again")
+        return known[0]
+
     def location(self, member: str) -> str:
         """What GDAL opens."""
         return f"/vsizip/{{{self.path.resolve()}}}/{member}" if self._zip else str(self.path / member)
@@ -94,7 +107,8 @@ def open_safe(path: Path) -> list[RasterSource]:
     if not files:
         raise InputError(f"{path} holds no band files under GRANULE/*/IMG_DATA", "fetch the product again")
     return [
-        _band_source(path, band, archive.location(member), metadata) for band, member in sorted(files.items())
+        _band_source(path, band, archive.driver(member), archive.location(member), metadata)
+        for band, member in sorted(files.items())
     ]
 
 
@@ -142,8 +156,8 @@ def _best_files(members: Iterable[str]) -> dict[str, str]:
     return {band: member for band, (_, member) in best.items()}
 
 
-def _band_source(path: Path, band: str, location: str, metadata: SafeMetadata) -> RasterSource:
+def _band_source(path: Path, band: str, driver: str, location: str, metadata: SafeMetadata) -> RasterSource:
     radiometry = Radiometry(metadata.quantification, metadata.offsets.get(band, 0.0), "metadata")
     kind = f"SAFE {metadata.level} baseline {metadata.baseline}"
     origin = Origin(path, kind, metadata.level, metadata.acquired, radiometry, nodata=0)
-    return RasterSource(path, "JP2OpenJPEG", kind, location=location, labels=(band,), origin=origin)
+    return RasterSource(path, driver, kind, location=location, labels=(band,), origin=origin)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
-from lulc.indices import INDICES
 from lulc.io.scene import Scene
 
 Floats = NDArray[np.float64]
@@ -27,21 +26,6 @@ _MOST_PIXELS = 1 << 22
 _LEAST_WEIGHT = 0.5
 _SAMPLES = 65
 _TURN = 360.0
-
-
-def read_reflectance(scene: Scene, names: Sequence[str], window: Window) -> Planes:
-    """Reflectance of bands and values of indices: float32 (name, row, column), NaN where the scene has no data.
-
-    Raises:
-        StorageError: The scene cannot be read there.
-    """
-    raw, valid = scene.read(names, window)
-    planes: Planes = raw.astype(np.float32)
-    for position, name in enumerate(names):
-        if name not in INDICES:
-            planes[position] = scene.radiometry.reflectance(planes[position])
-    planes[:, ~valid] = np.nan
-    return planes
 
 
 class Composite:
@@ -72,7 +56,7 @@ class Composite:
             Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the number
             of the scene each pixel came from, uint8 (row, column), 0 where none.
         """
-        planes = read_reflectance(self._first, self.names, window)
+        planes = self._first.reflectance(self.names, window)
         source = np.where(np.isnan(planes[0]), 0, 1).astype(np.uint8)
         for number, donor in enumerate(self._others, start=2):
             rows, cols = np.nonzero(source == 0)
@@ -114,7 +98,7 @@ class _SameGrid:
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         window = bounding_window(rows, cols, self.scene.grid.shape)
-        planes = read_reflectance(self.scene, self.names, window)
+        planes = self.scene.reflectance(self.names, window)
         values: Planes = planes[:, rows - window.row, cols - window.col]
         return values
 
@@ -151,7 +135,7 @@ class _OtherGrid:
         window = bounding_window(*corners, self.scene.grid.shape)
         if window.shape.size > _MOST_PIXELS and rows.size > 1:
             return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
-        planes = read_reflectance(self.scene, self.names, window)
+        planes = self.scene.reflectance(self.names, window)
         return bilinear(planes, rows - window.row, cols - window.col)
 
     def _sample_in_halves(self, rows: Floats, cols: Floats, *, along_rows: bool) -> Planes:

@@ -23,16 +23,12 @@ from lulc.io.product_reader import ProductReader, open_product
 from lulc.io.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
-from lulc.tasks.fill import read_reflectance
 
 _CARD = "card.json"
 _SAMPLES_A_SIDE = 4
 _SAMPLE_SIDE = 256
 _PERCENTILES = (2, 50, 98)
 _COLUMN = 16
-
-_DARKEST_PLAUSIBLE = 0.09
-"""Where even the darkest band's 2nd percentile lies above this, the +1000 of baseline 04.00 was not taken off."""
 
 _MOST_NEGATIVE = 0.05
 _SMALLEST_BRIGHT = 0.02
@@ -123,7 +119,7 @@ def describe_scene(scene: Scene, path: str) -> Description:
     """Describe an open scene; reads at most 16 windows of it."""
     names = [name for name in scene.names if name in INDICES or sensor().has([name])]
     samples = np.concatenate(
-        [_flat(read_reflectance(scene, names, window)) for window in sample_windows(scene.grid.shape)], axis=1
+        [_flat(scene.reflectance(names, window)) for window in sample_windows(scene.grid.shape)], axis=1
     )
     valid = samples[:, ~np.isnan(samples[0])]
     info, radiometry = scene.info, scene.radiometry
@@ -132,17 +128,17 @@ def describe_scene(scene: Scene, path: str) -> Description:
         "level": info.level,
         "acquired": info.acquired,
         **_grid_facts(scene.grid),
-        "dtype": info.dtype,
+        "dtype": str(scene.dtype),
         "nodata": info.nodata,
+        "other_bands": info.unnamed,
         "offset": radiometry.offset,
         "quantification": radiometry.quantification,
         "radiometry_from": radiometry.source,
         "valid_share": round(valid.shape[1] / samples.shape[1], 4),
     }
     problems = [
-        *scene.warnings,
         *_grid_problems(scene.grid),
-        *(_radiometry_problems(valid, names, radiometry) if valid.size else ["no sampled pixel has data"]),
+        *(_radiometry_problems(valid, names, radiometry) or scene.warnings),
         *_missing_bands(scene),
     ]
     return Description(path, "scene", _plain(facts), _band_table(names, valid), tuple(problems))
@@ -246,10 +242,12 @@ def _grid_problems(grid: Grid) -> list[str]:
 
 def _radiometry_problems(valid: NDArray[np.float32], names: Sequence[str], radiometry: Radiometry) -> list[str]:
     """Digital numbers that do not look like reflectance. valid: (name, pixel), without missing pixels."""
+    if not valid.size:
+        return ["no sampled pixel has data"]
     bands = valid[[name not in INDICES for name in names]]
     if not bands.size:
         return []
-    lows, medians, highs = np.percentile(bands, _PERCENTILES, axis=1)
+    _, medians, highs = np.percentile(bands, _PERCENTILES, axis=1)
     scale = f"quantification {radiometry.quantification:g}"
     if highs.max() < _SMALLEST_BRIGHT:
         return [f"98 % of the pixels are darker than {highs.max():.3g} in every band: {scale} is too large"]
@@ -258,8 +256,6 @@ def _radiometry_problems(valid: NDArray[np.float32], names: Sequence[str], radio
     negative = float(np.mean(bands < 0))
     if radiometry.offset < 0 and negative > _MOST_NEGATIVE:
         return [f"{negative:.0%} of the values are negative: offset {radiometry.offset:g} does not seem to belong here"]
-    if radiometry.offset == 0 and lows.min() > _DARKEST_PLAUSIBLE:
-        return [f"no band is darker than {lows.min():.2f}: offset -1000 (baseline 04.00 and later) may be missing"]
     return []
 
 

@@ -13,8 +13,9 @@ from rasterio.vrt import WarpedVRT
 from lulc.bands import Radiometry
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
+from lulc.io.scene import Scene
 from lulc.tasks import fill
-from lulc.tasks.fill import Composite, bilinear, bounding_window, read_reflectance
+from lulc.tasks.fill import Composite, bilinear, bounding_window
 
 UTM = CRS.from_epsg(32633)
 DEGREES = CRS.from_epsg(4326)
@@ -37,6 +38,8 @@ class Memory:
     radiometry: Radiometry = Radiometry()  # noqa: RUF009 - frozen
     name: str = "memory"
     reads: list = dataclasses.field(default_factory=list)
+
+    reflectance = Scene.reflectance
 
     @property
     def info(self):
@@ -251,10 +254,3 @@ class TestBilinear:
 def test_bounding_window_is_cut_at_the_edge():
     window = bounding_window(np.array([-1, 4]), np.array([2, 9]), Shape(4, 8))
     assert window == Window(0, 2, 4, 6)
-
-
-def test_invalid_digital_numbers_never_become_reflectance():
-    first, hole = holed()
-    planes = read_reflectance(first, NAMES, GRID.window)
-    assert planes.dtype == np.float32
-    np.testing.assert_array_equal(np.isnan(planes[0]), hole)

@@ -89,8 +89,8 @@ class TestScene:
         ("spoil", "problem"),
         [
             ({"add": 1000}, "offset -1000"),
-            ({"factor": 0.01}, "is too large"),
-            ({"factor": 12.0}, "is too small"),
+            ({"factor": 0.01}, "quantification"),
+            ({"factor": 12.0}, "quantification"),
             ({"crs": None, "transform": Affine.identity()}, "no CRS"),
             ({"empty": (0, 300)}, "no sampled pixel has data"),
         ],
@@ -278,4 +278,4 @@ class TestRealScenes:
 
     def test_the_scale_of_a_thousand_is_noticed_when_not_told(self, data):
         found = describe([data / "scenes" / "aber_s2_20210527_10band.tif"], quantification=100)
-        assert any("too small" in text for text in found.problems)
+        assert any("quantification" in text for text in found.problems)

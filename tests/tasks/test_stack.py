@@ -204,6 +204,18 @@ class TestEveryFormat:
             subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@pytest.mark.parametrize("given", SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_stack_of_a_stack_is_the_same(scene, tmp_path, given, suffix):
+    """Also reads NetCDF in threads while NetCDF is written, which HDF5 survives under one lock only."""
+    first, second = tmp_path / f"first{given}", tmp_path / f"second{suffix}"
+    stack([scene], first, StackOptions(preset="stack14", chunk=256))
+    stack([first], second, StackOptions(preset="stack14", chunk=256))
+    here, there = content(first), content(second)
+    for name, plane in here.items():
+        np.testing.assert_array_equal(plane, there[name])
+
+
 class TestChoosing:
     def test_everything_the_scene_has_by_default(self, scene):
         with open_scene([scene]) as opened:

@@ -1,0 +1,1 @@
+"""Everything that touches files: scenes in, products and stacks out."""
