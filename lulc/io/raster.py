@@ -1,270 +1,270 @@
-"""Rasters that GDAL reads, opened with the driver named: GeoTIFF, COG, JPEG 2000, ERDAS .img."""
+"""Raster files through rasterio, each opened by its named driver.
 
+The driver follows from the file's first bytes, never from its name: a VRT dressed up as .tif, which may point anywhere,
+is not opened.
+"""
+
+import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.windows
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import InputError
+from lulc.bands import Radiometry
+from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.formats import format_of, head_of
-from lulc.io.gdal_log import gdal_errors
-from lulc.io.retries import ReadFailedError, describe_window, read_patiently
-from lulc.io.source import Plane, Stated, check_dtype, check_limits, joined, valid_of
+from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
+from lulc.io.source import Origin, Pixels
 
-_KINDS = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "HFA": "ERDAS IMAGINE"}
-_QUANTIFICATION_TAGS = ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE")
-_OFFSET_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+_log = logging.getLogger(__name__)
+
+_MAGIC = {
+    b"II*\0": ("GTiff", "GeoTIFF"),
+    b"MM\0*": ("GTiff", "GeoTIFF"),
+    b"II+\0": ("GTiff", "GeoTIFF"),
+    b"MM\0+": ("GTiff", "GeoTIFF"),
+    b"\0\0\0\x0cjP  ": ("JP2OpenJPEG", "JPEG 2000"),
+    b"\xff\x4f\xff\x51": ("JP2OpenJPEG", "JPEG 2000"),
+    b"EHFA_HEADER_TAG": ("HFA", "ERDAS Imagine"),
+}
+_OPEN = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_GEOREF_SOURCES": "INTERNAL"}
+_MOST_BANDS = 512
+_MOST_PIXELS = 20_000_000_000
+_LARGEST_BLOCK = 256 << 20
+_READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+_EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
+_TRIES = 3
+_HEAD_BYTES = 16
+
+
+def sniff(path: Path) -> tuple[str, str] | None:
+    """GDAL driver and kind of a raster file by its first bytes, or None when they are of no known kind."""
+    with path.open("rb") as file:
+        return driver_of(file.read(_HEAD_BYTES))
+
+
+def driver_of(head: bytes) -> tuple[str, str] | None:
+    """GDAL driver and kind of a raster file that begins so, or None."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
 
 
 class RasterSource:
-    """A raster file; one GDAL handle a thread.
+    """One raster file.
 
     Args:
-        path: Local file, or the archive that holds the member.
-        member: Name of a file inside the zip archive `path`, checked by the caller.
-        head: First bytes of the file; read from `path` when None.
-        stated: Radiometry from a product's metadata, which goes before the file's own.
-        nodata: Value that means "no data" when the file names none.
+        path: What the user gave, for messages.
+        driver: GDAL driver to open it with.
+        kind: What to call it.
+        location: What GDAL opens, when it is not the path itself (a member of a zip archive).
+        labels: Names of its bands, when the container says them better than the file.
+        origin: What the container says; None reads it from the file's tags.
 
     Raises:
-        InputError: Not a raster lulc reads, truncated, empty, or of a pixel type that it does not take.
-        LimitError: The header announces too much.
+        InputError: Not a readable raster, or of a type lulc does not take.
+        LimitError: Its header asks for more than lulc reads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a member of a container needs all of it
         self,
         path: Path,
+        driver: str,
+        kind: str,
         *,
-        member: str = "",
-        head: bytes | None = None,
-        stated: Stated | None = None,
-        nodata: float | None = None,
+        location: str = "",
+        labels: tuple[str | None, ...] | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        self.label = (member or path.name).rpartition("/")[2]
-        self.files = (path,)
-        self._driver = format_of(head_of(path) if head is None else head, self.label)
-        if self._driver not in _KINDS:
-            raise InputError(f"{self.label} is not a raster file", "give a GeoTIFF, JPEG 2000 or .img file")
-        # Braces: GDAL then takes the archive's name as it is, whatever its suffix.
-        self._name: Path | str = f"/vsizip/{{{path}}}/{member}" if member else path
-        self._mask_file = not member and path.with_name(path.name + ".msk").is_file()
-        self._handles = _Handles(self._open)
-        with self._opened() as dataset:
-            self._describe(dataset, stated or Stated(), nodata)
+        self._location, self._driver = location or str(path), driver
+        self._local = threading.local()
+        self._opened: list[Any] = []
+        self._target: Grid | None = None
+        dataset = self._first_open(path)
+        _check_header(dataset, path)
+        self.grid = _grid(dataset)
+        self.labels = labels or _labels(dataset, path)
+        wide = np.result_type(*dataset.dtypes)
+        self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
+        self.block_shape = Shape(*max(dataset.block_shapes))
+        self.origin = origin or _origin(dataset, path, kind)
+        self._alpha = [
+            index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha
+        ]
+        self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
 
-    def _describe(self, dataset: Any, stated: Stated, nodata: float | None) -> None:  # noqa: ANN401 - rasterio is untyped
-        shape = Shape(*dataset.shape)
-        check_limits(self.label, dataset.count, shape)
-        self.block_shape = Shape(*map(max, zip(*dataset.block_shapes, strict=True)))
-        interleaved = dataset.count if dataset.profile.get("interleave") == "pixel" else 1
-        deepest = max(np.dtype(dtype).itemsize if dtype else 16 for dtype in map(_numpy_name, dataset.dtypes))
-        check_limits(self.label, dataset.count, shape, self.block_shape.size * deepest * interleaved)
-        if self._driver == "GTiff":
-            _check_complete(dataset, self.files[0], self.label)
-        self.grid = _grid(dataset, shape)
-        self.tags: Mapping[str, str] = dataset.tags()
-        self.kind = _kind(dataset, self._driver)
-        self.planes = tuple(_planes(dataset, self.label, self.tags, stated, nodata))
-        self._masked = _has_mask(dataset)
+    def on_grid(self, grid: Grid) -> "RasterSource":
+        """The same bands warped to a grid, bilinear, exact at every pixel."""
+        other: RasterSource = object.__new__(RasterSource)
+        other.__dict__.update(self.__dict__)
+        other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
+        return other
 
-    def read(self, indexes: Sequence[int], window: Window, out: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """See `Source.read`."""
-        bands = [index + 1 for index in indexes]
-        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-
-        def attempt() -> NDArray[np.bool_] | None:
-            dataset = self._handles.get()
-            with _failing(self.label):
-                dataset.read(bands, window=place, out=out)
-                return dataset.read_masks(bands[0], window=place) != 0 if self._masked else None
-
-        mask = read_patiently(attempt, self._handles.drop, self._what(bands, window))
-        return joined(mask, valid_of(out, [self.planes[index].nodata for index in indexes]))
+    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+        """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with raise_logged_errors():
+                    return self._read(bands, window)
+            except (RasterioError, LoggedGdalError, OSError) as error:
+                self._forget()
+                if attempt == _TRIES:
+                    raise StorageError(self._place(bands, window, error), "the file is damaged or its disk fails") from error
+                _log.warning("reading again: %s", self._place(bands, window, error))
+        raise AssertionError
 
     def close(self) -> None:
-        """Close the handles of all threads."""
-        self._handles.close()
+        """Close every thread's handle."""
+        for dataset in self._opened:
+            dataset.close()
+        self._opened.clear()
 
-    def _what(self, bands: Sequence[int], window: Window) -> str:
-        names = ", ".join(self.planes[band - 1].label for band in bands)
-        return f"{names} of {self.label}, {describe_window(window)}"
+    def _read(self, bands: Sequence[int], window: Window) -> Pixels:
+        dataset = self._dataset()
+        place = RasterioWindow(window.col, window.row, window.width, window.height)
+        raw = dataset.read([band + 1 for band in bands], window=place, out_dtype=self.dtype)
+        return raw, self._valid(dataset, raw, place)
 
-    def _open(self) -> Any:  # noqa: ANN401 - rasterio is untyped
-        # Side-cars are not trusted: only a mask beside the file is looked at, and no world file or .aux.xml is.
-        siblings = "TRUE" if self._mask_file else "EMPTY_DIR"
-        with rasterio.Env(
-            GDAL_DISABLE_READDIR_ON_OPEN=siblings, GDAL_GEOREF_SOURCES="INTERNAL", GDAL_PAM_ENABLED="NO"
-        ):
-            dataset = rasterio.open(self._name, driver=self._driver)
-            _ = dataset.count and self._mask_file and dataset.mask_flag_enums
-            return dataset
+    def _valid(self, dataset: Any, raw: NDArray[Any], place: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
+        valid = np.isfinite(raw).all(axis=0) if raw.dtype.kind == "f" else np.ones(raw.shape[1:], dtype=bool)
+        if self.origin.nodata is not None and not np.isnan(self.origin.nodata):
+            valid &= (raw != raw.dtype.type(self.origin.nodata)).all(axis=0)
+        if self._masked:
+            valid &= dataset.dataset_mask(window=place) > 0
+        for band in self._alpha:
+            valid &= dataset.read(band, window=place) > 0
+        return valid
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        try:
-            with gdal_errors() as errors:
-                dataset = self._handles.get()
-        except (RasterioError, OSError) as error:
-            reason = errors[0] if errors else str(error)
-            raise InputError(f"{self.label} cannot be opened: {reason}", "it is damaged: fetch it again") from error
-        try:
-            yield dataset
-        except BaseException:
-            self.close()
-            raise
-
-
-class _Handles:
-    """One open dataset a thread, all closed together."""
-
-    def __init__(self, opener: Any) -> None:  # noqa: ANN401 - a function without arguments
-        self._opener = opener
-        self._here = threading.local()
-        self._all: set[Any] = set()
-        self._lock = threading.Lock()
-
-    def get(self) -> Any:  # noqa: ANN401 - rasterio is untyped
-        dataset = getattr(self._here, "dataset", None)
-        if dataset is None or dataset.closed:
-            dataset = self._opener()
-            self._here.dataset = dataset
-            with self._lock:
-                self._all.add(dataset)
+    def _dataset(self) -> Any:  # noqa: ANN401 - rasterio has no types
+        dataset = getattr(self._local, "dataset", None)
+        if dataset is None:
+            dataset = self._warped(self._open())
+            self._opened.append(dataset)
+            self._local.dataset = dataset
         return dataset
 
-    def drop(self) -> None:
-        dataset, self._here.dataset = getattr(self._here, "dataset", None), None
-        if dataset is not None:
-            dataset.close()
-            with self._lock:
-                self._all.discard(dataset)
+    def _warped(self, dataset: Any) -> Any:  # noqa: ANN401
+        grid = self._target
+        if grid is None:
+            return dataset
+        nodata = self.origin.nodata
+        self._opened.append(dataset)
+        return WarpedVRT(
+            dataset,
+            src_crs=dataset.crs or grid.crs,
+            crs=grid.crs or dataset.crs,
+            transform=grid.transform,
+            height=grid.shape.height,
+            width=grid.shape.width,
+            resampling=Resampling.bilinear,
+            tolerance=_EXACT,
+            src_nodata=nodata,
+            nodata=nodata,
+        )
 
-    def close(self) -> None:
-        with self._lock:
-            for dataset in self._all:
-                dataset.close()
-            self._all.clear()
+    def _open(self) -> Any:  # noqa: ANN401
+        import warnings
 
+        with rasterio.Env(**_OPEN), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid without a place says so itself
+            return rasterio.open(self._location, driver=self._driver)
 
-@contextmanager
-def _failing(label: str) -> Iterator[None]:
-    """Everything GDAL says is wrong, raised as one kind of error."""
-    with gdal_errors() as errors:
+    def _first_open(self, path: Path) -> Any:  # noqa: ANN401
         try:
-            yield
-        except (RasterioError, OSError) as error:
-            raise ReadFailedError(errors[0] if errors else str(error)) from error
-    if errors:
-        raise ReadFailedError(errors[0])
+            with raise_logged_errors():
+                return self._dataset()
+        except (RasterioError, LoggedGdalError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{path} is not a readable {self._driver} file: {reason}", "check that it is whole") from error
+
+    def _forget(self) -> None:
+        self._local.dataset = None
+
+    def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
+        names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
+        reason = " ".join(str(error.__cause__ or error).split())[:160]
+        return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
 
 
-def _grid(dataset: Any, shape: Shape) -> Grid:  # noqa: ANN401 - rasterio is untyped
+def open_raster(path: Path) -> RasterSource:
+    """A raster file as a source.
+
+    Raises:
+        InputError: Not a raster of a known kind.
+    """
+    kind = sniff(path)
+    if kind is None:
+        raise InputError(
+            f"{path} is not a GeoTIFF, JPEG 2000 or ERDAS Imagine file (by its first bytes)",
+            "convert it to GeoTIFF; VRT and other files that point elsewhere are not opened",
+        )
+    return RasterSource(path, *kind)
+
+
+def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
+    if dataset.count > _MOST_BANDS:
+        raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
+    if dataset.width * dataset.height > _MOST_PIXELS:
+        raise LimitError(f"{path} declares {dataset.width} x {dataset.height} pixels", "cut it into parts")
+    if not dataset.width * dataset.height * dataset.count:
+        raise InputError(f"{path} has no pixels", "check how it was made")
+    wrong = next((name for name in dataset.dtypes if name not in _READABLE), None)
+    if wrong:
+        raise InputError(f"{path} holds {wrong} values", "convert it to uint16 or float32")
+    if ColorInterp.palette in dataset.colorinterp:
+        raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
+    block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
+    if block > _LARGEST_BLOCK:
+        raise LimitError(f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES")
+
+
+def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
+    """Band descriptions; a file of one band without any may say it by its name."""
+    described = tuple(dataset.descriptions)
+    return (path.stem,) if described == (None,) else described
+
+
+def _grid(dataset: Any) -> Grid:  # noqa: ANN401
     gcps, gcps_crs = dataset.gcps
+    placed = not dataset.transform.is_identity
     return Grid(
-        crs=dataset.crs,
+        crs=dataset.crs if placed else None,
         transform=dataset.transform,
-        shape=shape,
+        shape=Shape(*dataset.shape),
         gcps=tuple(gcps),
         gcps_crs=gcps_crs,
         rpcs=dataset.rpcs,
-        point=dataset.tags().get("AREA_OR_POINT", "").lower() == "point",
+        point=dataset.tags().get("AREA_OR_POINT") == "Point",
     )
 
 
-def _kind(dataset: Any, driver: str) -> str:  # noqa: ANN401 - rasterio is untyped
-    return "COG" if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG" else _KINDS[driver]
+def _origin(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
+    tags = dataset.tags()
+    return Origin(
+        path,
+        kind,
+        level=tags.get("LEVEL", ""),
+        acquired=tags.get("ACQUISITION_DATE", ""),
+        radiometry=_radiometry(dataset, tags),
+        nodata=dataset.nodata,
+    )
 
 
-def _planes(
-    dataset: Any,  # noqa: ANN401 - rasterio is untyped
-    label: str,
-    tags: Mapping[str, str],
-    stated: Stated,
-    nodata: float | None,
-) -> Iterator[Plane]:
-    interpretations = dataset.colorinterp
-    for index, description in enumerate(dataset.descriptions):
-        name = description or f"band {index + 1}"
-        check_dtype(label, name, dataset.dtypes[index])
-        if interpretations[index] == ColorInterp.palette:
-            raise InputError(f"{name} of {label} is a palette image, not reflectance", "give the scene it was made from")
-        band_tags = dataset.tags(index + 1)
-        scale, shift = float(dataset.scales[index]), float(dataset.offsets[index])
-        own = dataset.nodatavals[index]
-        yield Plane(
-            label=name,
-            dtype=np.dtype(dataset.dtypes[index]),
-            nodata=nodata if own is None else float(own),
-            names=tuple(text for text in (description, band_tags.get("BANDNAME")) if text),
-            scale=scale,
-            shift=shift,
-            stated=_stated(stated, band_tags, tags, scale, shift),
-            alpha=interpretations[index] == ColorInterp.alpha,
-        )
+def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
+    """From tags, or from GDAL's own band scale and offset (reflectance = DN * scale + offset)."""
+    band = dataset.tags(1)
+    offset = next((float(band[name]) for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band), 0.0)
+    for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
+        if name in tags or name in band:
+            return Radiometry(float(tags.get(name) or band[name]), offset, "metadata")
+    scale, shift = dataset.scales[0], dataset.offsets[0]
+    if (scale, shift) != (1.0, 0.0) and scale > 0:
+        return Radiometry(1 / scale, shift / scale, "metadata")
+    return Radiometry(10_000.0, offset, "metadata") if offset else None
 
-
-def _stated(product: Stated, band: Mapping[str, str], file: Mapping[str, str], scale: float, shift: float) -> Stated:
-    """Radiometry of a plane: the product's metadata, then tags, then GDAL's scale and offset."""
-    quantification, offset = product.quantification, product.offset
-    if quantification is None:
-        quantification = _number(_QUANTIFICATION_TAGS, band, file)
-    if offset is None:
-        offset = _number(_OFFSET_TAGS, band, file)
-    return completed(Stated(quantification, offset), scale, shift)
-
-
-def completed(stated: Stated, scale: float, shift: float) -> Stated:
-    """What metadata says, with a scale and offset of the file (value = scale * DN + shift) where it says nothing."""
-    if (scale, shift) == (1.0, 0.0) or scale == 0 or stated.quantification is not None:
-        return stated
-    offset = _rounded(shift / scale) if stated.offset is None else stated.offset
-    return Stated(_rounded(1 / scale), offset)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.9g}")
-
-
-def _number(names: Sequence[str], *tables: Mapping[str, str]) -> float | None:
-    for table in tables:
-        for name in names:
-            try:
-                return float(table[name])
-            except (KeyError, ValueError):
-                continue
-    return None
-
-
-def _has_mask(dataset: Any) -> bool:  # noqa: ANN401 - rasterio is untyped
-    """True when a mask band, a mask file or an alpha band marks pixels, not a nodata value."""
-    flags = dataset.mask_flag_enums[0]
-    if MaskFlags.alpha in flags:
-        alphas = [d for d, c in zip(dataset.descriptions, dataset.colorinterp, strict=True) if c == ColorInterp.alpha]
-        return not any(alphas)
-    return MaskFlags.per_dataset in flags
-
-
-def _numpy_name(dtype: str) -> str:
-    return "" if dtype.startswith("complex_") else dtype
-
-
-def _check_complete(dataset: Any, path: Path, label: str) -> None:  # noqa: ANN401 - rasterio is untyped
-    """Refuse a TIFF whose first or last blocks lie beyond the end of the file. A block never stored is legal."""
-    size = path.stat().st_size
-    for band in dataset.indexes:
-        height, width = dataset.block_shapes[band - 1]
-        last = (dataset.width - 1) // width, (dataset.height - 1) // height
-        for col, row in {(0, 0), last}:
-            start = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-            length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-            if start and length and int(start) + int(length) > size:
-                raise InputError(f"{label} is truncated: {size} bytes do not hold all of band {band}", "fetch it again")
