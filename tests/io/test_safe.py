@@ -41,7 +41,7 @@ def test_a_folder_and_its_zip_are_the_same_scene(data, tmp_path):
     archive = data / "safe" / "S2A_MSIL1C_20180101T105441_N0206_R051_T31TDH_20180101T124911.zip"
     with zipfile.ZipFile(archive) as members:
         members.extractall(tmp_path)
-    folder = next(tmp_path.glob("*.SAFE"))
+    folder = next(tmp_path.glob("**/MTD_MSIL1C.xml")).parent
     assert is_safe(folder)
     window = Window(200, 300, 64, 64)
     with open_scene([archive]) as zipped, open_scene([folder]) as unpacked:
