@@ -23,7 +23,7 @@ _PUBLIC = {
     "stack": "lulc.tasks.stack",
 }
 
-__all__ = list(_PUBLIC)  # noqa: PLE0605 - one table of names is enough
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything

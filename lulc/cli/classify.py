@@ -136,7 +136,9 @@ def classify(
         click.echo(json.dumps(summary) if as_json else plan_text(summary))
         return
     with progress(bool(quiet)) as report:
-        done = task.classify(inputs, output, options, progress=report, seam_windows=verify_seams or 0, quicklook=quicklook)
+        done = task.classify(
+            inputs, output, options, progress=report, seam_windows=verify_seams or 0, quicklook=quicklook
+        )
     if as_json:
         click.echo(json.dumps(done.to_json()))
     elif not quiet:

@@ -53,7 +53,7 @@ class CubeSource:
         self._pieces, self._dataset = pieces, dataset
         self.labels = labels
         self.grid = _grid(pieces[0], path)
-        self.dtype = np.dtype(np.float32)
+        self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
         self.origin = Origin(
             path,
@@ -81,7 +81,8 @@ class CubeSource:
     def on_grid(self, grid: Grid) -> "CubeSource":
         """Not possible: a cube has one grid for all its bands."""
         raise InputError(
-            f"{self.origin.path} lies on a coarser grid than its companions", f"resample it to {grid.shape.width} x {grid.shape.height} px first"
+            f"{self.origin.path} lies on a coarser grid than its companions",
+            f"resample it to {grid.shape.width} x {grid.shape.height} px first",
         )
 
     def close(self) -> None:
@@ -148,7 +149,11 @@ def _grid(piece: xr.DataArray, path: Path) -> Grid:
 
     shape = Shape(*piece.shape)
     crs = CRS.from_user_input(piece.rio.crs) if piece.rio.crs else None
-    stored = piece.coords[piece.rio.grid_mapping].attrs.get("GeoTransform") if piece.rio.grid_mapping in piece.coords else None
+    stored = (
+        piece.coords[piece.rio.grid_mapping].attrs.get("GeoTransform")
+        if piece.rio.grid_mapping in piece.coords
+        else None
+    )
     if stored:
         return Grid(crs, Affine.from_gdal(*(float(value) for value in str(stored).split())), shape)
     return Grid(crs, _transform_of_axes(piece, path), shape)
@@ -162,7 +167,8 @@ def _transform_of_axes(piece: xr.DataArray, path: Path) -> Affine:
     steps = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
     if max(np.ptp(np.diff(x)) / abs(steps[0]), np.ptp(np.diff(y)) / abs(steps[1])) > 1e-3:  # noqa: PLR2004
         raise InputError(f"{path} has unevenly spaced coordinates", "resample it to a regular grid")
-    return from_origin(x[0] - steps[0] / 2, y[0] - steps[1] / 2, steps[0], -steps[1])
+    transform: Affine = from_origin(x[0] - steps[0] / 2, y[0] - steps[1] / 2, steps[0], -steps[1])
+    return transform
 
 
 def _radiometry(dataset: xr.Dataset, pieces: list[xr.DataArray]) -> Radiometry | None:

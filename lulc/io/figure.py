@@ -270,5 +270,3 @@ def _colored(classes: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
     for entry in legend:
         table[entry.code] = entry.rgb
     return table[classes]
-
-

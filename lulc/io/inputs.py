@@ -56,5 +56,7 @@ def _band_files(folder: Path) -> list[Source]:
     """A folder with one raster per band."""
     files = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and sniff(entry) is not None]
     if not files:
-        raise InputError(f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group")
+        raise InputError(
+            f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
+        )
     return [open_raster(file) for file in files]

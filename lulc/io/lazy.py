@@ -18,7 +18,7 @@ def lazy_array(scene: "Scene", names: tuple[str, ...], side: int) -> xr.DataArra
     import rioxarray  # noqa: F401 - gives arrays their .rio
 
     height, width = scene.grid.shape.height, scene.grid.shape.width
-    rows, columns = da.core.normalize_chunks((side, side), shape=(height, width))
+    rows, columns = da.core.normalize_chunks((side, side), shape=(height, width))  # type: ignore[no-untyped-call]
 
     def values(block_info: Any = None) -> NDArray[np.float32]:  # noqa: ANN401 - dask's own structure
         return scene.reflectance(names, _window(block_info[None]["array-location"]))
@@ -26,8 +26,12 @@ def lazy_array(scene: "Scene", names: tuple[str, ...], side: int) -> xr.DataArra
     def mask(block_info: Any = None) -> NDArray[np.bool_]:  # noqa: ANN401
         return scene.read(names, _window(block_info[None]["array-location"]))[1]
 
-    data = da.map_blocks(values, chunks=((len(names),), rows, columns), dtype=np.float32, meta=np.empty((0, 0, 0), np.float32))
-    valid = da.map_blocks(mask, chunks=(rows, columns), dtype=bool, meta=np.empty((0, 0), bool))
+    data = da.map_blocks(  # type: ignore[no-untyped-call]
+        values, chunks=((len(names),), rows, columns), dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
+    )
+    valid = da.map_blocks(  # type: ignore[no-untyped-call]
+        mask, chunks=(rows, columns), dtype=bool, meta=np.empty((0, 0), bool)
+    )
     array = xr.DataArray(
         data,
         dims=("band", "y", "x"),
@@ -36,10 +40,11 @@ def lazy_array(scene: "Scene", names: tuple[str, ...], side: int) -> xr.DataArra
         attrs={"quantification": 1.0, "source": scene.info.name},
     )
     array = array.rio.write_transform(scene.grid.transform)
-    return array.rio.write_crs(scene.grid.crs) if scene.grid.crs else array
+    placed: xr.DataArray = array.rio.write_crs(scene.grid.crs) if scene.grid.crs else array
+    return placed
 
 
-def pixel_centres(grid: Grid) -> dict[str, NDArray[np.float64]]:
+def pixel_centres(grid: Grid) -> dict[str, NDArray[Any]]:
     """Coordinates `y` and `x`: of pixel centres on an upright grid, else rows and columns."""
     rows, columns = np.arange(grid.shape.height) + 0.5, np.arange(grid.shape.width) + 0.5
     place = grid.transform

@@ -33,7 +33,9 @@ def implausible(scene: "Scene") -> tuple[str, ...]:
         )
     shifted = scene.radiometry.quantification == 10_000.0 and scene.radiometry.offset == 0  # noqa: PLR2004
     if shifted and len(names) == len(_VISIBLE) and np.percentile(samples, 1, axis=1).min() >= _OFFSET_DN:
-        found.append("no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed")
+        found.append(
+            "no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed"
+        )
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ class RasterSource:
         LimitError: Its header asks for more than lulc reads.
     """
 
-    def __init__(  # noqa: PLR0913 - a member of a container needs all of it
+    def __init__(
         self,
         path: Path,
         driver: str,
@@ -94,16 +94,14 @@ class RasterSource:
         self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
         self.block_shape = Shape(*max(dataset.block_shapes))
         self.origin = origin or _origin(dataset, path, kind)
-        self._alpha = [
-            index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha
-        ]
+        self._alpha = [index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha]
         self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
 
     def on_grid(self, grid: Grid) -> "RasterSource":
         """The same bands warped to a grid, bilinear, exact at every pixel."""
         other: RasterSource = object.__new__(RasterSource)
         other.__dict__.update(self.__dict__)
-        other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
+        other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid
         return other
 
     def read(self, bands: Sequence[int], window: Window) -> Pixels:
@@ -115,7 +113,9 @@ class RasterSource:
             except (RasterioError, LoggedGdalError, OSError) as error:
                 self._forget()
                 if attempt == _TRIES:
-                    raise StorageError(self._place(bands, window, error), "the file is damaged or its disk fails") from error
+                    raise StorageError(
+                        self._place(bands, window, error), "the file is damaged or its disk fails"
+                    ) from error
                 _log.warning("reading again: %s", self._place(bands, window, error))
         raise AssertionError
 
@@ -181,7 +181,9 @@ class RasterSource:
                 return self._dataset()
         except (RasterioError, LoggedGdalError) as error:
             reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{path} is not a readable {self._driver} file: {reason}", "check that it is whole") from error
+            raise InputError(
+                f"{path} is not a readable {self._driver} file: {reason}", "check that it is whole"
+            ) from error
 
     def _forget(self) -> None:
         self._local.dataset = None
@@ -221,7 +223,9 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
         raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
     block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
     if block > _LARGEST_BLOCK:
-        raise LimitError(f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES")
+        raise LimitError(
+            f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES"
+        )
 
 
 def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
@@ -267,4 +271,3 @@ def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noq
     if (scale, shift) != (1.0, 0.0) and scale > 0:
         return Radiometry(1 / scale, shift / scale, "metadata")
     return Radiometry(10_000.0, offset, "metadata") if offset else None
-

@@ -50,10 +50,14 @@ class _Archive:
 
     def _list(self) -> Iterable[str]:
         if not self._zip:
-            return [str(PurePosixPath(entry.relative_to(self.path))) for entry in self.path.rglob("*") if entry.is_file()]
+            return [
+                str(PurePosixPath(entry.relative_to(self.path))) for entry in self.path.rglob("*") if entry.is_file()
+            ]
         with zipfile.ZipFile(self.path) as archive:
             names = archive.namelist()
-        if len(names) > _MOST_MEMBERS or any(".." in PurePosixPath(name).parts or name.startswith("/") for name in names):
+        if len(names) > _MOST_MEMBERS or any(
+            ".." in PurePosixPath(name).parts or name.startswith("/") for name in names
+        ):
             raise InputError(f"{self.path} is not a SAFE archive", "it has too many members, or paths that leave it")
         return names
 
@@ -126,7 +130,9 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
     level = "L2A" if "Level-2A" in _local(root) else "L1C"
     quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
     if quantification is None:
-        raise InputError(f"{path}: its metadata states no quantification value", "give --quantification and the bands' files")
+        raise InputError(
+            f"{path}: its metadata states no quantification value", "give --quantification and the bands' files"
+        )
     offsets = {
         _BAND_IDS[int(element.get("band_id", "-1"))]: float(element.text or 0)
         for element in root.iter()

@@ -236,16 +236,22 @@ def _same_ground(coarse: Grid, fine: Grid) -> bool:
     """True when the corners of both meet to a pixel of the coarser one."""
     factors = fine.shape.width / coarse.shape.width, fine.shape.height / coarse.shape.height
     place = fine.transform
-    scaled = Affine(place.a * factors[0], place.b * factors[1], place.c, place.d * factors[0], place.e * factors[1], place.f)
+    scaled = Affine(
+        place.a * factors[0], place.b * factors[1], place.c, place.d * factors[0], place.e * factors[1], place.f
+    )
     return grids_align(coarse.transform, scaled, coarse.shape)
 
 
 def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
     """Name to (source, band of it), and the labels that name nothing."""
-    labels = [(number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)]
+    labels = [
+        (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
+    ]
     if bands is not None:
         if len(bands) != len(labels):
-            raise InputError(f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band")
+            raise InputError(
+                f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
+            )
         labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
     places: dict[str, tuple[int, int]] = {}
     unnamed = []
@@ -254,16 +260,25 @@ def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[st
         if name is None:
             unnamed.append(label or f"band {band + 1}")
         elif name in places:
-            raise InputError(f"{sources[number].origin.path}: {name} is there twice", "give each band once, or name them with --bands")
+            raise InputError(
+                f"{sources[number].origin.path}: {name} is there twice",
+                "give each band once, or name them with --bands",
+            )
         else:
             places[name] = number, band
     if bands is not None:
         strange = [label for label in unnamed if label != "-"]
         if strange:
-            raise InputError(f"--bands names {', '.join(strange)}, which is no band of {sensor().name}", "use names such as B02 and B8A, or -")
+            raise InputError(
+                f"--bands names {', '.join(strange)}, which is no band of {sensor().name}",
+                "use names such as B02 and B8A, or -",
+            )
     if not places:
         found = ", ".join(unnamed)
-        raise InputError(f"{sources[0].origin.path} does not name its bands: it has {found}", "name them in order with --bands B02,B03,...")
+        raise InputError(
+            f"{sources[0].origin.path} does not name its bands: it has {found}",
+            "name them in order with --bands B02,B03,...",
+        )
     return places, tuple(unnamed)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Source(Protocol):
     origin: Origin
     grid: Grid
     labels: tuple[str | None, ...]
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[Any]
     block_shape: Shape
 
     def read(self, bands: Sequence[int], window: Window) -> Pixels:

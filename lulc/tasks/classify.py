@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lulc.io.product import ProductWriter, PublishReport
-from lulc.io.quicklook import quicklook_of
-from lulc.io.scene import Scene, open_scene
 from numpy.typing import NDArray
 
 from lulc.errors import InputError, Interrupted
 from lulc.io.gdal import gdal_cache
+from lulc.io.product import ProductWriter, PublishReport
+from lulc.io.quicklook import quicklook_of
+from lulc.io.scene import Scene, open_scene
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference, Pixels
 from lulc.model.predictor import Predictor

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lulc.io.scene import Scene
 from pydantic import BaseModel, ConfigDict, Field
 
 import lulc
 from lulc.errors import InputError, LimitError
 from lulc.grid import Grid
+from lulc.io.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from lulc.io.scene import Scene
-
 from lulc.model.bundle import Card
 from lulc.tiling import BLOCK, TilePlan
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lulc.io.scene import Scene
 from numpy.typing import NDArray
 
 from lulc.grid import Window
 from lulc.io.product_reader import ProductReader, open_product
+from lulc.io.scene import Scene
 from lulc.legend import NODATA_CODE
 from lulc.model.inference import padded_window
 from lulc.model.predictor import Predictor

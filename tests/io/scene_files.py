@@ -21,7 +21,9 @@ def write_raster(path, values, names=NAMES, driver="GTiff", **profile):
     """Any driver that rasterio writes; keyword arguments go into the profile."""
     settings = {"crs": "EPSG:32631", "transform": TRANSFORM, "nodata": 0} | profile
     count, height, width = values.shape
-    with rasterio.open(path, "w", driver=driver, count=count, height=height, width=width, dtype=values.dtype, **settings) as target:
+    with rasterio.open(
+        path, "w", driver=driver, count=count, height=height, width=width, dtype=values.dtype, **settings
+    ) as target:
         target.write(values)
         if names:
             target.descriptions = names

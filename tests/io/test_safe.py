@@ -65,7 +65,15 @@ def product(data, tmp_path):
         target = images / f"R{resolution}m" / f"T34UCF_20230823T095559_{band}_{resolution}m.jp2"
         target.parent.mkdir(parents=True, exist_ok=True)
         place = {"crs": "EPSG:32634", "transform": from_origin(300000, 5900000, resolution, resolution)}
-        write_raster(target, values, names=None, driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES", **(place | {"nodata": None}))
+        write_raster(
+            target,
+            values,
+            names=None,
+            driver="JP2OpenJPEG",
+            QUALITY=100,
+            REVERSIBLE="YES",
+            **(place | {"nodata": None}),
+        )
     (folder / "MTD_MSIL2A.xml").write_bytes(xml)
     return folder
 

@@ -72,7 +72,7 @@ def test_one_flipped_byte_in_the_weights_is_refused(bundle, position):
     weights = bytearray((bundle / WEIGHTS).read_bytes())
     weights[position] ^= 1
     (bundle / WEIGHTS).write_bytes(weights)
-    with pytest.raises(ModelError, match="not the file that card.json describes"):
+    with pytest.raises(ModelError, match=r"not the file that card\.json describes"):
         load_bundle(bundle)
 
 

@@ -6,13 +6,13 @@ from torch import nn
 from lulc.bands import Radiometry
 from lulc.errors import LimitError, UsageError
 from lulc.features import FeatureSpec
+from lulc.grid import Shape
 from lulc.legend import load_legend
 from lulc.model.build import Architecture
 from lulc.model.bundle import Bundle, Card
 from lulc.model.device import choose_device, choose_placement, choose_precision
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import Predictor
-from lulc.grid import Shape
 
 SPEC = FeatureSpec(bands=("B04", "B08"), indices=("NDVI",), mean=(0.1, 0.3, 0.5), std=(0.05, 0.1, 0.2))
 CPU = choose_placement("cpu", "fp32")
@@ -51,7 +51,9 @@ def raw(shape=(1, 2, 8, 8), dtype=np.uint16):
 
 def test_features_equal_the_spec_in_plain_numpy():
     pixels, valid = raw(), np.ones((1, 8, 8), bool)
-    features = predictor(radiometry=Radiometry(10_000, -1000)).features(torch.from_numpy(pixels), torch.from_numpy(valid))
+    features = predictor(radiometry=Radiometry(10_000, -1000)).features(
+        torch.from_numpy(pixels), torch.from_numpy(valid)
+    )
     red, nir = (pixels[0].astype(np.float64) - 1000) / 10_000
     expected = np.stack([(red - 0.1) / 0.05, (nir - 0.3) / 0.1, ((nir - red) / (nir + red) - 0.5) / 0.2])
     assert np.allclose(features[0].numpy(), expected, atol=2e-4, rtol=1e-4)
@@ -59,7 +61,9 @@ def test_features_equal_the_spec_in_plain_numpy():
 
 def test_an_index_of_the_scene_is_used_as_it_is():
     planes = np.stack([raw()[0, 0], raw()[0, 1], np.full((8, 8), 7)]).astype(np.float32)[None]
-    features = predictor(names=("B04", "B08", "NDVI")).features(torch.from_numpy(planes), torch.ones(1, 8, 8, dtype=torch.bool))
+    features = predictor(names=("B04", "B08", "NDVI")).features(
+        torch.from_numpy(planes), torch.ones(1, 8, 8, dtype=torch.bool)
+    )
     assert torch.allclose(features[0, 2], torch.tensor((7 - 0.5) / 0.2))
 
 

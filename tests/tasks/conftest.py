@@ -62,7 +62,9 @@ def texture(height, width, seed=0):
 def scene_file(tmp_path):
     """Factory: write a scene; keyword arguments go into the profile."""
 
-    def write(height, width, *, name="scene.tif", pixels=None, descriptions=BANDS, seed=0, gcps=None, tags=None, **profile):
+    def write(
+        height, width, *, name="scene.tif", pixels=None, descriptions=BANDS, seed=0, gcps=None, tags=None, **profile
+    ):
         pixels = texture(height, width, seed) if pixels is None else pixels
         settings = {
             "driver": "GTiff",

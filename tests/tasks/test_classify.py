@@ -43,7 +43,9 @@ def untiled(scene_path, bundle):
         return answer[:, 72 : 72 + height, 72 : 72 + width].numpy(), valid
 
 
-@pytest.mark.parametrize(("height", "width", "window"), [(700, 611, 272), (531, 1100, 400), (100, 90, 272), (90, 75, 272)])
+@pytest.mark.parametrize(
+    ("height", "width", "window"), [(700, 611, 272), (531, 1100, 400), (100, 90, 272), (90, 75, 272)]
+)
 def test_the_map_equals_one_untiled_pass(scene_file, bundle, tmp_path, height, width, window):
     scene = scene_file(height, width)
     classify([scene], tmp_path / "map.tif", options(bundle, window=window, activations="float32"))
@@ -108,9 +110,7 @@ def test_georeference_is_kept_to_the_last_bit(scene_file, bundle, tmp_path, plac
 
 
 def test_ground_control_points_are_kept(scene_file, bundle, tmp_path):
-    points = [
-        GroundControlPoint(row, col, 13 + col / 1e4, 45 - row / 1e4, 0.0) for row in (0, 199) for col in (0, 229)
-    ]
+    points = [GroundControlPoint(row, col, 13 + col / 1e4, 45 - row / 1e4, 0.0) for row in (0, 199) for col in (0, 229)]
     scene = scene_file(200, 230, gcps=(points, CRS.from_epsg(4326)), transform=None, crs=None)
     report = classify([scene], tmp_path / "map.tif", options(bundle))
     with rasterio.open(tmp_path / "map.tif") as product:
@@ -210,7 +210,9 @@ def test_an_existing_output_is_not_touched(scene_file, bundle, tmp_path):
 
 
 def test_a_network_that_gives_nan_is_refused(scene_file, bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(Predictor, "predict", lambda _self, raw, _valid: torch.full((len(raw), 9, *raw.shape[2:]), torch.nan))
+    monkeypatch.setattr(
+        Predictor, "predict", lambda _self, raw, _valid: torch.full((len(raw), 9, *raw.shape[2:]), torch.nan)
+    )
     with pytest.raises(Exception, match="not finite"):
         classify([scene_file(50, 60)], tmp_path / "map.tif", options(bundle))
     assert [entry.name for entry in tmp_path.iterdir()] == ["scene.tif"]

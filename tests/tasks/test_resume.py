@@ -45,7 +45,7 @@ def test_killed_at_random_moments_the_product_is_the_same(scene_file, bundle, tm
     assert run(scene, tmp_path / "whole.tif", bundle).returncode == 0
     unbroken = time.monotonic() - started
     expected = sha256(tmp_path / "whole.tif")
-    moments = random.Random(7)
+    moments = random.Random(7)  # noqa: S311 - moments of a test
     for _ in range(3):
         process = subprocess.Popen(command(scene, out, bundle), stdout=subprocess.DEVNULL)
         time.sleep(moments.uniform(0.5, 1.0) * unbroken)
