@@ -23,7 +23,7 @@ BLOCK = 512
 """Side of the product's internal blocks, in pixels."""
 
 _CORE_STEP = 128
-_PANEL_WIDTH = 4096
+_PANEL_WIDTH = 2048
 
 
 @dataclass(frozen=True, slots=True)

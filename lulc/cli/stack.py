@@ -81,15 +81,19 @@ def stack(
 
     Several inputs make one scene: one file per band, or a band mosaic and an index mosaic.
     """
-    from lulc.tasks.stack import StackOptions
+    from pydantic import ValidationError
+
+    from lulc.tasks.recipe import StackOptions
     from lulc.tasks.stack import stack as write_stack
 
     set_verbosity(verbose, quiet)
-    if options["chunk"] % 256:
-        raise click.BadParameter("not a multiple of 256", param_hint="--chunk")
-    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        chosen = StackOptions(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise click.UsageError(f"--{first['loc'][0]}: {first['msg']}") from error
     with progress(bool(quiet)) as report:
-        result = write_stack(inputs, output, StackOptions(**given), progress=report)
+        result = write_stack(inputs, output, chosen, progress=report)
     if as_json:
         click.echo(json.dumps(result.to_json()))
     elif not quiet:

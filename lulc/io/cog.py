@@ -36,10 +36,12 @@ _SAMPLE_FORMAT = {"uint8": 1, "float32": 3}
 _GDAL_NODATA = 42113
 _SAFE_UNCOMPRESSED = 2**31
 _CLASSIC_END = 2**32
+_WORST_EXPANSION, _LARGEST_HEAD = 1.01, 2**24
 _STRUCTURE = (
     b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
-    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\n%sKNOWN_INCOMPATIBLE_EDITION=NO\n "
 )
+_BAND_AFTER_BAND = b"INTERLEAVE=BAND\n"
 _LEADER, _TRAILER = 4, 4
 
 
@@ -63,7 +65,7 @@ class CogLayout:
         compression: `zstd`, `deflate` or `none`.
         effort: Compression level.
         block: Side of a tile, a multiple of 16 pixels.
-        bigtiff: True to use 64-bit offsets whatever the size.
+        bigtiff: 64-bit offsets: always, never, or where the size asks for them (None).
     """
 
     shape: Shape
@@ -72,7 +74,7 @@ class CogLayout:
     compression: Compression = "zstd"
     effort: int = 1
     block: int = 512
-    bigtiff: bool = False
+    bigtiff: bool | None = None
 
     def __post_init__(self) -> None:
         if self.shape.size == 0 or self.bands < 1 or self.block < 1 or self.block % 16:
@@ -114,8 +116,13 @@ class CogLayout:
 
     @property
     def big(self) -> bool:
-        """True for a BigTIFF: on request, or above 2 GB before compression (what GDAL calls IF_SAFER)."""
-        return self.bigtiff or self.uncompressed_bytes > _SAFE_UNCOMPRESSED
+        """True for a BigTIFF: as requested, else above 2 GB before compression (what GDAL calls IF_SAFER)."""
+        return self.uncompressed_bytes > _SAFE_UNCOMPRESSED if self.bigtiff is None else self.bigtiff
+
+    @property
+    def fits_classic(self) -> bool:
+        """True when 32-bit offsets reach the end of the file, even if no tile can be compressed."""
+        return self.uncompressed_bytes * _WORST_EXPANSION + _LARGEST_HEAD < _CLASSIC_END
 
 
 def write_cog(path: Path, layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes, read_tile: ReadTile) -> int:
@@ -177,7 +184,8 @@ def _tile_offsets(sizes: Sizes, start: int) -> tuple[list[NDArray[np.int64]], in
 
 def _directories(layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes, offsets: Sizes) -> bytes:
     """Header, structural note and one directory per level, each pointing to the next."""
-    note = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_STRUCTURE) + _STRUCTURE
+    structure = _STRUCTURE % (_BAND_AFTER_BAND if layout.bands > 1 else b"")
+    note = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(structure) + structure
     start = (16 if layout.big else 8) + len(note)
     start += start % 2
     header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, start) if layout.big else struct.pack("<2sHI", b"II", 42, start)

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError, UsageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.codec import Compression
 from lulc.io.cog import CogLayout, GeoTag, write_cog
-from lulc.io.durable import free_bytes, megabytes, publish, storage_errors, write_whole
+from lulc.io.creation_options import encoding_of
+from lulc.io.durable import free_bytes, megabytes, publish, storage_errors
 from lulc.io.geotags import BandInfo, geo_tags
 from lulc.io.overviews import OverviewBuilder, PixelTile, halve
 from lulc.io.readback import pixels_checksum, read_back
+from lulc.io.sidecars import check_sidecars, write_sidecars
 from lulc.io.staging import check_target
 from lulc.io.store import EncodedTile, TileStore, work_folder
-from lulc.io.style import aux_path, aux_xml, qml, qml_path
 from lulc.legend import NODATA_CODE, Legend
 
 Activations = Literal["uint8", "float32", "none"]
@@ -69,14 +69,20 @@ def product_layout(
     """Layout of a product.
 
     Raises:
-        UsageError: A creation option or its value is not known.
+        UsageError: A creation option or its value is not known, or BIGTIFF=NO for a product that may pass 4 GB.
     """
-    return CogLayout(
+    layout = CogLayout(
         shape=shape,
         bands=len(band_infos(legend, activations)),
         dtype="float32" if activations == "float32" else "uint8",
-        **_encoding(creation_options or {}),
+        **asdict(encoding_of(creation_options or {})),
     )
+    if not (layout.big or layout.fits_classic):
+        raise UsageError(
+            f"a classic TIFF ends at 4 GB, this product may take {megabytes(layout.uncompressed_bytes)}",
+            "leave BIGTIFF=NO out",
+        )
+    return layout
 
 
 def estimate_bytes(layout: CogLayout) -> int:
@@ -84,35 +90,6 @@ def estimate_bytes(layout: CogLayout) -> int:
     ratio = 1.0 if layout.compression == "none" else _USUAL_RATIO[layout.dtype]
     pixels = layout.bands * sum(shape.size for shape in layout.shapes) * np.dtype(layout.dtype).itemsize
     return int(2 * pixels / ratio)
-
-
-_OPTIONS = "COMPRESS=ZSTD|DEFLATE|NONE, LEVEL (or ZSTD_LEVEL, ZLEVEL), BLOCKSIZE=128|256|512, BIGTIFF=YES|IF_SAFER"
-_HIGHEST_LEVEL = {"zstd": 22, "deflate": 9, "none": 9}
-_CODECS: dict[str, Compression] = {"ZSTD": "zstd", "DEFLATE": "deflate", "NONE": "none"}
-
-
-def _encoding(options: Mapping[str, str]) -> dict[str, Any]:
-    given = {key.upper(): str(value).upper() for key, value in options.items()}
-    compression = _CODECS.get(given.pop("COMPRESS", "ZSTD"))
-    if compression is None:
-        raise _bad_option("COMPRESS", options)
-    level_names = {"LEVEL", {"zstd": "ZSTD_LEVEL", "deflate": "ZLEVEL"}.get(compression, "LEVEL")}
-    encoding: dict[str, Any] = {"compression": compression}
-    for name, value in given.items():
-        if name in level_names and value.isdecimal() and 1 <= int(value) <= _HIGHEST_LEVEL[compression]:
-            encoding["effort"] = int(value)
-        elif name == "BLOCKSIZE" and value in {"128", "256", "512"}:
-            encoding["block"] = int(value)
-        elif name == "BIGTIFF" and value in {"YES", "IF_SAFER"}:
-            encoding["bigtiff"] = value == "YES"
-        else:
-            raise _bad_option(name, options)
-    return encoding
-
-
-def _bad_option(name: str, options: Mapping[str, str]) -> UsageError:
-    value = {key.upper(): value for key, value in options.items()}.get(name, "")
-    return UsageError(f"creation option {name}={value} is not known", f"known are {_OPTIONS}")
 
 
 class ProductWriter:
@@ -128,12 +105,13 @@ class ProductWriter:
         tags: Provenance; names start with `LULC_`.
         fingerprint: Stands for everything that decides the pixels; other chunks are not resumed.
         creation_options: `COMPRESS`, `LEVEL`, `BLOCKSIZE`, `BIGTIFF`, as for GDAL.
-        overwrite: Replace an existing product; it stays in place until the new one is whole.
+        overwrite: Replace an existing product; it stays in place until the new one is whole. Also replace a style
+            of its name, and remove a mask and overviews that a former file left beside it.
         resume: Take over the finished chunks of an interrupted run of the same job.
         threads: Threads that compress; None for the machine's cores, at most 4.
 
     Raises:
-        UsageError: An unknown creation option.
+        UsageError: A creation option is not known or does not fit.
         StorageError: The output exists, is being written by another process, or cannot be written.
     """
 
@@ -154,7 +132,7 @@ class ProductWriter:
         self.path, self._legend, self._overwrite = Path(path), legend, overwrite
         self.layout = product_layout(grid.shape, legend, activations, creation_options)
         self._geo_tags = _product_tags(grid, legend, activations, self.layout, tags or {})
-        check_target(self.path, overwrite=overwrite)
+        self._check_target()
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._overviews = OverviewBuilder(self.layout)
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
@@ -199,8 +177,8 @@ class ProductWriter:
         made = self._store.folder / "product.tif"
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
-        check_target(self.path, overwrite=self._overwrite)
-        self._write_side_cars()
+        self._check_target()
+        write_sidecars(self.path, self._legend, self._store.folder)
         with storage_errors(self.path):
             publish(made, self.path)
             self._pool.shutdown()
@@ -218,6 +196,11 @@ class ProductWriter:
             self._store.close()
         else:
             self._store.discard()
+
+    def _check_target(self) -> None:
+        check_target(self.path, overwrite=self._overwrite)
+        if not self._overwrite:
+            check_sidecars(self.path, self._legend)
 
     def _check_space(self) -> None:
         stored = sum(int(size.sum()) for size in self._store.sizes)
@@ -257,10 +240,6 @@ class ProductWriter:
     def _stored(self, row: int, col: int) -> PixelTile:
         decode, read = self.layout.codec.decode, self._store.read
         return PixelTile(0, row, col, np.stack([decode(read(0, band, row, col)) for band in range(self.layout.bands)]))
-
-    def _write_side_cars(self) -> None:
-        for path, content in ((aux_path(self.path), aux_xml(self._legend)), (qml_path(self.path), qml(self._legend))):
-            write_whole(path, content, beside=self._store.folder)
 
 
 def _product_tags(

@@ -5,7 +5,7 @@ Pixels are sampled in a few windows spread over the raster, so that an answer ta
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,25 +16,21 @@ from numpy.typing import NDArray
 from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, ModelError
 from lulc.features import FeatureSpec
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid
 from lulc.indices import INDICES
-from lulc.io.cog_check import cog_problems
-from lulc.io.product_reader import ProductReader, open_product
+from lulc.io.product_reader import open_product
 from lulc.io.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
+from lulc.tasks.product_check import check_samples, layout_problems, sample_windows
 
 _CARD = "card.json"
-_SAMPLES_A_SIDE = 4
-_SAMPLE_SIDE = 256
 _PERCENTILES = (2, 50, 98)
 _COLUMN = 16
 
 _MOST_NEGATIVE = 0.05
 _SMALLEST_BRIGHT = 0.02
 _LARGEST_MEDIAN = 1.5
-_SUM_TOLERANCE = 2e-3
-_TIE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +144,7 @@ def describe_product(path: Path) -> Description | None:
     """Describe a product of `lulc classify`; None when the path is something else."""
     try:
         with open_product(path) as product:
-            codes, problems = _check_samples(product)
+            codes, problems = check_samples(product)
             facts = {
                 "format": "GeoTIFF",
                 **_grid_facts(product.grid),
@@ -161,7 +157,7 @@ def describe_product(path: Path) -> Description | None:
                 {"code": entry.code, "class": entry.name, "color": entry.color, "share": _share(codes, entry.code)}
                 for entry in product.legend
             )
-            problems += _grid_problems(product.grid) + _layout_problems(path)
+            problems += _grid_problems(product.grid) + layout_problems(path)
             return Description(str(path), "product", _plain(facts), table, tuple(problems))
     except InputError:
         return None
@@ -199,16 +195,6 @@ def describe_model(path: Path) -> Description:
     }
     table = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in card.classes)
     return Description(str(path), "model", _plain(facts), table, tuple(problems))
-
-
-def sample_windows(shape: Shape) -> Iterator[Window]:
-    """At most 16 different windows of at most 256 x 256 pixels, spread evenly from corner to corner."""
-    height, width = min(_SAMPLE_SIDE, shape.height), min(_SAMPLE_SIDE, shape.width)
-    rows = np.unique(np.linspace(0, shape.height - height, _SAMPLES_A_SIDE).astype(int))
-    cols = np.unique(np.linspace(0, shape.width - width, _SAMPLES_A_SIDE).astype(int))
-    for row in rows:
-        for col in cols:
-            yield Window(int(row), int(col), height, width)
 
 
 def _flat(planes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -264,7 +250,7 @@ def _missing_bands(scene: Scene) -> list[str]:
     for name, features in shipped_features().items():
         missing = [band for band in features.required(scene.names) if band not in scene.names]
         if missing:
-            problems.append(f"the model {name} needs {', '.join(missing)}, which is not in it")
+            problems.append(f"it lacks {', '.join(missing)}, needed by the model {name}")
     return problems
 
 
@@ -293,43 +279,6 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]:
-    """Class codes of the sampled pixels, and the invariants that some of them break."""
-    codes, problems = [], set()
-    for window in sample_windows(product.grid.shape):
-        classes = product.classes(window)
-        codes.append(classes.ravel())
-        valid = classes != NODATA_CODE
-        if not np.isin(classes[valid], [entry.code for entry in product.legend]).all():
-            problems.add("it holds class codes that are not in its legend")
-        elif product.has_activations:
-            problems |= _broken_activations(classes, valid, product.activations(window))
-    return np.concatenate(codes), sorted(problems)
-
-
-def _broken_activations(
-    classes: NDArray[np.uint8], valid: NDArray[np.bool_], activations: NDArray[np.float32]
-) -> set[str]:
-    """Invariants broken in one window. activations: (class, row, column), NaN for no data."""
-    if (np.isnan(activations) == valid).any():
-        return {"class and activation bands disagree on where there is no data"}
-    given = activations[:, valid]
-    winner = np.take_along_axis(given, classes[valid].astype(np.intp)[None] - 1, axis=0)[0]
-    broken = set()
-    if (winner < given.max(axis=0) - _TIE_TOLERANCE).any():
-        broken.add("a pixel's class is not the one with the largest activation")
-    if (np.abs(given.sum(axis=0, dtype=np.float64) - 1) > _SUM_TOLERANCE).any():
-        broken.add("a pixel's activations do not sum to 1")
-    return broken
-
-
-def _layout_problems(path: Path) -> list[str]:
-    problems = [f"not a cloud-optimised GeoTIFF: {reason}" for reason in cog_problems(path)]
-    if not path.with_name(f"{path.name}.aux.xml").is_file():
-        problems.append(f"{path.name}.aux.xml is not beside it: viewers show no class names and colours")
-    return problems
-
-
 def _provenance(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in sorted(tags.items()) if name != "LULC_LEGEND"}
 
@@ -343,7 +292,7 @@ def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts with a value, as JSON can hold them."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
     return {
-        name: None if isinstance(value, float) and np.isnan(value) else value
+        name: "NaN" if isinstance(value, float) and np.isnan(value) else value
         for name, value in plain.items()
         if value not in (None, "", [], {})
     }

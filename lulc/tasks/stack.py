@@ -12,10 +12,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lulc.bands import sensor
-from lulc.errors import ConfigError, InputError, UsageError
+from lulc.errors import InputError, UsageError
 from lulc.grid import Shape, Window
 from lulc.indices import INDICES, spectral_index
 from lulc.io.cube_writer import netcdf_sink, zarr_sink
@@ -23,8 +21,8 @@ from lulc.io.gdal import gdal_cache
 from lulc.io.scene import Scene, open_scene
 from lulc.io.stack_writer import StackLayout, StackSink, geotiff_sink
 from lulc.io.staging import check_target
-from lulc.resources import read_toml
 from lulc.tasks.fill import Composite, Planes
+from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, names_to_read
 from lulc.tiling import round_up
 
 Item = TypeVar("Item")
@@ -35,65 +33,9 @@ SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr
 """Output format by suffix."""
 
 _FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
-_CHUNK_STEP = 256
 _READERS = 2
 _MOST_CACHE = 1 << 30
 _MEGA = 1e6
-
-
-class Recipe(BaseModel):
-    """What a stack holds; the schema of configs/stacks/*.toml.
-
-    Attributes:
-        name: Short name, as given to `--preset`.
-        title: What it is.
-        bands: Bands, in order.
-        indices: Spectral indices, following the bands.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = ""
-    title: str = ""
-    bands: tuple[str, ...] = ()
-    indices: tuple[str, ...] = ()
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Channel names in order: bands, then indices."""
-        return self.bands + self.indices
-
-
-class StackOptions(BaseModel):
-    """Options of `lulc stack`.
-
-    Attributes:
-        preset: Name of a file in configs/stacks, or path of such a file; not together with `select` or `indices`.
-        select: Bands to write; None writes every band of the scene.
-        indices: Spectral indices to write; None writes those that the scene holds.
-        bands: Names of the input's bands in their order, when the files do not say.
-        offset: Added to digital numbers of the first scene; None reads it from metadata.
-        quantification: Digital numbers per unit reflectance of the first scene; None reads it from metadata.
-        fill: Scenes whose pixels fill the holes of the first one, in order.
-        fill_offset: As `offset`, for every scene in `fill`.
-        fill_quantification: As `quantification`, for every scene in `fill`.
-        chunk: Side of the windows read and written at once, and of the chunks of NetCDF and Zarr, pixels.
-        overwrite: Replace an existing output.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    preset: str | Path | None = None
-    select: tuple[str, ...] | None = None
-    indices: tuple[str, ...] | None = None
-    bands: tuple[str, ...] | None = None
-    offset: float | None = None
-    quantification: float | None = Field(default=None, gt=0)
-    fill: tuple[Path, ...] = ()
-    fill_offset: float | None = None
-    fill_quantification: float | None = Field(default=None, gt=0)
-    chunk: int = Field(default=1024, ge=_CHUNK_STEP, le=8192, multiple_of=_CHUNK_STEP)
-    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +96,6 @@ class StackReport:
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
 
-def load_recipe(name: str | Path) -> Recipe:
-    """Recipe by the name of its file in configs/stacks, or by path.
-
-    Raises:
-        ConfigError: No such file, unknown keys, or unknown indices.
-    """
-    try:
-        recipe = Recipe.model_validate(read_toml("stacks", name))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"stack {name}: {place}: {first['msg']}", "give name, title, bands and indices") from error
-    return recipe.model_copy(update={"indices": _index_names(recipe.indices)})
-
-
 def stack(
     inputs: Sequence[Path | str],
     output: Path | str,
@@ -213,52 +140,6 @@ def stack(
             if not counts[1:].any():
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", "check its nodata value and its bands")
         return _report(output, recipe, scenes, counts, time.perf_counter() - start)
-
-
-def choose_recipe(options: StackOptions, scene: Scene) -> Recipe:
-    """The channels that options ask of a scene: a preset, or a selection, or all it has.
-
-    Raises:
-        UsageError: A preset together with a selection, or nothing to write.
-        ConfigError: Unknown preset or index.
-    """
-    if options.preset is not None:
-        if options.select is not None or options.indices is not None:
-            raise UsageError("a preset names its bands and indices", "give --preset, or --select and --indices")
-        return load_recipe(options.preset)
-    sentinel = sensor()
-    held = [name for name in scene.names if name in INDICES]
-    select = options.select
-    if select is None:
-        select = tuple(name for name in scene.names if sentinel.has([name]))
-    unknown = [name for name in select if sentinel.canonical(name) is None]
-    if unknown:
-        raise UsageError(f"{', '.join(unknown)} is no band", f"choose from {', '.join(scene.names)}")
-    bands = tuple(sentinel.canonical(name) or name for name in select)
-    recipe = Recipe(bands=bands, indices=_index_names(held if options.indices is None else options.indices))
-    if not recipe.channels or len(set(recipe.channels)) != len(recipe.channels):
-        raise UsageError(f"channels {', '.join(recipe.channels) or '(none)'}", "name at least one, and each once")
-    return recipe
-
-
-def names_to_read(recipe: Recipe, scenes: Sequence[Scene]) -> tuple[str, ...]:
-    """Bands and indices to read: an index that every scene holds is read, any other is computed from its bands.
-
-    Raises:
-        InputError: A scene lacks a band.
-    """
-    needed = list(recipe.bands)
-    for name in recipe.indices:
-        held = all(name in scene.names for scene in scenes)
-        needed += [name] if held else spectral_index(name).bands
-    for scene in scenes:
-        missing = [name for name in dict.fromkeys(needed) if name not in scene.names]
-        if missing:
-            raise InputError(
-                f"{scene.info.name} lacks {', '.join(missing)}; it has {', '.join(scene.names)}",
-                "select other channels with --select and --indices, or name its bands with --bands",
-            )
-    return tuple(dict.fromkeys(needed))
 
 
 def block_windows(shape: Shape, chunk: int) -> Iterator[Window]:
@@ -340,10 +221,6 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _index_names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(spectral_index(name).name for name in names)
 
 
 def _title(name: str) -> str:

@@ -102,6 +102,21 @@ def test_tiles_lie_smallest_overview_first_and_band_after_band(tmp_path):
     assert all(first < second for first, second in pairwise(directories + offsets))
 
 
+@pytest.mark.parametrize(("bands", "interleave"), [(1, b""), (3, b"INTERLEAVE=BAND\n")])
+def test_the_structural_note_is_that_of_gdals_own_driver(tmp_path, bands, interleave):
+    """Byte for byte what the COG driver of GDAL 3.12 writes, with INTERLEAVE=BAND for several bands."""
+    layout = CogLayout(Shape(20, 20), bands)
+    write_planes(tmp_path / "a.tif", layout, planes_of(layout))
+    size = b"%06d" % (140 + len(interleave))
+    note = (
+        b"GDAL_STRUCTURAL_METADATA_SIZE=" + size + b" bytes\nLAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\n"
+        b"BLOCK_LEADER=SIZE_AS_UINT4\nBLOCK_TRAILER=LAST_4_BYTES_REPEATED\n"
+        + interleave
+        + b"KNOWN_INCOMPATIBLE_EDITION=NO\n "
+    )
+    assert (tmp_path / "a.tif").read_bytes()[8:].startswith(note)
+
+
 def test_offsets_pass_four_gigabytes():
     sizes = [np.full((2, 3, 3), 2**31, np.int64), np.full((2, 1, 1), 7, np.int64)]
     offsets, end = _tile_offsets(sizes, 1000)
@@ -114,6 +129,7 @@ def test_bigtiff_by_size_as_gdals_if_safer():
     assert not CogLayout(Shape(4096, 4096), 10).big
     assert CogLayout(Shape(40_000, 40_000), 10).big
     assert CogLayout(Shape(10, 10), 1, bigtiff=True).big
+    assert not CogLayout(Shape(40_000, 40_000), 10, bigtiff=False).big
 
 
 @given(height=st.integers(1, 700), width=st.integers(1, 700), block=st.sampled_from([16, 48, 128]))

@@ -14,7 +14,8 @@ from lulc.io.product import ProductWriter
 from lulc.legend import load_legend
 from lulc.model.bundle import CARD, WEIGHTS, read_card
 from lulc.tasks import info
-from lulc.tasks.info import describe, is_bundle, sample_windows, shipped_features
+from lulc.tasks.info import describe, is_bundle, shipped_features
+from lulc.tasks.product_check import sample_windows
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 LEVELS = (500, 700, 600, 1200, 2200, 2600, 2800, 2000, 1200)
@@ -108,7 +109,7 @@ class TestScene:
         features = {"tiny": next(iter(shipped_features().values()))}
         monkeypatch.setattr(info, "shipped_features", lambda: features)
         found = describe([scene_file(tmp_path / "scene.tif", BANDS[:-1])])
-        assert found.problems == ("the model tiny needs B12, which is not in it",)
+        assert found.problems == ("it lacks B12, needed by the model tiny",)
 
     def test_names_given(self, tmp_path):
         path = scene_file(tmp_path / "scene.tif", ("", "", ""))
