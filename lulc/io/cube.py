@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 from lulc.bands import Radiometry
 from lulc.errors import InputError, StorageError
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid, Shape, Window, grids_align
 from lulc.io.source import Origin, Pixels
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
@@ -54,6 +54,7 @@ class CubeSource:
         self.labels = labels
         self.grid = _grid(pieces[0], path)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
+        self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in pieces)
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
         self.origin = Origin(
             path,
@@ -118,6 +119,8 @@ def _pieces(dataset: xr.Dataset) -> tuple[list[xr.DataArray], tuple[str | None, 
     for name, variable in dataset.data_vars.items():
         if variable.dtype.kind not in "iuf":
             continue
+        if {"x", "y"} <= set(map(str, variable.dims)):
+            variable = variable.transpose(..., "y", "x")  # noqa: PLW2901 - some tools write columns first
         if variable.ndim == 2:  # noqa: PLR2004 - rows and columns
             found.append((_label(variable, str(name)), variable))
         elif variable.ndim == 3 and variable.dims[0] in _BAND_DIMENSIONS:  # noqa: PLR2004
@@ -149,14 +152,18 @@ def _grid(piece: xr.DataArray, path: Path) -> Grid:
 
     shape = Shape(*piece.shape)
     crs = CRS.from_user_input(piece.rio.crs) if piece.rio.crs else None
-    stored = (
-        piece.coords[piece.rio.grid_mapping].attrs.get("GeoTransform")
-        if piece.rio.grid_mapping in piece.coords
-        else None
-    )
-    if stored:
-        return Grid(crs, Affine.from_gdal(*(float(value) for value in str(stored).split())), shape)
-    return Grid(crs, _transform_of_axes(piece, path), shape)
+    from_axes = _transform_of_axes(piece, path)
+    stored = _stored_transform(piece)
+    # The stored one is exact to the last bit, but cutting a dataset leaves it behind: the axes decide which is true.
+    if stored is not None and (from_axes.is_identity or grids_align(stored, from_axes, shape)):
+        return Grid(crs, stored, shape)
+    return Grid(crs, from_axes, shape)
+
+
+def _stored_transform(piece: xr.DataArray) -> Affine | None:
+    mapping = piece.rio.grid_mapping
+    text = piece.coords[mapping].attrs.get("GeoTransform") if mapping in piece.coords else None
+    return Affine.from_gdal(*(float(value) for value in str(text).split())) if text else None
 
 
 def _transform_of_axes(piece: xr.DataArray, path: Path) -> Affine:
@@ -174,8 +181,9 @@ def _transform_of_axes(piece: xr.DataArray, path: Path) -> Affine:
 def _radiometry(dataset: xr.Dataset, pieces: list[xr.DataArray]) -> Radiometry | None:
     """From a `quantification` attribute, or a `units` attribute that says the values are reflectance already."""
     for attributes in (pieces[0].attrs, dataset.attrs):
-        if "quantification" in attributes:
-            return Radiometry(float(attributes["quantification"]), float(attributes.get("offset", 0)), "metadata")
+        for name in ("quantification", "REFLECTANCE_SCALE"):
+            if name in attributes:
+                return Radiometry(float(attributes[name]), float(attributes.get("offset", 0)), "metadata")
     if any("scale_factor" in piece.encoding for piece in pieces):
         return Radiometry(1.0, 0.0, "metadata")
     return None

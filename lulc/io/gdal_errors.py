@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGER = logging.getLogger("rasterio._env")
+_LOGGERS = [logging.getLogger(name) for name in ("rasterio._env", "rasterio._err")]
 _SIGNALLED = "GDAL signalled an error"
 
 
@@ -16,23 +16,25 @@ class _Catcher(logging.Filter):
         super().__init__()
         self._users = 0
         self._lock = threading.Lock()
-        self._level = logging.NOTSET
+        self._levels = [logging.NOTSET for _ in _LOGGERS]
         self._own = threading.local()
 
     def filter(self, record: logging.LogRecord) -> bool:
         caught: list[str] | None = getattr(self._own, "caught", None)
-        if caught is not None and _SIGNALLED in str(record.msg):
+        if caught is not None and (_SIGNALLED in str(record.msg) or record.levelno >= self._own.severity):
             caught.append(record.getMessage())
-        return record.levelno >= (self._level or logging.WARNING)
+            return False
+        return record.levelno >= logging.WARNING
 
-    def begin(self) -> list[str]:
+    def begin(self, severity: int) -> list[str]:
         with self._lock:
             if self._users == 0:
-                self._level = _LOGGER.level
-                _LOGGER.setLevel(logging.INFO)
-                _LOGGER.addFilter(self)
+                self._levels = [logger.level for logger in _LOGGERS]
+                for logger in _LOGGERS:
+                    logger.setLevel(logging.INFO)
+                    logger.addFilter(self)
             self._users += 1
-        self._own.caught = []
+        self._own.caught, self._own.severity = [], severity
         caught: list[str] = self._own.caught
         return caught
 
@@ -41,8 +43,9 @@ class _Catcher(logging.Filter):
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                _LOGGER.removeFilter(self)
-                _LOGGER.setLevel(self._level)
+                for logger, level in zip(_LOGGERS, self._levels, strict=True):
+                    logger.removeFilter(self)
+                    logger.setLevel(level)
 
 
 _CATCHER = _Catcher()
@@ -53,9 +56,13 @@ class LoggedGdalError(Exception):
 
 
 @contextmanager
-def raise_logged_errors() -> Iterator[None]:
-    """Raise `LoggedGdalError` at the end of the block if GDAL reported an error in this thread."""
-    caught = _CATCHER.begin()
+def raise_logged_errors(severity: int = logging.ERROR) -> Iterator[None]:
+    """Raise `LoggedGdalError` at the end of the block if GDAL reported an error in this thread.
+
+    Args:
+        severity: Messages from this level on count too; some codecs only warn of damaged blocks.
+    """
+    caught = _CATCHER.begin(severity)
     try:
         yield
     finally:

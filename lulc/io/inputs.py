@@ -1,13 +1,17 @@
 """From what the user named to sources: which kind of input each path is."""
 
+import logging
 import zipfile
 from pathlib import Path
 
+from lulc.bands import sensor
 from lulc.errors import InputError
 from lulc.io.cube import is_netcdf, is_zarr, open_cube
 from lulc.io.raster import open_raster, sniff
 from lulc.io.safe import is_safe, open_safe
-from lulc.io.source import Source
+from lulc.io.source import Source, canonical_name
+
+_log = logging.getLogger(__name__)
 
 
 def open_sources(paths: list[Path]) -> list[Source]:
@@ -59,4 +63,10 @@ def _band_files(folder: Path) -> list[Source]:
         raise InputError(
             f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
         )
-    return [open_raster(file) for file in files]
+    sources = [open_raster(file) for file in files]
+    used = [source for source in sources if any(canonical_name(label, sensor()) for label in source.labels)]
+    for source in sources:
+        if used and source not in used:
+            _log.warning("%s is not used: it names no band", source.origin.path)
+            source.close()
+    return list(used or sources)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.bands import sensor
 from lulc.grid import Window
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def implausible(scene: "Scene") -> tuple[str, ...]:
         found.append(
             f"the median visible reflectance is {median:.3g}: check --quantification (now {scene.radiometry.quantification:g})"
         )
-    shifted = scene.radiometry.quantification == 10_000.0 and scene.radiometry.offset == 0  # noqa: PLR2004
+    unstated = scene.radiometry.source not in {"metadata", "option"}
+    shifted = unstated and scene.radiometry.quantification == sensor().quantification
     if shifted and len(names) == len(_VISIBLE) and np.percentile(samples, 1, axis=1).min() >= _OFFSET_DN:
         found.append(
             "no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed"

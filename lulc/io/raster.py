@@ -18,11 +18,11 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.bands import Radiometry
+from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
-from lulc.io.source import Origin, Pixels
+from lulc.io.source import Origin, Pixels, canonical_name
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,9 @@ _MAGIC = {
     b"II+\0": ("GTiff", "GeoTIFF"),
     b"MM\0+": ("GTiff", "GeoTIFF"),
     b"\0\0\0\x0cjP  ": ("JP2OpenJPEG", "JPEG 2000"),
-    b"\xff\x4f\xff\x51": ("JP2OpenJPEG", "JPEG 2000"),
     b"EHFA_HEADER_TAG": ("HFA", "ERDAS Imagine"),
 }
-_OPEN = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_GEOREF_SOURCES": "INTERNAL"}
+_OPEN = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
 _MOST_BANDS = 512
 _MOST_PIXELS = 20_000_000_000
 _LARGEST_BLOCK = 256 << 20
@@ -82,7 +81,7 @@ class RasterSource:
         labels: tuple[str | None, ...] | None = None,
         origin: Origin | None = None,
     ) -> None:
-        self._location, self._driver = location or str(path), driver
+        self._location, self._driver = location or str(path.absolute()), driver
         self._local = threading.local()
         self._opened: list[Any] = []
         self._target: Grid | None = None
@@ -92,6 +91,7 @@ class RasterSource:
         self.labels = labels or _labels(dataset, path)
         wide = np.result_type(*dataset.dtypes)
         self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
+        self.counts = wide.kind in "iu"
         self.block_shape = Shape(*max(dataset.block_shapes))
         self.origin = origin or _origin(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha]
@@ -108,7 +108,7 @@ class RasterSource:
         """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
         for attempt in range(1, _TRIES + 1):
             try:
-                with raise_logged_errors():
+                with raise_logged_errors(logging.WARNING):
                     return self._read(bands, window)
             except (RasterioError, LoggedGdalError, OSError) as error:
                 self._forget()
@@ -132,14 +132,27 @@ class RasterSource:
         return raw, self._valid(dataset, raw, place)
 
     def _valid(self, dataset: Any, raw: NDArray[Any], place: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
-        valid = np.isfinite(raw).all(axis=0) if raw.dtype.kind == "f" else np.ones(raw.shape[1:], dtype=bool)
-        if self.origin.nodata is not None and not np.isnan(self.origin.nodata):
-            valid &= (raw != raw.dtype.type(self.origin.nodata)).all(axis=0)
-        if self._masked:
+        valid = np.ones(raw.shape[1:], dtype=bool)
+        nodata = self._nodata
+        for plane in raw:
+            if raw.dtype.kind == "f":
+                valid &= np.isfinite(plane)
+            if nodata is not None and not np.isnan(nodata):
+                valid &= plane != nodata
+        if self._masked and self._target is None:
             valid &= dataset.dataset_mask(window=place) > 0
+        elif self._masked:
+            valid &= dataset.read(dataset.count, window=place) > 0
         for band in self._alpha:
             valid &= dataset.read(band, window=place) > 0
         return valid
+
+    @property
+    def _nodata(self) -> float | None:
+        """What means no data in what is read: resampled counts must not mix with an undeclared 0."""
+        if self.origin.nodata is None and self._target is not None and self.counts and not self._masked:
+            return 0.0
+        return self.origin.nodata
 
     def _dataset(self) -> Any:  # noqa: ANN401 - rasterio has no types
         dataset = getattr(self._local, "dataset", None)
@@ -153,7 +166,6 @@ class RasterSource:
         grid = self._target
         if grid is None:
             return dataset
-        nodata = self.origin.nodata
         self._opened.append(dataset)
         return WarpedVRT(
             dataset,
@@ -164,8 +176,11 @@ class RasterSource:
             width=grid.shape.width,
             resampling=Resampling.bilinear,
             tolerance=_EXACT,
-            src_nodata=nodata,
-            nodata=nodata,
+            src_nodata=self._nodata,
+            nodata=self._nodata,
+            add_alpha=self._masked,
+            XSCALE=1,  # else the kernel would follow the cut of the windows
+            YSCALE=1,
         )
 
     def _open(self) -> Any:  # noqa: ANN401
@@ -186,7 +201,12 @@ class RasterSource:
             ) from error
 
     def _forget(self) -> None:
+        """Let go of this thread's handle; the next read opens the file anew."""
+        dataset = getattr(self._local, "dataset", None)
         self._local.dataset = None
+        if dataset is not None:
+            self._opened.remove(dataset)
+            dataset.close()
 
     def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
@@ -231,7 +251,9 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
 def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
     """Band descriptions; a file of one band without any may say it by its name."""
     described = tuple(dataset.descriptions)
-    return (path.stem,) if described == (None,) else described
+    if len(described) == 1 and canonical_name(described[0], sensor()) is None:
+        return (path.stem,)
+    return described
 
 
 def _grid(dataset: Any) -> Grid:  # noqa: ANN401
@@ -263,11 +285,24 @@ def _origin(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
 def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
     """From tags, or from GDAL's own band scale and offset (reflectance = DN * scale + offset)."""
     band = dataset.tags(1)
-    offset = next((float(band[name]) for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band), 0.0)
+    stated = next(
+        (_number(band, name, dataset.name) for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band), None
+    )
+    offset, source = stated or 0.0, "metadata" if stated is not None else "metadata, which state no offset"
     for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
         if name in tags or name in band:
-            return Radiometry(float(tags.get(name) or band[name]), offset, "metadata")
+            return Radiometry(_number(band | tags, name, dataset.name), offset, source)
     scale, shift = dataset.scales[0], dataset.offsets[0]
     if (scale, shift) != (1.0, 0.0) and scale > 0:
         return Radiometry(1 / scale, shift / scale, "metadata")
     return Radiometry(10_000.0, offset, "metadata") if offset else None
+
+
+def _number(tags: dict[str, str], name: str, file: str) -> float:
+    try:
+        return float(tags[name])
+    except ValueError as error:
+        raise InputError(
+            f"{file}: its tag {name} is {tags[name]!r}, not a number",
+            "correct the tag, or give --quantification and --offset",
+        ) from error

@@ -6,6 +6,7 @@ reflectance = (DN + offset) / quantification with one offset per band.
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,9 @@ from lulc.io.source import Origin
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 _METADATA = re.compile(r"(^|/)MTD_MSI(L1C|L2A)\.xml$")
 _BAND_FILE = re.compile(r"/IMG_DATA/(?:R\d\dm/)?[^/]*_(B\d[\dA])(?:_(\d\d)m)?\.jp2$")
+_GRANULE = re.compile(r"(?:^|/)GRANULE/([^/]+)/IMG_DATA/")
 _MOST_METADATA = 16 << 20
+_OFFSETS_FROM = "04.00"
 _MOST_MEMBERS = 10_000
 
 
@@ -62,6 +65,12 @@ class _Archive:
         return names
 
     def text(self, member: str) -> bytes:
+        try:
+            return self._bytes(member)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{self.path}: cannot read {member}: {error}", "fetch the product again") from error
+
+    def _bytes(self, member: str) -> bytes:
         if not self._zip:
             size = (self.path / member).stat().st_size
             return (self.path / member).read_bytes() if size <= _MOST_METADATA else b""
@@ -87,7 +96,9 @@ class _Archive:
 
 
 def is_safe(path: Path) -> bool:
-    """True for a folder or zip that holds SAFE metadata."""
+    """True for a folder or zip that holds SAFE metadata, and for that metadata file itself."""
+    if path.is_file() and _METADATA.search(path.name):
+        return True
     if path.is_dir():
         return any(_METADATA.search(entry.name) for entry in path.glob("MTD_MSI*.xml"))
     if not zipfile.is_zipfile(path):
@@ -102,8 +113,11 @@ def open_safe(path: Path) -> list[RasterSource]:
     Raises:
         InputError: Metadata missing, unsafe or without bands.
     """
-    archive = _Archive(path)
+    archive = _Archive(path.parent if _METADATA.search(path.name) else path)
     found = [member for member in archive.members if _METADATA.search(member)]
+    granules = {part for member in archive.members for part in _GRANULE.findall(member)}
+    if len(granules) > 1:
+        raise InputError(f"{path} holds {len(granules)} granules", "give the product of one tile")
     if len(found) != 1:
         raise InputError(f"{path} holds {len(found)} MTD_MSIL1C/L2A.xml files", "give one Sentinel-2 product")
     metadata = read_metadata(archive.text(found[0]), path)
@@ -133,18 +147,24 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
         raise InputError(
             f"{path}: its metadata states no quantification value", "give --quantification and the bands' files"
         )
-    offsets = {
-        _BAND_IDS[int(element.get("band_id", "-1"))]: float(element.text or 0)
+    try:
+        return SafeMetadata(
+            level,
+            texts.get("PRODUCT_START_TIME", ""),
+            texts.get("PROCESSING_BASELINE", ""),
+            float(quantification),
+            _offsets(root),
+        )
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: its metadata holds no usable numbers: {error}", "fetch the product again") from error
+
+
+def _offsets(root: Element) -> dict[str, float]:
+    return {
+        _BAND_IDS[int(element.get("band_id", "99"))]: float(element.text or 0)
         for element in root.iter()
         if _local(element) in {"BOA_ADD_OFFSET", "RADIO_ADD_OFFSET"}
     }
-    return SafeMetadata(
-        level,
-        texts.get("PRODUCT_START_TIME", ""),
-        texts.get("PROCESSING_BASELINE", ""),
-        float(quantification),
-        offsets,
-    )
 
 
 def _local(element: Element) -> str:
@@ -163,7 +183,9 @@ def _best_files(members: Iterable[str]) -> dict[str, str]:
 
 
 def _band_source(path: Path, band: str, driver: str, location: str, metadata: SafeMetadata) -> RasterSource:
-    radiometry = Radiometry(metadata.quantification, metadata.offsets.get(band, 0.0), "metadata")
+    unstated = not metadata.offsets and metadata.baseline >= _OFFSETS_FROM
+    source = "metadata, which state no offset" if unstated else "metadata"
+    radiometry = Radiometry(metadata.quantification, metadata.offsets.get(band, 0.0), source)
     kind = f"SAFE {metadata.level} baseline {metadata.baseline}"
     origin = Origin(path, kind, metadata.level, metadata.acquired, radiometry, nodata=0)
     return RasterSource(path, driver, kind, location=location, labels=(band,), origin=origin)

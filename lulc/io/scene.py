@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, StorageError
-from lulc.grid import Grid, Shape, Window, grids_align
+from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
 from lulc.io.inputs import open_sources
 from lulc.io.plausibility import implausible
@@ -71,7 +71,8 @@ class Scene:
         self.names = tuple(self._places)
         spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
         self.radiometry = radiometry.of([self._sources[number] for number in sorted(spectral)])
-        common = np.result_type(*(source.dtype for source in self._sources))
+        used = {number for number, _ in self._places.values()}
+        common = np.result_type(*(self._sources[number].dtype for number in used))
         self.dtype = np.dtype(np.float32) if common.kind == "f" else common
         self.block_shape = Shape(
             max(source.block_shape.height for source in self._sources),
@@ -105,17 +106,32 @@ class Scene:
         Raises:
             StorageError: The input cannot be read there.
         """
-        raw = np.empty((len(names), window.height, window.width), self.dtype)
+        places = [self._places[name] for name in names]
+        if len({number for number, _ in places}) == 1 and self._sources[places[0][0]].dtype == self.dtype:
+            raw, valid = self._sources[places[0][0]].read([band for _, band in places], window)
+        else:
+            raw, valid = self._gather(places, window)
+        counts = [
+            plane
+            for plane, name, (number, _) in zip(raw, names, places, strict=True)
+            if name not in INDICES and self._sources[number].counts
+        ]
+        if counts:
+            nonzero = counts[0] != 0
+            for plane in counts[1:]:
+                nonzero |= plane != 0
+            valid &= nonzero
+        return raw, valid
+
+    def _gather(self, places: Sequence[tuple[int, int]], window: Window) -> Pixels:
+        """Planes of several sources in one array."""
+        raw = np.empty((len(places), window.height, window.width), self.dtype)
         valid = np.ones((window.height, window.width), dtype=bool)
-        for number, source in enumerate(self._sources):
-            wanted = [position for position, name in enumerate(names) if self._places[name][0] == number]
-            if wanted:
-                part, has_data = source.read([self._places[names[position]][1] for position in wanted], window)
-                raw[wanted] = part
-                valid &= has_data
-        spectral = [position for position, name in enumerate(names) if name not in INDICES]
-        if self.dtype.kind in "iu" and spectral:
-            valid &= raw[spectral].any(axis=0)
+        for number in dict.fromkeys(number for number, _ in places):
+            wanted = [position for position, place in enumerate(places) if place[0] == number]
+            part, has_data = self._sources[number].read([places[position][1] for position in wanted], window)
+            raw[wanted] = part
+            valid &= has_data
         return raw, valid
 
     def to_xarray(self, names: Sequence[str] | None = None, chunks: int = 1024) -> "xr.DataArray":
@@ -153,7 +169,7 @@ class Scene:
         for path in self.info.paths:
             for file in _files(path):
                 digest.update(_sampled(file))
-        meaning = [list(self.names), self.radiometry.quantification, self.radiometry.offset]
+        meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
         digest.update(json.dumps(meaning).encode())
         return digest.hexdigest()
 
@@ -196,23 +212,27 @@ class _Asked:
 
     def of(self, sources: list[Source]) -> Radiometry:
         """Options first, then what the input says, then the defaults of the sensor."""
-        stated = {source.origin.radiometry for source in sources if source.origin.radiometry is not None}
+        stated = [source.origin.radiometry or _default(source) for source in sources] or [Radiometry()]
+        quantification = _one("quantification", self.quantification, [entry.quantification for entry in stated])
+        offset = _one("offset", self.offset, [entry.offset for entry in stated])
+        if quantification <= 0:
+            raise InputError(f"the input states a quantification of {quantification:g}", "give --quantification")
         asked = self.offset is not None or self.quantification is not None
-        if len({(entry.quantification, entry.offset) for entry in stated}) > 1 and not asked:
-            raise InputError(
-                f"the inputs differ in radiometry: {', '.join(sorted(f'{r.quantification:g}, {r.offset:g}' for r in stated))}",
-                "give --offset and --quantification if they are one scene",
-            )
-        known = next(iter(stated), None)
-        default = 1.0 if all(source.dtype.kind == "f" for source in sources) else sensor().quantification
-        base = known or Radiometry(default, 0.0, "default")
-        if not asked:
-            return base
-        return Radiometry(
-            base.quantification if self.quantification is None else self.quantification,
-            base.offset if self.offset is None else self.offset,
-            "option",
-        )
+        return Radiometry(quantification, offset, "option" if asked else stated[0].source)
+
+
+def _default(source: Source) -> Radiometry:
+    return Radiometry(sensor().quantification if source.counts else 1.0, 0.0, "default")
+
+
+def _one(name: str, asked: float | None, stated: list[float]) -> float:
+    """What was asked, else the one value that all inputs state."""
+    if asked is not None:
+        return asked
+    if len(set(stated)) > 1:
+        values = ", ".join(f"{value:g}" for value in sorted(set(stated)))
+        raise InputError(f"the inputs differ in {name}: {values}", f"give --{name} if they are one scene")
+    return stated[0]
 
 
 def _finest(grids: list[Grid]) -> Grid:
@@ -233,13 +253,17 @@ def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
 
 
 def _same_ground(coarse: Grid, fine: Grid) -> bool:
-    """True when the corners of both meet to a pixel of the coarser one."""
-    factors = fine.shape.width / coarse.shape.width, fine.shape.height / coarse.shape.height
-    place = fine.transform
-    scaled = Affine(
-        place.a * factors[0], place.b * factors[1], place.c, place.d * factors[0], place.e * factors[1], place.f
-    )
-    return grids_align(coarse.transform, scaled, coarse.shape)
+    """True when the corners of both lie within a pixel of the coarser one (odd sizes leave half a pixel over)."""
+    back = ~coarse.transform
+    for across, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        col, row = _apply(back, *_apply(fine.transform, across * fine.shape.width, down * fine.shape.height))
+        if max(abs(col - across * coarse.shape.width), abs(row - down * coarse.shape.height)) >= 1:
+            return False
+    return True
+
+
+def _apply(transform: Affine, x: float, y: float) -> tuple[float, float]:
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
 def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:

@@ -45,6 +45,7 @@ class Source(Protocol):
         grid: Where its pixels lie.
         labels: What the file calls its bands, in order; None where it says nothing.
         dtype: Type of the raw values.
+        counts: True when the file stores integers: digital numbers, of which 0 is no data in Sentinel-2.
         block_shape: Size of the blocks that are decoded at once.
     """
 
@@ -52,6 +53,7 @@ class Source(Protocol):
     grid: Grid
     labels: tuple[str | None, ...]
     dtype: np.dtype[Any]
+    counts: bool
     block_shape: Shape
 
     def read(self, bands: Sequence[int], window: Window) -> Pixels:

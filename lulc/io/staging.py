@@ -38,6 +38,7 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         with _write_errors(target):
             yield temporary
             _flush(temporary)
+            check_target(target, overwrite=overwrite)  # another process may have been faster
             replaced = target.is_file()
             _replace(temporary, target)
             for ending in _SIDECARS if replaced else ():

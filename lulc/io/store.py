@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,6 +78,7 @@ class TileStore:
         self._index = [_LevelIndex(layout, level) for level in layout.levels]
         self._files: list[str] = []
         self._handles: OrderedDict[int, int] = OrderedDict()
+        self._reading = threading.Lock()
         self._chunks: dict[int, list[tuple[int, int]]] = {}
         self._overviews: IO[bytes] | None = None
         self._overviews_file = -1
@@ -147,7 +149,7 @@ class TileStore:
                 self._overviews.flush()
 
     def read(self, level: int, band: int, row: int, col: int) -> bytes:
-        """Compressed bytes of one band of a stored tile.
+        """Compressed bytes of one band of a stored tile; may be called by several threads.
 
         Raises:
             StorageError: The work folder was damaged under our hands.
@@ -156,7 +158,7 @@ class TileStore:
         size = int(index.sizes[band, row, col])
         number = int(index.files[row, col])
         path = self.folder / self._files[number]
-        with storage_errors(path):
+        with storage_errors(path), self._reading:
             part = os.pread(self._handle(number), size, int(index.offsets[band, row, col]))
         if len(part) != size:
             raise StorageError(f"{path} was cut short", "run the same command again")
@@ -222,7 +224,10 @@ class TileStore:
         self._chunks[chunk] = [(row, col) for row, col in table[:, :2].tolist()]
 
     def _handle(self, number: int) -> int:
-        """Open file by number; the least recently used one is closed when there are too many."""
+        """Open file by number; the least recently used one is closed when there are too many.
+
+        For the holder of `_reading`: a file closed under another thread's hands could be another file by then.
+        """
         if number not in self._handles:
             if len(self._handles) >= _OPEN_FILES:
                 os.close(self._handles.popitem(last=False)[1])

@@ -20,10 +20,15 @@ from lulc.io.scene import Scene
 Floats = NDArray[np.float64]
 Planes = NDArray[np.float32]
 
-_MOST_PIXELS = 1 << 22
+_MOST_PIXELS = 1 << 20
 """Largest piece of another scene that is held at once; more is read in parts."""
 
+_MOST_PLACES = 1 << 18
+"""Most pixels that are interpolated at once."""
+
 _LEAST_WEIGHT = 0.5
+"""Weight of the neighbours with data that an interpolated pixel needs."""
+
 _SAMPLES = 65
 _TURN = 360.0
 
@@ -133,7 +138,7 @@ class _OtherGrid:
         top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
         corners = np.concatenate([top, top + 1]), np.concatenate([left, left + 1])
         window = bounding_window(*corners, self.scene.grid.shape)
-        if window.shape.size > _MOST_PIXELS and rows.size > 1:
+        if rows.size > _MOST_PLACES or (window.shape.size > _MOST_PIXELS and rows.size > 1):
             return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
         planes = self.scene.reflectance(self.names, window)
         return bilinear(planes, rows - window.row, cols - window.col)

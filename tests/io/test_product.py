@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from product_samples import LEGEND, UTM, chunk_windows, grid_of, names, pixels, put_all, write, writer_of
+from product_samples import LEGEND, UTM, chunk_windows, names, pixels, put_all, write, writer_of
 from rio_cogeo.cogeo import cog_validate
 
 from lulc.errors import StorageError, UsageError

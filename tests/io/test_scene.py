@@ -139,7 +139,7 @@ def test_an_index_mosaic_beside_a_band_mosaic(tmp_path):
     ("tags", "options", "expected"),
     [
         ({}, {}, (10_000, 0, "default")),
-        ({"REFLECTANCE_SCALE": "1000"}, {}, (1000, 0, "metadata")),
+        ({"REFLECTANCE_SCALE": "1000"}, {}, (1000, 0, "metadata, which state no offset")),
         ({"REFLECTANCE_SCALE": "1000"}, {"offset": -100}, (1000, -100, "option")),
         ({}, {"quantification": 255, "offset": 0}, (255, 0, "option")),
     ],

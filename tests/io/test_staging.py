@@ -34,6 +34,14 @@ class TestFiles:
             pytest.fail("must not begin")
         assert target.read_text() == "old"
 
+    def test_the_faster_of_two_is_not_replaced(self, tmp_path):
+        target = tmp_path / "out.tif"
+        with pytest.raises(StorageError, match="--overwrite"), staged(target) as path:  # noqa: PT012
+            path.write_text("slow")
+            target.write_text("fast")
+        assert target.read_text() == "fast"
+        assert names(tmp_path) == ["out.tif"]
+
     def test_overwrite_keeps_the_old_file_until_the_end(self, tmp_path):
         target = tmp_path / "out.tif"
         target.write_text("old")

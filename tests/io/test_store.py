@@ -3,6 +3,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +188,35 @@ def test_discarding_leaves_what_is_not_ours(tmp_path):
     kept.discard()
     kept.discard()
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of open files here")
+def test_threads_that_read_at_once_get_their_own_bytes_and_lose_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_OPEN_FILES", 3)
+    layout, chunks = CogLayout(Shape(16 * 40, 16), 1, block=16), range(40)
+    kept = TileStore(tmp_path / "w", layout, "f")
+    for chunk in chunks:
+        kept.put(chunk, [EncodedTile(0, chunk, 0, chunk, (bytes([chunk]) * 9,))])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            wanted = [number * 7 % 40 for number in range(6000)]
+            assert list(pool.map(lambda chunk: kept.read(0, 0, chunk, 0)[0], wanted)) == wanted
+    finally:
+        sys.setswitchinterval(interval)
+    assert open_files(tmp_path / "w") == 3 + 1
+    kept.close()
+    assert open_files(tmp_path / "w") == 0
+
+
+def open_files(folder):
+    """How many files in a folder this process holds open."""
+    count = 0
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            count += handle.readlink().parent == folder
+    return count
 
 
 def test_a_chunk_that_does_not_fit_the_disk_is_not_stored(tmp_path, monkeypatch):

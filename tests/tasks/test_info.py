@@ -66,7 +66,11 @@ class TestScene:
         facts = found.to_json()
         assert (found.kind, facts["height"], facts["width"]) == ("scene", 300, 400)
         assert (facts["crs"], facts["pixel_size"], facts["origin"]) == ("EPSG:32633", [10, 10], [350_000, 5_070_000])
-        assert (facts["offset"], facts["quantification"], facts["radiometry_from"]) == (0, 10_000, "metadata")
+        assert (facts["offset"], facts["quantification"], facts["radiometry_from"]) == (
+            0,
+            10_000,
+            "metadata, which state no offset",
+        )
         assert facts["valid_share"] == pytest.approx(0.75, abs=0.1)
         assert facts["pixel_area_ha"] == pytest.approx(0.01)
         assert [row["band"] for row in facts["bands"]] == list(BANDS)

@@ -353,9 +353,9 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 def test_memory_does_not_grow_with_the_scene(tmp_path, suffix):
     peaks = []
     for side in (3072, 7168):
-        path = tmp_path / f"{side}.tif"
+        path = tmp_path / f"scene{side}.tif"
         scene_file(path, ("B04", "B08"), (side, side), tiled=True, blockxsize=512, blockysize=512)
-        command = [sys.executable, "-c", _MEASURE, path, tmp_path / f"{side}{suffix}"]
+        command = [sys.executable, "-c", _MEASURE, path, tmp_path / f"out{side}{suffix}"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         peaks.append(int(done.stdout.split()[-1]) * 1024)
         path.unlink()
