@@ -170,7 +170,7 @@ def report_text(done: "ClassifyReport") -> str:
     lines = [
         f"{done.output}: {done.megapixels:.2f} Mpx, {done.valid_share:.1%} with data, {done.output_bytes / _MEGA:.2f} MB",
         *rows,
-        f"{done.seconds:.1f} s, {done.mpx_per_s:.2f} Mpx/s, bound by {done.bound}; peak memory {done.peak_bytes / _GIGA:.2f} GB",
+        f"{done.seconds:.1f} s, of which {done.start_up_s:.1f} s start-up; {done.mpx_per_s:.2f} Mpx/s, bound by {done.bound}; peak memory {done.peak_bytes / _GIGA:.2f} GB",
         f"halo {done.plan['halo']} px, cost factor {done.plan['cost_factor']:.2f}, {done.plan['device']} {done.plan['precision']}",
     ]
     if done.resumed_chunks:

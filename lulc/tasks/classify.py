@@ -44,7 +44,9 @@ class ClassifyReport:
         valid_share: Share of the scene's pixels that have data.
         megapixels: Size of the scene.
         seconds: Wall time from opening the scene to the published product.
-        mpx_per_s: Megapixels per second of wall time, over the part inferred in this run.
+        start_up_s: Of these, until the first pixel was read: imports, model, plan.
+        start_up_cpu_s: CPU seconds that the process had spent by then.
+        mpx_per_s: Megapixels inferred in this run per second of wall time after start-up.
         stages: Per stage: wall seconds worked, CPU seconds of its thread, seconds the inference waited for it.
         bound: The stage that bounded the run: `read`, `infer` or `write`.
         resumed_chunks: Chunks taken over from an interrupted run.
@@ -60,6 +62,8 @@ class ClassifyReport:
     valid_share: float
     megapixels: float
     seconds: float
+    start_up_s: float
+    start_up_cpu_s: float
     mpx_per_s: float
     stages: dict[str, dict[str, float]]
     bound: str
@@ -113,6 +117,7 @@ def classify(
         job = plan_job(scene, bundle, options)
         with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), stop_on_signals() as stop:
             predictor = Predictor(bundle, scene.radiometry, job.names, job.placement, options.batch)
+            times.ready()
             run = _Run(scene, job, options, predictor, stop, progress, times)
             published = run.into(output)
             seams = verify_seams(scene, job, predictor, output, seam_windows) if seam_windows else None
@@ -219,7 +224,9 @@ def _report(
         valid_share=sum(entry.pixels for entry in areas) / size,
         megapixels=size / _MEGA,
         seconds=round(seconds, 3),
-        mpx_per_s=round(run.inferred_pixels / _MEGA / seconds, 3),
+        start_up_s=round(times.start_up_s, 3),
+        start_up_cpu_s=round(times.start_up_cpu_s, 3),
+        mpx_per_s=round(run.inferred_pixels / _MEGA / max(seconds - times.start_up_s, 1e-9), 3),
         stages=stages,
         bound=times.bound,
         resumed_chunks=run.resumed,

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import InputError, Interrupted, UsageError
 from lulc.grid import Shape, Window
 from lulc.indices import INDICES, spectral_index
 from lulc.io.cube_writer import netcdf_sink, zarr_sink
@@ -22,6 +22,7 @@ from lulc.io.scene import Scene, open_scene
 from lulc.io.stack_writer import StackLayout, StackSink, geotiff_sink
 from lulc.io.staging import check_target
 from lulc.tasks.fill import Composite, Planes
+from lulc.tasks.interruption import StopFlag, stop_on_signals
 from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, names_to_read
 from lulc.tiling import round_up
 
@@ -118,6 +119,7 @@ def stack(
         UsageError: The output's suffix is unknown, it is an input, or options exclude each other.
         InputError: A band is missing, no pixel has data, or a scene to fill from cannot be placed.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: SIGINT, SIGTERM or SIGUSR1 came; nothing is left behind either.
     """
     options = options or StackOptions()
     output = Path(output)
@@ -135,8 +137,9 @@ def stack(
             chunk=options.chunk,
         )
         opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
+        told = _stoppable(progress, opened.enter_context(stop_on_signals()))
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
-            counts = _copy(Composite(scenes, names), recipe, layout, sink, progress)
+            counts = _copy(Composite(scenes, names), recipe, layout, sink, told)
             if not counts[1:].any():
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", "check its nodata value and its bands")
         return _report(output, recipe, scenes, counts, time.perf_counter() - start)
@@ -160,6 +163,17 @@ def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
     cols = min(round_up(chunk, block.width), scene.grid.shape.width)
     read: int = (_READERS + 1) * rows * cols * bands * scene.dtype.itemsize
     return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
+
+
+def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
+    """A `progress` that ends the run between two windows once a signal has asked for it."""
+
+    def told(done: int, total: int) -> None:
+        progress(done, total)
+        if stop.signal is not None:
+            raise Interrupted(f"stopped by {stop.signal.name}", "nothing was written; run the same command again")
+
+    return told
 
 
 def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -> None:

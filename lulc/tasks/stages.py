@@ -14,11 +14,24 @@ Result = TypeVar("Result")
 
 @dataclass
 class StageTimes:
-    """Wall seconds that each stage worked, and CPU seconds of its own thread."""
+    """Wall seconds that each stage worked, and CPU seconds of its own thread.
 
+    Attributes:
+        start_up_s: Wall seconds from the creation of this object until everything was ready to run.
+        start_up_cpu_s: CPU seconds that the process had spent by then, imports included.
+    """
+
+    start_up_s: float = 0.0
+    start_up_cpu_s: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
     wall_s: dict[str, float] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
     waited_s: dict[str, float] = field(default_factory=dict)
+
+    def ready(self) -> None:
+        """Note that imports, model and plan are done and the run begins."""
+        self.start_up_s = time.perf_counter() - self.began
+        self.start_up_cpu_s = time.process_time()
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:

@@ -57,7 +57,7 @@ def main() -> None:
     """Write the scene named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--date", choices=DATES, default="2018-07-08")
+    parser.add_argument("--date", choices=DATES, default="2018-08-15")
     arguments = parser.parse_args()
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -61,7 +61,7 @@ class Recipe:
         seed: of weights and batches.
     """
 
-    encoder: str = "timm-tf_efficientnet_lite0"
+    encoder: str = "tu-tf_efficientnet_lite0"
     decoder: str = "64,32,16"
     imagenet: bool = True
     world: bool = True

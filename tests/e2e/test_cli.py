@@ -47,6 +47,7 @@ def test_classify_prints_areas_and_leaves_the_product(folder):
     assert sum(entry["hectares"] for entry in report["classes"]) == pytest.approx(60 * 70 * 0.01)
     assert report["plan"]["exact"]
     assert {"read", "infer", "write", "publish"} <= set(report["stages"])
+    assert 0 < report["start_up_s"] < report["seconds"]
     assert report["bound"] in {"read", "infer", "write"}
     assert {path.name for path in folder.iterdir()} == {
         "scene.tif",

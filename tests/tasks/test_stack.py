@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lulc.errors import ConfigError, InputError, LulcError, StorageError, UsageError
+from lulc.errors import ConfigError, InputError, Interrupted, LulcError, StorageError, UsageError
 from lulc.grid import Shape
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene import open_scene
@@ -280,6 +281,18 @@ class TestOutput:
     def test_an_input_is_never_the_output(self, scene):
         with pytest.raises(UsageError, match="is an input"):
             stack([scene], scene, StackOptions(overwrite=True))
+
+    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_a_signal_ends_it_and_leaves_nothing(self, scene, tmp_path, name, suffix):
+        def stop(_done, _total):
+            signal.raise_signal(signal.Signals[name])
+
+        handler = signal.getsignal(signal.Signals[name])
+        with pytest.raises(Interrupted, match=f"stopped by {name}; nothing was written"):
+            stack([scene], tmp_path / f"out{suffix}", StackOptions(chunk=256), progress=stop)
+        assert left(tmp_path) == ["scene.tif"]
+        assert signal.getsignal(signal.Signals[name]) is handler
 
     def test_no_such_folder(self, scene, tmp_path):
         with pytest.raises(StorageError, match="no folder"):
