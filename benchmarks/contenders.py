@@ -72,7 +72,7 @@ class Network:
         """Probabilities (1, 9, height, width) in float32."""
         import torch
 
-        with torch.inference_mode():
+        with torch.no_grad():  # MONAI writes into what it gets, which inference mode forbids
             return torch.softmax(self.module(features).float() / self.temperature, 1)
 
 
@@ -163,6 +163,9 @@ def _terratorch() -> Callable[..., "object"]:
         package = types.ModuleType(name)
         package.__path__ = [str(_PEERS.joinpath(*name.split(".")))]
         sys.modules[name] = package
+    registry = types.ModuleType("terratorch.registry")
+    registry.BACKBONE_REGISTRY = None  # type: ignore[attr-defined]
+    sys.modules[registry.__name__] = registry
     from terratorch.tasks.tiled_inference import tiled_inference
 
     return tiled_inference
