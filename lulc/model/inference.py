@@ -1,6 +1,7 @@
 """From the raw pixels of one chunk to its part of the product."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class ChunkInference:
         self._bands = 1 if activations == "none" else 1 + predictor.classes
         self._dtype = np.float32 if activations == "float32" else np.uint8
         self._between_tiles = between_tiles
+        self._pool = ThreadPoolExecutor(predictor.workers, "infer")
 
     def __call__(self, chunk: Chunk, pixels: Pixels) -> NDArray[np.generic]:
         """Product bands of a chunk.
@@ -56,11 +58,19 @@ class ChunkInference:
         """
         shape = (self._bands, chunk.core.height, chunk.core.width)
         product = np.full(shape, NODATA_CODE, dtype=self._dtype)
-        for batch in self._batches(chunk, pixels[1]):
+        batches = self._batches(chunk, pixels[1])
+
+        def infer(batch: list[Tile]) -> torch.Tensor | None:
             self._between_tiles()
             probabilities = self._probabilities(batch, chunk.read, pixels)
-            for tile, of_tile in zip(batch, probabilities, strict=True):
-                self._finish(tile, of_tile, chunk, pixels[1], product)
+            if self._fade:
+                return probabilities
+            self._finish(batch, probabilities, chunk, pixels[1], product)
+            return None
+
+        for batch, waiting in zip(batches, self._pool.map(infer, batches), strict=True):
+            if waiting is not None:  # tiles that fade into each other are joined in their order
+                self._finish(batch, waiting, chunk, pixels[1], product)
         return product
 
     def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
@@ -90,21 +100,28 @@ class ChunkInference:
 
     def _finish(
         self,
-        tile: Tile,
-        probabilities_kyx: torch.Tensor,
+        batch: list[Tile],
+        probabilities_nkyx: torch.Tensor,
         chunk: Chunk,
         valid_yx: NDArray[np.bool_],
         product: NDArray[np.generic],
     ) -> None:
+        for tile, probabilities in zip(batch, probabilities_nkyx, strict=True):
+            valid = valid_yx[tile.core.slices(chunk.read)]
+            product[:, *tile.core.slices(chunk.core)] = self._product_of(tile, probabilities, valid)
+
+    def _product_of(
+        self, tile: Tile, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]
+    ) -> NDArray[np.generic]:
         rows, columns = tile.kept.slices(tile.read)
         finished = self._blender.feed(tile, probabilities_kyx[:, rows, columns])
         finished = finished[:, : tile.core.height, : tile.core.width]
         if not bool(torch.isfinite(finished.sum())):
             raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
-        valid = torch.from_numpy(valid_yx[tile.core.slices(chunk.read)]).to(finished.device)
         with torch.inference_mode():
-            bands = self._quantise(finished, valid)[: self._bands]
-        product[:, *tile.core.slices(chunk.core)] = bands.cpu().numpy()
+            bands = self._quantise(finished, torch.from_numpy(valid_yx).to(finished.device))[: self._bands]
+        stored: NDArray[np.generic] = bands.cpu().numpy()
+        return stored
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

@@ -49,8 +49,9 @@ class Predictor:
         self.batch = batch or (4 if self.device.type == "cuda" else 1)
         self._radiometry = radiometry
         self._names = tuple(names)
+        self.workers = workers_on(self.device)
         if self.device.type == "cpu":
-            torch.set_num_threads(usable_cores())
+            torch.set_num_threads(max(1, usable_cores() // self.workers))
             _keep_freed_memory()
         network = bundle.network
         fold_batch_norm(network, len(self.card.features.channels))
@@ -112,6 +113,11 @@ class Predictor:
         self.batch //= 2
         torch.cuda.empty_cache()
         _log.warning("out of device memory: going on with %d windows at a time", self.batch)
+
+
+def workers_on(device: torch.device) -> int:
+    """Windows inferred at the same time: two on a CPU, so that neither core waits while the other reads or writes."""
+    return min(2, usable_cores()) if device.type == "cpu" else 1
 
 
 def _keep_freed_memory() -> None:

@@ -20,6 +20,7 @@ from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
+from lulc.model.predictor import workers_on
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.tasks.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
@@ -240,7 +241,8 @@ def _fit_memory(
         network = forward_bytes(
             bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
         )
-        peak = predict_peak(plan, scene, names, bundle.card, options.activations, network * (options.batch or 1))
+        together = network * (options.batch or 1) * workers_on(placement.device)
+        peak = predict_peak(plan, scene, names, bundle.card, options.activations, together)
         if peak <= limit:
             return plan, peak
     raise LimitError(
