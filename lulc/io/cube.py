@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc.bands import Radiometry
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window, grids_align
-from lulc.io.source import Origin, Pixels
+from lulc.io.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
@@ -59,8 +60,8 @@ class CubeSource:
         self.origin = Origin(
             path,
             kind,
-            level=str(dataset.attrs.get("level", "")),
-            acquired=str(dataset.attrs.get("acquired", "")),
+            level=str(dataset.attrs.get("LEVEL", "")),
+            acquired=str(dataset.attrs.get("ACQUISITION_DATE", "")),
             radiometry=_radiometry(dataset, pieces),
         )
 
@@ -77,7 +78,14 @@ class CubeSource:
                 "the file is damaged or its disk fails",
             ) from error
         raw: NDArray[Any] = np.stack(planes).astype(np.float32)
-        return raw, np.isfinite(raw).all(axis=0)
+        valid = np.isfinite(raw).all(axis=0)
+        return raw, valid & self._counted(raw, bands) if self.counts else valid
+
+    def _counted(self, raw: NDArray[np.float32], bands: Sequence[int]) -> NDArray[np.bool_]:
+        """Where some stored count is not 0: unpacking turns a 0 into the `add_offset` of its variable."""
+        zeros = [np.float32(self._pieces[band].encoding.get("add_offset", 0.0)) for band in bands]
+        counted: NDArray[np.bool_] = np.any([plane != zero for plane, zero in zip(raw, zeros, strict=True)], axis=0)
+        return counted
 
     def on_grid(self, grid: Grid) -> "CubeSource":
         """Not possible: a cube has one grid for all its bands."""
@@ -108,9 +116,19 @@ def open_cube(path: Path) -> CubeSource:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path} is not a readable {kind} dataset: {reason}", "check that it is whole") from error
     pieces, labels = _pieces(dataset)
+    for piece in pieces:
+        _check_limits(piece, path)
     if not pieces:
         raise InputError(f"{path} has no variable with rows and columns", "give variables of (y, x) or (band, y, x)")
     return CubeSource(path, kind, pieces, labels, dataset)
+
+
+def _check_limits(piece: xr.DataArray, path: Path) -> None:
+    chunk = piece.encoding.get("preferred_chunks") or {}
+    side = prod(int(chunk.get(str(name), size)) for name, size in zip(piece.dims, piece.shape, strict=True))
+    stored = bool(chunk) and side * piece.dtype.itemsize > LARGEST_BLOCK
+    if stored or piece.size > MOST_PIXELS:
+        raise LimitError(f"{path} has {piece.size} pixels a band in chunks of {side}", "rewrite it in smaller chunks")
 
 
 def _pieces(dataset: xr.Dataset) -> tuple[list[xr.DataArray], tuple[str | None, ...]]:

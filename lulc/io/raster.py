@@ -21,8 +21,9 @@ from rasterio.windows import Window as RasterioWindow
 from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
+from lulc.indices import INDICES
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
-from lulc.io.source import Origin, Pixels, canonical_name
+from lulc.io.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels, canonical_name
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,6 @@ _MAGIC = {
 }
 _OPEN = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
 _MOST_BANDS = 512
-_MOST_PIXELS = 20_000_000_000
-_LARGEST_BLOCK = 256 << 20
 _READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
 _TRIES = 3
@@ -150,8 +149,8 @@ class RasterSource:
     @property
     def _nodata(self) -> float | None:
         """What means no data in what is read: resampled counts must not mix with an undeclared 0."""
-        if self.origin.nodata is None and self._target is not None and self.counts and not self._masked:
-            return 0.0
+        if self.origin.nodata is None and self._target is not None and not self._masked:
+            return 0.0 if self.counts else float("nan")
         return self.origin.nodata
 
     def _dataset(self) -> Any:  # noqa: ANN401 - rasterio has no types
@@ -167,6 +166,7 @@ class RasterSource:
         if grid is None:
             return dataset
         self._opened.append(dataset)
+        self._local.base = dataset
         return WarpedVRT(
             dataset,
             src_crs=dataset.crs or grid.crs,
@@ -202,11 +202,12 @@ class RasterSource:
 
     def _forget(self) -> None:
         """Let go of this thread's handle; the next read opens the file anew."""
-        dataset = getattr(self._local, "dataset", None)
-        self._local.dataset = None
-        if dataset is not None:
-            self._opened.remove(dataset)
-            dataset.close()
+        for name in ("dataset", "base"):
+            dataset = getattr(self._local, name, None)
+            setattr(self._local, name, None)
+            if dataset is not None:
+                self._opened.remove(dataset)
+                dataset.close()
 
     def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
@@ -232,20 +233,36 @@ def open_raster(path: Path) -> RasterSource:
 def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
     if dataset.count > _MOST_BANDS:
         raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
-    if dataset.width * dataset.height > _MOST_PIXELS:
+    if dataset.width * dataset.height > MOST_PIXELS:
         raise LimitError(f"{path} declares {dataset.width} x {dataset.height} pixels", "cut it into parts")
     if not dataset.width * dataset.height * dataset.count:
         raise InputError(f"{path} has no pixels", "check how it was made")
     wrong = next((name for name in dataset.dtypes if name not in _READABLE), None)
     if wrong:
         raise InputError(f"{path} holds {wrong} values", "convert it to uint16 or float32")
+    packed = [
+        label
+        for label, scale in zip(dataset.descriptions, dataset.scales, strict=True)
+        if scale != 1.0 and canonical_name(label, sensor()) in INDICES
+    ]
+    if packed:
+        raise InputError(f"{path} holds {packed[0]} packed with a scale", "write it as float32 values")
+    strays = [file for file in dataset.files if "://" not in file and not _belongs(Path(file), Path(dataset.name))]
+    if strays:
+        raise InputError(f"{path} points to another file, {strays[0]}", "give a file that holds its own pixels")
     if ColorInterp.palette in dataset.colorinterp:
         raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
     block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
-    if block > _LARGEST_BLOCK:
+    if block > LARGEST_BLOCK:
         raise LimitError(
             f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES"
         )
+
+
+def _belongs(file: Path, path: Path) -> bool:
+    """True for the file itself, what lies beside it under its name, and members of an archive."""
+    inside = str(file).startswith("/vsizip/")
+    return inside or (file.parent.resolve() == path.parent.resolve() and file.name.startswith(path.stem))
 
 
 def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
@@ -283,19 +300,31 @@ def _origin(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
 
 
 def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
+    """The one statement of all spectral bands; of the first band where none is named."""
+    names = [canonical_name(label, sensor()) for label in dataset.descriptions]
+    spectral = [index for index, name in enumerate(names, 1) if name and name not in INDICES] or [1]
+    stated = {_band_radiometry(dataset, tags, index) for index in spectral}
+    if len(stated) > 1:
+        raise InputError(
+            f"the bands of {dataset.name} differ in scale or offset",
+            "bring them to one, such as with lulc stack per band",
+        )
+    return stated.pop()
+
+
+def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiometry | None:  # noqa: ANN401
     """From tags, or from GDAL's own band scale and offset (reflectance = DN * scale + offset)."""
-    band = dataset.tags(1)
-    stated = next(
-        (_number(band, name, dataset.name) for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band), None
-    )
-    offset, source = stated or 0.0, "metadata" if stated is not None else "metadata, which state no offset"
+    band = dataset.tags(index)
+    names = [name for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band]
+    offset = _number(band, names[0], dataset.name) if names else 0.0
+    source = "metadata" if names else "metadata, which state no offset"
     for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
         if name in tags or name in band:
             return Radiometry(_number(band | tags, name, dataset.name), offset, source)
-    scale, shift = dataset.scales[0], dataset.offsets[0]
+    scale, shift = dataset.scales[index - 1], dataset.offsets[index - 1]
     if (scale, shift) != (1.0, 0.0) and scale > 0:
         return Radiometry(1 / scale, shift / scale, "metadata")
-    return Radiometry(10_000.0, offset, "metadata") if offset else None
+    return Radiometry(sensor().quantification, offset, "metadata") if names else None
 
 
 def _number(tags: dict[str, str], name: str, file: str) -> float:

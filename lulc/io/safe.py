@@ -113,7 +113,8 @@ def open_safe(path: Path) -> list[RasterSource]:
     Raises:
         InputError: Metadata missing, unsafe or without bands.
     """
-    archive = _Archive(path.parent if _METADATA.search(path.name) else path)
+    path = path.parent if _METADATA.search(path.name) else path
+    archive = _Archive(path)
     found = [member for member in archive.members if _METADATA.search(member)]
     granules = {part for member in archive.members for part in _GRANULE.findall(member)}
     if len(granules) > 1:
@@ -161,7 +162,7 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
 
 def _offsets(root: Element) -> dict[str, float]:
     return {
-        _BAND_IDS[int(element.get("band_id", "99"))]: float(element.text or 0)
+        _BAND_IDS[abs(int(element.get("band_id", "99")))]: float(element.text or 0)
         for element in root.iter()
         if _local(element) in {"BOA_ADD_OFFSET", "RADIO_ADD_OFFSET"}
     }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -215,8 +216,11 @@ class _Asked:
         stated = [source.origin.radiometry or _default(source) for source in sources] or [Radiometry()]
         quantification = _one("quantification", self.quantification, [entry.quantification for entry in stated])
         offset = _one("offset", self.offset, [entry.offset for entry in stated])
-        if quantification <= 0:
-            raise InputError(f"the input states a quantification of {quantification:g}", "give --quantification")
+        if not (isfinite(quantification) and quantification > 0 and isfinite(offset)):
+            raise InputError(
+                f"quantification {quantification:g} and offset {offset:g} do not give reflectance",
+                "give --quantification and --offset",
+            )
         asked = self.offset is not None or self.quantification is not None
         return Radiometry(quantification, offset, "option" if asked else stated[0].source)
 
@@ -324,7 +328,8 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(entry for entry in path.rglob("*") if entry.is_file())
     else:
-        yield path
+        beside = (path, path.with_name(f"{path.name}.msk"), path.with_suffix(".ige"))
+        yield from (file for file in beside if file.is_file())
 
 
 def _sampled(path: Path) -> bytes:

@@ -16,6 +16,13 @@ Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
 """Raw values (bands, height, width) and valid mask (height, width)."""
 
 
+MOST_PIXELS = 20_000_000_000
+"""Largest raster that is opened; a header may declare anything."""
+
+LARGEST_BLOCK = 256 << 20
+"""Largest block, bytes, that is decoded at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a source says of itself.

@@ -301,3 +301,83 @@ def test_real_scenes_open_with_their_own_names_and_scales(data):
         share = scene.read(scene.names, scene.grid.window)[1].mean()
         assert share == pytest.approx(0.97, abs=0.01)
         assert scene.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "option", [{"offset": float("nan")}, {"quantification": float("inf")}, {"quantification": 0.0}]
+)
+def test_options_that_give_no_reflectance_are_refused(tmp_path, option):
+    assert "do not give reflectance" in refused([geotiff(tmp_path, pixels())], **option)
+
+
+def test_a_mask_beside_the_file_counts_and_is_part_of_the_fingerprint(tmp_path):
+    path = write_raster(tmp_path / "scene.tif", np.full((4, 150, 170), 500, np.uint16), nodata=None)
+    with open_scene([path]) as scene:
+        before = scene.fingerprint()
+    mask = np.full((150, 170), 255, np.uint8)
+    mask[:5] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as target:
+        target.write_mask(mask)
+    assert path.with_name("scene.tif.msk").exists()
+    with open_scene([path]) as scene:
+        assert (scene.read(NAMES, WHOLE)[1] == (mask > 0)).all()
+        assert scene.fingerprint() != before
+
+
+def test_the_order_of_bands_is_part_of_the_fingerprint(tmp_path):
+    path = write_raster(tmp_path / "plain.tif", pixels(), names=None)
+    prints = set()
+    for bands in (["B02", "-", "B03", "-"], ["B02", "B03", "-", "-"]):
+        with open_scene([path], bands=bands) as scene:
+            prints.add(scene.fingerprint())
+    assert len(prints) == 2
+
+
+def test_masks_and_undeclared_zeros_hold_when_bands_are_resampled(tmp_path):
+    fine = write_raster(
+        tmp_path / "fine.tif", np.full((2, 120, 120), 900, np.uint16), names=("B03", "B08"), nodata=None
+    )
+    place = {"transform": from_origin(356040, 4835680, 20, 20), "nodata": None}
+    coarse = np.full((1, 60, 60), 3000, np.uint16)
+    coarse[:, :10] = 0
+    zeros = write_raster(tmp_path / "zeros.tif", coarse, names=("B11",), **place)
+    with open_scene([fine, zeros]) as scene:
+        raw, valid = scene.read(["B03", "B11"], Window(0, 0, 120, 120))
+        assert not valid[:18].any()
+        assert valid[21:].all()
+        assert (raw[1][valid] == 3000).all()
+    coarse[:] = 3000
+    masked = write_raster(tmp_path / "masked.tif", coarse, names=("B11",), **place)
+    mask = np.full((60, 60), 255, np.uint8)
+    mask[:10] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(masked, "r+") as target:
+        target.write_mask(mask)
+    with open_scene([fine, masked]) as scene:
+        valid = scene.read(["B03", "B11"], Window(0, 0, 120, 120))[1]
+        assert not valid[:18].any()
+        assert valid[21:].all()
+
+
+def test_zeros_are_no_data_beside_a_float_index_too(tmp_path):
+    values = pixels()
+    bands = write_raster(tmp_path / "bands.tif", values, nodata=None)
+    indices = write_raster(tmp_path / "ndvi.tif", np.zeros((1, 150, 170), np.float32), names=("NDVI",), nodata=None)
+    with open_scene([bands, indices]) as scene:
+        assert (scene.read([*NAMES, "NDVI"], WHOLE)[1] == (values != 0).any(0)).all()
+
+
+def test_bands_of_different_scale_are_refused(tmp_path):
+    path = geotiff(tmp_path, pixels())
+    with rasterio.open(path, "r+") as target:
+        target.scales = (1e-4, 1e-4, 1e-3, 1e-4)
+    assert "differ in scale" in refused([path])
+
+
+def test_a_dataset_that_was_cut_lies_where_its_axes_say(tmp_path):
+    from scene_files import cube
+
+    cut = cube(pixels()).isel(y=slice(20, 120), x=slice(30, 150))
+    cut.to_netcdf(tmp_path / "cut.nc")
+    with open_scene([tmp_path / "cut.nc"]) as scene:
+        assert (scene.grid.transform.c, scene.grid.transform.f) == (TRANSFORM.c + 300, TRANSFORM.f - 200)
+        assert (scene.read(NAMES, Window(0, 0, 5, 5))[0] == pixels()[:, 20:25, 30:35]).all()
