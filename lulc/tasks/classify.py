@@ -164,7 +164,7 @@ class _Run:
             with self.times.measure("publish"):
                 return writer.publish()
         except BaseException as error:
-            writer.abandon(keep=isinstance(error, Interrupted))
+            writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
             raise
 
     def _infer_into(self, writer: ProductWriter) -> None:

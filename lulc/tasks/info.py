@@ -80,7 +80,7 @@ def describe(
     """Describe a model bundle, a product, or the scene that some files make up.
 
     Args:
-        paths: One path; several are the files of one scene.
+        paths: One path, or the name of a shipped model; several are the files of one scene.
         bands: Names of a scene's bands in their order, when the files do not say.
         offset: Added to a scene's digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
@@ -91,6 +91,8 @@ def describe(
         StorageError: A damaged file.
     """
     first = Path(paths[0])
+    if not first.exists() and (pretrained_dir() / first).is_dir():
+        first = pretrained_dir() / first
     if not first.exists():
         raise InputError(f"there is no {first}", "check the path")
     if len(paths) == 1 and is_bundle(first):
