@@ -241,7 +241,7 @@ def _fit_memory(
         network = forward_bytes(
             bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
         )
-        together = network * (options.batch or 1) * workers_on(placement.device)
+        together = network * (options.batch or 1) * workers_on(placement)
         peak = predict_peak(plan, scene, names, bundle.card, options.activations, together)
         if peak <= limit:
             return plan, peak
