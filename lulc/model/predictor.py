@@ -52,7 +52,7 @@ class Predictor:
         self.workers = workers_on(placement)
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, usable_cores() // self.workers))
-            _keep_freed_memory()
+            keep_freed_memory()
         network = bundle.network
         fold_batch_norm(network, len(self.card.features.channels))
         self._network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
@@ -125,7 +125,7 @@ def workers_on(placement: Placement) -> int:
     return min(2, usable_cores()) if fast else 1
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep what it frees: each window then reuses the pages of the one before.
 
     Otherwise every layer's output is mapped and unmapped anew, and page faults cost as much as the network

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, Interrupted
+from lulc.errors import InputError, Interrupted, UsageError
 from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter, PublishReport
 from lulc.io.quicklook import quicklook_of
@@ -111,6 +111,8 @@ def classify(
         LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
     """
     options = options or ClassifyOptions()
+    if any(Path(path).resolve() == output.resolve() for path in inputs):
+        raise UsageError(f"{output} is an input", "choose another name for the map")
     times = StageTimes()
     with times.measure("total"), _open(inputs, options) as scene:
         bundle = load_bundle(options.model)

@@ -127,6 +127,14 @@ def test_an_existing_output_needs_overwrite(folder):
     assert (folder / "map.tif").read_text() == "mine"
 
 
+def test_the_input_is_never_the_output(folder):
+    before = (folder / "scene.tif").read_bytes()
+    done = lulc("classify", folder / "scene.tif", folder / "scene.tif", "--overwrite")
+    assert done.returncode == 2
+    assert "is an input" in done.stderr
+    assert (folder / "scene.tif").read_bytes() == before
+
+
 def test_a_folder_that_is_not_there(folder):
     done = lulc("classify", folder / "scene.tif", folder / "no" / "map.tif")
     assert done.returncode == 5
