@@ -138,16 +138,17 @@ class Grid:
         column = self.shape.width // 2
         rows = np.arange(self.shape.height + 1)
         geod = Geod(ellps="WGS84")
-        west = self._longitudes_latitudes(column, rows)
-        east = self._longitudes_latitudes(column + 1, rows)
+        west = self.longitudes_latitudes(np.full(rows.shape, column), rows)
+        east = self.longitudes_latitudes(np.full(rows.shape, column + 1), rows)
         areas = [
             abs(geod.polygon_area_perimeter(*np.array([west[i], west[i + 1], east[i + 1], east[i]]).T)[0])
             for i in range(self.shape.height)
         ]
         return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
 
-    def _longitudes_latitudes(self, column: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        eastings, northings = map_points(self.transform, np.full(rows.shape, column), rows)
+    def longitudes_latitudes(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Where pixel corners (columns and rows of one shape, may be fractional) lie: WGS 84 degrees (n, 2)."""
+        eastings, northings = map_points(self.transform, columns, rows)
         return np.column_stack(transform_points(self.crs, CRS.from_epsg(4326), eastings, northings))
 
 

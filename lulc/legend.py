@@ -17,13 +17,22 @@ _MAX_CLASSES = 250
 
 @dataclass(frozen=True, slots=True)
 class LandClass:
-    """One class: code in the raster (1..250), name for people, colour as `#rrggbb`."""
+    """One class: code in the raster (1..250), name for people, colour as `#rrggbb`.
+
+    Attributes:
+        code: Number in lulc's own rasters.
+        name: For people; one legend has it once.
+        color: As `#rrggbb`.
+        values: Pixel values of the class in label rasters of others, such as 111 in CORINE; empty means `code`.
+    """
 
     code: int
     name: str
     color: str
+    values: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
         if not 1 <= self.code <= _MAX_CLASSES:
             raise ConfigError(f"class {self.name!r} has code {self.code}", f"use 1..{_MAX_CLASSES}; 0 is never a class")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
@@ -38,11 +47,21 @@ class LandClass:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """Classes in the order of the network's outputs; code i+1 belongs to output i."""
+    """Classes in the order of the network's outputs; code i+1 belongs to output i.
+
+    Attributes:
+        name: Short name, that of its file in configs/legends.
+        title: For people.
+        classes: In order of their codes.
+        nodata_values: Pixel values that mean "not labelled" in label rasters of others.
+        nodata_colors: Colours that mean the same in colour masks.
+    """
 
     name: str
     title: str
     classes: tuple[LandClass, ...]
+    nodata_values: tuple[int, ...] = ()
+    nodata_colors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         codes = [entry.code for entry in self.classes]
@@ -51,12 +70,25 @@ class Legend:
         names = [entry.name for entry in self.classes]
         if len(set(names)) != len(names) or not names:
             raise ConfigError(f"legend {self.name!r} has no classes or a name twice", "name each class once")
+        values = [*(value for entry in self.classes for value in entry.values or (entry.code,)), *self.nodata_values]
+        if len(set(values)) != len(values):
+            raise ConfigError(f"legend {self.name!r} has a pixel value twice", "give each value to one class")
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def __iter__(self) -> Iterator[LandClass]:
         return iter(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in order of their codes."""
+        return tuple(entry.name for entry in self.classes)
+
+    def code_of_value(self) -> dict[int, int]:
+        """Pixel value in label rasters of this legend to class code; values that mean "not labelled" to 255."""
+        codes = {value: entry.code for entry in self.classes for value in entry.values or (entry.code,)}
+        return codes | dict.fromkeys(self.nodata_values, NODATA_CODE)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Legend":
@@ -67,14 +99,20 @@ class Legend:
         """
         try:
             classes = tuple(LandClass(**entry) for entry in table["classes"])
-            return cls(name=table["name"], title=table.get("title", table["name"]), classes=classes)
+            return cls(
+                name=table["name"],
+                title=table.get("title", table["name"]),
+                classes=classes,
+                nodata_values=tuple(table.get("nodata_values", ())),
+                nodata_colors=tuple(table.get("nodata_colors", ())),
+            )
         except (KeyError, TypeError) as error:
             raise ConfigError(
                 f"legend is not complete: {error}", "give name and classes with code, name, color"
             ) from error
 
     def to_table(self) -> dict[str, Any]:
-        """Plain form, as stored in TOML and in model cards."""
+        """Plain form, as stored in model cards and products; how others code it in label rasters is left out."""
         classes = [{"code": entry.code, "name": entry.name, "color": entry.color} for entry in self.classes]
         return {"name": self.name, "title": self.title, "classes": classes}
 

@@ -25,6 +25,12 @@ def shipped_names(kind: str) -> list[str]:
     return sorted(path.stem for path in (configs_dir() / kind).glob("*.toml"))
 
 
+def config_path(kind: str, name: str | Path) -> Path:
+    """Path of a TOML file given by path, or by the name of a shipped one; it need not exist."""
+    path = Path(name)
+    return path if path.suffix == ".toml" else configs_dir() / kind / f"{name}.toml"
+
+
 def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
     """Parse a TOML file given by path, or by the name of a shipped one.
 
@@ -35,9 +41,7 @@ def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: No such file, or not valid TOML.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = configs_dir() / kind / f"{name}.toml"
+    path = config_path(kind, name)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -13,9 +13,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"errors"},
-    {"resources"},
+    {"resources", "nearest"},
     {"grid", "bands", "legend"},
-    {"config", "indices", "tiling", "metrics"},
+    {"config", "crosswalk", "indices", "tiling", "metrics"},
     {"features", "blend"},
     {"io"},
     {"model"},
@@ -29,7 +29,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 ONLY_IN = {
     "torch": {"blend", "model", "training", "patches"},
-    "segmentation_models_pytorch": {"model"},
+    "segmentation_models_pytorch": {"model", "training"},
     "rasterio": {"grid", "io"},
     "click": {"cli"},
     "subprocess": {"hpc"},

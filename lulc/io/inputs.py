@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lulc.bands import sensor
 from lulc.errors import InputError
+from lulc.io.array_source import ArraySource, is_array
 from lulc.io.cube import is_netcdf, is_zarr, open_cube
 from lulc.io.raster import open_raster, sniff
 from lulc.io.safe import is_safe, open_safe
@@ -51,6 +52,8 @@ def _by_kind(path: Path) -> list[Source]:
         return _band_files(path)
     if is_netcdf(path):
         return [open_cube(path)]
+    if is_array(path):
+        return [ArraySource(path)]
     if zipfile.is_zipfile(path):
         raise InputError(f"{path} is a zip without Sentinel-2 metadata", "unpack it, or give a SAFE archive")
     return [open_raster(path)]

@@ -34,6 +34,8 @@ _MAGIC = {
     b"MM\0+": ("GTiff", "GeoTIFF"),
     b"\0\0\0\x0cjP  ": ("JP2OpenJPEG", "JPEG 2000"),
     b"EHFA_HEADER_TAG": ("HFA", "ERDAS Imagine"),
+    b"\xff\xd8\xff": ("JPEG", "JPEG"),
+    b"\x89PNG\r\n\x1a\n": ("PNG", "PNG"),
 }
 _OPEN = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
 _MOST_BANDS = 512
@@ -224,7 +226,7 @@ def open_raster(path: Path) -> RasterSource:
     kind = sniff(path)
     if kind is None:
         raise InputError(
-            f"{path} is not a GeoTIFF, JPEG 2000 or ERDAS Imagine file (by its first bytes)",
+            f"{path} is not a GeoTIFF, JPEG 2000, ERDAS Imagine, JPEG or PNG file (by its first bytes)",
             "convert it to GeoTIFF; VRT and other files that point elsewhere are not opened",
         )
     return RasterSource(path, *kind)

@@ -11,7 +11,8 @@ from rasterio.errors import RasterioError
 from lulc.errors import StorageError
 from lulc.io.durable import free_bytes, megabytes, storage_error, sync_folder
 
-_ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+_OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
+"""A file by which a folder is known to be a Zarr group or a training set, which may be replaced."""
 
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GDAL keeps beside a raster; of a former file they would give the new one wrong colours, statistics or pixels."""
@@ -82,8 +83,8 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"{folder} is not writable", "choose another folder")
     if target.exists() and not overwrite:
         raise StorageError(f"{target} exists", "use --overwrite to replace it")
-    if target.is_dir() and not any((target / mark).is_file() for mark in _ZARR_MARKS):
-        raise StorageError(f"{target} is a folder that holds no Zarr", "it is not replaced; choose another name")
+    if target.is_dir() and not any((target / mark).is_file() for mark in _OWN_FOLDERS):
+        raise StorageError(f"{target} is a folder of something else", "it is not replaced; choose another name")
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from lulc.bands import Radiometry
 from lulc.errors import LimitError
 from lulc.model.bundle import Bundle
+from lulc.model.channels import network_channels
 from lulc.model.device import Placement, usable_cores
 from lulc.model.fold import fold_batch_norm
 
@@ -99,13 +100,7 @@ class Predictor:
     def features(self, raw_nchw: Tensor, valid_nyx: Tensor) -> Tensor:
         """Normalised channels of the network: `dtype`, channels last, 0 where not valid."""
         planes = {name: raw_nchw[:, position] for position, name in enumerate(self._names)}
-        channels = self.card.features.normalised(planes, self._radiometry, lambda plane: plane.to(torch.float32))
-        shape = (len(raw_nchw), len(channels), *raw_nchw.shape[2:])
-        stacked = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
-        for position, channel in enumerate(channels):
-            channel.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).mul_(valid_nyx)
-            stacked[:, position] = channel
-        return stacked
+        return network_channels(self.card.features, planes, self._radiometry, valid_nyx, dtype=self.dtype)
 
     def _halve_batch(self, error: torch.OutOfMemoryError) -> None:
         if self.batch == 1:

@@ -1,4 +1,7 @@
-"""Measure a network against the teacher: agreement, divergence, per-class scores, calibration, patch majority."""
+"""Measure networks against the teacher: agreement, divergence, per-class scores, calibration, patch majority.
+
+python pipelines/shipped_model/evaluate.py --data DATA MODEL [MODEL ...]
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
-from data import CLASSES, Tiles, read_aberystwyth_map, validation_sources
-from network import Inputs
+from data import BANDS, CLASSES, Tiles, read_aberystwyth_map, validation_sources
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from lulc.features import FeatureSpec
+from lulc.model.bundle import load_bundle
+from lulc.model.channels import REFLECTANCE, network_channels
 
 MARGIN = 32
 """Chips and scenes are mirrored by this much before the network sees them, as lulc does at the edge of a scene."""
@@ -57,21 +64,43 @@ class Prediction:
     tags: NDArray[np.str_]
 
 
+class Student:
+    """A trained network and its channels.
+
+    Args:
+        network: In evaluation mode.
+        features: What it sees.
+    """
+
+    def __init__(self, network: nn.Module, features: FeatureSpec) -> None:
+        self.network, self.features = network.eval(), features
+
+    @classmethod
+    def of(cls, bundle: Path | str) -> Student:
+        """The network of a model bundle."""
+        loaded = load_bundle(bundle)
+        return cls(loaded.network, loaded.card.features)
+
+    def __call__(self, reflectance_nbyx: Tensor, nodata_nyx: Tensor) -> Tensor:
+        """Logits ``(n, 9, h, w)`` of reflectance in the order of `BANDS`."""
+        planes = {name: reflectance_nbyx[:, i] for i, name in enumerate(BANDS)}
+        return self.network(network_channels(self.features, planes, REFLECTANCE, ~nodata_nyx))
+
+
 @torch.inference_mode()
-def predict_logits(network: nn.Module, inputs: Inputs, images: NDArray[np.uint16]) -> NDArray[np.float32]:
+def predict_logits(student: Student, images: NDArray[np.uint16]) -> NDArray[np.float32]:
     """Logits ``(9, h, w)`` of one ``(9, h, w)`` image of reflectance x 10000; any size."""
     height, width = images.shape[-2:]
     margin = min(MARGIN, height - 1, width - 1)
     pads = ((0, 0), (margin, margin + -height % 8), (margin, margin + -width % 8))
     padded = torch.from_numpy(np.pad(images.astype(np.float32) / 10000, pads, mode="reflect"))[None]
-    logits = network(inputs(padded, (padded == 0).all(1)))
+    logits = student(padded, (padded == 0).all(1))
     return logits[0, :, margin : margin + height, margin : margin + width].float().numpy()
 
 
-def predict(network: nn.Module, inputs: Inputs, tiles: Tiles) -> Prediction:
+def predict(student: Student, tiles: Tiles) -> Prediction:
     """Run the network over a source, one tile at a time."""
-    network.eval()
-    logits = np.stack([predict_logits(network, inputs, image) for image in tiles.images])
+    logits = np.stack([predict_logits(student, image) for image in tiles.images])
     usable = tiles.usable()
     target = tiles.percent.transpose(0, 2, 3, 1)[usable].astype(np.float32)
     target /= target.sum(axis=1, keepdims=True)
@@ -223,10 +252,10 @@ def _group_calibration_error(logits: Tensor, allowed: Tensor, temperature: float
     return _binned_gap((logits / temperature).softmax(1).amax(1), right)
 
 
-def report(network: nn.Module, inputs: Inputs, data_dir: Path) -> dict[str, Any]:
+def report(student: Student, data_dir: Path) -> dict[str, Any]:
     """Every number of the model card, on the validation sources."""
     sources = validation_sources(data_dir)
-    predictions = [predict(network, inputs, tiles) for tiles in sources]
+    predictions = [predict(student, tiles) for tiles in sources]
     counts = {p.name: confusion(p) for p in predictions}
     agreement = {name: float(np.trace(c) / c.sum()) for name, c in counts.items()}
     metrics: dict[str, Any] = {
@@ -248,3 +277,30 @@ def report(network: nn.Module, inputs: Inputs, data_dir: Path) -> dict[str, Any]
         logits, target.argmax(1), other["temperature"]
     )
     return metrics
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """One line of the numbers that decide between variants."""
+    parts = [f"{name} {value:.4f}" for name, value in metrics["agreement"].items()]
+    divergence = sum(metrics["mean_kl"].values()) / len(metrics["mean_kl"])
+    patches = metrics["eurosat_patch_majority"]["accuracy"]
+    pixels = metrics["against_other_labels"]["pixels_right_eurosat"]
+    return (
+        f"mean {metrics['mean_agreement']:.4f} | {' | '.join(parts)} | KL {divergence:.4f} | "
+        f"patches {patches:.3f} | areal pixels {pixels:.4f}"
+    )
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--threads", default=2, show_default=True)
+def main(models: tuple[str, ...], data: Path, threads: int) -> None:
+    """Print one line for each model bundle."""
+    torch.set_num_threads(threads)
+    for model in models:
+        click.echo(f"{Path(model).name:24s} {headline(report(Student.of(model), data))}")
+
+
+if __name__ == "__main__":
+    main()

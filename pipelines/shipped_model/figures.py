@@ -14,10 +14,8 @@ import numpy as np
 import rasterio
 import torch
 from data import BANDS, CLASSES, LABEL_NODATA, read_scene
-from evaluate import predict_logits
-from network import Inputs, load_run
+from evaluate import Student, predict_logits
 from numpy.typing import NDArray
-from torch import nn
 
 from lulc.legend import load_legend
 
@@ -59,12 +57,12 @@ def panel(panels: dict[str, NDArray], path: Path) -> None:
     plt.close(figure)
 
 
-def classify(network: nn.Module, inputs: Inputs, image: NDArray[np.uint16]) -> NDArray[np.int64]:
+def classify(student: Student, image: NDArray[np.uint16]) -> NDArray[np.int64]:
     """Class per pixel, -1 where every band is 0."""
-    return np.where((image == 0).all(0), -1, predict_logits(network, inputs, image).argmax(0))
+    return np.where((image == 0).all(0), -1, predict_logits(student, image).argmax(0))
 
 
-def scene_figures(network: nn.Module, inputs: Inputs, data: Path, out: Path) -> None:
+def scene_figures(student: Student, data: Path, out: Path) -> None:
     """The three labelled scenes with the teacher beside, and the second Australian date."""
     for scene, file in {
         "aber_s2_20210527": "aber_s2_20210527_10band",
@@ -77,10 +75,10 @@ def scene_figures(network: nn.Module, inputs: Inputs, data: Path, out: Path) -> 
         ) as source:
             percent = source.read()
         teacher = np.where(percent[0] == LABEL_NODATA, -1, percent.argmax(0))
-        found = classify(network, inputs, image)
+        found = classify(student, image)
         panel({scene: true_colour(image), "lulc": paint(found), "teacher": paint(teacher)}, out / f"map_{scene}.png")
     second = second_australian_date(data)
-    maps = {"australia_20190105 (B12 estimated)": true_colour(second), "lulc": paint(classify(network, inputs, second))}
+    maps = {"australia_20190105 (B12 estimated)": true_colour(second), "lulc": paint(classify(student, second))}
     panel(maps, out / "map_australia_20190105.png")
 
 
@@ -96,7 +94,7 @@ def second_australian_date(data: Path) -> NDArray[np.uint16]:
     return np.where((second == 0).all(0), 0, filled).astype(np.uint16)
 
 
-def stack_figures(network: nn.Module, inputs: Inputs, stack: Path, out: Path) -> None:
+def stack_figures(student: Student, stack: Path, out: Path) -> None:
     """Every date of a multi-date stack, and the share of each class per date as JSON."""
     with rasterio.open(stack, driver="GTiff") as source:
         pixels = source.read().clip(0)
@@ -104,7 +102,7 @@ def stack_figures(network: nn.Module, inputs: Inputs, stack: Path, out: Path) ->
     shares = {}
     for date in range(len(pixels) // len(STACK_ORDER)):
         image = pixels[date * 10 : date * 10 + 10][order].astype(np.uint16)
-        found = classify(network, inputs, image)
+        found = classify(student, image)
         counts = np.bincount(found[found >= 0], minlength=len(CLASSES))
         shares[date] = {n: round(float(c / counts.sum()), 3) for n, c in zip(CLASSES, counts, strict=True)}
         panel({f"{stack.stem} date {date}": true_colour(image), "lulc": paint(found)}, out / f"map_stack_{date}.png")
@@ -121,11 +119,10 @@ def main(data: Path, model: Path, out: Path, stack: Path | None, threads: int) -
     """Render the maps."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    network, _, spec, _ = load_run(model)
-    inputs = Inputs(spec)
-    scene_figures(network, inputs, data, out)
+    student = Student.of(model)
+    scene_figures(student, data, out)
     if stack:
-        stack_figures(network, inputs, stack, out)
+        stack_figures(student, stack, out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Turn a finished training run into the bundle that ships with lulc.
+"""Turn a run of `lulc train` into the bundle that ships with lulc, measured, with a full card.
 
-python pipelines/shipped_model/publish.py --run RUN --bundle lulc/model/pretrained/dw9-s2-10m
+python pipelines/shipped_model/publish.py --run RUN --data DATA --bundle lulc/model/pretrained/dw9-s2-10m [VARIANT ...]
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from network import load_run
+from evaluate import Student, headline, report
 
 from lulc.legend import load_legend
-from lulc.model.bundle import write_bundle
+from lulc.model.build import total_stride
+from lulc.model.bundle import load_bundle, write_bundle
+from lulc.model.receptive_field import measure_reach
 
-VERSION = "1.0"
+VERSION = "1.1"
 SUMMARY = "Small U-Net for nine land-cover classes at 10 m, a student of Google's Dynamic World model"
 
 GOOD_AT = (
@@ -83,42 +85,49 @@ def rounded(value: Any, digits: int = 4) -> Any:  # noqa: ANN401 - nested JSON
 
 
 def card_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Metrics of a run without its confusion matrices and recipe."""
-    kept = {key: value for key, value in metrics.items() if key not in {"confusion", "recipe"}}
+    """Metrics without confusion matrices."""
+    kept = {key: value for key, value in metrics.items() if key != "confusion"}
     return {"against": "most probable class of the teacher, 8 px at chip borders ignored", **rounded(kept)}
 
 
-def publish(run: Path, bundle: Path) -> None:
-    """Write the bundle of ``run`` to ``bundle``."""
-    network, architecture, spec, metrics = load_run(run)
-    half = metrics["network"]["half_receptive_field"]
+def publish(run: Path, data: Path, bundle: Path, variants: dict[str, Any]) -> dict[str, Any]:
+    """Measure the model of a training run and write it with a full card; returns the metrics."""
+    trained = load_bundle(run)
+    card = trained.card
+    metrics = report(Student(trained.network, card.features), data)
+    reach = measure_reach(trained.network, len(card.features.channels), total_stride(trained.network))
+    metrics["network"] = {
+        "parameters": sum(weight.numel() for weight in trained.network.parameters()),
+        "half_receptive_field": reach.half_field,
+        "stride": reach.stride,
+    }
     training = {
+        **card.training,
         "data": list(TRAINING_DATA),
         "validation": list(VALIDATION_DATA),
-        "recipe": metrics["recipe"],
+        "variants": variants,
         "caveats": list(CAVEATS),
     }
-    if not metrics["recipe"]["world"]:
-        training["data"] = list(TRAINING_DATA[:-1])
     write_bundle(
         bundle,
-        network,
+        trained.network,
         name=bundle.name,
         version=VERSION,
         summary=SUMMARY,
-        architecture=architecture,
-        features=spec,
+        architecture=card.architecture,
+        features=card.features,
         legend=load_legend("dynamic-world").to_table(),
         input_levels=("L1C", "L2A"),
         resolution_m=10.0,
         temperature=round(shipped_temperature(metrics), 3),
-        good_at=tuple(line.format(half=half) for line in GOOD_AT),
+        good_at=tuple(line.format(half=reach.half_field) for line in GOOD_AT),
         bad_at=BAD_AT,
         training=training,
         metrics=card_metrics(metrics),
         attribution=ATTRIBUTION,
         licence=LICENCE,
     )
+    return metrics
 
 
 def shipped_temperature(metrics: dict[str, Any]) -> float:
@@ -130,12 +139,29 @@ def shipped_temperature(metrics: dict[str, Any]) -> float:
     return float(metrics["against_other_labels"]["temperature"])
 
 
+def variant_rows(runs: tuple[Path, ...], data: Path) -> dict[str, Any]:
+    """What each variant reached, for the card: by the name of its run."""
+    rows = {}
+    for run in runs:
+        metrics = report(Student.of(run), data)
+        rows[run.name] = {
+            "mean_agreement": metrics["mean_agreement"],
+            **metrics["agreement"],
+            "mean_kl": sum(metrics["mean_kl"].values()) / len(metrics["mean_kl"]),
+            "areal_pixels": metrics["against_other_labels"]["pixels_right_eurosat"],
+            "areal_patches": metrics["eurosat_patch_majority"]["accuracy"],
+        }
+    return rounded(rows)
+
+
 @click.command()
+@click.argument("variants", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--run", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--bundle", type=click.Path(path_type=Path, file_okay=False), required=True)
-def main(run: Path, bundle: Path) -> None:
-    """Write the bundle of a training run."""
-    publish(run, bundle)
+def main(run: Path, data: Path, bundle: Path, variants: tuple[Path, ...]) -> None:
+    """Write the shipped bundle from a run of `lulc train`, with the runs of the VARIANTS it was chosen from."""
+    click.echo(headline(publish(run, data, bundle, variant_rows(variants, data))))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,17 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from augment import HAZE, PATH_REFLECTANCE, TRANSMITTANCE
-from data import Tiles, validation_sources
-from evaluate import confusion, predict
-from network import Inputs, load_run
+from data import BANDS, Tiles, validation_sources
+from evaluate import Student, confusion, predict
 from numpy.typing import NDArray
+
+from lulc.bands import sensor
+from lulc.training.augment import ATMOSPHERE
+
+PATH_REFLECTANCE, TRANSMITTANCE = np.array([ATMOSPHERE[name] for name in BANDS], np.float32).T
+_WAVELENGTH = {band.name: band.wavelength_nm for band in sensor().bands}
+HAZE = np.array([(_WAVELENGTH[name] / 490) ** -1.5 for name in BANDS], np.float32)
+"""Relative brightness of thin haze per band: falls with wavelength."""
 
 _SOURCES = ("stgallen_val", "eurosat_val", "aber")
 _WINDOW = 480
@@ -63,12 +69,12 @@ def main(runs: tuple[Path, ...], data: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     sources = [cut(tiles) for tiles in validation_sources(data) if tiles.name in _SOURCES]
     for run in runs:
-        network, _, spec, _ = load_run(run)
+        student = Student.of(run)
         for test in shifts("L2A"):
             scores = []
             for tiles in sources:
                 gain, offset = shifts(str(tiles.level[0]))[test]
-                counts = confusion(predict(network, Inputs(spec), shifted(tiles, gain, offset)))
+                counts = confusion(predict(student, shifted(tiles, gain, offset)))
                 scores.append(np.trace(counts) / counts.sum())
             each = " ".join(f"{score:.3f}" for score in scores)
             click.echo(f"{run.name:28s} {test:14s} {np.mean(scores):.3f}  ({each})")

@@ -1,0 +1,82 @@
+"""`lulc train`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import json_option, verbosity_options
+from lulc.cli.progress import step_progress
+
+
+def _parsed_settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as a mapping; values are TOML, or plain text."""
+    import tomllib
+
+    changes = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not (key.strip() and equals):
+            raise click.BadParameter(f"{text!r}: write KEY=VALUE, such as fit.steps=500")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value.strip()
+        changes[key.strip().replace(".", "__")] = parsed
+    return changes
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--data", metavar="SET", type=click.Path(path_type=Path), help="Training set, in place of the configuration's."
+)
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_parsed_settings,
+    help="Change a key of the configuration, such as fit.steps=500 or network.encoder=resnet50; repeat for more.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Continue the run in OUT, as if it had never stopped; start it when there is none."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the run in OUT.")
+@click.option(
+    "--tensorboard", metavar="DIR", type=click.Path(path_type=Path), help="Also write the history for TensorBoard."
+)
+@json_option
+@verbosity_options
+def train(
+    config: Path,
+    output: Path,
+    data: Path | None,
+    changes: dict[str, Any],
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    verbose: int,
+    quiet: int,
+    **options: Any,  # noqa: ANN401 - arguments of `train`
+) -> None:
+    """Train a network by CONFIG and leave a model bundle in OUT.
+
+    CONFIG is a TOML file, or the name of a shipped one. Under torchrun all its processes train one model.
+    """
+    from lulc.config import read_config
+    from lulc.resources import config_path
+    from lulc.tasks.train import train as run_training
+    from lulc.training.settings import TrainSettings
+
+    set_verbosity(verbose, quiet)
+    settings = read_config(TrainSettings, config_path("train", config), data=data, **changes)
+    with step_progress(bool(quiet)) as report:
+        result = run_training(settings, output, progress=report, **options)
+    if result is None:
+        return
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+    elif not quiet:
+        click.echo(result.to_text())

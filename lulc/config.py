@@ -1,0 +1,88 @@
+"""Typed configuration: TOML in, a frozen model out, an unknown key refused with the nearest name."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lulc.errors import ConfigError
+from lulc.nearest import did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Table(BaseModel):
+    """Base of every table of a configuration file: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_config(model: type[Model], path: Path, **changes: Any) -> Model:  # noqa: ANN401 - any key of the file
+    """Configuration from a TOML file.
+
+    Args:
+        model: What the file describes.
+        path: TOML file; relative paths in it are the model's business.
+        changes: Values that replace those of the file: `train__steps=10` replaces `steps` of `[train]`.
+
+    Raises:
+        ConfigError: Not there, not TOML, an unknown key or a value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error
+    for key, value in changes.items():
+        if value is not None:
+            _set(table, key.split("__"), value)
+    return parse_config(model, table, str(path))
+
+
+def parse_config(model: type[Model], table: dict[str, Any], name: str) -> Model:
+    """Check a parsed table.
+
+    Args:
+        model: What it describes.
+        table: As parsed from TOML or JSON.
+        name: What to call it in an error.
+
+    Raises:
+        ConfigError: An unknown key (with the nearest known one), a missing key, or a value out of range.
+    """
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        raise _config_error(model, error, name) from error
+
+
+def _config_error(model: type[BaseModel], error: ValidationError, name: str) -> ConfigError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys(model, [str(part) for part in first["loc"][:-1]])
+        return ConfigError(f"{name}: there is no key {place}", did_you_mean(str(first["loc"][-1]), known))
+    if first["type"] == "missing":
+        return ConfigError(f"{name}: {place} is missing", "add it")
+    message = first["msg"].removeprefix("Value error, ")
+    shown = f" = {first['input']!r}" if isinstance(first["input"], str | int | float | bool) else ""
+    return ConfigError(f"{name}: {place}{shown}: {message}", "correct that value")
+
+
+def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Keys of the table at `path` below `model`."""
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)
+
+
+def _set(table: dict[str, Any], path: list[str], value: Any) -> None:  # noqa: ANN401
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+    table[path[-1]] = value

@@ -1,0 +1,114 @@
+"""Crosswalks: how the classes of one legend become those of another."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import ConfigError
+from lulc.legend import NODATA_CODE, Legend
+from lulc.nearest import did_you_mean
+from lulc.resources import read_toml, shipped_names
+
+
+@dataclass(frozen=True, slots=True)
+class Crosswalk:
+    """A table from the classes of one legend to those of another.
+
+    Attributes:
+        source: Legend that is translated.
+        target: Legend that it is translated to.
+        codes: Target code of each source class in order; 255 where the class has no counterpart and is ignored.
+    """
+
+    source: Legend
+    target: Legend
+    codes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        allowed = {*range(1, len(self.target) + 1), NODATA_CODE}
+        if len(self.codes) != len(self.source) or not set(self.codes) <= allowed:
+            raise ConfigError(f"crosswalk {self.source.name} to {self.target.name} does not name every class once")
+
+    @property
+    def is_identity(self) -> bool:
+        """True when nothing changes."""
+        return self.source.names == self.target.names and self.codes == tuple(range(1, len(self.source) + 1))
+
+    def relabel(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Codes of the target legend: uint8 of the same shape, 255 where not labelled or ignored.
+
+        Args:
+            codes: uint8 codes of the source legend, 255 where not labelled.
+        """
+        table = np.full(NODATA_CODE + 1, NODATA_CODE, np.uint8)
+        table[1 : len(self.codes) + 1] = self.codes
+        relabelled: NDArray[np.uint8] = table[codes]
+        return relabelled
+
+    def sum_activations(self, activations: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Activations of the target legend: each class has the sum of its members.
+
+        Args:
+            activations: (K, ...) of the source legend, summing to 1 over K, NaN where there is no data.
+
+        Returns:
+            float32 (K', ...), summing to 1: what ignored classes held is dropped and the rest scaled up. NaN where
+            there is no data or ignored classes held everything.
+        """
+        summed = np.zeros((len(self.target), *activations.shape[1:]), np.float32)
+        for code, activation in zip(self.codes, activations, strict=True):
+            if code != NODATA_CODE:
+                summed[code - 1] += activation
+        total = summed.sum(axis=0)
+        total[~(total > 0)] = np.nan
+        shares: NDArray[np.float32] = summed / total
+        return shares
+
+
+def load_crosswalk(source: Legend, target: Legend, path: str | Path | None = None) -> Crosswalk:
+    """Crosswalk between two legends.
+
+    Args:
+        source: Legend that is translated.
+        target: Legend that it is translated to.
+        path: TOML file of a crosswalk; None takes the shipped one. Legends with the same classes need none.
+
+    Raises:
+        ConfigError: There is none, or it does not name every class of the source once.
+    """
+    if path is None and source.names == target.names:
+        return Crosswalk(source, target, tuple(range(1, len(source) + 1)))
+    name = f"{source.name}-to-{target.name}"
+    if path is None and name not in shipped_names("crosswalks"):
+        known = ", ".join(shipped_names("crosswalks"))
+        raise ConfigError(f"no crosswalk {name}", f"give one with --crosswalk FILE.toml; shipped are: {known}")
+    return _parsed(read_toml("crosswalks", path or name), source, target)
+
+
+def _parsed(table: dict[str, Any], source: Legend, target: Legend) -> Crosswalk:
+    for key, legend in (("source", source), ("target", target)):
+        if table.get(key) != legend.name:
+            raise ConfigError(f"the crosswalk's {key} is {table.get(key)!r}", f"it must be {legend.name!r}")
+    strange = set(table) - {"source", "target", "ignored", "classes"}
+    if strange:
+        raise ConfigError(f"crosswalk has the unknown key {min(strange)!r}", "use source, target, ignored, [classes]")
+    ignored, pairs = set(table.get("ignored", ())), dict(table.get("classes", {}))
+    _refuse_unknown([*ignored, *pairs], source)
+    _refuse_unknown(pairs.values(), target)
+    missing = [name for name in source.names if (name in ignored) == (name in pairs)]
+    if missing:
+        raise ConfigError(f"the crosswalk from {source.name} must name {missing[0]!r} once", "in [classes] or ignored")
+    code = {name: number for number, name in enumerate(target.names, 1)}
+    return Crosswalk(
+        source, target, tuple(code[pairs[name]] if name in pairs else NODATA_CODE for name in source.names)
+    )
+
+
+def _refuse_unknown(names: Iterable[str], legend: Legend) -> None:
+    for name in names:
+        if name not in legend.names:
+            raise ConfigError(f"legend {legend.name} has no class {name!r}", did_you_mean(name, legend.names))

@@ -1,0 +1,42 @@
+"""From reflectance to the input of a network, the same in training and in classifying."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from lulc.bands import Radiometry
+from lulc.features import FeatureSpec
+
+REFLECTANCE = Radiometry(quantification=1.0)
+"""Radiometry of pixels that already are reflectance."""
+
+
+def network_channels(
+    spec: FeatureSpec,
+    planes: Mapping[str, Tensor],
+    radiometry: Radiometry,
+    valid_nyx: Tensor,
+    to_float: Callable[[Tensor], Tensor] = lambda plane: plane.to(torch.float32),
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Normalised channels of a network.
+
+    Args:
+        spec: Which channels, normalised how.
+        planes: Raw values of each band or index, (n, height, width).
+        radiometry: How raw values become reflectance.
+        valid_nyx: bool (n, height, width).
+        to_float: Turns a raw plane into floating point.
+        dtype: Of the result.
+
+    Returns:
+        `dtype` (n, channels, height, width), channels last; 0, the training mean, where not valid or not defined.
+    """
+    channels = spec.normalised(planes, radiometry, to_float)
+    shape = (valid_nyx.shape[0], len(channels), *valid_nyx.shape[1:])
+    stacked = torch.empty(shape, dtype=dtype, device=valid_nyx.device, memory_format=torch.channels_last)
+    for position, channel in enumerate(channels):
+        channel.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).mul_(valid_nyx)
+        stacked[:, position] = channel
+    return stacked

@@ -1,0 +1,78 @@
+"""One process or several: who I am, and sums over all of us."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lulc.errors import UsageError
+from lulc.model.device import choose_device
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes of a run, as torchrun starts them.
+
+    Attributes:
+        rank: Number of this process; 0 writes.
+        size: Number of processes.
+        device: Device of this process.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """True in the one process that writes."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """Which of `count` things are this process's."""
+        return range(self.rank, count, self.size)
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def meet(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        """The network, its gradients averaged over all processes."""
+        if self.size == 1:
+            return network
+        return nn.parallel.DistributedDataParallel(network)
+
+
+@contextmanager
+def join_world(device: str) -> Iterator[World]:
+    """The world this process belongs to: itself alone, or what torchrun's environment says.
+
+    Raises:
+        UsageError: No such device.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if size == 1:
+        yield World(0, 1, choose_device(device))
+        return
+    if not dist.is_available():
+        raise UsageError("this build of torch cannot run several processes", "start lulc without torchrun")
+    on_gpu = torch.cuda.is_available() and device in {"auto", "cuda"}
+    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else choose_device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, place)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,268 @@
+"""The training loop: steps, validation, checkpoints, early stop. What is trained, the task knows."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lulc.errors import ModelError
+from lulc.model.device import choose_precision
+from lulc.training.average import Average
+from lulc.training.distributed import World
+from lulc.training.run_folder import RunFolder
+from lulc.training.samples import read_ahead
+from lulc.training.settings import FitSettings
+
+Batch = TypeVar("Batch")
+
+_NOTE_EVERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a validation found.
+
+    Attributes:
+        loss: To be minimised.
+        f1: Macro-F1, to be maximised.
+        others: Further figures for the history.
+    """
+
+    loss: float
+    f1: float
+    others: dict[str, float] = field(default_factory=dict)
+
+
+class Task(Protocol[Batch]):
+    """What is trained."""
+
+    def draw(self, step: int) -> Batch:
+        """What this process's part of a step needs, read and decoded; called in threads."""
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> Tensor:
+        """Loss of a batch, a scalar; `network` runs in the precision of the run."""
+
+    def validate(self, network: nn.Module) -> Scores:
+        """Scores of a network in evaluation mode; the same in every process."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come; what a checkpoint says besides weights.
+
+    Attributes:
+        step: Steps done.
+        best_loss: Least validation loss.
+        best_f1: Largest validation macro-F1.
+        stale: Validations since the best loss.
+        seconds: Time spent in steps.
+        stopped: True when training ended early.
+    """
+
+    step: int = 0
+    best_loss: float = math.inf
+    best_f1: float = -math.inf
+    stale: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+
+
+def fit(
+    network: nn.Module,
+    task: Task[Any],
+    settings: FitSettings,
+    world: World,
+    run: RunFolder,
+    *,
+    between_steps: Callable[[], None] = lambda: None,
+    told: Callable[[int, int, float], None] = lambda _done, _steps, _loss: None,
+) -> Progress:
+    """Train a network; leaves history, checkpoint and best weights in the run's folder.
+
+    Args:
+        network: On the world's device; trained in place.
+        task: What is trained.
+        settings: Steps, optimiser, precision, seed.
+        world: The processes of the run.
+        run: Where to write; a checkpoint there is continued.
+        between_steps: Called before each step; may raise to stop, a checkpoint is then written.
+        told: Called after each step with (steps done, steps, loss).
+
+    Raises:
+        ModelError: The loss is not finite.
+    """
+    loop = _Loop(network, task, settings, world, run)
+    loop.resume()
+    try:
+        for step, batch in loop.batches():
+            between_steps()
+            told(step + 1, settings.steps, loop.advance(step, batch))
+            if loop.progress.stopped:
+                break
+    finally:
+        loop.save()
+    return loop.progress
+
+
+class _Loop:
+    """State of a run: network, average, optimiser, progress."""
+
+    def __init__(
+        self, network: nn.Module, task: Task[Any], settings: FitSettings, world: World, run: RunFolder
+    ) -> None:
+        self._network, self._task, self._settings, self._world, self._run = network, task, settings, world, run
+        self._average = Average(network, settings.ema)
+        self._wrapped = world.wrapped(network)
+        self._optimiser = optimiser_for(network, settings)
+        self._dtype = choose_precision(settings.precision, world.device)
+        self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._dtype == torch.float16)
+        self._saved = -1
+        self._recent: list[Tensor] = []
+        self.progress = Progress()
+
+    def batches(self) -> Iterator[tuple[int, Any]]:
+        """Steps to do, each with what it needs."""
+        last = self.progress.step if self.progress.stopped else self._settings.steps
+        steps = range(self.progress.step, last)
+        return zip(steps, read_ahead(self._task.draw, steps, 2), strict=True)
+
+    def advance(self, step: int, batch: Any) -> float:  # noqa: ANN401 - the task's
+        """One step and what is due after it; the loss of the latest note."""
+        started = time.perf_counter()
+        self._update(step, batch)
+        self._average.update(self._network, step)
+        self.progress.step = step + 1
+        self.progress.seconds += time.perf_counter() - started
+        settings, last = self._settings, step + 1 == self._settings.steps
+        due = last or (step + 1) % settings.validate_every == 0
+        if due or (step + 1) % _NOTE_EVERY == 0:
+            self._note(step + 1)
+        if due:
+            self._validate(step + 1)
+        if (step + 1) % settings.checkpoint_every == 0 or due:
+            self.save()
+        return self._loss
+
+    _loss = math.nan
+
+    def _update(self, step: int, batch: Any) -> None:  # noqa: ANN401
+        self._network.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["highest"] * schedule(step, self._settings)
+        # Dropout and the like draw from this state: a step is repeatable by itself.
+        torch.manual_seed(mixed_seed(self._settings.seed, step, self._world.rank))
+        loss = self._task.loss(self._amp, batch, step)
+        self._optimiser.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.unscale_(self._optimiser)
+        if self._settings.clip:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._recent.append(loss.detach())
+
+    def _amp(self, image: Tensor) -> Tensor:
+        """The network in the precision of the run."""
+        mixed = self._dtype != torch.float32
+        with torch.autocast(self._world.device.type, self._dtype) if mixed else nullcontext():
+            logits: Tensor = self._wrapped(image)
+        return logits
+
+    def _note(self, step: int) -> None:
+        mean = self._world.summed(torch.stack(self._recent).mean()) / self._world.size
+        self._recent.clear()
+        self._loss = float(mean)
+        if not math.isfinite(self._loss):
+            raise ModelError(
+                f"the loss is {self._loss} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32"
+            )
+        if self._world.leads:
+            rate = self._optimiser.param_groups[0]["lr"]
+            self._run.note(
+                {"step": step, "loss": self._loss, "learning_rate": rate, "seconds": round(self.progress.seconds, 3)}
+            )
+
+    def _validate(self, step: int) -> None:
+        scores = self._task.validate(self._average.network)
+        progress, state = self.progress, self._average.network.state_dict()
+        better_loss, better_f1 = scores.loss < progress.best_loss, scores.f1 > progress.best_f1
+        progress.stale = 0 if better_loss else progress.stale + 1
+        progress.best_loss, progress.best_f1 = min(scores.loss, progress.best_loss), max(scores.f1, progress.best_f1)
+        progress.stopped = 0 < self._settings.patience <= progress.stale
+        if not self._world.leads:
+            return
+        if better_loss:
+            self._run.save_weights("best-loss", state)
+        if better_f1:
+            self._run.save_weights("best-f1", state)
+        self._run.note({"step": step, "val_loss": scores.loss, "val_f1": scores.f1, **scores.others})
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this step has one."""
+        if not self._world.leads or self._saved == self.progress.step or not self.progress.step:
+            return
+        self._run.save_checkpoint(
+            {
+                "progress": asdict(self.progress),
+                "network": self._network.state_dict(),
+                "average": self._average.network.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                "recent": [float(loss) for loss in self._recent],
+            }
+        )
+        self._saved = self.progress.step
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one."""
+        state = self._run.load_checkpoint()
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        self._network.load_state_dict(state["network"])
+        self._average.network.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._recent = [torch.tensor(loss, device=self._world.device) for loss in state["recent"]]
+        self._saved = self.progress.step
+        if self._world.leads:
+            self._run.rewind(self.progress.step)
+
+    @property
+    def average(self) -> nn.Module:
+        """The network with averaged weights."""
+        return self._average.network
+
+
+def optimiser_for(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+    """Optimiser by name; norms and biases are not decayed."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    for group in groups:
+        group["highest"] = settings.learning_rate
+    rate = settings.learning_rate
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, lr=rate)
+
+
+def schedule(step: int, settings: FitSettings) -> float:
+    """Share of the learning rate at a step: rising in a line, then half a cosine."""
+    rising = max(1, round(settings.warm_up * settings.steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, settings.steps - rising)))
+
+
+def mixed_seed(seed: int, step: int, rank: int) -> int:
+    """A seed of its own for each step of each process."""
+    return (seed * 1_000_003 + step) * 1_009 + rank

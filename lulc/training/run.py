@@ -1,0 +1,179 @@
+"""One training run: network, task, loop, and the model at its end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lulc.features import FeatureSpec
+from lulc.io.training_set import TrainingSet
+from lulc.model.build import Architecture, build_network
+from lulc.model.bundle import write_bundle
+from lulc.model.predictor import keep_freed_memory
+from lulc.model.receptive_field import Reach, measure_reach
+from lulc.training.calibration import TemperatureFit
+from lulc.training.distributed import World
+from lulc.training.loop import Progress, fit
+from lulc.training.losses import cross_entropy
+from lulc.training.run_folder import RunFolder
+from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features, macro_f1
+from lulc.training.settings import TrainSettings
+from lulc.training.start import start_from
+from lulc.training.validation import answers, confusion_counts
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network and what is known of it.
+
+    Attributes:
+        network: In evaluation mode, on the CPU.
+        architecture: What it was built from.
+        features: Its channels.
+        reach: Its receptive field.
+        start: What its weights started from.
+        temperature: Fitted on the validation split.
+        metrics: On the validation split.
+        progress: How the run went.
+    """
+
+    network: nn.Module
+    architecture: Architecture
+    features: FeatureSpec
+    reach: Reach
+    start: str
+    temperature: float
+    metrics: dict[str, Any]
+    progress: Progress
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    def write_bundle(self, folder: Path, settings: TrainSettings, data: TrainingSet) -> None:
+        """Write the model bundle."""
+        card, told = data.card, settings.card
+        write_bundle(
+            folder,
+            self.network,
+            name=settings.name,
+            version=told.version,
+            summary=told.summary or f"{len(card.classes)} classes of {card.classes.title}, trained on {card.name}",
+            architecture=self.architecture,
+            features=self.features,
+            legend=card.classes.to_table(),
+            input_levels=card.levels,
+            resolution_m=card.resolution_m,
+            temperature=round(self.temperature, 4),
+            good_at=told.good_at,
+            bad_at=told.bad_at,
+            training=self._training(settings, data),
+            metrics=self.metrics,
+            attribution=card.attribution,
+            licence=told.licence,
+        )
+
+    def _training(self, settings: TrainSettings, data: TrainingSet) -> dict[str, Any]:
+        recipe = settings.to_table()
+        recipe.pop("card")
+        recipe["data"] = data.card.name
+        counts = {name: len([chip for chip in data.chips if chip.split == name]) for name in ("train", "val", "test")}
+        return {
+            "data": data.card.summary or data.card.name,
+            "split": {**data.card.split, "chips": counts},
+            "start": self.start,
+            "recipe": recipe,
+            "steps": self.progress.step,
+            "seconds": round(self.progress.seconds),
+            "lulc": version("lulc"),
+            "torch": str(torch.__version__),
+        }
+
+
+def train_model(
+    data: TrainingSet,
+    settings: TrainSettings,
+    world: World,
+    run: RunFolder,
+    *,
+    between_steps: Callable[[], None],
+    told: Callable[[int, int, float], None],
+) -> TrainedModel:
+    """Build, train, choose the best weights, calibrate, measure.
+
+    Raises:
+        LulcError: The settings do not fit the set, the start weights are not to be had, or training failed.
+    """
+    keep_freed_memory()
+    torch.manual_seed(settings.fit.seed)
+    spec = chosen_features(settings.network, data.card.features)
+    architecture = architecture_for(settings.network, spec, len(data.card.classes))
+    network = build_network(architecture)
+    stride = check_crop(network, settings.samples.crop)
+    start = start_from(network, architecture, spec.channels, settings.network.start)
+    reach = measure_reach(network, len(spec.channels), stride)
+    network = network.to(world.device).to(memory_format=torch.channels_last)
+    task = Segmentation(data, spec, settings, world, stride)
+    progress = fit(network, task, settings.fit, world, run, between_steps=between_steps, told=told)
+    chosen = _chosen_weights(run, settings) if world.leads else None
+    network.load_state_dict(chosen or network.state_dict())
+    network.eval()
+    temperature, metrics = _measured(network, data, spec, stride, world) if world.leads else (1.0, {})
+    return TrainedModel(network.cpu(), architecture, spec, reach, start, temperature, metrics, progress)
+
+
+def _chosen_weights(run: RunFolder, settings: TrainSettings) -> dict[str, Any] | None:
+    """The averaged weights of the best validation, or the last ones."""
+    best = run.load_weights(f"best-{settings.fit.keep}") if settings.fit.keep != "last" else None
+    if best is not None:
+        return best
+    state = run.load_checkpoint()
+    return state["average"] if state else None
+
+
+def _measured(
+    network: nn.Module, data: TrainingSet, spec: FeatureSpec, stride: int, world: World
+) -> tuple[float, dict[str, Any]]:
+    """Temperature and scores on the validation split."""
+    names = data.card.classes.names
+    counts, temperature = torch.zeros(len(names), len(names), dtype=torch.int64), TemperatureFit()
+    even, loss, pixels = torch.ones(len(names), device=world.device), 0.0, 0
+    for answer in answers(network, data, data.split("val"), spec, stride, world.device):
+        counts += confusion_counts(answer.logits, answer.target.codes)
+        temperature.feed(answer.logits, answer.target)
+        known = int(answer.target.known.sum())
+        loss += float(cross_entropy(answer.logits, answer.target, even)) * known if known else 0.0
+        pixels += known
+    metrics = {
+        "split": "val",
+        "against": "soft labels" if data.card.labels == "shares" else "labels",
+        "agreement": float(counts.trace() / counts.sum()),
+        "macro_f1": macro_f1(counts),
+        "loss": loss / pixels,
+        "pixels": pixels,
+        "per_class": class_scores(counts, names),
+    }
+    return temperature.result(), metrics
+
+
+def class_scores(counts: torch.Tensor, names: tuple[str, ...]) -> dict[str, dict[str, float | int | None]]:
+    """F1, producer's and user's accuracy of each class, None where undefined; counts rows prediction, columns label."""
+    hits, found, truth = counts.diag().tolist(), counts.sum(1).tolist(), counts.sum(0).tolist()
+    return {
+        name: {
+            "f1": _ratio(2 * hits[k], found[k] + truth[k]),
+            "producers": _ratio(hits[k], truth[k]),
+            "users": _ratio(hits[k], found[k]),
+            "pixels": truth[k],
+        }
+        for k, name in enumerate(names)
+    }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None

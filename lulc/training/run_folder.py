@@ -1,0 +1,143 @@
+"""What a training run leaves behind: settings, history, checkpoint, best weights.
+
+* OUT/settings.json    what ran
+* OUT/history.jsonl    one line a step that was noted: loss, learning rate, scores
+* OUT/checkpoint.pt    everything needed to continue
+* OUT/best-loss.safetensors, OUT/best-f1.safetensors
+* OUT/card.json, OUT/model.safetensors, OUT/curves.png   when training has ended
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lulc.errors import ConfigError, StorageError
+from lulc.io.durable import storage_errors, write_whole
+
+SETTINGS, HISTORY, CHECKPOINT, CARD = "settings.json", "history.jsonl", "checkpoint.pt", "card.json"
+
+_FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-f1.safetensors", "model.safetensors", "curves.png")
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Make the folder, or take up what is there.
+
+        Raises:
+            StorageError: It exists and neither may be continued nor replaced.
+            ConfigError: It is to be continued with other settings.
+        """
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+        file = self.path / SETTINGS
+        if file.is_file() and resume:
+            self._check_same(json.loads(file.read_text("utf-8")), settings)
+        else:
+            self._make_room(overwrite=overwrite)
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode())
+
+    def _make_room(self, *, overwrite: bool) -> None:
+        """Remove the files of a run that is to be replaced."""
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not overwrite:
+            raise StorageError(f"{self.path} exists", "continue it with --resume, or replace it with --overwrite")
+        if not (self.path / SETTINGS).is_file():
+            raise StorageError(f"{self.path} holds no training run", "it is not replaced; choose another name")
+        for name in _FILES:
+            (self.path / name).unlink(missing_ok=True)
+
+    def _check_same(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Steps may be added and processes moved; anything else would not be the same run."""
+        for place, old, new in _differences(before, now):
+            if place not in {"fit.device", "samples.workers", "samples.cache_mb"}:
+                raise ConfigError(f"{self.path} was trained with {place} = {old!r}, not {new!r}", "use another OUT")
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint in one move: a killed process leaves the one before.
+
+        Raises:
+            StorageError: The disk is full or refuses; the checkpoint before stays.
+        """
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        write_whole(self.path / CHECKPOINT, buffer.getbuffer())  # type: ignore[arg-type]  # a view needs no copy
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The checkpoint, on the CPU, or None when there is none.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        file = self.path / CHECKPOINT
+        if not file.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file fails in many ways
+            reason = str(error).splitlines()[0]
+            raise StorageError(f"cannot read {file}: {reason}", "remove it to start afresh") from error
+        return state
+
+    def save_weights(self, name: str, state: Mapping[str, Tensor]) -> None:
+        """Replace the weights file `name` in one move."""
+        from safetensors.torch import save
+
+        plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+        write_whole(self.path / f"{name}.safetensors", save(plain))
+
+    def load_weights(self, name: str) -> dict[str, Tensor] | None:
+        """Weights saved under `name`, or None."""
+        from safetensors.torch import load
+
+        file = self.path / f"{name}.safetensors"
+        return load(file.read_bytes()) if file.is_file() else None
+
+    def note(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the history."""
+        with storage_errors(self.path / HISTORY), (self.path / HISTORY).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def history(self, until: int | None = None) -> list[dict[str, Any]]:
+        """Lines of the history up to a step; a last line that a kill cut short is left out."""
+        file = self.path / HISTORY
+        lines = []
+        for text in file.read_text("utf-8").splitlines() if file.is_file() else ():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                break
+            if until is None or line["step"] <= until:
+                lines.append(line)
+        return lines
+
+    def rewind(self, step: int) -> None:
+        """Forget what was noted after a step: it will be noted again."""
+        kept = "".join(json.dumps(line) + "\n" for line in self.history(step))
+        write_whole(self.path / HISTORY, kept.encode())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{place}{key}.")
+        elif old != new:
+            found.append((place + key, old, new))
+    return found

@@ -1,0 +1,164 @@
+"""Training samples: crops of chips, or several small chips side by side, drawn by step number alone."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError
+from lulc.io.training_set import Chip, TrainingSet
+from lulc.training.settings import SampleSettings
+
+LEVELS = ("", "L1C", "L2A")
+"""Product levels by the number that stands for them in a batch."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Square parts of chips; every `across` times `across` of them make one sample.
+
+    Attributes:
+        across: Pieces along one side of a sample.
+        image: float32 (n, planes, side, side), NaN where no data.
+        label: uint8 (n, 1 or K, side, side), 255 where not labelled.
+        level: Index into `LEVELS`: int64 (n,).
+    """
+
+    across: int
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    level: NDArray[np.int64]
+
+
+class Samples:
+    """Draws samples of a split.
+
+    What a step holds depends on the seed and its number alone: a resumed run draws what the unbroken one would have.
+
+    Args:
+        data: Training set.
+        names: Planes to read, in order.
+        settings: Size and balance of the samples.
+        seed: Of the draws.
+        split: Split to draw from.
+    """
+
+    def __init__(
+        self, data: TrainingSet, names: Sequence[str], settings: SampleSettings, seed: int, split: str = "train"
+    ) -> None:
+        self._data, self._crop, self._seed = data, settings.crop, seed
+        self._planes = [data.card.planes.index(name) for name in names]
+        self._chips = [chip for chip in data.split(split) if sum(chip.pixels)]
+        if not self._chips:
+            raise InputError(
+                f"{data.path} has no labelled chips in the split {split!r}", "prepare it with other labels"
+            )
+        self._odds = chip_odds(self._chips, settings.balance)
+        self._across = np.array([-(-settings.crop // min(chip.height, chip.width)) for chip in self._chips])
+        self._cache = ChipCache(self._load, settings.cache_mb * 10**6)
+
+    def draw(self, step: int, rows: Sequence[int]) -> list[Pieces]:
+        """Samples number `rows` of a step, as pieces grouped by their size."""
+        groups: dict[int, list[tuple[NDArray[np.float32], NDArray[np.uint8], int]]] = {}
+        for row in rows:
+            rng = np.random.default_rng([self._seed, step, row])
+            first = int(rng.choice(len(self._chips), p=self._odds))
+            across = int(self._across[first])
+            groups.setdefault(across, []).extend(self._sample(first, across, rng))
+        return [_pieces(across, parts) for across, parts in sorted(groups.items())]
+
+    def _sample(
+        self, first: int, across: int, rng: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], int]]:
+        side = -(-self._crop // across)
+        like = np.flatnonzero(self._across == across)
+        odds = self._odds[like] / self._odds[like].sum()
+        for number in [first, *rng.choice(like, across**2 - 1, p=odds)]:
+            chip = self._chips[number]
+            image, label = self._cache(chip)
+            row, col = rng.integers(chip.height - side + 1), rng.integers(chip.width - side + 1)
+            part = (slice(None), slice(row, row + side), slice(col, col + side))
+            yield image[part], label[part], LEVELS.index(chip.level) if chip.level in LEVELS else 0
+
+    def _load(self, chip: Chip) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        image, label = self._data.image(chip)[self._planes], self._data.label(chip)
+        if image.shape[1:] != (chip.height, chip.width) or label.shape[1:] != image.shape[1:]:
+            raise InputError(
+                f"chip {chip.name}: image {image.shape[1:]}, label {label.shape[1:]}, list {chip.height, chip.width}",
+                "prepare the training set again",
+            )
+        return image, label
+
+
+def _pieces(across: int, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], int]]) -> Pieces:
+    images, labels, levels = zip(*parts, strict=True)
+    return Pieces(across, np.stack(images), np.stack(labels), np.array(levels))
+
+
+def chip_odds(chips: Sequence[Chip], balance: float) -> NDArray[np.float64]:
+    """Chance of each chip to be drawn: float64 (chips,), summing to 1.
+
+    With `balance` 1 a chip counts by the mean, over its labelled pixels, of 1 / (share of the pixel's class in the
+    split); with 0 by its own weight alone; in between by a geometric mix.
+    """
+    pixels = np.array([chip.pixels for chip in chips], dtype=np.float64)
+    rarity = 1 / np.maximum(pixels.sum(axis=0) / pixels.sum(), 1e-6)
+    odds = np.array([chip.weight for chip in chips]) * ((pixels @ rarity) / pixels.sum(axis=1)) ** balance
+    normalised: NDArray[np.float64] = odds / odds.sum()
+    return normalised
+
+
+class ChipCache:
+    """Decoded chips, the least recently used dropped when memory is spent; safe to call from several threads.
+
+    Args:
+        load: Reads a chip.
+        limit: Bytes to keep.
+    """
+
+    def __init__(self, load: Callable[[Chip], tuple[NDArray[np.float32], NDArray[np.uint8]]], limit: int) -> None:
+        self._load, self._limit, self._bytes = load, limit, 0
+        self._kept: OrderedDict[str, tuple[NDArray[np.float32], NDArray[np.uint8]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, chip: Chip) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Image and label of a chip."""
+        with self._lock:
+            if chip.name in self._kept:
+                self._kept.move_to_end(chip.name)
+                return self._kept[chip.name]
+        loaded = self._load(chip)
+        with self._lock:
+            if chip.name not in self._kept:
+                self._kept[chip.name] = loaded
+                self._bytes += _size(loaded)
+            while self._bytes > self._limit and self._kept:
+                self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return loaded
+
+
+def _size(pair: tuple[NDArray[np.float32], NDArray[np.uint8]]) -> int:
+    return pair[0].nbytes + pair[1].nbytes
+
+
+def read_ahead(make: Callable[[int], Item], steps: range, workers: int) -> Iterator[Item]:
+    """`make(step)` for every step in order, made by threads a little ahead of their use."""
+    with ThreadPoolExecutor(workers, "samples") as pool:
+        waiting: list[Future[Item]] = []
+        try:
+            for step in steps:
+                waiting.append(pool.submit(make, step))
+                if len(waiting) > workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

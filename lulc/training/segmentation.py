@@ -1,0 +1,121 @@
+"""Training a segmentation network on a training set."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lulc.errors import ConfigError
+from lulc.features import FeatureSpec
+from lulc.io.training_set import TrainingSet
+from lulc.model.build import Architecture, total_stride
+from lulc.nearest import did_you_mean
+from lulc.training.augment import Augment
+from lulc.training.distributed import World
+from lulc.training.loop import Scores, mixed_seed
+from lulc.training.losses import SummedLoss, cross_entropy
+from lulc.training.samples import Pieces, Samples
+from lulc.training.settings import NetworkSettings, TrainSettings
+from lulc.training.validation import answers, confusion_counts, planes_needed
+
+
+class Segmentation:
+    """A task of the training loop: samples of a set in, loss and scores out.
+
+    Args:
+        data: Training set.
+        spec: Channels of the network.
+        settings: What to do.
+        world: The processes of the run.
+        stride: Total stride of the network.
+    """
+
+    def __init__(
+        self, data: TrainingSet, spec: FeatureSpec, settings: TrainSettings, world: World, stride: int
+    ) -> None:
+        self._data, self._spec, self._settings, self._world, self._stride = data, spec, settings, world, stride
+        names = planes_needed(spec, data.card.planes)
+        self._samples = Samples(data, names, settings.samples, settings.fit.seed)
+        self._augment = Augment(settings.augment, spec, names, settings.samples.crop)
+        self._loss = SummedLoss(settings.loss, data.class_pixels("train")).to(world.device)
+
+    def draw(self, step: int) -> list[Pieces]:
+        """This process's samples of a step."""
+        return self._samples.draw(step, self._world.share(self._settings.fit.batch))
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Sequence[Pieces], step: int) -> Tensor:
+        """Loss of a batch."""
+        seed = mixed_seed(self._settings.fit.seed, step, self._world.rank)
+        image, target = self._augment(batch, seed, self._world.device)
+        loss: Tensor = self._loss(network(image), target)
+        return loss
+
+    def validate(self, network: nn.Module) -> Scores:
+        """Cross-entropy, agreement and macro-F1 over the validation chips of all processes."""
+        chips = self._data.split("val")
+        mine = [chips[number] for number in self._world.share(len(chips))]
+        classes = len(self._data.card.classes)
+        counts, total = torch.zeros(classes, classes, dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
+        even = torch.ones(classes, device=self._world.device)
+        for answer in answers(network, self._data, mine, self._spec, self._stride, self._world.device):
+            counts += confusion_counts(answer.logits, answer.target.codes)
+            pixels = int(answer.target.known.sum())
+            if pixels:
+                total += torch.tensor([float(cross_entropy(answer.logits, answer.target, even)) * pixels, pixels])
+        counts, total = (self._world.summed(part.to(self._world.device)).cpu() for part in (counts, total))
+        return Scores(
+            float(total[0] / total[1]), macro_f1(counts), {"val_agreement": float(counts.trace() / counts.sum())}
+        )
+
+
+def macro_f1(counts: Tensor) -> float:
+    """Mean F1 over the classes that occur in prediction or label; counts (K, K) of either orientation."""
+    either = counts.sum(0) + counts.sum(1)
+    scores = 2 * counts.diag()[either > 0] / either[either > 0]
+    return float(scores.mean()) if len(scores) else float("nan")
+
+
+def chosen_features(settings: NetworkSettings, available: FeatureSpec) -> FeatureSpec:
+    """The channels that the settings ask for, with the statistics of the training set.
+
+    Raises:
+        ConfigError: The set has no such band or index.
+    """
+    bands = available.bands if settings.bands is None else settings.bands
+    indices = available.indices if settings.indices is None else settings.indices
+    for key, names, known in (("bands", bands, available.bands), ("indices", indices, available.indices)):
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"network.{key}: the training set has no {name}", did_you_mean(name, known))
+    places = [available.channels.index(name) for name in (*bands, *indices)]
+    return FeatureSpec(
+        sensor=available.sensor,
+        bands=bands,
+        indices=indices,
+        mean=tuple(available.mean[place] for place in places),
+        std=tuple(available.std[place] for place in places),
+    )
+
+
+def architecture_for(settings: NetworkSettings, spec: FeatureSpec, classes: int) -> Architecture:
+    """What to build."""
+    return Architecture(
+        network=settings.name,
+        encoder=settings.encoder,
+        in_channels=len(spec.channels),
+        classes=classes,
+        encoder_depth=settings.encoder_depth,
+        options=settings.options,
+    )
+
+
+def check_crop(network: nn.Module, crop: int) -> int:
+    """Stride of a network.
+
+    Raises:
+        ConfigError: Samples of this size do not fit it.
+    """
+    stride = total_stride(network)
+    if crop % stride:
+        raise ConfigError(f"samples.crop = {crop} is not a multiple of {stride}, the network's stride", "change it")
+    return stride

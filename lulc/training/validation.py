@@ -1,0 +1,89 @@
+"""Running a network over the chips of a split, as classify would see them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lulc.features import FeatureSpec
+from lulc.io.training_set import Chip, TrainingSet
+from lulc.legend import NODATA_CODE
+from lulc.model.channels import REFLECTANCE, network_channels
+from lulc.training.augment import Target, target_of
+
+_MARGIN = 32
+_MOST_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a network says of some chips of one size.
+
+    Attributes:
+        chips: The chips.
+        logits: float32 (n, K, height, width).
+        target: Their labels.
+    """
+
+    chips: tuple[Chip, ...]
+    logits: Tensor
+    target: Target
+
+
+def planes_needed(spec: FeatureSpec, planes: Sequence[str]) -> tuple[str, ...]:
+    """Planes of a set to read: bands, from which indices are computed; an index is read where its bands are missing."""
+    computed = spec.required(())
+    return computed if set(computed) <= set(planes) else spec.required(planes)
+
+
+def answers(
+    network: nn.Module, data: TrainingSet, chips: Sequence[Chip], spec: FeatureSpec, stride: int, device: torch.device
+) -> Iterator[Answer]:
+    """What a network in evaluation mode says of chips, several of one size at a time.
+
+    Chips are mirrored at their edges, as lulc does at the edge of a scene.
+    """
+    names = planes_needed(spec, data.card.planes)
+    positions = [data.card.planes.index(name) for name in names]
+    for group in batches_of_one_size(chips):
+        image = torch.from_numpy(np.stack([data.image(chip)[positions] for chip in group])).to(device)
+        label = torch.from_numpy(np.stack([data.label(chip) for chip in group])).to(device)
+        valid = image.isfinite().all(dim=1)
+        planes = {name: image[:, position] for position, name in enumerate(names)}
+        channels = network_channels(spec, planes, REFLECTANCE, valid)
+        yield Answer(group, _logits(network, channels, stride), target_of(label, valid))
+
+
+def batches_of_one_size(chips: Sequence[Chip]) -> Iterator[tuple[Chip, ...]]:
+    """Consecutive chips of one size, at most about a megapixel together."""
+    batch: list[Chip] = []
+    for chip in chips:
+        size = chip.height, chip.width
+        if batch and (size != (batch[0].height, batch[0].width) or (len(batch) + 1) * size[0] * size[1] > _MOST_PIXELS):
+            yield tuple(batch)
+            batch = []
+        batch.append(chip)
+    if batch:
+        yield tuple(batch)
+
+
+@torch.inference_mode()
+def _logits(network: nn.Module, channels: Tensor, stride: int) -> Tensor:
+    height, width = channels.shape[2:]
+    margin = min(_MARGIN, height - 1, width - 1)
+    down, across = -(height + 2 * margin) % stride, -(width + 2 * margin) % stride
+    padded = functional.pad(channels, (margin, margin, margin, margin), mode="reflect")
+    padded = functional.pad(padded, (0, across, 0, down), mode="replicate")
+    logits: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
+    return logits[..., margin : margin + height, margin : margin + width].float()
+
+
+def confusion_counts(logits: Tensor, codes: Tensor) -> Tensor:
+    """Rows prediction, columns label: int64 (K, K) on the CPU; ignored pixels are not counted."""
+    classes = logits.shape[1]
+    known = codes != NODATA_CODE
+    pairs = logits.argmax(dim=1)[known] * classes + codes[known]
+    return torch.bincount(pairs.cpu(), minlength=classes**2).reshape(classes, classes)

@@ -1,0 +1,222 @@
+"""The loop: learns, stops early, resumes as if unbroken, keeps the best weights."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from training_sets import settings
+
+from lulc.errors import ConfigError, Interrupted, ModelError
+from lulc.model.bundle import load_bundle
+from lulc.tasks.train import train
+from lulc.training.average import Average
+from lulc.training.loop import schedule
+from lulc.training.run_folder import RunFolder
+from lulc.training.settings import FitSettings
+
+
+def losses(folder):
+    return {line["step"]: line["loss"] for line in RunFolder(folder).history() if "loss" in line}
+
+
+def weights(folder):
+    return load_bundle(folder).network.state_dict()
+
+
+def assert_same_run(one, other):
+    assert losses(one) == pytest.approx(losses(other), abs=1e-6)
+    for name, tensor in weights(one).items():
+        torch.testing.assert_close(tensor, weights(other)[name], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def unbroken(blob_set, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    return folder, train(settings(blob_set), folder)
+
+
+def test_it_learns(blob_set, tmp_path):
+    report = train(settings(blob_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
+    assert report.metrics["agreement"] > 0.9
+    assert report.metrics["macro_f1"] > 0.9
+
+
+def test_it_leaves_a_bundle_with_a_full_card(unbroken, blob_set):
+    folder, report = unbroken
+    card = load_bundle(folder).card
+    assert card.name == "tiny"
+    assert card.features.channels == blob_set.card.features.channels
+    assert card.temperature == pytest.approx(report.temperature, abs=1e-4)
+    assert card.training["recipe"]["fit"]["steps"] == 6
+    assert card.training["split"]["chips"] == {"train": 9, "val": 3, "test": 0}
+    assert set(card.metrics["per_class"]) == {"water", "trees", "bare"}
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "settings.json").read_text())["fit"]["seed"] == 0
+
+
+def test_two_runs_with_one_seed_are_one(unbroken, blob_set, tmp_path):
+    train(settings(blob_set), tmp_path / "again")
+    assert_same_run(unbroken[0], tmp_path / "again")
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_an_interrupted_run_continues_as_if_unbroken(unbroken, blob_set, tmp_path, after):
+    run = tmp_path / "broken"
+
+    def stop(done, _steps, _loss):
+        if done == after:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(settings(blob_set), run, progress=stop)
+    assert not (run / "card.json").exists()
+    train(settings(blob_set), run, resume=True)
+    assert_same_run(unbroken[0], run)
+
+
+def test_resuming_a_finished_run_changes_nothing(unbroken, blob_set):
+    folder, _ = unbroken
+    before = weights(folder)
+    train(settings(blob_set), folder, resume=True)
+    assert all(torch.equal(tensor, weights(folder)[name]) for name, tensor in before.items())
+
+
+def test_early_stop(blob_set, tmp_path):
+    tiny = {"fit__learning_rate": 1e-9, "fit__patience": 2, "fit__validate_every": 1, "fit__steps": 50, "fit__ema": 0}
+    report = train(settings(blob_set, **tiny), tmp_path / "run")
+    assert report.stopped_early
+    assert report.steps < 50
+
+
+def test_a_loss_that_is_not_finite_is_an_error(blob_set, tmp_path):
+    with pytest.raises(ModelError, match="loss is"):
+        train(settings(blob_set, fit__learning_rate=1e30, fit__steps=40, fit__clip=0), tmp_path / "run")
+
+
+def test_soft_labels_train_too(soft_set, tmp_path):
+    report = train(settings(soft_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
+    assert report.metrics["agreement"] > 0.9
+    assert report.metrics["against"] == "soft labels"
+
+
+def test_channels_can_be_chosen(blob_set, tmp_path):
+    train(settings(blob_set, network__bands=["B04", "B08"], network__indices=[]), tmp_path / "run")
+    assert load_bundle(tmp_path / "run").card.features.channels == ("B04", "B08")
+    with pytest.raises(ConfigError, match="no B11"):
+        train(settings(blob_set, network__bands=["B11"]), tmp_path / "other")
+
+
+def test_it_starts_from_a_bundle_with_other_channels(unbroken, blob_set, tmp_path):
+    report = train(
+        settings(blob_set, network__bands=["B04", "B08"], network__indices=[], network__start=str(unbroken[0])),
+        tmp_path / "run",
+    )
+    assert "from tiny" in report.start
+    taken, _, total = report.start.split()[:3]
+    assert taken == total
+
+
+def test_start_weights_that_cannot_be_had_are_one_line(blob_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    with pytest.raises(ModelError, match="ImageNet weights of tu-resnet10t") as caught:
+        train(settings(blob_set, network__encoder="tu-resnet10t", network__start="imagenet"), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [schedule(step, FitSettings(steps=100, warm_up=0.1)) for step in range(100)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert all(later < earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert 0 < rates[-1] < 0.001 + 1 / 90
+
+
+def test_the_average_trails_and_has_a_short_memory_at_first():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = Average(network, 0.99)
+    start = float(network.weight.detach())
+    with torch.no_grad():
+        network.weight.add_(1.0)
+    average.update(network, 0)
+    assert float(average.network.weight) == pytest.approx(start + 0.9)
+    for step in range(1, 2000):
+        average.update(network, step)
+    assert float(average.network.weight) == pytest.approx(start + 1)
+
+
+def test_without_decay_the_average_is_the_network():
+    network = torch.nn.Linear(2, 2)
+    average = Average(network, 0.0)
+    with torch.no_grad():
+        network.weight.mul_(3)
+    average.update(network, 5)
+    assert torch.equal(average.network.weight, network.weight)
+
+
+RUN = """
+import sys
+from training_sets import settings
+from lulc.io.training_set import open_training_set
+from lulc.tasks.train import train
+data = open_training_set(__import__("pathlib").Path(sys.argv[1]))
+train(settings(data, fit__checkpoint_every=1, fit__steps=8), __import__("pathlib").Path(sys.argv[2]), resume=True)
+"""
+
+
+def start(blob_set, run, *before):
+    here = str(__import__("pathlib").Path(__file__).parent)
+    command = [*(before or (sys.executable,)), "-c", RUN] if not before else [*before]
+    return subprocess.Popen(
+        [*command, str(blob_set.path), str(run)],
+        env={**__import__("os").environ, "PYTHONPATH": here, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_as_if_unbroken(blob_set, tmp_path):
+    train(settings(blob_set, fit__checkpoint_every=1, fit__steps=8), tmp_path / "whole")
+    run = tmp_path / "killed"
+    kills = 0
+    for delay in (0.0, 0.15, 0.3):
+        process = start(blob_set, run)
+        while process.poll() is None and not (run / "checkpoint.pt").exists():
+            time.sleep(0.01)
+        time.sleep(delay)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    process = start(blob_set, run)
+    assert process.wait(timeout=120) == 0, process.stderr.read().decode()
+    assert kills >= 2
+    assert_same_run(tmp_path / "whole", run)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(blob_set, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    command = (
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "0",
+        str(script),
+    )
+    process = start(blob_set, tmp_path / "two", *command)
+    assert process.wait(timeout=180) == 0, process.stderr.read().decode()[-2000:]
+    noted = losses(tmp_path / "two")
+    assert list(noted) == [3, 6, 8]
+    assert all(math.isfinite(loss) for loss in noted.values())
+    assert load_bundle(tmp_path / "two").card.metrics["pixels"] > 0

@@ -1,0 +1,87 @@
+"""The folder of a run: checkpoints whole or absent, histories that rewind, settings that must not change."""
+
+import pytest
+import torch
+
+from lulc.errors import ConfigError, StorageError
+from lulc.training.run_folder import CHECKPOINT, HISTORY, RunFolder
+
+
+def test_a_checkpoint_comes_back(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.load_checkpoint() is None
+    run.save_checkpoint({"progress": {"step": 3}, "network": {"a": torch.arange(4.0)}})
+    state = run.load_checkpoint()
+    assert state["progress"]["step"] == 3
+    assert torch.equal(state["network"]["a"], torch.arange(4.0))
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_a_failed_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    run.save_checkpoint({"step": 1})
+    monkeypatch.setattr("os.fsync", lambda _handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StorageError, match="disk is full"):
+        run.save_checkpoint({"step": 2})
+    monkeypatch.undo()
+    assert run.load_checkpoint() == {"step": 1}
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    run.save_checkpoint({"step": 1})
+    file = tmp_path / CHECKPOINT
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(StorageError, match=CHECKPOINT):
+        run.load_checkpoint()
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return print, ("owned",)
+
+    torch.save({"x": Evil()}, tmp_path / CHECKPOINT)
+    with pytest.raises(StorageError):
+        RunFolder(tmp_path).load_checkpoint()
+
+
+def test_history_rewinds_and_forgives_a_cut_line(tmp_path):
+    run = RunFolder(tmp_path)
+    for step in (1, 2, 3):
+        run.note({"step": step, "loss": step / 2})
+    with (tmp_path / HISTORY).open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert [line["step"] for line in run.history()] == [1, 2, 3]
+    run.rewind(2)
+    assert [line["step"] for line in run.history()] == [1, 2]
+    assert (tmp_path / HISTORY).read_text().count("\n") == 2
+
+
+def test_a_run_is_not_replaced_unless_asked(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.begin({"seed": 1}, resume=False, overwrite=False)
+    run.note({"step": 1})
+    with pytest.raises(StorageError, match="--resume"):
+        run.begin({"seed": 1}, resume=False, overwrite=False)
+    run.begin({"seed": 1}, resume=True, overwrite=False)
+    assert run.history()
+    run.begin({"seed": 1}, resume=False, overwrite=True)
+    assert not run.history()
+
+
+def test_a_folder_of_something_else_is_never_emptied(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StorageError, match="exists"):
+        RunFolder(tmp_path).begin({"seed": 1}, resume=False, overwrite=False)
+    with pytest.raises(StorageError, match="no training run"):
+        RunFolder(tmp_path).begin({"seed": 1}, resume=False, overwrite=True)
+
+
+def test_only_what_does_not_matter_may_change(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    table = {"fit": {"seed": 1, "device": "cpu"}, "samples": {"workers": 1}}
+    run.begin(table, resume=True, overwrite=False)
+    run.begin({**table, "fit": {"seed": 1, "device": "cuda"}}, resume=True, overwrite=False)
+    with pytest.raises(ConfigError, match=r"fit\.seed = 1, not 2"):
+        run.begin({**table, "fit": {"seed": 2, "device": "cpu"}}, resume=True, overwrite=False)
