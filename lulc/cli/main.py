@@ -13,7 +13,9 @@ from lulc.errors import EXIT_CODES, LulcError
 _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "info": "Say what a scene, a product or a model bundle is, and what is wrong with it.",
+    "prepare": "Cut scenes and labels into a training set, split by place.",
     "stack": "Write bands and spectral indices of scenes as one file.",
+    "train": "Train a network on a training set; leaves a model bundle.",
 }
 """Name and one-line help of each command; its module lulc/cli/NAME.py is imported when it is called."""
 

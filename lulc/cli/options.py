@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Options = TypeVar("Options")
 
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -100,3 +101,19 @@ def verbosity_options(command: Command) -> Command:
     """Add -v and -q."""
     command = click.option("-v", "--verbose", count=True, help="Say more; repeat for debugging.")(command)
     return click.option("-q", "--quiet", count=True, help="Say less; repeat for errors only.")(command)
+
+
+def checked(model: type[Options], options: dict[str, Any]) -> Options:
+    """Options as the object that a command takes; those not given keep its defaults.
+
+    Raises:
+        click.UsageError: A value is out of range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = f"--{str(first['loc'][0]).replace('_', '-')}: " if first["loc"] else ""
+        raise click.UsageError(place + first["msg"].removeprefix("Value error, ")) from error

@@ -10,6 +10,7 @@ from lulc.cli.main import set_verbosity
 from lulc.cli.options import (
     AutoOr,
     bands_option,
+    checked,
     json_option,
     offset_option,
     output_argument,
@@ -81,17 +82,11 @@ def stack(
 
     Several inputs make one scene: one file per band, or a band mosaic and an index mosaic.
     """
-    from pydantic import ValidationError
-
     from lulc.tasks.recipe import StackOptions
     from lulc.tasks.stack import stack as write_stack
 
     set_verbosity(verbose, quiet)
-    try:
-        chosen = StackOptions(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise click.UsageError(f"--{first['loc'][0]}: {first['msg']}") from error
+    chosen = checked(StackOptions, options)
     with progress(bool(quiet)) as report:
         result = write_stack(inputs, output, chosen, progress=report)
     if as_json:

@@ -1,0 +1,145 @@
+"""Which chips to cut: where they lie, what they hold, which are dropped and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from lulc.io.labels import Labels
+from numpy.typing import NDArray
+
+from lulc.crosswalk import Crosswalk
+from lulc.errors import InputError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.scene import Scene
+from lulc.io.training_set import label_pixels
+from lulc.legend import NODATA_CODE
+from lulc.split import METRES_PER_DEGREE, Footprints
+from lulc.tasks.label_pairs import Pair, open_pair
+from lulc.tasks.prepare_options import PrepareOptions
+
+_SHARE_STEPS = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chip that may be cut.
+
+    Attributes:
+        source: Number of its pair of scene and labels.
+        window: Where in the scene.
+        pixels: Labelled pixels of each class, valid in the scene too.
+    """
+
+    source: int
+    window: Window
+    pixels: tuple[int, ...]
+
+
+@dataclass
+class ChipPlan:
+    """Chips that hold enough, and what was left out.
+
+    Attributes:
+        candidates: In order of their sources, row by row.
+        footprints: Where they lie.
+        dropped: Reason to number of chips.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    footprints: list[Footprints] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count chips that are left out."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+def plan_chips(pairs: Sequence[Pair], options: PrepareOptions, crosswalk: Crosswalk) -> ChipPlan:
+    """Look at the labels and the valid mask of every possible chip.
+
+    Raises:
+        LulcError: A scene or its labels cannot be used, or no chip holds enough.
+    """
+    plan = ChipPlan()
+    for number, pair in enumerate(pairs):
+        with open_pair(pair, options) as (scene, labels):
+            windows = []
+            for window in chip_windows(scene.grid.shape, options.chip):
+                label = read_label(scene, labels, window, crosswalk)
+                valid = scene.read(_bands(scene, options), window)[1]
+                label[:, ~valid] = NODATA_CODE
+                pixels = label_pixels(label, len(crosswalk.target))
+                if valid.mean() < 1 - options.max_nodata:
+                    plan.drop(f"more than {options.max_nodata:.0%} without data")
+                elif sum(pixels) < options.min_labelled * window.shape.size or not sum(pixels):
+                    plan.drop(f"less than {options.min_labelled:.0%} labelled")
+                else:
+                    windows.append(window)
+                    plan.candidates.append(Candidate(number, window, pixels))
+            if windows:
+                plan.footprints.append(footprints_of(scene.grid, windows, number))
+    if not plan.candidates:
+        reasons = "; ".join(f"{count} chips: {reason}" for reason, count in plan.dropped.items()) or "too small"
+        raise InputError(f"no chip can be cut ({reasons})", "check that the labels cover the scenes")
+    return plan
+
+
+def chip_windows(shape: Shape, side: int) -> Iterator[Window]:
+    """Whole chips of a scene, row by row; a scene smaller than a chip is one chip."""
+    height, width = min(side, shape.height), min(side, shape.width)
+    for row in range(0, shape.height - height + 1, height):
+        for col in range(0, shape.width - width + 1, width):
+            yield Window(row, col, height, width)
+
+
+def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswalk) -> NDArray[np.uint8]:
+    """Label as a set stores it: codes uint8 (1, h, w), or shares of 250 uint8 (K, h, w); 255 where not labelled."""
+    if labels.kind != "shares":
+        return crosswalk.relabel(labels.on_grid(scene.grid, window))[None]
+    shares = crosswalk.sum_activations(labels.shares_on_grid(scene.grid, window))
+    unknown = ~np.isfinite(shares).all(axis=0)
+    steps: NDArray[np.uint8] = np.rint(np.nan_to_num(shares) * _SHARE_STEPS).astype(np.uint8)
+    steps[:, unknown] = NODATA_CODE
+    return steps
+
+
+def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
+    return options.bands_of(scene.names, scene.info.name)
+
+
+def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:
+    """Where windows of a scene lie: on the ground when the scene is georeferenced, else on a plane of its own."""
+    rows = np.array([[window.row, window.row_end] for window in windows], dtype=float)
+    columns = np.array([[window.col, window.col_end] for window in windows], dtype=float)
+    if grid.crs is None or grid.gcps:
+        x, y = columns, rows
+        stretch, planes = np.ones(len(windows)), np.full(len(windows), plane + 1)
+    else:
+        corners = [grid.longitudes_latitudes(columns[:, i], rows[:, j]) for i in (0, 1) for j in (0, 1)]
+        places = np.stack(corners, axis=1) * METRES_PER_DEGREE
+        x, y = places[:, :, 0], places[:, :, 1]
+        stretch, planes = np.cos(np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE)), np.zeros(len(windows), np.int64)
+    return Footprints(
+        plane=planes,
+        x=(x.max(axis=1) + x.min(axis=1)) / 2,
+        y=(y.max(axis=1) + y.min(axis=1)) / 2,
+        half_width=np.ptp(x, axis=1) / 2,
+        half_height=np.ptp(y, axis=1) / 2,
+        stretch=stretch,
+    )
+
+
+def named(pairs: Sequence[Pair]) -> list[str]:
+    """A short unique name for each source, fit for file names."""
+    names: list[str] = []
+    for pair in pairs:
+        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _stem(pair.scene))
+        count = sum(name == stem or name.startswith(f"{stem}-") for name in names)
+        names.append(f"{stem}-{count + 1}" if stem in names else stem)
+    return names
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or "scene"
