@@ -36,6 +36,7 @@ _HAZE_EXPONENT = -1.5
 _BLUE_NM = 490.0
 _CLOUD_CELLS = 6
 _LARGEST_CLOUD = 0.4
+_LEAST_REFLECTANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class Augment:
         if self._settings.noise:
             noise = torch.randn(image.shape, generator=random).mul_(self._settings.noise).to(device)
             image[:, self._spectral] += noise[:, self._spectral]
+        # Sentinel-2 has no reflectance below one count; without this an index of two tiny numbers has no bounds.
+        image[:, self._spectral] = image[:, self._spectral].clamp_min_(_LEAST_REFLECTANCE)
         valid = image.isfinite().all(dim=1) & ~self._holes(len(image), random).to(device)
         planes = {name: image[:, position] for position, name in enumerate(self._names)}
         return network_channels(self._spec, planes, REFLECTANCE, valid), target_of(label, valid)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from lulc.features import FeatureSpec
 from lulc.io.training_set import TrainingSet
+from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle import write_bundle
 from lulc.model.predictor import keep_freed_memory
@@ -20,7 +22,7 @@ from lulc.training.distributed import World
 from lulc.training.loop import Progress, fit
 from lulc.training.losses import cross_entropy
 from lulc.training.run_folder import RunFolder
-from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features, macro_f1
+from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features
 from lulc.training.settings import TrainSettings
 from lulc.training.start import start_from
 from lulc.training.validation import answers, confusion_counts
@@ -149,31 +151,27 @@ def _measured(
         known = int(answer.target.known.sum())
         loss += float(cross_entropy(answer.logits, answer.target, even)) * known if known else 0.0
         pixels += known
+    matrix = ConfusionMatrix(counts.numpy(), names)
     metrics = {
         "split": "val",
-        "against": "soft labels" if data.card.labels == "shares" else "labels",
-        "agreement": float(counts.trace() / counts.sum()),
-        "macro_f1": macro_f1(counts),
+        "against": "most probable class of the soft labels" if data.card.labels == "shares" else "labels",
+        "agreement": matrix.overall,
+        "macro_f1": defined_mean(matrix.f1),
         "loss": loss / pixels,
         "pixels": pixels,
-        "per_class": class_scores(counts, names),
+        "per_class": _class_scores(matrix),
     }
     return temperature.result(), metrics
 
 
-def class_scores(counts: torch.Tensor, names: tuple[str, ...]) -> dict[str, dict[str, float | int | None]]:
-    """F1, producer's and user's accuracy of each class, None where undefined; counts rows prediction, columns label."""
-    hits, found, truth = counts.diag().tolist(), counts.sum(1).tolist(), counts.sum(0).tolist()
+def _class_scores(matrix: ConfusionMatrix) -> dict[str, dict[str, float | int | None]]:
+    """F1, producer's and user's agreement of each class; None where undefined."""
+    columns = zip(matrix.names, matrix.f1, matrix.producers, matrix.users, matrix.reference_totals, strict=True)
     return {
-        name: {
-            "f1": _ratio(2 * hits[k], found[k] + truth[k]),
-            "producers": _ratio(hits[k], truth[k]),
-            "users": _ratio(hits[k], found[k]),
-            "pixels": truth[k],
-        }
-        for k, name in enumerate(names)
+        name: {"f1": _defined(f1), "producers": _defined(producers), "users": _defined(users), "pixels": int(pixels)}
+        for name, f1, producers, users, pixels in columns
     }
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _defined(value: float) -> float | None:
+    return None if isnan(value) else round(float(value), 4)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lulc.errors import ConfigError
 from lulc.features import FeatureSpec
 from lulc.io.training_set import TrainingSet
+from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.model.build import Architecture, total_stride
 from lulc.nearest import did_you_mean
 from lulc.training.augment import Augment
@@ -63,16 +64,8 @@ class Segmentation:
             if pixels:
                 total += torch.tensor([float(cross_entropy(answer.logits, answer.target, even)) * pixels, pixels])
         counts, total = (self._world.summed(part.to(self._world.device)).cpu() for part in (counts, total))
-        return Scores(
-            float(total[0] / total[1]), macro_f1(counts), {"val_agreement": float(counts.trace() / counts.sum())}
-        )
-
-
-def macro_f1(counts: Tensor) -> float:
-    """Mean F1 over the classes that occur in prediction or label; counts (K, K) of either orientation."""
-    either = counts.sum(0) + counts.sum(1)
-    scores = 2 * counts.diag()[either > 0] / either[either > 0]
-    return float(scores.mean()) if len(scores) else float("nan")
+        matrix = ConfusionMatrix(counts.numpy(), self._data.card.classes.names)
+        return Scores(float(total[0] / total[1]), defined_mean(matrix.f1), {"val_agreement": matrix.overall})
 
 
 def chosen_features(settings: NetworkSettings, available: FeatureSpec) -> FeatureSpec:

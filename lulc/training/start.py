@@ -76,7 +76,10 @@ def _hub_weights(architecture: Architecture) -> Mapping[str, Tensor]:
     known = True if architecture.encoder.startswith("tu-") else "imagenet"
     try:
         encoder = smp.encoders.get_encoder(
-            architecture.encoder, in_channels=3, depth=architecture.encoder_depth, weights="imagenet"
+            architecture.encoder,
+            in_channels=3,
+            depth=architecture.encoder_depth,
+            weights=known,
         )
     except Exception as error:  # any failure of a download, in any of four libraries
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.io.training_set import Chip, TrainingSet
 from lulc.legend import NODATA_CODE
+from lulc.model.build import total_stride
+from lulc.model.bundle import Bundle
 from lulc.model.channels import REFLECTANCE, network_channels
+from lulc.model.device import choose_device
+from lulc.model.predictor import keep_freed_memory
 from lulc.training.augment import Target, target_of
 
 _MARGIN = 32
@@ -87,3 +93,42 @@ def confusion_counts(logits: Tensor, codes: Tensor) -> Tensor:
     known = codes != NODATA_CODE
     pairs = logits.argmax(dim=1)[known] * classes + codes[known]
     return torch.bincount(pairs.cpu(), minlength=classes**2).reshape(classes, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Probabilities of some chips of one size, beside their labels.
+
+    Attributes:
+        chips: The chips.
+        probabilities: float32 (n, K, height, width), calibrated by the temperature of the model's card.
+        uncalibrated: The same without it.
+        codes: Labels in the set's legend: uint8 (n, height, width), 255 where not labelled.
+    """
+
+    chips: tuple[Chip, ...]
+    probabilities: NDArray[np.float32]
+    uncalibrated: NDArray[np.float32]
+    codes: NDArray[np.uint8]
+
+
+def predictions(bundle: Bundle, data: TrainingSet, split: str, device: str = "auto") -> Iterator[Prediction]:
+    """What a model says of the chips of a split.
+
+    Raises:
+        InputError: The set has no such split, or lacks a band of the model.
+    """
+    spec, place = bundle.card.features, choose_device(device)
+    missing = [name for name in planes_needed(spec, data.card.planes) if name not in data.card.planes]
+    if missing:
+        raise InputError(f"{data.path} lacks {', '.join(missing)}", f"{bundle.card.name} needs them")
+    keep_freed_memory()
+    network = bundle.network.to(place).to(memory_format=torch.channels_last)
+    for answer in answers(network, data, data.split(split), spec, total_stride(network), place):
+        codes = torch.where(answer.target.known, answer.target.codes + 1, NODATA_CODE)
+        yield Prediction(
+            answer.chips,
+            torch.softmax(answer.logits / bundle.card.temperature, dim=1).cpu().numpy(),
+            torch.softmax(answer.logits, dim=1).cpu().numpy(),
+            codes.to(torch.uint8).cpu().numpy(),
+        )

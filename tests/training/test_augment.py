@@ -86,7 +86,7 @@ def test_holes_take_part_of_the_samples_and_at_most_half_of_one():
 
 def test_a_dropped_band_is_its_mean():
     image, _ = augment(band_dropout=1.0, rotate="none")([pieces(32)], 0, CPU)
-    assert ((image == 0).all((2, 3)).sum(1) == 1).all()
+    assert ((image <= 1e-4).all((2, 3)).sum(1) == 1).all()  # the mean, 0 here, or the least reflectance
 
 
 def test_atmosphere_moves_levels_in_opposite_directions():

@@ -1,0 +1,84 @@
+"""Trying a model on a split of a training set that it has not been trained on."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.crosswalk import load_crosswalk
+from lulc.errors import InputError
+from lulc.io.training_set import open_training_set
+from lulc.legend import NODATA_CODE, Legend, load_legend
+from lulc.metrics.calibration import Calibration, Reliability
+from lulc.metrics.confusion import ConfusionMatrix, count_pairs
+from lulc.model.bundle import load_bundle
+from lulc.tasks.evaluation_report import EvaluationReport, score_intervals
+from lulc.training.validation import predictions
+
+
+def evaluate_model(
+    model: Path | str, training_set: Path, *, split: str = "val", to: str | Path | None = None, seed: int = 0
+) -> EvaluationReport:
+    """Compare a model with the labels of a split.
+
+    Args:
+        model: Bundle, by path or name.
+        training_set: Folder of the set.
+        split: `val`, `test` or `train`.
+        to: Legend of the comparison, to which activations are summed; None takes the set's.
+        seed: Of the resampling of blocks.
+
+    Raises:
+        LulcError: The model or set is refused, they do not fit each other, or the split is empty.
+    """
+    start = time.monotonic()
+    bundle, data = load_bundle(model), open_training_set(training_set)
+    legend = load_legend(to) if to else data.card.classes
+    to_model = load_crosswalk(bundle.card.classes, legend)
+    to_labels = load_crosswalk(data.card.classes, legend)
+    blocks: dict[int, NDArray[np.int64]] = {}
+    tallies = Reliability(len(legend)), Reliability(len(legend))
+    candidates = 0
+    for found in predictions(bundle, data, split):
+        codes = to_labels.relabel(found.codes)
+        for tally, shares in zip(tallies, (found.probabilities, found.uncalibrated), strict=True):
+            for chip_shares, chip_codes in zip(shares, codes, strict=True):
+                tally.feed(to_model.sum_activations(chip_shares), chip_codes)
+        for chip, shares, chip_codes in zip(found.chips, found.probabilities, codes, strict=True):
+            said = to_model.sum_activations(shares)
+            top = np.where(np.isnan(said[0]), NODATA_CODE, np.nan_to_num(said).argmax(axis=0) + 1).astype(np.uint8)
+            counts = count_pairs(top, chip_codes, len(legend))
+            blocks[chip.block] = blocks.get(chip.block, np.zeros_like(counts)) + counts
+            candidates += chip_codes.size
+    per_block = np.stack(list(blocks.values()))
+    matrix = ConfusionMatrix(per_block.sum(axis=0), legend.names)
+    if not matrix.total:
+        raise InputError(f"no pixel of the split {split!r} has a class in both", "check the legends and crosswalks")
+    after, before = (tally.result() for tally in tallies)
+    return EvaluationReport(
+        subject=f"{bundle.card.name} {bundle.card.version}",
+        reference=f"{training_set} ({split})",
+        legend=legend,
+        matrix=matrix,
+        intervals=score_intervals(per_block, legend.names, seed),
+        block="block of ground",
+        seed=seed,
+        candidates=candidates,
+        calibration=after,
+        notes=_notes(bundle.card.temperature, before, after, data.card.labels, data.card.classes),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _notes(
+    temperature: float, before: Calibration | None, after: Calibration | None, labels: str, legend: Legend
+) -> tuple[str, ...]:
+    notes = []
+    if before is not None and after is not None:
+        notes.append(
+            f"calibration error {before.ece:.3f} without the card's temperature, {after.ece:.3f} with it ({temperature:g})"
+        )
+    if labels == "shares":
+        notes.append(f"the labels are shares of {legend.title}; each pixel counts as its most probable class")
+    return tuple(notes)

@@ -1,0 +1,94 @@
+"""Splits: blocks stay whole, splits stay apart, rare classes reach every split."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lulc.errors import InputError
+from lulc.split import METRES_PER_DEGREE, Footprints, stratified_split
+
+
+def ground(x, y, half=50.0, latitude=0.0, plane=0):
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    stretch = np.full(len(x), 0.999999 * np.cos(np.deg2rad(latitude)))
+    return Footprints(
+        np.full(len(x), plane),
+        x,
+        y + latitude * METRES_PER_DEGREE,
+        np.full(len(x), half),
+        np.full(len(x), half),
+        stretch,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 60), st.integers(1, 5), st.integers(0, 1000))
+def test_a_block_goes_to_one_split_and_every_split_gets_one(blocks, classes, seed):
+    rng = np.random.default_rng(seed)
+    member = np.concatenate([np.arange(blocks), rng.integers(0, blocks, 3 * blocks)])
+    pixels = rng.integers(0, 100, (len(member), classes))
+    splits = stratified_split(member, pixels, (0.6, 0.2, 0.2), seed)
+    for block in range(blocks):
+        assert len(set(splits[member == block])) == 1
+    assert set(splits) == {0, 1, 2}
+
+
+def test_fractions_are_met_and_rare_classes_reach_every_split():
+    rng = np.random.default_rng(0)
+    blocks = np.arange(200)
+    pixels = np.column_stack([rng.integers(500, 1500, 200), np.where(rng.random(200) < 0.06, 300, 0)])
+    splits = stratified_split(blocks, pixels, (0.7, 0.15, 0.15), 0)
+    for split, fraction in enumerate((0.7, 0.15, 0.15)):
+        shares = pixels[splits == split].sum(0) / pixels.sum(0)
+        assert shares[0] == pytest.approx(fraction, abs=0.05)
+        assert shares[1] > 0
+
+
+def test_a_split_of_nothing_gets_nothing():
+    splits = stratified_split(np.arange(10), np.ones((10, 2), int), (0.8, 0.2, 0.0), 0)
+    assert set(splits) == {0, 1}
+
+
+def test_too_few_blocks_are_refused():
+    with pytest.raises(InputError, match="--block"):
+        stratified_split(np.zeros(5, int), np.ones((5, 2), int), (0.7, 0.15, 0.15), 0)
+
+
+def test_the_same_seed_gives_the_same_split():
+    pixels = np.random.default_rng(0).integers(0, 9, (40, 3))
+    one, other = (stratified_split(np.arange(40), pixels, (0.7, 0.15, 0.15), 4) for _ in range(2))
+    assert (one == other).all()
+
+
+def test_the_same_ground_is_in_the_same_block_whatever_the_scene():
+    first, second = ground([10, 5000], [10, 10], latitude=50), ground([5030], [40], latitude=50)
+    blocks = Footprints.joined([first, second]).blocks(2000)
+    assert blocks[1] == blocks[2] != blocks[0]
+
+
+def test_planes_never_share_blocks():
+    blocks = Footprints.joined([ground([10], [10]), ground([10], [10], plane=1)]).blocks(2000)
+    assert blocks[0] != blocks[1]
+
+
+def test_blocks_have_about_the_size_asked_for():
+    x, y = np.meshgrid(np.arange(0, 40_000, 500), np.arange(0, 40_000, 500))
+    east = x.ravel() / np.cos(np.deg2rad(60))  # degrees are half as wide there
+    blocks = ground(east, y.ravel(), latitude=60).blocks(10_000)
+    sizes = np.bincount(blocks)
+    assert np.median(sizes[sizes > 200]) == pytest.approx(400, rel=0.15)
+
+
+def test_chips_nearer_than_the_gap_are_found():
+    place = ground([0, 150, 400, 0], [0, 0, 0, 350])
+    chosen, others = np.array([0, 1, 1, 1], bool), np.array([1, 0, 0, 0], bool)
+    assert place.near(chosen, others, 100).tolist() == [False, True, False, False]
+    assert place.near(chosen, others, 260).tolist() == [False, True, False, True]
+    assert place.near(chosen, others, 301).tolist() == [False, True, True, True]
+
+
+def test_a_gap_of_zero_lets_chips_touch_but_not_overlap():
+    place = ground([0, 100, 60], [0, 0, 90])
+    chosen, others = np.array([0, 1, 1], bool), np.array([1, 0, 0], bool)
+    assert place.near(chosen, others, 0).tolist() == [False, False, True]
