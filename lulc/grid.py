@@ -107,6 +107,12 @@ class Grid:
         """True when a CRS with a transform, ground control points or RPCs place the raster."""
         return bool(self.gcps) or self.rpcs is not None or self.crs is not None
 
+    def part(self, window: Window) -> "Grid":
+        """The grid of a window of this one; without ground control points, which place the whole alone."""
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        corner = Affine(a, b, a * window.col + b * window.row + c, d, e, d * window.col + e * window.row + f)
+        return Grid(self.crs, corner, window.shape, point=self.point)
+
     def same_as(self, other: "Grid") -> bool:
         """True when size, CRS and control points are equal and transforms agree to a thousandth of a pixel."""
         if self.shape != other.shape or self.crs != other.crs or self.control_points() != other.control_points():

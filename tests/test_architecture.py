@@ -15,7 +15,7 @@ LAYERS = [
     {"errors"},
     {"resources", "nearest"},
     {"grid", "bands", "legend"},
-    {"config", "crosswalk", "indices", "tiling", "metrics"},
+    {"config", "crosswalk", "indices", "split", "tiling", "metrics"},
     {"features", "blend"},
     {"io"},
     {"model"},

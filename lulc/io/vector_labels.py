@@ -16,7 +16,7 @@ from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 
 from lulc.errors import InputError
-from lulc.grid import Grid, Window
+from lulc.grid import Grid, Window, map_points
 from lulc.legend import NODATA_CODE, Legend
 from lulc.nearest import did_you_mean
 
@@ -65,11 +65,9 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
         if grid.crs is None or grid.gcps:
             raise InputError("polygons need a scene with a CRS and a transform", f"{self._path} cannot be placed on it")
         shapes, tree = self._on(grid.crs)
-        transform = grid.transform * Affine.translation(window.col, window.row)
-        corners = [
-            transform @ place
-            for place in ((0, 0), (window.width, 0), (window.width, window.height), (0, window.height))
-        ]
+        transform = grid.part(window).transform
+        columns, rows = np.array([0, 1, 1, 0]) * window.width, np.array([0, 0, 1, 1]) * window.height
+        corners = np.column_stack(map_points(transform, columns, rows))
         chosen = np.sort(tree.query(shapely.Polygon(corners)))
         burnt = np.full((window.height, window.width), NODATA_CODE, np.uint8)
         if len(chosen):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from lulc.io.labels import Labels
 from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window
+from lulc.io.labels import Labels
 from lulc.io.scene import Scene
 from lulc.io.training_set import label_pixels
 from lulc.legend import NODATA_CODE

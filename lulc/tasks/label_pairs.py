@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lulc.io.labels import Labels, open_labels
-
 from lulc.errors import InputError, UsageError
+from lulc.io.labels import Labels, open_labels
 from lulc.io.scene import Scene, open_scene
 from lulc.legend import load_legend
 from lulc.tasks.prepare_options import PrepareOptions

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from affine import Affine
-from lulc.io.labels import Labels
 from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk, load_crosswalk
@@ -17,6 +15,7 @@ from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
 from lulc.io.blocks_figure import draw_blocks
 from lulc.io.durable import write_whole
+from lulc.io.labels import Labels
 from lulc.io.scene import Scene
 from lulc.io.staging import check_target, staged
 from lulc.io.training_set import Chip, SetCard, write_pair, write_set_lists
@@ -240,7 +239,7 @@ def _described(scene: Scene, pair: Pair, chips: int) -> dict[str, object]:
 def _chip_grid(grid: Grid, window: Window) -> Grid | None:
     if grid.crs is None or grid.gcps:
         return None
-    return Grid(grid.crs, grid.transform * Affine.translation(window.col, window.row), window.shape)
+    return grid.part(window)
 
 
 def pixel_size(grid: Grid) -> float:

@@ -1,7 +1,7 @@
 """`lulc train`: a training set and a configuration in, a model bundle out."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from lulc.io.curves import draw_curves
 from lulc.io.training_set import TrainingSet, open_training_set
 from lulc.tasks.interruption import stop_on_signals
 from lulc.training.distributed import join_world
+from lulc.training.events import write_events
 from lulc.training.run import TrainedModel, train_model
 from lulc.training.run_folder import RunFolder
 from lulc.training.settings import TrainSettings
@@ -124,7 +125,7 @@ def _finish(
     history = run.history()
     draw_curves(history, run.path / "curves.png", settings.name)
     if tensorboard is not None:
-        _write_events(history, tensorboard)
+        write_events(history, tensorboard)
     pixels = trained.progress.step * settings.fit.batch * settings.samples.crop**2
     return TrainReport(
         output=str(run.path),
@@ -144,18 +145,3 @@ def _finish(
 def _keep_threads_quiet() -> None:
     """Threads that spin while they wait slow a shared machine down; must be set before torch starts them."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def _write_events(history: list[Mapping[str, Any]] | list[dict[str, Any]], folder: Path) -> None:
-    """The history for TensorBoard."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            "TensorBoard is not installed", "pip install tensorboard, or leave --tensorboard out"
-        ) from error
-    with SummaryWriter(str(folder)) as writer:
-        for line in history:
-            for name, value in line.items():
-                if name != "step":
-                    writer.add_scalar(name, value, line["step"])

@@ -1,0 +1,26 @@
+"""The history of a run for TensorBoard."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import ConfigError
+
+
+def write_events(history: Iterable[Mapping[str, Any]], folder: Path) -> None:
+    """Write the numbers of a history as TensorBoard's event files.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "TensorBoard is not installed", "pip install tensorboard, or leave --tensorboard out"
+        ) from error
+    with SummaryWriter(str(folder)) as writer:
+        for line in history:
+            for name, value in line.items():
+                if name != "step":
+                    writer.add_scalar(name, value, line["step"])

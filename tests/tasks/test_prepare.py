@@ -1,0 +1,289 @@
+"""Prepare: real scenes and made ones become sets without leaks, and whatever is wrong is said in a line."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+from rasterio.warp import Resampling, reproject
+
+from lulc.errors import InputError, StorageError, UsageError
+from lulc.io.training_set import open_training_set
+from lulc.tasks.channel_statistics import ChannelStatistics
+from lulc.tasks.prepare import prepare
+from lulc.tasks.prepare_options import PrepareOptions
+
+BANDS = ("B02", "B03", "B04", "B08")
+UTM = CRS.from_epsg(32632)
+
+
+def options(**changes):
+    return PrepareOptions(
+        **{"legend": "worldcover", "chip": 32, "block": 640, "gap": 50, "min_labelled": 0.05, **changes}
+    )
+
+
+def write(path, pixels, *, crs=UTM, corner=(500_000, 5_000_000), size=10, names=None, nodata=None, driver="GTiff"):
+    pixels = np.asarray(pixels)
+    with rasterio.open(
+        path,
+        "w",
+        driver=driver,
+        count=len(pixels),
+        height=pixels.shape[1],
+        width=pixels.shape[2],
+        dtype=pixels.dtype,
+        nodata=nodata,
+        **({"crs": crs, "transform": from_origin(*corner, size, size)} if crs else {}),
+    ) as target:
+        target.write(pixels)
+        for band, name in enumerate(names or (), 1):
+            target.set_band_description(band, name)
+    return path
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """320 x 384 pixels of four bands, DN that tell row and column, a corner without data."""
+    rows, columns = np.mgrid[:320, :384]
+    pixels = np.stack([1000 + rows, 1000 + columns, 500 + rows, 3000 + columns]).astype(np.uint16)
+    pixels[:, :20, :40] = 0
+    return write(tmp_path / "scene.tif", pixels, names=BANDS)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Three classes in patches, at 10 m, on the same grid."""
+    values = np.random.default_rng(0).choice(np.array([10, 40, 80], np.uint8), (20, 24))
+    return write(tmp_path / "labels.tif", np.kron(values, np.ones((16, 16), np.uint8))[None])
+
+
+def gaps(data):
+    """Least distance, in pixels, between chips of different splits."""
+    boxes = np.array([(chip.row, chip.col, chip.row + chip.height, chip.col + chip.width) for chip in data.chips])
+    splits = np.array([chip.split for chip in data.chips])
+    least = np.inf
+    for split in set(splits):
+        for box in boxes[splits == split]:
+            others = boxes[splits != split]
+            apart = np.maximum(0, np.maximum(others[:, :2] - box[2:], box[:2] - others[:, 2:]))
+            least = min(least, np.hypot(*apart.T).min())
+    return least
+
+
+@pytest.mark.parametrize("files", ["tif", "npy", "nc"])
+def test_chips_are_the_scene_and_its_labels(tmp_path, scene, labels, files):
+    report = prepare([scene], [labels], tmp_path / "set", options(files=files, indices=("NDVI",)))
+    data = open_training_set(tmp_path / "set")
+    assert report.chips == {split: len(data.split(split)) for split in ("train", "val", "test")}
+    with rasterio.open(scene) as source, rasterio.open(labels) as reference:
+        reflectance, values = source.read() / 1e4, reference.read(1)
+    for chip in data.chips:
+        part = slice(chip.row, chip.row + 32), slice(chip.col, chip.col + 32)
+        image, label = data.image(chip), data.label(chip)[0]
+        valid = (reflectance[:, *part] > 0).any(0)
+        np.testing.assert_allclose(image[:4, valid], reflectance[:, *part][:, valid], atol=1e-6)
+        assert np.isnan(image[:, ~valid]).all()
+        ndvi = (image[3] - image[2]) / (image[3] + image[2])
+        np.testing.assert_allclose(image[4], ndvi, atol=1e-6)
+        expected = np.select([values[part] == 10, values[part] == 40], [1, 4], 8)
+        assert (label == np.where(valid, expected, 255)).all()
+
+
+def test_splits_keep_their_distance_and_blocks_stay_whole(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options(gap=100))
+    data = open_training_set(tmp_path / "set")
+    assert gaps(data) >= 10
+    by_block = {}
+    for chip in data.chips:
+        by_block.setdefault(chip.block, set()).add(chip.split)
+    assert all(len(splits) == 1 for splits in by_block.values())
+    dropped = json.loads((tmp_path / "set/report.json").read_text())["dropped"]
+    assert sum(dropped.values()) + len(data.chips) == 120
+
+
+def test_two_dates_of_one_place_share_its_split(tmp_path, scene, labels):
+    with rasterio.open(scene) as source:
+        moved = write(tmp_path / "later.tif", source.read() + np.uint16(7), names=BANDS)
+    prepare([scene, moved], [labels], tmp_path / "set", options(gap=0))
+    data = open_training_set(tmp_path / "set")
+    splits = {}
+    for chip in data.chips:
+        splits.setdefault((chip.row, chip.col), set()).add(chip.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_overlapping_scenes_in_two_zones_share_splits(tmp_path, scene, labels):
+    """The same ground in UTM 32 and 31: chips of different splits stay apart on the ground."""
+    with rasterio.open(scene) as source:
+        other = np.zeros((4, 400, 460), np.uint16)
+        corner = (971_400, 5_017_800)
+        reproject(
+            source.read(),
+            other,
+            src_transform=source.transform,
+            src_crs=UTM,
+            dst_transform=from_origin(*corner, 10, 10),
+            dst_crs=CRS.from_epsg(32631),
+            resampling=Resampling.nearest,
+        )
+    west = write(tmp_path / "west.tif", other, crs=CRS.from_epsg(32631), corner=corner, names=BANDS)
+    prepare([scene, west], [labels], tmp_path / "set", options(gap=200))
+    data = open_training_set(tmp_path / "set")
+    assert {chip.source for chip in data.chips} == {"scene", "west"}
+    from pyproj import Transformer
+
+    move = Transformer.from_crs(32631, 32632, always_xy=True)
+    middle = []
+    for chip in data.chips:
+        x0, y0 = (500_000, 5_000_000) if chip.source == "scene" else corner
+        x, y = x0 + 10 * (chip.col + 16), y0 - 10 * (chip.row + 16)
+        middle.append(move.transform(x, y) if chip.source == "west" else (x, y))
+    middle, splits = np.array(middle), np.array([chip.split for chip in data.chips])
+    for split in set(splits):
+        away = np.hypot(*(middle[splits == split][:, None] - middle[splits != split][None]).T)
+        assert away.min() > 200 + 320 * 0.9
+
+
+def test_statistics_are_those_of_the_training_pixels(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options())
+    data = open_training_set(tmp_path / "set")
+    pixels = np.concatenate([data.image(chip).reshape(4, -1) for chip in data.split("train")], axis=1).astype(float)
+    np.testing.assert_allclose(data.card.features.mean, np.nanmean(pixels, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(data.card.features.std, np.nanstd(pixels, axis=1), rtol=1e-4)
+
+
+def test_statistics_survive_a_large_mean():
+    values = np.random.default_rng(0).normal(1000, 0.01, (1, 10, 64, 64)).astype(np.float64)
+    statistics = ChannelStatistics()
+    for chip in values[0]:
+        statistics.feed(chip[None])
+    mean, std = statistics.result()
+    assert mean[0] == pytest.approx(values.mean())
+    assert std[0] == pytest.approx(values.std(), rel=1e-4)
+
+
+def test_labels_are_translated_by_a_crosswalk(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options(to="dynamic-world"))
+    data = open_training_set(tmp_path / "set")
+    assert data.card.classes.name == "dynamic-world"
+    seen = {int(code) for chip in data.chips for code in np.unique(data.label(chip))}
+    assert seen - {255} == {1, 2, 5}
+
+
+def test_soft_labels_keep_their_shares(tmp_path, data):
+    scenes = data / "scenes/aquileia_20190416_l2a_12band.tif"
+    soft = data / "segmentation/scene_labels/aquileia_20190416_dw_percent.tif"
+    chosen = options(legend="dynamic-world", select=BANDS, chip=64, block=2000, gap=100)
+    prepare([scenes], [soft], tmp_path / "set", chosen)
+    done = open_training_set(tmp_path / "set")
+    assert done.card.labels == "shares"
+    chip = done.split("train")[0]
+    with rasterio.open(soft) as source:
+        window = ((chip.row, chip.row + 64), (chip.col, chip.col + 64))
+        percent = source.read(window=window).astype(float)
+    label = done.label(chip)
+    known = label[0] != 255
+    shares = label[:, known] / label[:, known].sum(0)
+    np.testing.assert_allclose(shares, percent[:, known] / percent[:, known].sum(0), atol=0.015)  # steps of 1/250
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_folders_of_pictures_and_colour_masks(tmp_path):
+    """DeepGlobe's layout: N_sat.jpg and N_mask.png in one folder, no georeference."""
+    from lulc.legend import load_legend
+
+    legend = load_legend("deepglobe")
+    colors = np.array([entry.rgb for entry in legend] + [(0, 0, 0)], np.uint8)
+    folder = tmp_path / "land"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        classes = np.kron(rng.integers(0, 7, (4, 4)), np.ones((32, 32), int))
+        write(folder / f"{number}_mask.png", colors[classes].transpose(2, 0, 1), crs=None, driver="PNG")
+        picture = np.clip(colors[classes].transpose(2, 0, 1) * 0.5 + 40, 0, 255).astype(np.uint8)
+        write(folder / f"{number}_sat.jpg", picture, crs=None, driver="JPEG")
+    chosen = options(legend="deepglobe", bands=("B04", "B03", "B02"), quantification=255, chip=64, block=128, gap=0)
+    prepare([folder], [folder], tmp_path / "set", chosen)
+    done = open_training_set(tmp_path / "set")
+    assert len(done.chips) == 24
+    assert set(done.card.planes) == {"B02", "B03", "B04"}
+    by_source = {}
+    for chip in done.chips:
+        by_source.setdefault(chip.source, set()).add(chip.split)
+    assert all(len(splits) == 1 for splits in by_source.values())
+    chip = done.chips[0]
+    with rasterio.open(folder / f"{chip.source.split('_')[0]}_mask.png") as source:
+        mask = source.read(window=((chip.row, chip.row + 64), (chip.col, chip.col + 64)))
+    label = done.label(chip)[0]
+    for code, color in enumerate(colors, 1):
+        assert ((mask == color[:, None, None]).all(0) == (label == (code if code < 7 else 255))).all()
+
+
+def test_chips_that_others_made(tmp_path):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        np.save(images / f"{number}.npy", rng.random((4, 32, 32)).astype(np.float32))
+        np.save(masks / f"{number}.npy", rng.choice(np.array([10, 40], np.uint8), (32, 32)))
+    prepare([images], [masks], tmp_path / "set", options(bands=BANDS))
+    assert len(open_training_set(tmp_path / "set").chips) == 5
+    np.save(images / "lonely.npy", rng.random((4, 32, 32)))
+    with pytest.raises(InputError, match=r"lonely\.npy has no label"):
+        prepare([images], [masks], tmp_path / "other", options(bands=BANDS))
+
+
+def test_the_report_says_what_was_made(tmp_path, scene, labels):
+    report = prepare([scene], [labels], tmp_path / "set", options())
+    assert json.loads(json.dumps(report.to_json()))["chips"] == report.chips
+    text = (tmp_path / "set/report.md").read_text()
+    assert "| tree cover |" in text
+    assert "closer than 50 m" in text
+    assert (tmp_path / "set/blocks.png").read_bytes().startswith(b"\x89PNG")
+    assert any("does not occur" in warning for warning in report.warnings)
+
+
+def test_the_same_seed_makes_the_same_set(tmp_path, scene, labels):
+    for name in ("one", "other"):
+        prepare([scene], [labels], tmp_path / name, options(seed=3))
+    assert (tmp_path / "one/chips.csv").read_text() == (tmp_path / "other/chips.csv").read_text()
+    prepare([scene], [labels], tmp_path / "third", options(seed=4))
+    assert (tmp_path / "one/chips.csv").read_text() != (tmp_path / "third/chips.csv").read_text()
+
+
+def test_nothing_is_replaced_unless_asked_and_never_something_else(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options())
+    with pytest.raises(StorageError, match="--overwrite"):
+        prepare([scene], [labels], tmp_path / "set", options())
+    prepare([scene], [labels], tmp_path / "set", options(overwrite=True, chip=64))
+    assert open_training_set(tmp_path / "set").chips[0].height == 64
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(StorageError, match="something else"):
+        prepare([scene], [labels], tmp_path / "mine", options(overwrite=True))
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, scene, labels):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    cases = [
+        (options(legend="corine-3"), "does not know"),
+        (options(block=100_000), "--block"),
+        (options(gap=100_000), "--gap"),
+        (options(select=("B11",)), "has no B11"),
+        (options(min_labelled=1.0, max_nodata=0.0, chip=4096), "no chip can be cut"),
+    ]
+    for chosen, message in cases:
+        with pytest.raises(InputError, match=message):
+            prepare([scene], [labels], tmp_path / "set", chosen)
+    with pytest.raises(UsageError, match="2 scenes and 3 labels"):
+        prepare([scene, scene], [labels] * 3, tmp_path / "set", options())
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_labels_elsewhere_are_said_to_cover_nothing(tmp_path, scene):
+    far = write(tmp_path / "far.tif", np.full((1, 50, 50), 10, np.uint8), corner=(700_000, 5_000_000))
+    with pytest.raises(InputError, match="check that the labels cover the scenes"):
+        prepare([scene], [far], tmp_path / "set", options())
