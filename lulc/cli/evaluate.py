@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OF_MAPS = ("legend", "map_legend", "to", "crosswalk", "attribute", "layer", "block_px", "seed", "edges")
 _OF_POINTS = ("attribute", "allow_missing", "other_map")
-_OF_MODELS = ("split", "to", "seed")
+_OF_MODELS = ("split", "to", "crosswalk", "seed")
 
 
 @click.command()

@@ -1,24 +1,31 @@
 """Trying a model on a split of a training set that it has not been trained on."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.crosswalk import load_crosswalk
 from lulc.errors import InputError
 from lulc.io.training_set import open_training_set
-from lulc.legend import NODATA_CODE, Legend, load_legend
+from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.calibration import Calibration, Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs
 from lulc.model.bundle import load_bundle
+from lulc.tasks.evaluation_pair import choose_crosswalks
 from lulc.tasks.evaluation_report import EvaluationReport, score_intervals
 from lulc.training.validation import predictions
 
 
 def evaluate_model(
-    model: Path | str, training_set: Path, *, split: str = "val", to: str | Path | None = None, seed: int = 0
+    model: Path | str,
+    training_set: Path,
+    *,
+    split: str = "val",
+    to: str | Path | None = None,
+    crosswalk: Sequence[str | Path] = (),
+    seed: int = 0,
 ) -> EvaluationReport:
     """Compare a model with the labels of a split.
 
@@ -26,7 +33,8 @@ def evaluate_model(
         model: Bundle, by path or name.
         training_set: Folder of the set.
         split: `val`, `test` or `train`.
-        to: Legend of the comparison, to which activations are summed; None takes the set's.
+        to: Legend of the comparison, to which activations are summed; None takes the model's, else the set's.
+        crosswalk: Crosswalk files, which go before the shipped ones.
         seed: Of the resampling of blocks.
 
     Raises:
@@ -34,9 +42,8 @@ def evaluate_model(
     """
     start = time.monotonic()
     bundle, data = load_bundle(model), open_training_set(training_set)
-    legend = load_legend(to) if to else data.card.classes
-    to_model = load_crosswalk(bundle.card.classes, legend)
-    to_labels = load_crosswalk(data.card.classes, legend)
+    to_model, to_labels = choose_crosswalks(bundle.card.classes, data.card.classes, to, crosswalk)
+    legend = to_labels.target
     blocks: dict[int, NDArray[np.int64]] = {}
     tallies = Reliability(len(legend)), Reliability(len(legend))
     candidates = 0
@@ -62,7 +69,7 @@ def evaluate_model(
         legend=legend,
         matrix=matrix,
         intervals=score_intervals(per_block, legend.names, seed),
-        block="block of ground",
+        block="ground",
         seed=seed,
         candidates=candidates,
         calibration=after,

@@ -30,6 +30,8 @@ from lulc.tasks.prepare_report import PrepareReport
 
 Progress = Callable[[int, int], None]
 
+_SHOWN = 4
+
 
 def prepare(
     scenes: Sequence[Path],
@@ -64,7 +66,7 @@ def prepare(
         splits, blocks = split_chips(plan, options)
         with staged(output, overwrite=options.overwrite) as folder:
             folder.mkdir()
-            writer = _Writer(folder, pairs, options, crosswalk, plan, splits, blocks)
+            writer = _Writer(folder, output.name, pairs, options, crosswalk, plan, splits, blocks)
 
             def told(done: int, total: int) -> None:
                 progress(done, total)
@@ -108,6 +110,7 @@ class _Writer:
     """Second pass: read each chosen chip and write it."""
 
     folder: Path
+    name: str
     pairs: Sequence[Pair]
     options: PrepareOptions
     crosswalk: Crosswalk
@@ -163,6 +166,7 @@ class _Writer:
             update={
                 "features": FeatureSpec(bands=bands, indices=self.options.indices, mean=mean, std=std),
                 "levels": tuple(sorted(levels - {""})),
+                "summary": _summary(chips, sources, self.options),
                 "sources": tuple(sources),
                 "resolution_m": _one_size(sizes),
             }
@@ -174,8 +178,7 @@ class _Writer:
         channels = (*bands, *self.options.indices)
         options = self.options
         return SetCard(
-            name=options.target.name,
-            summary="",
+            name=self.name,
             features=FeatureSpec(
                 bands=bands, indices=options.indices, mean=(0.0,) * len(channels), std=(1.0,) * len(channels)
             ),
@@ -234,6 +237,17 @@ def _described(scene: Scene, pair: Pair, chips: int) -> dict[str, object]:
         "offset": scene.radiometry.offset,
         "chips": chips,
     }
+
+
+def _summary(chips: Sequence[Chip], sources: Sequence[dict[str, object]], options: PrepareOptions) -> str:
+    """A sentence for the card of a model."""
+    scenes = [str(source["scene"]) for source in sources]
+    labels = sorted({str(source["labels"]) for source in sources})
+    more = f" and {len(scenes) - _SHOWN} more" if len(scenes) > _SHOWN else ""
+    shown = f"{', '.join(scenes[:_SHOWN])}{more}"
+    return (
+        f"{len(chips)} chips of {options.chip} px from {shown}; labels {options.legend} ({', '.join(labels[:_SHOWN])})"
+    )
 
 
 def _chip_grid(grid: Grid, window: Window) -> Grid | None:
