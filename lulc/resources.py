@@ -1,6 +1,7 @@
 """Where the files that ship with lulc lie: `configs/` and the pretrained models."""
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,20 @@ def shipped_names(kind: str) -> list[str]:
 
 
 def config_path(kind: str, name: str | Path) -> Path:
-    """Path of a TOML file given by path, or by the name of a shipped one; it need not exist."""
+    """Path of a TOML file given by path, or by the name of a shipped one.
+
+    Raises:
+        ConfigError: No shipped file of that name.
+    """
     path = Path(name)
-    return path if path.suffix == ".toml" else configs_dir() / kind / f"{name}.toml"
+    if path.suffix == ".toml":
+        return path
+    if str(name) not in shipped_names(kind):
+        near = get_close_matches(str(name), shipped_names(kind), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        known = ", ".join(shipped_names(kind))
+        raise ConfigError(f"no {kind} file {name}", f"{hint}give a path ending in .toml or one of: {known}")
+    return configs_dir() / kind / f"{name}.toml"
 
 
 def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
@@ -44,9 +56,6 @@ def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
     path = config_path(kind, name)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        known = ", ".join(shipped_names(kind))
-        raise ConfigError(f"no {kind} file {name}", f"give a path ending in .toml or one of: {known}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import ConfigError
+from lulc.errors import UsageError
 from lulc.io.curves import draw_curves
 from lulc.io.training_set import TrainingSet, open_training_set
 from lulc.tasks.interruption import stop_on_signals
 from lulc.training.distributed import join_world
 from lulc.training.events import write_events
-from lulc.training.run import TrainedModel, train_model
+from lulc.training.run import TrainedModel, plan_training, train_model
 from lulc.training.run_folder import RunFolder
 from lulc.training.settings import TrainSettings
 
@@ -105,14 +105,16 @@ def train(
     """
     _keep_threads_quiet()
     if resume and overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other", "choose one")
+        raise UsageError("--resume and --overwrite exclude each other", "choose one")
     data = open_training_set(settings.data)
     with join_world(settings.fit.device) as world, stop_on_signals() as stop:
         run = RunFolder(output)
+        run.check(resume=resume, overwrite=overwrite)
+        plan = plan_training(data, settings, world)
         if world.leads:
             run.begin(settings.to_table(), resume=resume, overwrite=overwrite)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
-        trained = train_model(data, settings, world, run, between_steps=stop.raise_if_set, told=progress)
+        trained = train_model(plan, data, settings, world, run, between_steps=stop.raise_if_set, told=progress)
         if not world.leads:
             return None
         return _finish(run, settings, data, trained, tensorboard)

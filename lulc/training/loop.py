@@ -60,7 +60,7 @@ class Progress:
         best_loss: Least validation loss.
         best_f1: Largest validation macro-F1.
         stale: Validations since the best loss.
-        seconds: Time spent in steps.
+        seconds: Time spent in steps, waiting for samples included.
         stopped: True when training ended early.
     """
 
@@ -121,23 +121,23 @@ class _Loop:
         self._optimiser = optimiser_for(network, settings)
         self._dtype = choose_precision(settings.precision, world.device)
         self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._dtype == torch.float16)
-        self._saved = -1
+        self._saved, self._since, self._loss = -1, 0.0, math.nan
         self._recent: list[Tensor] = []
         self.progress = Progress()
 
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Steps to do, each with what it needs."""
         last = self.progress.step if self.progress.stopped else self._settings.steps
+        self._since = time.perf_counter()
         steps = range(self.progress.step, last)
         return zip(steps, read_ahead(self._task.draw, steps, 2), strict=True)
 
     def advance(self, step: int, batch: Any) -> float:  # noqa: ANN401 - the task's
         """One step and what is due after it; the loss of the latest note."""
-        started = time.perf_counter()
         self._update(step, batch)
         self._average.update(self._network, step)
         self.progress.step = step + 1
-        self.progress.seconds += time.perf_counter() - started
+        self.progress.seconds += time.perf_counter() - self._since
         settings, last = self._settings, step + 1 == self._settings.steps
         due = last or (step + 1) % settings.validate_every == 0
         if due or (step + 1) % _NOTE_EVERY == 0:
@@ -146,9 +146,8 @@ class _Loop:
             self._validate(step + 1)
         if (step + 1) % settings.checkpoint_every == 0 or due:
             self.save()
+        self._since = time.perf_counter()
         return self._loss
-
-    _loss = math.nan
 
     def _update(self, step: int, batch: Any) -> None:  # noqa: ANN401
         self._network.train()

@@ -97,19 +97,34 @@ class TrainedModel:
         }
 
 
-def train_model(
-    data: TrainingSet,
-    settings: TrainSettings,
-    world: World,
-    run: RunFolder,
-    *,
-    between_steps: Callable[[], None],
-    told: Callable[[int, int, float], None],
-) -> TrainedModel:
-    """Build, train, choose the best weights, calibrate, measure.
+@dataclass(frozen=True)
+class Plan:
+    """A network that is ready to be trained.
+
+    Attributes:
+        network: On the world's device.
+        architecture: What it was built from.
+        features: Its channels.
+        stride: Its total stride.
+        reach: Its receptive field.
+        start: What its weights started from.
+        task: What the training loop asks.
+    """
+
+    network: nn.Module
+    architecture: Architecture
+    features: FeatureSpec
+    stride: int
+    reach: Reach
+    start: str
+    task: Segmentation
+
+
+def plan_training(data: TrainingSet, settings: TrainSettings, world: World) -> Plan:
+    """Build the network and its task; nothing is written.
 
     Raises:
-        LulcError: The settings do not fit the set, the start weights are not to be had, or training failed.
+        LulcError: The settings do not fit the set, or the start weights are not to be had.
     """
     keep_freed_memory()
     torch.manual_seed(settings.fit.seed)
@@ -121,12 +136,36 @@ def train_model(
     reach = measure_reach(network, len(spec.channels), stride)
     network = network.to(world.device).to(memory_format=torch.channels_last)
     task = Segmentation(data, spec, settings, world, stride)
-    progress = fit(network, task, settings.fit, world, run, between_steps=between_steps, told=told)
+    data.split("val")  # or say now that there is nothing to validate on
+    return Plan(network, architecture, spec, stride, reach, start, task)
+
+
+def train_model(
+    plan: Plan,
+    data: TrainingSet,
+    settings: TrainSettings,
+    world: World,
+    run: RunFolder,
+    *,
+    between_steps: Callable[[], None],
+    told: Callable[[int, int, float], None],
+) -> TrainedModel:
+    """Train, choose the best weights, calibrate, measure.
+
+    Raises:
+        LulcError: Training failed, or was interrupted.
+    """
+    network = plan.network
+    progress = fit(network, plan.task, settings.fit, world, run, between_steps=between_steps, told=told)
     chosen = _chosen_weights(run, settings) if world.leads else None
     network.load_state_dict(chosen or network.state_dict())
     network.eval()
-    temperature, metrics = _measured(network, data, spec, stride, world) if world.leads else (1.0, {})
-    return TrainedModel(network.cpu(), architecture, spec, reach, start, temperature, metrics, progress)
+    measured = (1.0, dict[str, Any]())
+    if world.leads:
+        measured = _measured(network, data, plan.features, plan.stride, world)
+    return TrainedModel(
+        network.cpu(), plan.architecture, plan.features, plan.reach, plan.start, *measured, progress=progress
+    )
 
 
 def _chosen_weights(run: RunFolder, settings: TrainSettings) -> dict[str, Any] | None:

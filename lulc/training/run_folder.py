@@ -34,33 +34,36 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder that must not be written, before any work is done.
+
+        Raises:
+            StorageError: It exists and may neither be continued nor replaced.
+        """
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if (resume or overwrite) and not (self.path / SETTINGS).is_file():
+            raise StorageError(f"{self.path} holds no training run", "it is not replaced; choose another name")
+        if not resume and not overwrite:
+            raise StorageError(f"{self.path} exists", "continue it with --resume, or replace it with --overwrite")
+
     def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Make the folder, or take up what is there.
 
         Raises:
-            StorageError: It exists and neither may be continued nor replaced.
+            StorageError: It exists and may neither be continued nor replaced.
             ConfigError: It is to be continued with other settings.
         """
-        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+        self.check(resume=resume, overwrite=overwrite)
         file = self.path / SETTINGS
         if file.is_file() and resume:
-            self._check_same(json.loads(file.read_text("utf-8")), settings)
-        else:
-            self._make_room(overwrite=overwrite)
+            self._check_same(_parsed(file), settings)
+        for name in () if resume else _FILES:
+            (self.path / name).unlink(missing_ok=True)
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
         write_whole(file, text.encode())
-
-    def _make_room(self, *, overwrite: bool) -> None:
-        """Remove the files of a run that is to be replaced."""
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
-            return
-        if not overwrite:
-            raise StorageError(f"{self.path} exists", "continue it with --resume, or replace it with --overwrite")
-        if not (self.path / SETTINGS).is_file():
-            raise StorageError(f"{self.path} holds no training run", "it is not replaced; choose another name")
-        for name in _FILES:
-            (self.path / name).unlink(missing_ok=True)
 
     def _check_same(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Steps may be added and processes moved; anything else would not be the same run."""
@@ -130,6 +133,14 @@ class RunFolder:
         """Forget what was noted after a step: it will be noted again."""
         kept = "".join(json.dumps(line) + "\n" for line in self.history(step))
         write_whole(self.path / HISTORY, kept.encode())
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot read {file}: {error}", "replace the run with --overwrite") from error
+    return table
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:

@@ -11,7 +11,7 @@ from lulc.io.training_set import TrainingSet
 from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.model.build import Architecture, total_stride
 from lulc.nearest import did_you_mean
-from lulc.training.augment import Augment
+from lulc.training.augment import Augment, Target
 from lulc.training.distributed import World
 from lulc.training.loop import Scores, mixed_seed
 from lulc.training.losses import SummedLoss, cross_entropy
@@ -46,10 +46,14 @@ class Segmentation:
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: Sequence[Pieces], step: int) -> Tensor:
         """Loss of a batch."""
-        seed = mixed_seed(self._settings.fit.seed, step, self._world.rank)
-        image, target = self._augment(batch, seed, self._world.device)
+        image, target = self.batch(batch, step)
         loss: Tensor = self._loss(network(image), target)
         return loss
+
+    def batch(self, drawn: Sequence[Pieces], step: int) -> tuple[Tensor, Target]:
+        """Input and target of a step, augmented, on the device."""
+        seed = mixed_seed(self._settings.fit.seed, step, self._world.rank)
+        return self._augment(drawn, seed, self._world.device)
 
     def validate(self, network: nn.Module) -> Scores:
         """Cross-entropy, agreement and macro-F1 over the validation chips of all processes."""

@@ -102,7 +102,7 @@ def test_a_loss_that_is_not_finite_is_an_error(blob_set, tmp_path):
 def test_soft_labels_train_too(soft_set, tmp_path):
     report = train(settings(soft_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
     assert report.metrics["agreement"] > 0.9
-    assert report.metrics["against"] == "soft labels"
+    assert report.metrics["against"] == "most probable class of the soft labels"
 
 
 def test_channels_can_be_chosen(blob_set, tmp_path):
