@@ -19,8 +19,15 @@ _PUBLIC = {
     "classify": "lulc.tasks.classify",
     "load_bundle": "lulc.model.bundle",
     "load_legend": "lulc.legend",
+    "estimate_areas": "lulc.tasks.estimate",
+    "evaluate_map": "lulc.tasks.evaluate",
+    "evaluate_model": "lulc.tasks.evaluate_model",
     "open_scene": "lulc.io.scene",
+    "open_training_set": "lulc.io.training_set",
+    "prepare": "lulc.tasks.prepare",
+    "sample_map": "lulc.tasks.sample",
     "stack": "lulc.tasks.stack",
+    "train": "lulc.tasks.train",
 }
 
 __all__ = list(_PUBLIC)

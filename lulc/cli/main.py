@@ -13,7 +13,7 @@ from lulc.errors import EXIT_CODES, LulcError
 _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
-    "info": "Say what a scene, a product or a model bundle is, and what is wrong with it.",
+    "info": "Say what a scene, a product, a model bundle or a training set is, and what is wrong with it.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "sample": "Draw a stratified random sample of points to label, from a map.",
     "stack": "Write bands and spectral indices of scenes as one file.",

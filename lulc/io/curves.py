@@ -38,6 +38,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) ->
         best = min(tried, key=lambda line: line["val_loss"])
         for axes in (losses, scores):
             axes.axvline(best["step"], color=_FAINT, lw=0.8, ls=":")
+    scores.set(xlim=losses.get_xlim(), ylim=(0, 1))
     for axes, label in ((losses, "loss"), (scores, "validation score")):
         axes.set_xlabel("step", color=_INK)
         axes.set_ylabel(label, color=_INK)

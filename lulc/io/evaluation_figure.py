@@ -49,12 +49,13 @@ def write_confusion(path: Path, matrix: ConfusionMatrix, title: str) -> None:
     _save(figure, path)
 
 
-def write_reliability(path: Path, calibration: Calibration, title: str) -> None:
+def write_reliability(path: Path, calibration: Calibration, title: str, before: Calibration | None = None) -> None:
     """Draw a reliability curve with the spread of the top probability below it.
 
     Args:
         path: PNG to write; replaced when it is there.
         calibration: Curve and scores.
+        before: The same without the model's temperature, where known; drawn fainter.
         title: What was compared with what.
 
     Raises:
@@ -66,6 +67,13 @@ def write_reliability(path: Path, calibration: Calibration, title: str) -> None:
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
     axes.text(0.03, 0.065, "calibrated", color=_FAINT, fontsize=8, rotation=40, rotation_mode="anchor")
     axes.plot(calibration.bin_confidence, calibration.bin_agreement, color=_BLUE, marker="o", markersize=4)
+    if before is not None:
+        axes.lines[-1].set_label(f"with the temperature, ECE {calibration.ece:.3f}")
+        label = f"without, ECE {before.ece:.3f}"
+        axes.plot(
+            before.bin_confidence, before.bin_agreement, color=_FAINT, marker="o", markersize=3, lw=1, label=label
+        )
+        axes.legend(loc="lower right", frameon=False, fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_ylabel("agreement with the reference", fontsize=9, color=_INK)
     axes.tick_params(labelbottom=False)

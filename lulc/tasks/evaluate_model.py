@@ -73,6 +73,7 @@ def evaluate_model(
         seed=seed,
         candidates=candidates,
         calibration=after,
+        uncalibrated=before,
         notes=_notes(bundle.card.temperature, before, after, data.card.labels, data.card.classes),
         seconds=time.monotonic() - start,
     )

@@ -123,6 +123,7 @@ class EvaluationReport:
         seed: Of the resampling.
         candidates: Pixels of the map with data; `matrix.total` of them have a reference class too.
         calibration: Whether the probabilities are honest; None without probabilities.
+        uncalibrated: The same without the model's temperature; None when it is not known.
         areas: Areas as counted, by class; empty where they have no meaning.
         edges: Agreement without the borders between classes; None when not asked for.
         notes: What the reader has to know.
@@ -138,6 +139,7 @@ class EvaluationReport:
     seed: int
     candidates: int
     calibration: Calibration | None = None
+    uncalibrated: Calibration | None = None
     areas: tuple[CountedArea, ...] = ()
     edges: EdgeAgreement | None = None
     notes: tuple[str, ...] = ()
@@ -168,6 +170,7 @@ class EvaluationReport:
             "classes": [self._class_json(position) for position in range(len(self.legend))],
             "confusion": {"rows": "map", "columns": "reference", "counts": matrix.counts},
             "calibration": _calibration_json(self.calibration, matrix.names),
+            "calibration_without_temperature": _calibration_json(self.uncalibrated, matrix.names),
             "areas_as_counted": [
                 {"name": a.name, "map_ha": a.map_ha, "reference_ha": a.reference_ha} for a in self.areas
             ],
@@ -251,7 +254,7 @@ def write_report(report: EvaluationReport, folder: Path, *, overwrite: bool = Fa
     title = f"{Path(report.subject).name} and {Path(report.reference).name}"
     write_confusion(confusion, report.matrix, title)
     if report.calibration:
-        write_reliability(reliability, report.calibration, title)
+        write_reliability(reliability, report.calibration, title, report.uncalibrated)
     else:
         with storage_errors(reliability):
             reliability.unlink(missing_ok=True)  # of a former report

@@ -20,9 +20,11 @@ from lulc.grid import Grid
 from lulc.indices import INDICES
 from lulc.io.product_reader import open_product
 from lulc.io.scene import Scene, open_scene
+from lulc.io.training_set import SET_CARD
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
 from lulc.tasks.product_check import check_samples, layout_problems, sample_windows
+from lulc.tasks.set_description import set_facts
 
 _CARD = "card.json"
 _PERCENTILES = (2, 50, 98)
@@ -39,14 +41,14 @@ class Description:
 
     Attributes:
         path: What was looked at.
-        kind: `scene`, `product` or `model`.
+        kind: `scene`, `product`, `model` or `training set`.
         facts: Name to value, plain JSON types.
-        table: Rows of equal keys: bands of a scene, classes of a product or model.
+        table: Rows of equal keys: bands of a scene, classes of the others.
         problems: What would be wrong with using it; empty when nothing was found.
     """
 
     path: str
-    kind: Literal["scene", "product", "model"]
+    kind: Literal["scene", "product", "model", "training set"]
     facts: Mapping[str, Any]
     table: tuple[Mapping[str, Any], ...]
     problems: tuple[str, ...]
@@ -77,7 +79,7 @@ def describe(
     offset: float | None = None,
     quantification: float | None = None,
 ) -> Description:
-    """Describe a model bundle, a product, or the scene that some files make up.
+    """Describe a model bundle, a training set, a product, or the scene that some files make up.
 
     Args:
         paths: One path, or the name of a shipped model; several are the files of one scene.
@@ -97,6 +99,8 @@ def describe(
         raise InputError(f"there is no {first}", "check the path")
     if len(paths) == 1 and is_bundle(first):
         return describe_model(first)
+    if len(paths) == 1 and (first / SET_CARD).is_file():
+        return Description(str(first), "training set", *set_facts(first))
     if len(paths) == 1 and (product := describe_product(first)):
         return product
     with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
