@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import UsageError
+from lulc.errors import Interrupted, UsageError
 from lulc.io.curves import draw_curves
 from lulc.io.training_set import TrainingSet, open_training_set
-from lulc.tasks.interruption import stop_on_signals
-from lulc.training.distributed import join_world
+from lulc.tasks.interruption import StopFlag, stop_on_signals
+from lulc.training.distributed import World, join_world
 from lulc.training.events import write_events
 from lulc.training.run import TrainedModel, plan_training, train_model
 from lulc.training.run_folder import RunFolder
@@ -114,10 +114,23 @@ def train(
         if world.leads:
             run.begin(settings.to_table(), resume=resume, overwrite=overwrite)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
-        trained = train_model(plan, data, settings, world, run, between_steps=stop.raise_if_set, told=progress)
+        trained = train_model(
+            plan, data, settings, world, run, between_steps=_stop_together(world, stop), told=progress
+        )
         if not world.leads:
             return None
         return _finish(run, settings, data, trained, tensorboard)
+
+
+def _stop_together(world: World, stop: StopFlag) -> Callable[[], None]:
+    """Stops all processes at the same step when one of them has got a signal: none waits for the others for ever."""
+
+    def check() -> None:
+        if world.any(stop.signal is not None):
+            stop.raise_if_set()
+            raise Interrupted("another process of the run was stopped", "run the same command again with --resume")
+
+    return check
 
 
 def _finish(

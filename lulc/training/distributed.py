@@ -42,6 +42,10 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 - one flag is the point
+        """True in every process when it is true in one."""
+        return bool(self.summed(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
+
     def meet(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:

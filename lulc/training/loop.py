@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from lulc.errors import ModelError
+from lulc.errors import ConfigError, Interrupted, LimitError, ModelError
 from lulc.model.device import choose_precision
 from lulc.training.average import Average
 from lulc.training.distributed import World
@@ -79,6 +79,7 @@ def fit(
     world: World,
     run: RunFolder,
     *,
+    workers: int = 2,
     between_steps: Callable[[], None] = lambda: None,
     told: Callable[[int, int, float], None] = lambda _done, _steps, _loss: None,
 ) -> Progress:
@@ -90,22 +91,26 @@ def fit(
         settings: Steps, optimiser, precision, seed.
         world: The processes of the run.
         run: Where to write; a checkpoint there is continued.
-        between_steps: Called before each step; may raise to stop, a checkpoint is then written.
+        workers: Threads that read ahead.
+        between_steps: Called before each step; may raise Interrupted to stop, a checkpoint is then written.
         told: Called after each step with (steps done, steps, loss).
 
     Raises:
         ModelError: The loss is not finite.
+        ConfigError: The batch is too small for the network's batch norm.
+        LimitError: The device has not enough memory for the batch.
     """
     loop = _Loop(network, task, settings, world, run)
     loop.resume()
     try:
-        for step, batch in loop.batches():
+        for step, batch in loop.batches(workers):
             between_steps()
             told(step + 1, settings.steps, loop.advance(step, batch))
             if loop.progress.stopped:
                 break
-    finally:
+    except Interrupted:  # raised between steps alone: anything else may have left a step half done
         loop.save()
+        raise
     return loop.progress
 
 
@@ -125,16 +130,17 @@ class _Loop:
         self._recent: list[Tensor] = []
         self.progress = Progress()
 
-    def batches(self) -> Iterator[tuple[int, Any]]:
+    def batches(self, workers: int) -> Iterator[tuple[int, Any]]:
         """Steps to do, each with what it needs."""
         last = self.progress.step if self.progress.stopped else self._settings.steps
         self._since = time.perf_counter()
         steps = range(self.progress.step, last)
-        return zip(steps, read_ahead(self._task.draw, steps, 2), strict=True)
+        return zip(steps, read_ahead(self._task.draw, steps, workers), strict=True)
 
     def advance(self, step: int, batch: Any) -> float:  # noqa: ANN401 - the task's
         """One step and what is due after it; the loss of the latest note."""
-        self._update(step, batch)
+        with _known_failures():
+            self._update(step, batch)
         self._average.update(self._network, step)
         self.progress.step = step + 1
         self.progress.seconds += time.perf_counter() - self._since
@@ -176,10 +182,7 @@ class _Loop:
         mean = self._world.summed(torch.stack(self._recent).mean()) / self._world.size
         self._recent.clear()
         self._loss = float(mean)
-        if not math.isfinite(self._loss):
-            raise ModelError(
-                f"the loss is {self._loss} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32"
-            )
+        _refuse_infinite([self._loss], step)
         if self._world.leads:
             rate = self._optimiser.param_groups[0]["lr"]
             self._run.note(
@@ -205,6 +208,8 @@ class _Loop:
         """Write a checkpoint, unless this step has one."""
         if not self._world.leads or self._saved == self.progress.step or not self.progress.step:
             return
+        recent = [float(loss) for loss in self._recent]
+        _refuse_infinite(recent, self.progress.step)  # the checkpoint before is worth more than such weights
         self._run.save_checkpoint(
             {
                 "progress": asdict(self.progress),
@@ -212,7 +217,7 @@ class _Loop:
                 "average": self._average.network.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
                 "scaler": self._scaler.state_dict(),
-                "recent": [float(loss) for loss in self._recent],
+                "recent": recent,
             }
         )
         self._saved = self.progress.step
@@ -232,10 +237,24 @@ class _Loop:
         if self._world.leads:
             self._run.rewind(self.progress.step)
 
-    @property
-    def average(self) -> nn.Module:
-        """The network with averaged weights."""
-        return self._average.network
+
+def _refuse_infinite(losses: list[float], step: int) -> None:
+    wrong = next((loss for loss in losses if not math.isfinite(loss)), None)
+    if wrong is not None:
+        raise ModelError(f"the loss is {wrong} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32")
+
+
+@contextmanager
+def _known_failures() -> Iterator[None]:
+    """What torch says of too small and too large batches, in a line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise LimitError("the device has not enough memory for a step", "lower fit.batch or samples.crop") from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError("batch norm of this network needs more than one sample", "raise fit.batch") from error
 
 
 def optimiser_for(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:

@@ -156,7 +156,10 @@ def train_model(
         LulcError: Training failed, or was interrupted.
     """
     network = plan.network
-    progress = fit(network, plan.task, settings.fit, world, run, between_steps=between_steps, told=told)
+    workers = settings.samples.workers
+    progress = fit(
+        network, plan.task, settings.fit, world, run, workers=workers, between_steps=between_steps, told=told
+    )
     chosen = _chosen_weights(run, settings) if world.leads else None
     network.load_state_dict(chosen or network.state_dict())
     network.eval()

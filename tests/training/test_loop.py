@@ -99,6 +99,21 @@ def test_a_loss_that_is_not_finite_is_an_error(blob_set, tmp_path):
         train(settings(blob_set, fit__learning_rate=1e30, fit__steps=40, fit__clip=0), tmp_path / "run")
 
 
+def test_a_run_gone_wrong_keeps_its_last_good_checkpoint(blob_set, tmp_path):
+    run = tmp_path / "run"
+    wild = {"fit__learning_rate": 1e12, "fit__steps": 40, "fit__clip": 0, "fit__validate_every": 100}
+    with pytest.raises(ModelError, match="loss is"):
+        train(settings(blob_set, fit__checkpoint_every=1, **wild), run)
+    state = RunFolder(run).load_checkpoint()
+    assert state is None or all(tensor.isfinite().all() for tensor in state["network"].values())
+
+
+def test_a_batch_too_small_for_batch_norm_is_one_line(blob_set, tmp_path):
+    deep = {"network": {"name": "DeepLabV3Plus", "encoder": "resnet18"}, "fit__batch": 1}
+    with pytest.raises(ConfigError, match=r"raise fit\.batch"):
+        train(settings(blob_set, **deep), tmp_path / "run")
+
+
 def test_soft_labels_train_too(soft_set, tmp_path):
     report = train(settings(soft_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
     assert report.metrics["agreement"] > 0.9
