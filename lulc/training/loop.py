@@ -209,7 +209,8 @@ class _Loop:
         if not self._world.leads or self._saved == self.progress.step or not self.progress.step:
             return
         recent = [float(loss) for loss in self._recent]
-        _refuse_infinite(recent, self.progress.step)  # the checkpoint before is worth more than such weights
+        # The checkpoint before is worth more than weights that are not finite.
+        _refuse_infinite([*recent, *(float(weight.sum()) for weight in self._network.parameters())], self.progress.step)
         self._run.save_checkpoint(
             {
                 "progress": asdict(self.progress),
@@ -241,7 +242,9 @@ class _Loop:
 def _refuse_infinite(losses: list[float], step: int) -> None:
     wrong = next((loss for loss in losses if not math.isfinite(loss)), None)
     if wrong is not None:
-        raise ModelError(f"the loss is {wrong} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32")
+        raise ModelError(
+            f"the loss or a weight is {wrong} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32"
+        )
 
 
 @contextmanager
