@@ -210,7 +210,8 @@ class _Loop:
             return
         recent = [float(loss) for loss in self._recent]
         # The checkpoint before is worth more than weights that are not finite.
-        _refuse_infinite([*recent, *(float(weight.sum()) for weight in self._network.parameters())], self.progress.step)
+        sums = [float(weight.detach().sum()) for weight in self._network.state_dict().values()]
+        _refuse_infinite([*recent, *sums], self.progress.step)
         self._run.save_checkpoint(
             {
                 "progress": asdict(self.progress),
