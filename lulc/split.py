@@ -57,22 +57,40 @@ class Footprints:
         numbers: NDArray[np.int64] = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
         return numbers
 
-    def near(self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float) -> NDArray[np.bool_]:
-        """True for `chosen` chips closer than `gap` metres to one of the `others`: bool (n,)."""
-        close = np.zeros(len(self.x), dtype=bool)
-        candidates = np.flatnonzero(chosen)
-        for other in np.flatnonzero(others):
-            across = np.abs(self.x[candidates] - self.x[other])
-            across -= self.half_width[candidates] + self.half_width[other]
-            down = np.abs(self.y[candidates] - self.y[other]) - self.half_height[candidates] - self.half_height[other]
-            distance = np.hypot(np.maximum(across, 0) * self.stretch[candidates], np.maximum(down, 0))
-            # Chips that only touch are 0 apart; a gap of 0 lets them.
-            meets = (distance < gap) | ((across < -_TOUCH) & (down < -_TOUCH))
-            close[candidates[meets & (self.plane[candidates] == self.plane[other])]] = True
+    def neighbours(
+        self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float
+    ) -> dict[int, NDArray[np.int64]]:
+        """For each `chosen` chip with any, which of the `others` are nearer than `gap` metres or overlap it."""
+        found: dict[int, NDArray[np.int64]] = {}
+        candidates = np.flatnonzero(others)
+        for chip in np.flatnonzero(chosen):
+            across = np.abs(self.x[candidates] - self.x[chip]) - self.half_width[candidates] - self.half_width[chip]
+            down = np.abs(self.y[candidates] - self.y[chip]) - self.half_height[candidates] - self.half_height[chip]
+            distance = np.hypot(np.maximum(across, 0) * self.stretch[chip], np.maximum(down, 0))
+            meets = (distance < gap) | ((across < 0) & (down < 0))
+            close = candidates[meets & (self.plane[candidates] == self.plane[chip])]
+            if len(close):
+                found[int(chip)] = close
+        return found
+
+    def too_close(
+        self, chips: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], gap: float
+    ) -> NDArray[np.bool_]:
+        """True where a place lies in one of `chips` or nearer than `gap` metres to one.
+
+        Args:
+            chips: Numbers of chips.
+            x: Places, in the units of `Footprints.x`: any shape.
+            y: The same.
+            gap: Metres.
+        """
+        close = np.zeros(x.shape, dtype=bool)
+        for chip in chips:
+            across = np.maximum(np.abs(x - self.x[chip]) - self.half_width[chip], 0) * self.stretch[chip]
+            down = np.maximum(np.abs(y - self.y[chip]) - self.half_height[chip], 0)
+            distance = np.hypot(across, down)
+            close |= (distance < gap) | (distance == 0)
         return close
-
-
-_TOUCH = 1e-3
 
 
 def stratified_split(

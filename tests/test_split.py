@@ -80,15 +80,28 @@ def test_blocks_have_about_the_size_asked_for():
     assert np.median(sizes[sizes > 200]) == pytest.approx(400, rel=0.15)
 
 
-def test_chips_nearer_than_the_gap_are_found():
+def test_chips_nearer_than_the_gap_are_neighbours():
     place = ground([0, 150, 400, 0], [0, 0, 0, 350])
     chosen, others = np.array([0, 1, 1, 1], bool), np.array([1, 0, 0, 0], bool)
-    assert place.near(chosen, others, 100).tolist() == [False, True, False, False]
-    assert place.near(chosen, others, 260).tolist() == [False, True, False, True]
-    assert place.near(chosen, others, 301).tolist() == [False, True, True, True]
+    for gap, expected in ((100, {1}), (260, {1, 3}), (301, {1, 2, 3})):
+        assert set(place.neighbours(chosen, others, gap)) == expected
+    assert place.neighbours(chosen, others, 100)[1].tolist() == [0]
 
 
 def test_a_gap_of_zero_lets_chips_touch_but_not_overlap():
     place = ground([0, 100, 60], [0, 0, 90])
     chosen, others = np.array([0, 1, 1], bool), np.array([1, 0, 0], bool)
-    assert place.near(chosen, others, 0).tolist() == [False, False, True]
+    assert set(place.neighbours(chosen, others, 0)) == {2}
+    x, y = np.array([49.0, 51.0, 0.0]), np.array([0.0, 0.0, 49.0])
+    assert place.too_close(np.array([0]), x, y, 0).tolist() == [True, False, True]
+
+
+def test_places_near_a_chip_are_found_on_the_ground():
+    place = ground([0], [0], latitude=60)  # a metre of longitude is half a metre there
+    y = np.full(3, 60 * METRES_PER_DEGREE)
+    assert place.too_close(np.array([0]), np.array([50 + 150.0, 50 + 250.0, 0]), y, 100).tolist() == [True, False, True]
+
+
+def test_other_planes_are_never_neighbours():
+    place = Footprints.joined([ground([0], [0]), ground([0], [0], plane=1)])
+    assert place.neighbours(np.array([1, 0], bool), np.array([0, 1], bool), 1e9) == {}

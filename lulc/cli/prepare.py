@@ -86,7 +86,7 @@ def _fractions(_context: click.Context, _parameter: click.Parameter, value: str)
     type=click.FloatRange(min=0),
     default=320.0,
     show_default=True,
-    help="Least distance between chips of different splits, the same unit.",
+    help="Least distance between labels of different splits, the same unit; nearer labels are masked.",
 )
 @click.option(
     "--fractions",

@@ -1,6 +1,6 @@
 """Which chips to cut: where they lie, what they hold, which are dropped and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +56,19 @@ class ChipPlan:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
-def plan_chips(pairs: Sequence[Pair], options: PrepareOptions, crosswalk: Crosswalk) -> ChipPlan:
+def plan_chips(
+    pairs: Sequence[Pair],
+    options: PrepareOptions,
+    crosswalk: Crosswalk,
+    between_chips: Callable[[], None] = lambda: None,
+) -> ChipPlan:
     """Look at the labels and the valid mask of every possible chip.
+
+    Args:
+        pairs: Scenes and their labels.
+        options: Size of the chips, what they must hold.
+        crosswalk: From the labels' legend to that of the set.
+        between_chips: Called before each chip; may raise to stop.
 
     Raises:
         LulcError: A scene or its labels cannot be used, or no chip holds enough.
@@ -67,6 +78,7 @@ def plan_chips(pairs: Sequence[Pair], options: PrepareOptions, crosswalk: Crossw
         with open_pair(pair, options) as (scene, labels):
             windows = []
             for window in chip_windows(scene.grid.shape, options.chip):
+                between_chips()
                 label = read_label(scene, labels, window, crosswalk)
                 valid = scene.read(_bands(scene, options), window)[1]
                 label[:, ~valid] = NODATA_CODE
@@ -111,24 +123,42 @@ def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
 
 def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:
     """Where windows of a scene lie: on the ground when the scene is georeferenced, else on a plane of its own."""
-    rows = np.array([[window.row, window.row_end] for window in windows], dtype=float)
-    columns = np.array([[window.col, window.col_end] for window in windows], dtype=float)
-    if grid.crs is None or grid.gcps:
-        x, y = columns, rows
-        stretch, planes = np.ones(len(windows)), np.full(len(windows), plane + 1)
-    else:
-        corners = [grid.longitudes_latitudes(columns[:, i], rows[:, j]) for i in (0, 1) for j in (0, 1)]
-        places = np.stack(corners, axis=1) * METRES_PER_DEGREE
-        x, y = places[:, :, 0], places[:, :, 1]
-        stretch, planes = np.cos(np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE)), np.zeros(len(windows), np.int64)
+    corners = np.stack([_corners(grid, window) for window in windows])
+    x, y = corners[..., 0].reshape(len(windows), 4), corners[..., 1].reshape(len(windows), 4)
+    on_ground = _on_ground(grid)
+    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if on_ground else np.zeros(len(windows))
     return Footprints(
-        plane=planes,
+        plane=np.full(len(windows), 0 if on_ground else plane + 1),
         x=(x.max(axis=1) + x.min(axis=1)) / 2,
         y=(y.max(axis=1) + y.min(axis=1)) / 2,
         half_width=np.ptp(x, axis=1) / 2,
         half_height=np.ptp(y, axis=1) / 2,
-        stretch=stretch,
+        stretch=np.cos(latitude),
     )
+
+
+def pixel_places(grid: Grid, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the pixel centres of a window lie, in the units of its footprint: x and y, float64 (height, width)."""
+    corners = _corners(grid, window)
+    down = ((np.arange(window.height) + 0.5) / window.height)[:, None, None]
+    across = ((np.arange(window.width) + 0.5) / window.width)[None, :, None]
+    upper = corners[0, 0] * (1 - across) + corners[0, 1] * across
+    lower = corners[1, 0] * (1 - across) + corners[1, 1] * across
+    places = upper * (1 - down) + lower * down
+    return places[..., 0], places[..., 1]
+
+
+def _corners(grid: Grid, window: Window) -> NDArray[np.float64]:
+    """X and y of the corners of a window: float64 (2 down, 2 across, 2)."""
+    columns = np.array([window.col, window.col_end, window.col, window.col_end], dtype=float)
+    rows = np.array([window.row, window.row, window.row_end, window.row_end], dtype=float)
+    if not _on_ground(grid):
+        return np.column_stack([columns, rows]).reshape(2, 2, 2)
+    return (grid.longitudes_latitudes(columns, rows) * METRES_PER_DEGREE).reshape(2, 2, 2)
+
+
+def _on_ground(grid: Grid) -> bool:
+    return grid.crs is not None and not grid.gcps
 
 
 def named(pairs: Sequence[Pair]) -> list[str]:

@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk, load_crosswalk
-from lulc.errors import InputError
+from lulc.errors import InputError, Interrupted
 from lulc.features import FeatureSpec
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
 from lulc.io.blocks_figure import draw_blocks
 from lulc.io.durable import write_whole
+from lulc.io.gdal import gdal_cache
 from lulc.io.labels import Labels
 from lulc.io.scene import Scene
 from lulc.io.staging import check_target, staged
-from lulc.io.training_set import Chip, SetCard, write_pair, write_set_lists
+from lulc.io.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
 from lulc.legend import NODATA_CODE, load_legend
 from lulc.split import SPLITS, Footprints, stratified_split
 from lulc.tasks.channel_statistics import ChannelStatistics
-from lulc.tasks.chip_plan import ChipPlan, named, plan_chips, read_label
+from lulc.tasks.chip_plan import ChipPlan, named, pixel_places, plan_chips, read_label
 from lulc.tasks.interruption import stop_on_signals
 from lulc.tasks.label_pairs import Pair, find_pairs, open_pair
 from lulc.tasks.prepare_options import PrepareOptions
@@ -31,6 +32,7 @@ from lulc.tasks.prepare_report import PrepareReport
 Progress = Callable[[int, int], None]
 
 _SHOWN = 4
+_CACHE = 256 << 20
 
 
 def prepare(
@@ -61,48 +63,69 @@ def prepare(
     target = options.target
     crosswalk = load_crosswalk(load_legend(options.legend), target, options.crosswalk)
     check_target(output, overwrite=options.overwrite)
-    with stop_on_signals() as stop:
-        plan = plan_chips(pairs, options, crosswalk)
-        splits, blocks = split_chips(plan, options)
+    with gdal_cache(_CACHE), stop_on_signals() as stop:
+
+        def go_on() -> None:
+            if stop.signal is not None:
+                raise Interrupted(f"stopped by {stop.signal.name}", f"nothing was written to {output}")
+
+        plan = plan_chips(pairs, options, crosswalk, go_on)
+        split = split_chips(plan, options)
         with staged(output, overwrite=options.overwrite) as folder:
             folder.mkdir()
-            writer = _Writer(folder, output.name, pairs, options, crosswalk, plan, splits, blocks)
+            writer = _Writer(folder, output.name, pairs, options, crosswalk, plan, split)
 
             def told(done: int, total: int) -> None:
                 progress(done, total)
-                stop.raise_if_set()
+                go_on()
 
             card, chips = writer.write(told)
-            report = PrepareReport.of(output, card, chips, plan.dropped, options, time.perf_counter() - started)
+            report = PrepareReport.of(
+                output, card, chips, plan.dropped, writer.masked, options, time.perf_counter() - started
+            )
             write_whole(folder / "report.json", report.json_text().encode())
             write_whole(folder / "report.md", report.to_markdown().encode())
-            _draw(folder / "blocks.png", plan, splits, output.name)
+            kept = np.where(writer.written, split.splits, -1)
+            draw_blocks(folder / "blocks.png", split.ground, kept, output.name)
     return report
 
 
-def split_chips(plan: ChipPlan, options: PrepareOptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split (index into `SPLITS`, -1 dropped) and block of each chip of the plan.
+@dataclass(frozen=True)
+class ChipSplit:
+    """Which split each chip of a plan goes to.
 
-    Where splits meet, training chips give way to validation and test chips, and validation chips to test chips.
+    Attributes:
+        splits: Index into `SPLITS`: int64 (n,).
+        blocks: Block of ground: int64 (n,).
+        ground: Where the chips lie.
+        rivals: For chips near a split that comes before theirs, the chips of that split.
+    """
+
+    splits: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    ground: Footprints
+    rivals: dict[int, NDArray[np.int64]]
+
+
+def split_chips(plan: ChipPlan, options: PrepareOptions) -> ChipSplit:
+    """Split the chips of a plan by blocks of ground.
+
+    Where splits meet, labels of training chips give way to validation and test chips, and those of validation chips to
+    test chips.
 
     Raises:
-        InputError: Too few blocks, or the gap leaves a split without chips.
+        InputError: Too few blocks.
     """
     ground = Footprints.joined(plan.footprints)
     blocks = ground.blocks(options.block)
     pixels = np.array([candidate.pixels for candidate in plan.candidates], dtype=np.int64)
     splits = stratified_split(blocks, pixels, options.fractions, options.seed)
     train, val, test = range(3)
-    for weaker, stronger in ((train, (val, test)), (val, (test,))):
-        close = ground.near(splits == weaker, np.isin(splits, stronger), options.gap)
-        plan.drop(f"closer than {options.gap:g} m to a chip of another split", int(close.sum()))
-        splits[close] = -1
-    for split, fraction in enumerate(options.fractions):
-        if fraction and not (splits == split).any():
-            raise InputError(
-                f"the split leaves no chips for {SPLITS[split]}", "use a smaller --block or --gap, or more scenes"
-            )
-    return splits, blocks
+    rivals = {
+        **ground.neighbours(splits == train, np.isin(splits, (val, test)), options.gap),
+        **ground.neighbours(splits == val, splits == test, options.gap),
+    }
+    return ChipSplit(splits, blocks, ground, rivals)
 
 
 @dataclass
@@ -115,8 +138,11 @@ class _Writer:
     options: PrepareOptions
     crosswalk: Crosswalk
     plan: ChipPlan
-    splits: NDArray[np.int64]
-    blocks: NDArray[np.int64]
+    split: ChipSplit
+    masked: int = 0
+
+    def __post_init__(self) -> None:
+        self.written = np.zeros(len(self.plan.candidates), dtype=bool)
 
     def write(self, progress: Progress) -> tuple[SetCard, list[Chip]]:
         """Write all chips, then the card with the statistics of the training split."""
@@ -125,14 +151,10 @@ class _Writer:
         sources: list[dict[str, object]] = []
         bands: tuple[str, ...] = ()
         statistics, draft = ChannelStatistics(), None
-        done, total = 0, int((self.splits >= 0).sum())
+        done, total = 0, sum(candidate.window.shape.size for candidate in self.plan.candidates)
         levels, sizes = set[str](), list[float]()
         for number, pair in enumerate(self.pairs):
-            wanted = [
-                place
-                for place, candidate in enumerate(self.plan.candidates)
-                if candidate.source == number and self.splits[place] >= 0
-            ]
+            wanted = [place for place, candidate in enumerate(self.plan.candidates) if candidate.source == number]
             if not wanted:
                 continue
             with open_pair(pair, self.options) as (scene, labels):
@@ -147,18 +169,21 @@ class _Writer:
                 level = self.options.level or scene.info.level
                 levels.add(level)
                 sizes.append(pixel_size(scene.grid))
-                sources.append(_described(scene, pair, len(wanted)))
+                before = len(chips)
                 for place in wanted:
-                    candidate = self.plan.candidates[place]
-                    image, label = self._read(scene, labels, bands, candidate.window)
-                    split = SPLITS[self.splits[place]]
-                    name = f"{names[number]}_{candidate.window.row:05d}_{candidate.window.col:05d}"
-                    write_pair(self.folder, draft, name, image, label, _chip_grid(scene.grid, candidate.window))
-                    if split == "train":
-                        statistics.feed(image)
-                    chips.append(self._chip(name, names[number], place, level))
-                    done += candidate.window.shape.size
-                    progress(done, done * total // len(chips))
+                    window = self.plan.candidates[place].window
+                    image, label = self._read(scene, labels, bands, window)
+                    pixels = self._yield_to_rivals(place, scene.grid, label)
+                    done += window.shape.size
+                    if pixels:
+                        name = f"{names[number]}_{window.row:05d}_{window.col:05d}"
+                        write_pair(self.folder, draft, name, image, label, _chip_grid(scene.grid, window))
+                        chips.append(self._chip(name, names[number], place, level, pixels))
+                        if chips[-1].split == "train":
+                            statistics.feed(image)
+                    progress(done, total)
+                sources.append(_described(scene, pair, len(chips) - before))
+        self._check_splits(chips)
         if draft is None:
             raise AssertionError
         mean, std = statistics.result()
@@ -209,20 +234,41 @@ class _Writer:
         label[:, ~np.isfinite(reflectance).all(axis=0)] = NODATA_CODE
         return np.stack(list(planes.values())), label
 
-    def _chip(self, name: str, source: str, place: int, level: str) -> Chip:
+    def _yield_to_rivals(self, place: int, grid: Grid, label: NDArray[np.uint8]) -> tuple[int, ...]:
+        """Mask labels near chips of another split; labelled pixels of each class, empty when too few are left."""
+        window, rivals = self.plan.candidates[place].window, self.split.rivals.get(place)
+        if rivals is not None:
+            close = self.split.ground.too_close(rivals, *pixel_places(grid, window), self.options.gap)
+            self.masked += int((close & (label[0] != NODATA_CODE)).sum())
+            label[:, close] = NODATA_CODE
+        pixels = label_pixels(label, len(self.crosswalk.target))
+        if not sum(pixels) or sum(pixels) < self.options.min_labelled * window.shape.size:
+            self.plan.drop(f"hardly any label farther than {self.options.gap:g} m from another split")
+            return ()
+        self.written[place] = True
+        return pixels
+
+    def _check_splits(self, chips: Sequence[Chip]) -> None:
+        for name, fraction in zip(SPLITS, self.options.fractions, strict=True):
+            if fraction and not any(chip.split == name for chip in chips):
+                raise InputError(
+                    f"the split leaves no chips for {name}", "use a smaller --block or --gap, or more scenes"
+                )
+
+    def _chip(self, name: str, source: str, place: int, level: str, pixels: tuple[int, ...]) -> Chip:
         candidate = self.plan.candidates[place]
         return Chip(
             name=name,
-            split=SPLITS[self.splits[place]],
+            split=SPLITS[self.split.splits[place]],
             source=source,
             row=candidate.window.row,
             col=candidate.window.col,
             height=candidate.window.height,
             width=candidate.window.width,
-            block=int(self.blocks[place]),
+            block=int(self.split.blocks[place]),
             level=level,
             weight=1.0,
-            pixels=candidate.pixels,
+            pixels=pixels,
         )
 
 
@@ -267,8 +313,3 @@ def _one_size(sizes: Sequence[float]) -> float | None:
     if not sizes or not np.isfinite(sizes).all() or max(sizes) > 1.01 * min(sizes):
         return None
     return round(float(np.mean(sizes)), 3)
-
-
-def _draw(path: Path, plan: ChipPlan, splits: NDArray[np.int64], title: str) -> None:
-    ground = Footprints.joined(plan.footprints)
-    draw_blocks(path, ground, splits, title)

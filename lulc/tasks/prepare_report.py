@@ -25,6 +25,7 @@ class PrepareReport:
         blocks: Blocks of ground in each split.
         pixels: Labelled pixels of each class in each split.
         dropped: Reason to number of chips left out.
+        masked: Labelled pixels that were masked because they lie too close to another split.
         channels: Names, means and standard deviations of the channels over the training split.
         options: What was asked for.
         warnings: What the user should know.
@@ -38,6 +39,7 @@ class PrepareReport:
     blocks: dict[str, int]
     pixels: dict[str, tuple[int, ...]]
     dropped: dict[str, int]
+    masked: int
     channels: dict[str, tuple[float, float]]
     options: dict[str, Any]
     warnings: tuple[str, ...]
@@ -50,6 +52,7 @@ class PrepareReport:
         card: SetCard,
         chips: Sequence[Chip],
         dropped: Mapping[str, int],
+        masked: int,
         options: PrepareOptions,
         seconds: float,
     ) -> Self:
@@ -70,6 +73,7 @@ class PrepareReport:
             blocks={split: len({chip.block for chip in mine}) for split, mine in by_split.items()},
             pixels=pixels,
             dropped=dict(dropped),
+            masked=masked,
             channels={name: (mean, std) for name, mean, std in statistics},
             options=options.model_dump(mode="json"),
             warnings=_warnings(names, pixels, options),
@@ -92,7 +96,7 @@ class PrepareReport:
         lines.append(f"{'chips':{width}}  " + "".join(f"{self.chips[split]:>9,d}" for split in SPLITS))
         for number, name in enumerate(self.classes):
             lines.append(f"{name:{width}}  " + "".join(f"{self._share(split, number):>9}" for split in SPLITS))
-        lines += [f"dropped {count} chips: {reason}" for reason, count in self.dropped.items()]
+        lines += self._left_out()
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def to_markdown(self) -> str:
@@ -119,7 +123,7 @@ class PrepareReport:
             "",
             "## Left out",
             "",
-            *([f"- {count} chips: {reason}" for reason, count in self.dropped.items()] or ["- nothing"]),
+            *([f"- {line}" for line in self._left_out()] or ["- nothing"]),
             "",
             "## Channels (training split)",
             "",
@@ -130,6 +134,12 @@ class PrepareReport:
         if self.warnings:
             lines += ["", "## Warnings", "", *(f"- {warning}" for warning in self.warnings)]
         return "\n".join(lines) + "\n"
+
+    def _left_out(self) -> list[str]:
+        lines = [f"dropped {count} chips: {reason}" for reason, count in self.dropped.items()]
+        if self.masked:
+            lines.append(f"masked {self.masked:,d} labels closer than {self.options['gap']:g} m to another split")
+        return lines
 
     def _share(self, split: str, number: int) -> str:
         total = sum(self.pixels[split])

@@ -127,8 +127,8 @@ def _stop_together(world: World, stop: StopFlag) -> Callable[[], None]:
 
     def check() -> None:
         if world.any(stop.signal is not None):
-            stop.raise_if_set()
-            raise Interrupted("another process of the run was stopped", "run the same command again with --resume")
+            by = stop.signal.name if stop.signal is not None else "a signal to another process"
+            raise Interrupted(f"stopped by {by}", "run the same command again with --resume to continue")
 
     return check
 

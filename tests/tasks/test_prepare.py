@@ -8,6 +8,8 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from lulc.errors import InputError, StorageError, UsageError
 from lulc.io.training_set import open_training_set
@@ -60,17 +62,20 @@ def labels(tmp_path):
     return write(tmp_path / "labels.tif", np.kron(values, np.ones((16, 16), np.uint8))[None])
 
 
-def gaps(data):
-    """Least distance, in pixels, between chips of different splits."""
-    boxes = np.array([(chip.row, chip.col, chip.row + chip.height, chip.col + chip.width) for chip in data.chips])
-    splits = np.array([chip.split for chip in data.chips])
-    least = np.inf
-    for split in set(splits):
-        for box in boxes[splits == split]:
-            others = boxes[splits != split]
-            apart = np.maximum(0, np.maximum(others[:, :2] - box[2:], box[:2] - others[:, 2:]))
-            least = min(least, np.hypot(*apart.T).min())
-    return least
+def labelled(data, shape):
+    """Which split labels each pixel: 0 none, 1 train, 2 val, 3 test."""
+    canvas = np.zeros(shape, int)
+    for chip in data.chips:
+        part = canvas[chip.row : chip.row + chip.height, chip.col : chip.col + chip.width]
+        known = data.label(chip)[0] != 255
+        assert not part[known].any(), "a pixel is labelled twice"
+        part[known] = 1 + ("train", "val", "test").index(chip.split)
+    return canvas
+
+
+def least_gap(canvas):
+    """Least distance, in pixels, between labels of different splits (centre to centre)."""
+    return min(distance_transform_edt(canvas != split)[(canvas > 0) & (canvas != split)].min() for split in (1, 2, 3))
 
 
 @pytest.mark.parametrize("files", ["tif", "npy", "nc"])
@@ -89,19 +94,33 @@ def test_chips_are_the_scene_and_its_labels(tmp_path, scene, labels, files):
         ndvi = (image[3] - image[2]) / (image[3] + image[2])
         np.testing.assert_allclose(image[4], ndvi, atol=1e-6)
         expected = np.select([values[part] == 10, values[part] == 40], [1, 4], 8)
-        assert (label == np.where(valid, expected, 255)).all()
+        known = label != 255
+        assert (label[known] == expected[known]).all()
+        assert not known[~valid].any()
+        assert chip.pixels == tuple(int((label == code).sum()) for code in range(1, 12))
 
 
-def test_splits_keep_their_distance_and_blocks_stay_whole(tmp_path, scene, labels):
-    prepare([scene], [labels], tmp_path / "set", options(gap=100))
+@pytest.mark.parametrize("gap", [0, 50, 100, 155])
+def test_labels_of_different_splits_keep_their_distance(tmp_path, scene, labels, gap):
+    report = prepare([scene], [labels], tmp_path / "set", options(gap=gap))
     data = open_training_set(tmp_path / "set")
-    assert gaps(data) >= 10
+    canvas = labelled(data, (320, 384))
+    assert least_gap(canvas) >= max(1, gap / 10)
+    # and not much more ground than that is given up
+    lost = (canvas == 0) & ~((np.mgrid[:320, :384][0] < 20) & (np.mgrid[:320, :384][1] < 40))
+    assert report.masked <= lost.sum()
+    near_another = np.zeros(canvas.shape, bool)
+    for split in (1, 2, 3):
+        near_another |= (distance_transform_edt(canvas != split) <= gap / 10 + 1) & (canvas != split)
+    assert (lost & ~near_another).sum() < 0.03 * canvas.size
+
+
+def test_blocks_stay_whole(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options())
     by_block = {}
-    for chip in data.chips:
+    for chip in open_training_set(tmp_path / "set").chips:
         by_block.setdefault(chip.block, set()).add(chip.split)
     assert all(len(splits) == 1 for splits in by_block.values())
-    dropped = json.loads((tmp_path / "set/report.json").read_text())["dropped"]
-    assert sum(dropped.values()) + len(data.chips) == 120
 
 
 def test_two_dates_of_one_place_share_its_split(tmp_path, scene, labels):
@@ -136,15 +155,17 @@ def test_overlapping_scenes_in_two_zones_share_splits(tmp_path, scene, labels):
     from pyproj import Transformer
 
     move = Transformer.from_crs(32631, 32632, always_xy=True)
-    middle = []
+    places, splits = [], []
     for chip in data.chips:
         x0, y0 = (500_000, 5_000_000) if chip.source == "scene" else corner
-        x, y = x0 + 10 * (chip.col + 16), y0 - 10 * (chip.row + 16)
-        middle.append(move.transform(x, y) if chip.source == "west" else (x, y))
-    middle, splits = np.array(middle), np.array([chip.split for chip in data.chips])
+        rows, columns = np.nonzero(data.label(chip)[0] != 255)
+        x, y = x0 + 10 * (chip.col + columns + 0.5), y0 - 10 * (chip.row + rows + 0.5)
+        places.append(np.column_stack(move.transform(x, y) if chip.source == "west" else (x, y)))
+        splits += [chip.split] * len(x)
+    places, splits = np.concatenate(places), np.array(splits)
     for split in set(splits):
-        away = np.hypot(*(middle[splits == split][:, None] - middle[splits != split][None]).T)
-        assert away.min() > 200 + 320 * 0.9
+        away, _ = cKDTree(places[splits == split]).query(places[splits != split])
+        assert away.min() > 200 * 0.99
 
 
 def test_statistics_are_those_of_the_training_pixels(tmp_path, scene, labels):
@@ -242,7 +263,7 @@ def test_the_report_says_what_was_made(tmp_path, scene, labels):
     assert json.loads(json.dumps(report.to_json()))["chips"] == report.chips
     text = (tmp_path / "set/report.md").read_text()
     assert "| tree cover |" in text
-    assert "closer than 50 m" in text
+    assert f"masked {report.masked:,d} labels closer than 50 m" in text
     assert (tmp_path / "set/blocks.png").read_bytes().startswith(b"\x89PNG")
     assert any("does not occur" in warning for warning in report.warnings)
 
