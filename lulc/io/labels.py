@@ -10,17 +10,20 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import ConfigError, InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.array_source import ArraySource, is_array
 from lulc.io.color_mask import decode_colors
+from lulc.io.cube import is_netcdf, open_cube
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
+from lulc.io.label_values import codes_of, largest_share, normalised_shares
 from lulc.io.raster import sniff
+from lulc.io.source import LARGEST_BLOCK, Source
 from lulc.io.vector_labels import VECTOR_SUFFIXES, VectorLabels
 from lulc.legend import NODATA_CODE, Legend
 
@@ -29,7 +32,6 @@ LabelKind = Literal["auto", "codes", "colors", "shares"]
 
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
 _COLORS = 3
-_SHOWN = 5
 
 
 class Labels(Protocol):
@@ -73,7 +75,8 @@ def open_labels(
     """Open labels.
 
     Args:
-        path: GeoTIFF, .img, JPEG 2000, PNG, JPEG, .npy, or polygons (.gpkg, .geojson, .shp).
+        path: GeoTIFF (products of lulc too), .img, JPEG 2000, PNG, JPEG, NetCDF, .npy, or polygons (.gpkg, .geojson,
+            .shp, .fgb).
         legend: Classes, with their pixel values and colours.
         kind: How classes are coded; `auto` looks at the number of bands.
         attribute: Column of polygons that holds the class.
@@ -88,7 +91,9 @@ def open_labels(
     if path.suffix.lower() in VECTOR_SUFFIXES:
         return VectorLabels(path, legend, attribute, layer)
     if is_array(path):
-        return ArrayLabels(path, legend, kind)
+        return SourceLabels(ArraySource(path), legend, kind)
+    if is_netcdf(path):
+        return SourceLabels(open_cube(path), legend, kind)
     return RasterLabels(path, legend, kind, tolerance)
 
 
@@ -98,11 +103,16 @@ class RasterLabels(AbstractContextManager["RasterLabels"]):
     def __init__(self, path: Path, legend: Legend, kind: LabelKind, tolerance: int | None) -> None:
         driver = sniff(path)
         if driver is None:
-            raise InputError(f"{path} is not a label raster of a known kind", "give GeoTIFF, .img, PNG, JPEG or .npy")
-        self._path, self._legend, self._tolerance = path, legend, tolerance
+            raise InputError(
+                f"{path} is not a label raster of a known kind", "give GeoTIFF, .img, PNG, JPEG, NetCDF or .npy"
+            )
+        self._path, self._tolerance = path, tolerance
         self._dataset = _opened(path, driver[0])
         self._warped: tuple[Grid, Any] | None = None
-        self.kind = _kind(self._dataset, legend, kind, path)
+        made_here = _is_product(self._dataset, legend, path)
+        self._legend = Legend.from_table(legend.to_table()) if made_here else legend  # a product holds lulc's own codes
+        self.kind = _kind_of_product(self._dataset, kind) if made_here else _kind(self._dataset, legend, kind, path)
+        self._masked = MaskFlags.per_dataset in self._dataset.mask_flag_enums[0] and not _alpha(self._dataset)
         placed = self._dataset.crs is not None and not self._dataset.transform.is_identity
         shape = Shape(*self._dataset.shape)
         self._shape = shape
@@ -116,15 +126,13 @@ class RasterLabels(AbstractContextManager["RasterLabels"]):
     def on_grid(self, grid: Grid, window: Window) -> NDArray[np.uint8]:
         """Class codes, see `Labels`."""
         if self.kind == "shares":
-            shares = self.shares_on_grid(grid, window)
-            codes = np.nan_to_num(shares, nan=-1.0).argmax(axis=0).astype(np.uint8) + np.uint8(1)
-            return np.where(np.isnan(shares[0]), NODATA_CODE, codes).astype(np.uint8)
+            return largest_share(self.shares_on_grid(grid, window))
         if self.kind == "colors":
             rgb, labelled = self._read([1, 2, 3], grid, window)
             codes = decode_colors(_within(rgb, labelled, self._legend), self._legend, self._tolerance, str(self._path))
         else:
             values, labelled = self._read([1], grid, window)
-            codes = codes_of(values[0], labelled, self._legend, self._path)
+            return codes_of(values[0], labelled, self._legend, self._path)
         codes[~labelled] = NODATA_CODE
         return codes
 
@@ -152,10 +160,13 @@ class RasterLabels(AbstractContextManager["RasterLabels"]):
             labelled &= np.isfinite(values).all(axis=0)
         nodata = self._dataset.nodata
         if nodata is not None and not np.isnan(nodata):
-            labelled &= (values != nodata).all(axis=0) if self.kind != "colors" else (values != nodata).any(axis=0)
-        alpha = [band for band, color in enumerate(source.colorinterp, 1) if color == ColorInterp.alpha]
-        for band in alpha:
+            # One channel that is 0 is a colour still, and a class without a share is no gap: all bands must be nodata.
+            whole = self.kind == "colors" or (self.kind == "shares" and nodata == 0)
+            labelled &= (values != nodata).any(axis=0) if whole else (values != nodata).all(axis=0)
+        for band in _alpha(source):
             labelled &= source.read(band, window=place) > 0
+        if self._masked and source is self._dataset:
+            labelled &= source.dataset_mask(window=place) > 0
         return labelled
 
     def _on(self, grid: Grid) -> Any:  # noqa: ANN401 - a dataset or a warped one
@@ -163,20 +174,22 @@ class RasterLabels(AbstractContextManager["RasterLabels"]):
         if self.grid is None or grid.crs is None:
             if self._shape != grid.shape:
                 raise InputError(
-                    f"{self._path} has {self._shape.width} x {self._shape.height} pixels and no georeference, "
-                    f"the scene {grid.shape.width} x {grid.shape.height}",
-                    "give labels of the scene's size, or with a CRS",
+                    f"{self._path} has {self._shape.width} x {self._shape.height} pixels, "
+                    f"the scene {grid.shape.width} x {grid.shape.height}, "
+                    f"and the {'labels have' if self.grid is None else 'scene has'} no georeference",
+                    "give both a CRS, or one size",
                 )
             return self._dataset
         if self.grid.same_as(grid):
             return self._dataset
         if self._warped is None or self._warped[0] is not grid:
+            if self._warped is not None:
+                self._warped[1].close()
             self._warped = grid, self._warp(grid)
         return self._warped[1]
 
     def _warp(self, grid: Grid) -> Any:  # noqa: ANN401
         nodata = self._dataset.nodata
-        has_alpha = ColorInterp.alpha in self._dataset.colorinterp
         return WarpedVRT(
             self._dataset,
             crs=grid.crs,
@@ -187,76 +200,53 @@ class RasterLabels(AbstractContextManager["RasterLabels"]):
             tolerance=_EXACT,
             src_nodata=nodata,
             nodata=nodata,
-            add_alpha=nodata is None and not has_alpha,
+            add_alpha=self._masked or (nodata is None and not _alpha(self._dataset)),
         )
 
 
-class ArrayLabels(AbstractContextManager["ArrayLabels"]):
-    """Labels in a `.npy` file: codes (height, width), or shares (K, height, width)."""
+class SourceLabels(AbstractContextManager["SourceLabels"]):
+    """Labels in a `.npy` or NetCDF file: codes (height, width), or shares (K, height, width), on the scene's own grid."""
 
-    grid: Grid | None = None
-
-    def __init__(self, path: Path, legend: Legend, kind: LabelKind) -> None:
-        self._path, self._legend = path, legend
-        self._source = ArraySource(path)
-        bands = len(self._source.labels)
-        if bands not in {1, len(legend)} or kind == "colors":
-            raise InputError(f"{path} has {bands} planes", f"give codes, or shares of the {len(legend)} classes")
-        self.kind = "codes" if bands == 1 else "shares"
+    def __init__(self, source: Source, legend: Legend, kind: LabelKind) -> None:
+        self._path, self._legend, self._source = source.origin.path, legend, source
+        self.grid = source.grid if source.grid.georeferenced else None
+        planes = len(source.labels)
+        fits = {"codes": planes == 1, "shares": planes == len(legend)}
+        self.kind: str = ("codes" if fits["codes"] else "shares") if kind == "auto" else kind
+        if not fits.get(self.kind):
+            source.close()
+            raise InputError(
+                f"{self._path} has {planes} planes, which are no {self.kind}",
+                f"give one plane of codes, or shares of the {len(legend)} classes",
+            )
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
 
     def on_grid(self, grid: Grid, window: Window) -> NDArray[np.uint8]:
         """Class codes, see `Labels`."""
+        if self.kind == "shares":
+            return largest_share(self.shares_on_grid(grid, window))
         values, labelled = self._read(grid, window)
-        if self.kind == "codes":
-            codes = codes_of(values[0], labelled, self._legend, self._path)
-        else:
-            codes = values.argmax(axis=0).astype(np.uint8) + np.uint8(1)
-        codes[~labelled] = NODATA_CODE
-        return codes
+        return codes_of(values[0], labelled, self._legend, self._path)
 
     def shares_on_grid(self, grid: Grid, window: Window) -> NDArray[np.float32]:
         """Shares, see `Labels`."""
         return normalised_shares(*self._read(grid, window))
 
     def _read(self, grid: Grid, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        if self._source.grid.shape != grid.shape:
+        own = self._source.grid
+        placed = self.grid is not None and grid.crs is not None
+        if not (own.same_as(grid) if placed else own.shape == grid.shape):
             raise InputError(
-                f"{self._path} is of {self._source.grid.shape}, its scene of {grid.shape}", "give one size"
+                f"{self._path} ({own.shape.width} x {own.shape.height} px) is not on the grid of its scene "
+                f"({grid.shape.width} x {grid.shape.height} px)",
+                "give it as GeoTIFF, which is resampled",
             )
-        return self._source.read(range(len(self._source.labels)), window)
-
-
-def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, path: Path) -> NDArray[np.uint8]:
-    """Class codes of pixel values: uint8 of the same shape, 255 where the value means "not labelled".
-
-    Raises:
-        InputError: A value that the legend does not know.
-    """
-    known = legend.code_of_value()
-    found, place = np.unique(np.where(labelled, values, next(iter(known))), return_inverse=True)
-    strange = [value for value in found.tolist() if value not in known]
-    if strange:
-        count = int(np.isin(values[labelled], strange).sum())
-        shown = ", ".join(f"{value:g}" for value in strange[:_SHOWN])
-        raise InputError(
-            f"{path} holds {shown}, which legend {legend.name} does not know ({count} pixels of one chip)",
-            "choose another --legend, or add the value to its nodata_values",
-        )
-    codes = np.array([known[value] for value in found.tolist()], np.uint8)
-    result: NDArray[np.uint8] = codes[place].reshape(values.shape)
-    return result
-
-
-def normalised_shares(values: NDArray[Any], labelled: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Shares that sum to 1: float32 (K, height, width), NaN where not labelled or where all are 0."""
-    shares = values.astype(np.float32)
-    total = shares.sum(axis=0)
-    total[~labelled | ~(total > 0)] = np.nan
-    result: NDArray[np.float32] = shares / total
-    return result
+        # Not the mask of the source: of a scene's counts a 0 is no data, but a label of 0 may be a class.
+        values, _ = self._source.read(range(len(self._source.labels)), window)
+        labelled: NDArray[np.bool_] = np.isfinite(values.astype(np.float64)).all(axis=0)
+        return values, labelled
 
 
 def _within(rgb: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend) -> NDArray[np.uint8]:
@@ -273,10 +263,49 @@ def _opened(path: Path, driver: str) -> Any:  # noqa: ANN401
     try:
         with raise_logged_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # masks often have no place
-            return rasterio.open(path, driver=driver)
+            dataset = rasterio.open(path, driver=driver)
     except (RasterioError, LoggedGdalError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path} is not a readable {driver} file: {reason}", "check that it is whole") from error
+    _check_header(dataset, path)
+    return dataset
+
+
+def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
+    """Refuse files that lead elsewhere and blocks that fill the memory."""
+    strays = [file for file in map(Path, dataset.files) if not file.name.startswith(path.stem)]
+    strays += [file for file in map(Path, dataset.files) if file.resolve().parent != path.resolve().parent]
+    if strays:
+        raise InputError(f"{path} points to another file, {strays[0]}", "give a file that holds its own pixels")
+    block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
+    if block > LARGEST_BLOCK:
+        raise LimitError(f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled")
+
+
+def _alpha(dataset: Any) -> list[int]:  # noqa: ANN401
+    return [band for band, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha]
+
+
+def _is_product(dataset: Any, legend: Legend, path: Path) -> bool:  # noqa: ANN401
+    """True for a product of lulc.
+
+    Raises:
+        InputError: Its classes are not those of the legend.
+    """
+    table = dataset.tags().get("LULC_LEGEND")
+    if table is None:
+        return False
+    try:
+        names = Legend.from_table(json.loads(table)).names
+    except (ValueError, ConfigError) as error:
+        raise InputError(f"{path} has a damaged legend in its tags", "make it again with lulc classify") from error
+    if names != legend.names:
+        raise InputError(f"{path} has other classes than the legend {legend.name}", "give its legend with --legend")
+    return True
+
+
+def _kind_of_product(dataset: Any, asked: LabelKind) -> str:  # noqa: ANN401
+    return "shares" if asked == "shares" and dataset.count > 1 else "codes"
 
 
 def _kind(dataset: Any, legend: Legend, asked: LabelKind, path: Path) -> str:  # noqa: ANN401
@@ -285,12 +314,6 @@ def _kind(dataset: Any, legend: Legend, asked: LabelKind, path: Path) -> str:  #
     Raises:
         InputError: Its bands do not fit.
     """
-    product = dataset.tags().get("LULC_LEGEND")
-    if product is not None:
-        names = tuple(entry["name"] for entry in json.loads(product)["classes"])
-        if names != legend.names:
-            raise InputError(f"{path} has other classes than the legend {legend.name}", "give its legend with --legend")
-        return "shares" if asked == "shares" and dataset.count > 1 else "codes"
     colors = dataset.count in {_COLORS, _COLORS + 1} and set(dataset.dtypes) == {"uint8"}
     fits = {"codes": dataset.count == 1, "colors": colors, "shares": dataset.count == len(legend)}
     if asked == "auto":

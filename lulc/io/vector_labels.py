@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 """Files that are read as polygons."""
 
+_HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb"}
+
 
 class VectorLabels(AbstractContextManager["VectorLabels"]):
     """Polygons of one layer, with the class in a column as name, code or pixel value.
@@ -44,6 +46,7 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
 
     def __init__(self, path: Path, legend: Legend, attribute: str | None, layer: str | None) -> None:
         self._path = path
+        _check_head(path)
         meta, shapes, columns = _read(path, layer)
         name = _column(attribute, list(columns), path)
         self._codes = _codes(columns[name], legend, name, path)
@@ -112,6 +115,19 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
             )
 
 
+def _check_head(path: Path) -> None:
+    """Refuse what only has the name: GDAL would follow a virtual file to wherever it points.
+
+    Raises:
+        InputError: The first bytes are not those of the kind that the name says.
+    """
+    with path.open("rb") as file:
+        head = file.read(256)
+    suffix = path.suffix.lower()
+    if not (head if _HEADS[suffix] != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(_HEADS[suffix]):
+        raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
+
+
 def _read(path: Path, layer: str | None) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """Metadata, geometries as WKB and columns by name."""
     try:
@@ -144,15 +160,12 @@ def _column(asked: str | None, names: list[str], path: Path) -> str:
 def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.uint8]:  # noqa: ANN401 - a column
     """Class code of each polygon, from names or pixel values."""
     by_name = {name.lower(): code for code, name in enumerate(legend.names, 1)}
-    by_value = legend.code_of_value()
+    by_value: dict[int | None, int] = {**legend.code_of_value()}
     codes = []
     for value in values.tolist():
         code = by_name.get(str(value).strip().lower())
         if code is None:
-            try:
-                code = by_value.get(int(float(value)))
-            except (TypeError, ValueError):
-                code = None
+            code = by_value.get(_whole_number(value))
         if code is None:
             raise InputError(
                 f"{path}: {column} holds {value!r}, which is no class of {legend.name}",
@@ -160,3 +173,12 @@ def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.u
             )
         codes.append(code)
     return np.array(codes, np.uint8)
+
+
+def _whole_number(value: Any) -> int | None:  # noqa: ANN401 - a cell
+    """The number that a cell holds, also as text; None when it holds none or a fraction."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else None

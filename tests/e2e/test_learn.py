@@ -220,7 +220,7 @@ def refused(done, code, *words):
             4,
             ["worldcovr", "worldcover"],
         ),
-        (["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "esri"], 3, ["labels.tif", "10"]),
+        (["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "esri"], 3, ["labels.tif", "does not know"]),
         (
             ["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "worldcover", "--to", "corine-3"],
             4,
