@@ -95,7 +95,7 @@ def lulc_seconds(chosen: TrainSettings, data: TrainingSet) -> float:
     """Seconds a step of lulc's loop, reading and augmenting included; the validation at the end is not counted."""
     network, spec = build(chosen, data)
     world = World(0, 1, torch.device("cpu"))
-    task = Segmentation(data, spec, chosen, world, check_crop(network, chosen.samples.crop))
+    task = Segmentation(data, spec, chosen, world, check_crop(network, len(spec.channels), chosen.samples.crop))
     with tempfile.TemporaryDirectory() as folder:
         progress = fit(network, task, chosen.fit, world, RunFolder(Path(folder)))
     return progress.seconds / progress.step
@@ -105,7 +105,7 @@ def bare_seconds(chosen: TrainSettings, data: TrainingSet) -> float:
     """Seconds a step of forward, backward and optimiser on one batch that lies ready."""
     network, spec = build(chosen, data)
     world = World(0, 1, torch.device("cpu"))
-    task = Segmentation(data, spec, chosen, world, check_crop(network, chosen.samples.crop))
+    task = Segmentation(data, spec, chosen, world, check_crop(network, len(spec.channels), chosen.samples.crop))
     image, target = task.batch(task.draw(0), 0)
     optimiser = optimiser_for(network, chosen.fit)
     network.train()

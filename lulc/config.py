@@ -68,7 +68,8 @@ def _config_error(model: type[BaseModel], error: ValidationError, name: str) -> 
         return ConfigError(f"{name}: {place} is missing", "add it")
     message = first["msg"].removeprefix("Value error, ")
     shown = f" = {first['input']!r}" if isinstance(first["input"], str | int | float | bool) else ""
-    return ConfigError(f"{name}: {place}{shown}: {message}", "correct that value")
+    where = f"{place}{shown}: " if place else ""
+    return ConfigError(f"{name}: {where}{message}", "correct that value")
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
@@ -85,4 +86,6 @@ def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
 def _set(table: dict[str, Any], path: list[str], value: Any) -> None:  # noqa: ANN401
     for part in path[:-1]:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{part} is a value, not a table: there is no {'.'.join(path)}", "correct the key")
     table[path[-1]] = value

@@ -13,7 +13,10 @@ from lulc.errors import InputError
 SPLITS = ("train", "val", "test")
 """Names of the splits, in the order of their fractions."""
 
-METRES_PER_DEGREE = 111_320.0
+METRES_PER_DEGREE = 110_574.0
+"""Of latitude at the equator, the least there is: distances on the ground are never overstated."""
+
+_ROUND_THE_EARTH = 360 * METRES_PER_DEGREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Footprints:
     """Where chips lie, in metres on planes of their own.
 
     Attributes:
-        plane: Number of the plane; chips of different planes are far apart: int64 (n,).
+        plane: 0 on the Earth; other numbers are planes of their own, far from all others: int64 (n,).
         x: Centre, metres (pixels where there is no georeference): float64 (n,).
         y: The same, northward or downward.
         half_width: Half the extent along x.
@@ -51,7 +54,7 @@ class Footprints:
         rows = np.floor(self.y / side).astype(np.int64)
         # All chips of one row of blocks use the width that a degree has in the middle of that row.
         latitude = np.deg2rad((rows + 0.5) * side / METRES_PER_DEGREE)
-        stretch = np.where(self.stretch == 1.0, 1.0, np.cos(latitude))
+        stretch = np.where(self.plane == 0, np.cos(latitude), 1.0)
         columns = np.floor(self.x * stretch / side).astype(np.int64)
         cells = np.column_stack([self.plane, rows, columns])
         numbers: NDArray[np.int64] = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
@@ -64,7 +67,9 @@ class Footprints:
         found: dict[int, NDArray[np.int64]] = {}
         candidates = np.flatnonzero(others)
         for chip in np.flatnonzero(chosen):
-            across = np.abs(self.x[candidates] - self.x[chip]) - self.half_width[candidates] - self.half_width[chip]
+            across = (
+                self._apart(candidates, self.x[chip], int(chip)) - self.half_width[candidates] - self.half_width[chip]
+            )
             down = np.abs(self.y[candidates] - self.y[chip]) - self.half_height[candidates] - self.half_height[chip]
             distance = np.hypot(np.maximum(across, 0) * self.stretch[chip], np.maximum(down, 0))
             meets = (distance < gap) | ((across < 0) & (down < 0))
@@ -72,6 +77,11 @@ class Footprints:
             if len(close):
                 found[int(chip)] = close
         return found
+
+    def _apart(self, chips: NDArray[np.int64] | int, x: NDArray[np.float64], chip: int) -> NDArray[np.float64]:
+        """Difference in x between centres of chips and places; the short way round the Earth."""
+        apart: NDArray[np.float64] = np.abs(self.x[chips] - x)
+        return np.minimum(apart, _ROUND_THE_EARTH - apart) if self.plane[chip] == 0 else apart
 
     def too_close(
         self, chips: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], gap: float
@@ -86,7 +96,7 @@ class Footprints:
         """
         close = np.zeros(x.shape, dtype=bool)
         for chip in chips:
-            across = np.maximum(np.abs(x - self.x[chip]) - self.half_width[chip], 0) * self.stretch[chip]
+            across = np.maximum(self._apart(chip, x, chip) - self.half_width[chip], 0) * self.stretch[chip]
             down = np.maximum(np.abs(y - self.y[chip]) - self.half_height[chip], 0)
             distance = np.hypot(across, down)
             close |= (distance < gap) | (distance == 0)

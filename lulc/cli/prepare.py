@@ -76,14 +76,14 @@ def _fractions(_context: click.Context, _parameter: click.Parameter, value: str)
 @click.option("--chip", type=click.IntRange(16, 4096), default=256, show_default=True, help="Side of a chip, pixels.")
 @click.option(
     "--block",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(1, 1e7),
     default=5120.0,
     show_default=True,
     help="Side of a block of ground that goes to one split as a whole, metres (pixels without georeference).",
 )
 @click.option(
     "--gap",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(0, 1e7),
     default=320.0,
     show_default=True,
     help="Least distance between labels of different splits, the same unit; nearer labels are masked.",

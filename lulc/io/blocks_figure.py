@@ -69,7 +69,7 @@ def _draw_place(axes: object, ground: Footprints, splits: NDArray[np.int64], chi
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    on_earth = bool((ground.stretch[chips] != 1.0).any())
+    on_earth = bool((ground.plane[chips] == 0).all())
     unit = METRES_PER_DEGREE if on_earth else 1.0
     for split, name in [(-1, "dropped"), *enumerate(SPLITS)]:
         corners = [

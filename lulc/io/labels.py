@@ -245,7 +245,9 @@ class SourceLabels(AbstractContextManager["SourceLabels"]):
             )
         # Not the mask of the source: of a scene's counts a 0 is no data, but a label of 0 may be a class.
         values, _ = self._source.read(range(len(self._source.labels)), window)
-        labelled: NDArray[np.bool_] = np.isfinite(values.astype(np.float64)).all(axis=0)
+        labelled = np.ones(values.shape[1:], dtype=bool)
+        if values.dtype.kind == "f":
+            labelled &= np.isfinite(values.astype(np.float32)).all(axis=0)
         return values, labelled
 
 

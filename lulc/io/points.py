@@ -83,8 +83,8 @@ class Design:
         return sum(entry.points for entry in self.strata)
 
     def to_table(self) -> dict[str, Any]:
-        """Plain form."""
-        return {
+        """Plain form, with a checksum: areas follow from these numbers, so an edit must not pass unseen."""
+        table = {
             "map": self.map_name,
             "fingerprint": self.fingerprint,
             "seed": self.seed,
@@ -92,11 +92,12 @@ class Design:
             "strata": [asdict(entry) for entry in self.strata],
             "drawn": self.drawn,
         }
+        return table | {"checksum": hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Design":
-        """From the plain form; KeyError, TypeError or ConfigError where it is none."""
-        return cls(
+        """From the plain form; KeyError, TypeError, ValueError or ConfigError where it is none, or was edited."""
+        design = cls(
             map_name=table["map"],
             fingerprint=table["fingerprint"],
             seed=table["seed"],
@@ -104,6 +105,9 @@ class Design:
             strata=tuple(DrawnStratum(**entry) for entry in table["strata"]),
             drawn=table["drawn"],
         )
+        if design.to_table()["checksum"] != table["checksum"]:
+            raise ValueError("it is not as lulc wrote it")
+        return design
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +270,7 @@ def _read_design(path: Path, rows: Sequence[Mapping[str, Any]] | None) -> Design
         ) from error
 
 
-_CONSTANT = ("map", "fingerprint", "seed", "drawn", "legend")
+_CONSTANT = ("map", "fingerprint", "seed", "drawn", "legend", "checksum")
 
 
 def _design_rows(design: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Publishing by rename: an output appears under its name complete and on disk, or not at all."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         StorageError: The target exists, its folder is missing or not writable, or writing failed.
     """
     check_target(target, overwrite=overwrite)
+    _remove_orphans(target)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     _remove(temporary)
     try:
@@ -46,6 +48,14 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 target.with_name(target.name + ending).unlink(missing_ok=True)
     finally:
         _remove(temporary)
+
+
+def _remove_orphans(target: Path) -> None:
+    """Remove what killed processes left half written for the same target."""
+    for path in target.parent.glob(f".{glob.escape(target.stem)}.*.partial{glob.escape(target.suffix)}"):
+        number = path.name[len(target.stem) + 2 :].partition(".")[0]
+        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+            _remove(path)
 
 
 @contextmanager

@@ -7,6 +7,7 @@
 """
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,20 @@ class TrainingSet:
     def label(self, chip: Chip) -> NDArray[np.uint8]:
         """Codes uint8 (1, height, width), or shares uint8 (K, height, width); 255 where not labelled."""
         planes: NDArray[np.uint8] = read_chip(self._file("labels", chip.name)).astype(np.uint8, copy=False)
+        classes = len(self.card.classes)
+        if len(planes) != (1 if self.card.labels == "codes" else classes):
+            raise InputError(
+                f"the label of {chip.name} has {len(planes)} planes", f"{SET_CARD} says {self.card.labels}"
+            )
+        if self.card.labels == "codes" and ((planes - np.uint8(1) >= classes) & (planes != NODATA_CODE)).any():
+            raise InputError(
+                f"the label of {chip.name} holds a code that is no class", "prepare the training set again"
+            )
         return planes
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the card and the list of chips."""
+        return hashlib.sha256(b"".join((self.path / name).read_bytes() for name in (SET_CARD, CHIP_LIST))).hexdigest()
 
     def _file(self, kind: str, name: str) -> Path:
         return self.path / kind / f"{name}.{self.card.files}"
@@ -224,6 +238,9 @@ def _parsed(row: dict[str, str], classes: int) -> Chip:
         raise ValueError(f"{name!r} is no name of a chip")
     if row["split"] not in SPLITS:
         raise ValueError(f"chip {name} has the split {row['split']!r}; use {', '.join(SPLITS)}")
+    sizes, weight = [int(row[key]) for key in ("height", "width")], float(row["weight"])
+    if min(sizes) < 1 or min(pixels) < 0 or not 0 <= weight < float("inf"):
+        raise ValueError(f"chip {name} has a size, a weight or a number of pixels out of range")
     return Chip(
         name=name,
         split=row["split"],

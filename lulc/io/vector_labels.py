@@ -160,12 +160,13 @@ def _column(asked: str | None, names: list[str], path: Path) -> str:
 def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.uint8]:  # noqa: ANN401 - a column
     """Class code of each polygon, from names or pixel values."""
     by_name = {name.lower(): code for code, name in enumerate(legend.names, 1)}
-    by_value: dict[int | None, int] = {**legend.code_of_value()}
+    by_value = legend.code_of_value()
     codes = []
     for value in values.tolist():
         code = by_name.get(str(value).strip().lower())
         if code is None:
-            code = by_value.get(_whole_number(value))
+            number = _whole_number(value)
+            code = None if number is None else by_value.get(number)
         if code is None:
             raise InputError(
                 f"{path}: {column} holds {value!r}, which is no class of {legend.name}",

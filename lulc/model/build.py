@@ -1,5 +1,7 @@
 """Networks by name, from segmentation-models-pytorch."""
 
+import inspect
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
@@ -7,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from lulc.errors import ModelError
+from lulc.nearest import did_you_mean
 
 NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
 """Classes of segmentation-models-pytorch that a bundle may name."""
@@ -42,6 +45,7 @@ def build_network(architecture: Architecture) -> nn.Module:
     """
     import segmentation_models_pytorch as smp
 
+    _check_names(architecture)
     options: dict[str, Any] = dict(architecture.options)
     try:
         network: nn.Module = getattr(smp, architecture.network)(
@@ -53,11 +57,44 @@ def build_network(architecture: Architecture) -> nn.Module:
             **options,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:200]
         raise ModelError(f"cannot build {architecture.network} with {architecture.encoder}: {reason}") from error
     network.eval()
     drop_idle_layers(network, architecture.in_channels)
     return network
+
+
+def _check_names(architecture: Architecture) -> None:
+    """Refuse an encoder or an option that the library does not know: it would swallow some of them unsaid.
+
+    Raises:
+        ModelError: With the nearest name that it knows.
+    """
+    import segmentation_models_pytorch as smp
+
+    encoders = smp.encoders.get_encoder_names()
+    if not architecture.encoder.startswith("tu-") and architecture.encoder not in encoders:
+        near = get_close_matches(architecture.encoder, encoders, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ModelError(f"no encoder {architecture.encoder!r}", f"{hint}tu-NAME takes one from timm")
+    known = set(inspect.signature(getattr(smp, architecture.network).__init__).parameters) - _NOT_OPTIONS
+    for name in architecture.options:
+        if name not in known:
+            raise ModelError(f"{architecture.network} has no option {name!r}", did_you_mean(name, known))
+
+
+_NOT_OPTIONS = {
+    "self",
+    "kwargs",
+    "encoder_name",
+    "encoder_weights",
+    "encoder_depth",
+    "in_channels",
+    "classes",
+    "activation",
+    "aux_params",
+}
+"""Arguments that an architecture states elsewhere, or must not: activations are a softmax of the logits."""
 
 
 class _Nothing(nn.Module):

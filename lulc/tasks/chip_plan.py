@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lulc.tasks.label_pairs import Pair, open_pair
 from lulc.tasks.prepare_options import PrepareOptions
 
 _SHARE_STEPS = 250
+_HALF_THE_EARTH = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,22 @@ def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswal
     """Label as a set stores it: codes uint8 (1, h, w), or shares of 250 uint8 (K, h, w); 255 where not labelled."""
     if labels.kind != "shares":
         return crosswalk.relabel(labels.on_grid(scene.grid, window))[None]
-    shares = crosswalk.sum_activations(labels.shares_on_grid(scene.grid, window))
-    unknown = ~np.isfinite(shares).all(axis=0)
-    steps: NDArray[np.uint8] = np.rint(np.nan_to_num(shares) * _SHARE_STEPS).astype(np.uint8)
-    steps[:, unknown] = NODATA_CODE
-    return steps
+    given = labels.shares_on_grid(scene.grid, window)
+    if (given < 0).any():
+        raise InputError(f"the labels of {scene.info.name} hold shares below 0", "shares are parts of a whole")
+    return _rounded(crosswalk.sum_activations(given))
+
+
+def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Shares in steps of 1/250 that sum to 250 exactly, by largest remainder; 255 where NaN."""
+    known = np.isfinite(shares).all(axis=0)
+    scaled = np.where(known, shares, 0) * np.float32(_SHARE_STEPS)
+    steps = np.floor(scaled)
+    missing = np.where(known, _SHARE_STEPS - steps.sum(axis=0), 0)
+    rank = np.argsort(np.argsort(steps - scaled, axis=0, kind="stable"), axis=0, kind="stable")
+    whole: NDArray[np.uint8] = (steps + (rank < missing)).astype(np.uint8)
+    whole[:, ~known] = NODATA_CODE
+    return whole
 
 
 def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
@@ -154,7 +167,10 @@ def _corners(grid: Grid, window: Window) -> NDArray[np.float64]:
     rows = np.array([window.row, window.row, window.row_end, window.row_end], dtype=float)
     if not _on_ground(grid):
         return np.column_stack([columns, rows]).reshape(2, 2, 2)
-    return (grid.longitudes_latitudes(columns, rows) * METRES_PER_DEGREE).reshape(2, 2, 2)
+    places = grid.longitudes_latitudes(columns, rows)
+    if np.ptp(places[:, 0]) > _HALF_THE_EARTH:  # the chip lies on the antimeridian
+        places[:, 0] %= 2 * _HALF_THE_EARTH
+    return (places * METRES_PER_DEGREE).reshape(2, 2, 2)
 
 
 def _on_ground(grid: Grid) -> bool:
@@ -166,8 +182,8 @@ def named(pairs: Sequence[Pair]) -> list[str]:
     names: list[str] = []
     for pair in pairs:
         stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _stem(pair.scene))
-        count = sum(name == stem or name.startswith(f"{stem}-") for name in names)
-        names.append(f"{stem}-{count + 1}" if stem in names else stem)
+        tries = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        names.append(next(name for name in tries if name not in names))
     return names
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk, load_crosswalk
-from lulc.errors import InputError, Interrupted
+from lulc.errors import InputError, Interrupted, StorageError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
@@ -19,7 +19,7 @@ from lulc.io.gdal import gdal_cache
 from lulc.io.labels import Labels
 from lulc.io.scene import Scene
 from lulc.io.staging import check_target, staged
-from lulc.io.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
+from lulc.io.training_set import CHIP_LIST, SET_CARD, Chip, SetCard, label_pixels, write_pair, write_set_lists
 from lulc.legend import NODATA_CODE, load_legend
 from lulc.split import SPLITS, Footprints, stratified_split
 from lulc.tasks.channel_statistics import ChannelStatistics
@@ -32,6 +32,7 @@ from lulc.tasks.prepare_report import PrepareReport
 Progress = Callable[[int, int], None]
 
 _SHOWN = 4
+_OWN_FILES = (SET_CARD, CHIP_LIST, "images", "labels", "report.json", "report.md", "blocks.png")
 _CACHE = 256 << 20
 
 
@@ -62,7 +63,7 @@ def prepare(
     pairs = find_pairs(scenes, labels)
     target = options.target
     crosswalk = load_crosswalk(load_legend(options.legend), target, options.crosswalk)
-    check_target(output, overwrite=options.overwrite)
+    _check_output(output, pairs, overwrite=options.overwrite)
     with gdal_cache(_CACHE), stop_on_signals() as stop:
 
         def go_on() -> None:
@@ -88,6 +89,26 @@ def prepare(
             kept = np.where(writer.written, split.splits, -1)
             draw_blocks(folder / "blocks.png", split.ground, kept, output.name)
     return report
+
+
+def _check_output(output: Path, pairs: Sequence[Pair], *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but a training set, or an input.
+
+    Raises:
+        StorageError: It exists and must not be replaced.
+    """
+    if output.exists() and not output.is_dir():
+        raise StorageError(f"{output} is a file", "a training set is a folder; choose another name")
+    check_target(output, overwrite=overwrite)
+    if not output.exists():
+        return
+    inside = [
+        path for pair in pairs for path in (pair.scene, pair.labels) if output.resolve() in path.resolve().parents
+    ]
+    strange = sorted(path.name for path in output.iterdir() if path.name not in _OWN_FILES)
+    if inside or strange:
+        held = str(inside[0]) if inside else strange[0]
+        raise StorageError(f"{output} holds {held}, which is no part of a training set", "move it away first")
 
 
 @dataclass(frozen=True)

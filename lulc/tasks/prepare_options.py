@@ -53,8 +53,8 @@ class PrepareOptions(Table):
     quantification: float | None = Field(default=None, gt=0)
     level: Literal["", "L1C", "L2A"] = ""
     chip: int = Field(default=256, ge=16, le=4096)
-    block: float = Field(default=5120.0, gt=0)
-    gap: float = Field(default=320.0, ge=0)
+    block: float = Field(default=5120.0, ge=1, le=1e7)
+    gap: float = Field(default=320.0, ge=0, le=1e7)
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     min_labelled: float = Field(default=0.1, ge=0, le=1)
     max_nodata: float = Field(default=0.5, ge=0, le=1)
@@ -64,7 +64,8 @@ class PrepareOptions(Table):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if min(self.fractions) < 0 or not self.fractions[0] or abs(sum(self.fractions) - 1) > 1e-6:  # noqa: PLR2004
+        whole = abs(sum(self.fractions) - 1) < 1e-6  # noqa: PLR2004 - rounding; False for NaN
+        if not whole or min(self.fractions) < 0 or not self.fractions[0]:
             raise ValueError("fractions of train, val and test must be positive and sum to 1, such as 0.7,0.15,0.15")
         for name in self.indices:
             spectral_index(name)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lulc.io.curves import draw_curves
 from lulc.io.training_set import TrainingSet, open_training_set
 from lulc.tasks.interruption import StopFlag, stop_on_signals
 from lulc.training.distributed import World, join_world
-from lulc.training.events import write_events
+from lulc.training.events import check_events, write_events
 from lulc.training.run import TrainedModel, plan_training, train_model
 from lulc.training.run_folder import RunFolder
 from lulc.training.settings import TrainSettings
@@ -106,13 +107,16 @@ def train(
     _keep_threads_quiet()
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
+    if tensorboard is not None:
+        check_events()
     data = open_training_set(settings.data)
-    with join_world(settings.fit.device) as world, stop_on_signals() as stop:
+    with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
         run = RunFolder(output)
         run.check(resume=resume, overwrite=overwrite)
         plan = plan_training(data, settings, world)
         if world.leads:
-            run.begin(settings.to_table(), resume=resume, overwrite=overwrite)
+            stack.enter_context(run.held())
+            run.begin(settings.to_table() | {"set": data.fingerprint()}, resume=resume, overwrite=overwrite)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
         trained = train_model(
             plan, data, settings, world, run, between_steps=_stop_together(world, stop), told=progress

@@ -65,14 +65,14 @@ def join_world(device: str) -> Iterator[World]:
     Raises:
         UsageError: No such device.
     """
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    size, rank, local = _places()
     if size == 1:
         yield World(0, 1, choose_device(device))
         return
     if not dist.is_available():
         raise UsageError("this build of torch cannot run several processes", "start lulc without torchrun")
     on_gpu = torch.cuda.is_available() and device in {"auto", "cuda"}
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else choose_device(device)
+    place = torch.device("cuda", local) if on_gpu else choose_device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
@@ -80,3 +80,22 @@ def join_world(device: str) -> Iterator[World]:
         yield World(rank, size, place)
     finally:
         dist.destroy_process_group()
+
+
+def _places() -> tuple[int, int, int]:
+    """Number of processes, number of this one, and its number on this machine, from torchrun's environment.
+
+    Raises:
+        UsageError: The environment does not make sense.
+    """
+    texts = {name: os.environ.get(name, default) for name, default in _ALONE.items()}
+    try:
+        size, rank, local = (int(text) for text in texts.values())
+    except ValueError as error:
+        raise UsageError(f"the environment says {texts}", "unset these variables, or start with torchrun") from error
+    if not 0 <= rank < size or (size > 1 and "MASTER_ADDR" not in os.environ):
+        raise UsageError(f"the environment says {texts}", "unset these variables, or start with torchrun")
+    return size, rank, local
+
+
+_ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}

@@ -8,19 +8,25 @@ from lulc.errors import ConfigError
 
 
 def write_events(history: Iterable[Mapping[str, Any]], folder: Path) -> None:
-    """Write the numbers of a history as TensorBoard's event files.
+    """Write the numbers of a history as TensorBoard's event files."""
+    from torch.utils.tensorboard import SummaryWriter
 
-    Raises:
-        ConfigError: TensorBoard is not installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            "TensorBoard is not installed", "pip install tensorboard, or leave --tensorboard out"
-        ) from error
     with SummaryWriter(str(folder)) as writer:
         for line in history:
             for name, value in line.items():
                 if name != "step":
                     writer.add_scalar(name, value, line["step"])
+
+
+def check_events() -> None:
+    """Say before the training, not after it, that TensorBoard is missing.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            "TensorBoard is not installed", "pip install tensorboard, or leave --tensorboard out"
+        ) from error

@@ -229,15 +229,23 @@ class _Loop:
         state = self._run.load_checkpoint()
         if state is None:
             return
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise self._run.damaged(error) from error
+        self._saved = self.progress.step
+        if self._world.leads:
+            self._run.rewind(self.progress.step)
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.progress = Progress(**state["progress"])
+        if not 0 < self.progress.step <= self._settings.steps:
+            raise ValueError(f"it is at step {self.progress.step} of {self._settings.steps}")
         self._network.load_state_dict(state["network"])
         self._average.network.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         self._recent = [torch.tensor(loss, device=self._world.device) for loss in state["recent"]]
-        self._saved = self.progress.step
-        if self._world.leads:
-            self._run.rewind(self.progress.step)
 
 
 def _refuse_infinite(losses: list[float], step: int) -> None:

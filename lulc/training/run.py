@@ -131,7 +131,7 @@ def plan_training(data: TrainingSet, settings: TrainSettings, world: World) -> P
     spec = chosen_features(settings.network, data.card.features)
     architecture = architecture_for(settings.network, spec, len(data.card.classes))
     network = build_network(architecture)
-    stride = check_crop(network, settings.samples.crop)
+    stride = check_crop(network, len(spec.channels), settings.samples.crop)
     start = start_from(network, architecture, spec.channels, settings.network.start)
     reach = measure_reach(network, len(spec.channels), stride)
     network = network.to(world.device).to(memory_format=torch.channels_last)

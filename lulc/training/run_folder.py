@@ -7,9 +7,12 @@
 * OUT/card.json, OUT/model.safetensors, OUT/curves.png   when training has ended
 """
 
+import fcntl
 import io
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,35 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder, made when it is not there, from a second process; removed again if nothing is written.
+
+        Raises:
+            StorageError: Another process trains into it, or it cannot be made.
+        """
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StorageError(
+                    f"{self.path} is in use by another training", "wait for it, or use another OUT"
+                ) from error
+            yield
+        finally:
+            os.close(handle)
+
+    def _is_run(self) -> bool:
+        """True when the settings in the folder are those of a training."""
+        file = self.path / SETTINGS
+        try:
+            return {"name", "data", "fit"} <= set(json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return False
+
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder that must not be written, before any work is done.
 
@@ -42,7 +74,7 @@ class RunFolder:
         """
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
-        if (resume or overwrite) and not (self.path / SETTINGS).is_file():
+        if (resume or overwrite) and not self._is_run():
             raise StorageError(f"{self.path} holds no training run", "it is not replaced; choose another name")
         if not resume and not overwrite:
             raise StorageError(f"{self.path} exists", "continue it with --resume, or replace it with --overwrite")
@@ -58,10 +90,9 @@ class RunFolder:
         file = self.path / SETTINGS
         if file.is_file() and resume:
             self._check_same(_parsed(file), settings)
-        for name in () if resume else _FILES:
-            (self.path / name).unlink(missing_ok=True)
         with storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            for name in () if resume else _FILES:
+                (self.path / name).unlink(missing_ok=True)
         text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
         write_whole(file, text.encode())
 
@@ -93,9 +124,13 @@ class RunFolder:
         try:
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in many ways
-            reason = str(error).splitlines()[0]
-            raise StorageError(f"cannot read {file}: {reason}", "remove it to start afresh") from error
+            raise self.damaged(error) from error
         return state
+
+    def damaged(self, error: Exception) -> StorageError:
+        """What to say of a checkpoint that cannot be continued."""
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return StorageError(f"cannot continue from {self.path / CHECKPOINT}: {reason}", "remove it to start afresh")
 
     def save_weights(self, name: str, state: Mapping[str, Tensor]) -> None:
         """Replace the weights file `name` in one move."""
@@ -106,10 +141,14 @@ class RunFolder:
 
     def load_weights(self, name: str) -> dict[str, Tensor] | None:
         """Weights saved under `name`, or None."""
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         file = self.path / f"{name}.safetensors"
-        return load(file.read_bytes()) if file.is_file() else None
+        try:
+            return load(file.read_bytes()) if file.is_file() else None
+        except SafetensorError as error:
+            raise StorageError(f"{file} is damaged: {error}", "train again with --overwrite") from error
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Add a line to the history."""
@@ -120,12 +159,13 @@ class RunFolder:
         """Lines of the history up to a step; a last line that a kill cut short is left out."""
         file = self.path / HISTORY
         lines = []
-        for text in file.read_text("utf-8").splitlines() if file.is_file() else ():
+        for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
             try:
                 line = json.loads(text)
-            except ValueError:
+                step = int(line["step"])
+            except (ValueError, TypeError, KeyError):
                 break
-            if until is None or line["step"] <= until:
+            if until is None or step <= until:
                 lines.append(line)
         return lines
 

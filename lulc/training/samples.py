@@ -60,6 +60,8 @@ class Samples:
             raise InputError(
                 f"{data.path} has no labelled chips in the split {split!r}", "prepare it with other labels"
             )
+        if not sum(chip.weight for chip in self._chips):
+            raise InputError(f"all chips of {data.path} have the weight 0", "give some a weight in chips.csv")
         self._odds = chip_odds(self._chips, settings.balance)
         self._across = np.array([-(-settings.crop // min(chip.height, chip.width)) for chip in self._chips])
         self._cache = ChipCache(self._load, settings.cache_mb * 10**6)

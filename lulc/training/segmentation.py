@@ -106,8 +106,8 @@ def architecture_for(settings: NetworkSettings, spec: FeatureSpec, classes: int)
     )
 
 
-def check_crop(network: nn.Module, crop: int) -> int:
-    """Stride of a network.
+def check_crop(network: nn.Module, channels: int, crop: int) -> int:
+    """Stride of a network in evaluation mode, on the CPU.
 
     Raises:
         ConfigError: Samples of this size do not fit it.
@@ -115,4 +115,14 @@ def check_crop(network: nn.Module, crop: int) -> int:
     stride = total_stride(network)
     if crop % stride:
         raise ConfigError(f"samples.crop = {crop} is not a multiple of {stride}, the network's stride", "change it")
+    try:
+        with torch.inference_mode():
+            side = network(torch.zeros(1, channels, crop, crop)).shape[-1]
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise ConfigError(f"the network does not take samples of {crop} px: {reason}", "raise samples.crop") from error
+    if side != crop:
+        raise ConfigError(
+            f"the network answers {crop} px with {side} px", "change network.encoder_depth, or its option upsampling"
+        )
     return stride

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lulc.config import Table
 from lulc.model.build import NETWORKS
@@ -33,8 +33,15 @@ class NetworkSettings(Table):
     encoder_depth: int = Field(default=5, ge=1, le=6)
     start: str = "scratch"
     options: dict[str, bool | int | float | str | list[int] | None] = Field(default_factory=dict)
-    bands: tuple[str, ...] | None = None
+    bands: tuple[str, ...] | None = Field(default=None, min_length=1)
     indices: tuple[str, ...] | None = None
+
+    @field_validator("bands", "indices")
+    @classmethod
+    def _once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names and len(set(names)) < len(names):
+            raise ValueError("each name once")
+        return names
 
 
 class LossSettings(Table):
@@ -140,7 +147,7 @@ class FitSettings(Table):
     keep: Literal["loss", "f1", "last"] = "loss"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: str = "auto"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class CardSettings(Table):

@@ -130,7 +130,7 @@ class TestDispatch:
         (files / "set" / "set.json").write_text("{}")
         result = run("dw9-s2-10m", files / "set", "--split", "test", "--to", "corine-1")
         assert result.exit_code == 0, result.output
-        assert asked[0][2] == {"split": "test", "to": "corine-1", "seed": 0}
+        assert asked[0][2] == {"split": "test", "to": "corine-1", "crosswalk": (), "seed": 0}
 
 
 REFUSALS = {

@@ -220,7 +220,11 @@ def refused(done, code, *words):
             4,
             ["worldcovr", "worldcover"],
         ),
-        (["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "esri"], 3, ["labels.tif", "does not know"]),
+        (
+            ["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "esri"],
+            3,
+            ["labels.tif", "does not know"],
+        ),
         (
             ["prepare", "scene.tif", "out", "--labels", "labels.tif", "--legend", "worldcover", "--to", "corine-3"],
             4,

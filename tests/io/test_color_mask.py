@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from rasterio.io import MemoryFile
 
-from lulc.errors import InputError
+from lulc.errors import ConfigError, InputError
 from lulc.io.color_mask import decode_colors
-from lulc.legend import load_legend
+from lulc.legend import LandClass, Legend, load_legend
 
 DEEPGLOBE = load_legend("deepglobe")
 COLORS = [entry.rgb for entry in DEEPGLOBE] + [(0, 0, 0)]
@@ -28,23 +28,84 @@ def test_all_seven_colours_are_exact():
     assert (decode_colors(painted(classes), DEEPGLOBE) == expected).all()
 
 
-@pytest.mark.parametrize("quality", [95, 75, 50])
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_jpeg_smear_never_gives_a_wrong_class_inside(quality):
-    classes = patches(cell=32)
+def through_jpeg(rgb, quality):
+    _, height, width = rgb.shape
     with MemoryFile() as memory:
-        with memory.open(driver="JPEG", count=3, height=96, width=96, dtype="uint8", quality=quality) as target:
-            target.write(painted(classes))
+        with memory.open(driver="JPEG", count=3, height=height, width=width, dtype="uint8", quality=quality) as target:
+            target.write(rgb)
         with memory.open() as source:
-            smeared = source.read()
-    decoded = decode_colors(smeared, DEEPGLOBE)
+            return source.read()
+
+
+def voronoi(legend_size, side, seed):
+    """Areas with borders at every angle, so that they never follow the blocks of JPEG."""
+    rng = np.random.default_rng(seed)
+    seeds = rng.uniform(0, side, (rng.integers(2, 8), 2))
+    rows, cols = np.mgrid[:side, :side]
+    nearest = ((rows[..., None] - seeds[:, 0]) ** 2 + (cols[..., None] - seeds[:, 1]) ** 2).argmin(axis=-1)
+    return rng.integers(0, legend_size, len(seeds))[nearest]
+
+
+def inner(classes, margin):
+    """Pixels with one class all around."""
+    same = np.ones(classes.shape, bool)
+    for shift in np.ndindex(2 * margin + 1, 2 * margin + 1):
+        same &= np.roll(classes, np.array(shift) - margin, (0, 1)) == classes
+    same[:margin], same[-margin:], same[:, :margin], same[:, -margin:] = False, False, False, False
+    return same
+
+
+@pytest.mark.parametrize("quality", [95, 75, 50])
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_jpeg_smear_gives_no_wrong_class_inside(quality, seed):
+    classes = voronoi(7, 128, seed)
+    decoded = decode_colors(through_jpeg(painted(classes), quality), DEEPGLOBE)
     expected = np.where(classes == 6, 255, classes + 1)
-    inner = np.zeros((96, 96), bool)
-    for row in range(0, 96, 32):
-        for col in range(0, 96, 32):
-            inner[row + 8 : row + 24, col + 8 : col + 24] = True
-    assert (decoded[inner] == expected[inner]).all()
-    assert (decoded == expected).mean() > 0.97
+    far = inner(classes, 4)
+    assert (decoded[far] == expected[far]).all()
+    assert (decoded == expected).mean() > 0.98
+
+
+@pytest.mark.parametrize("quality", [95, 90, 75])
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_small_jpeg_of_few_colours_is_no_clean_mask(quality):
+    """Yellow beside magenta smears to red, the one corner of the cube that is no class."""
+    classes = np.full((64, 64), 1)
+    classes[:, 33:] = 2
+    decoded = decode_colors(through_jpeg(painted(classes), quality), DEEPGLOBE)
+    assert (decoded[:, :30] == 2).all()
+    assert (decoded[:, 36:] == 3).all()
+
+
+def test_channels_are_cut_in_the_middle_as_deepglobe_says():
+    """Each channel is low or high; none of the 128 levels on either side is refused."""
+    classes = patches()
+    ideal = painted(classes).astype(int)
+    for level in (10, 60, 127):
+        bent = np.where(ideal == 255, 255 - level, level).astype(np.uint8)
+        mixed = np.where(np.random.default_rng(0).random((96, 96)) < 0.3, bent, ideal).astype(np.uint8)
+        assert (decode_colors(mixed, DEEPGLOBE) == np.where(classes == 6, 255, classes + 1)).all()
+
+
+def test_an_image_is_no_mask():
+    """In the colours of DeepGlobe every image would decode to something."""
+    image = np.clip(np.random.default_rng(0).normal(110, 30, (3, 128, 128)), 0, 255).astype(np.uint8)
+    with pytest.raises(InputError, match=r"sat\.jpg is no mask in the legend's colours"):
+        decode_colors(image, DEEPGLOBE, name="sat.jpg")
+
+
+def test_a_legend_of_one_colour():
+    one = Legend("one", "one", (LandClass(1, "all", "#0000ff"),))
+    rgb = np.zeros((3, 2, 2), np.uint8)
+    rgb[2] = 250
+    assert (decode_colors(rgb, one) == 1).all()
+
+
+def test_two_classes_of_one_colour_cannot_be_told_apart():
+    twins = Legend("twins", "twins", (LandClass(1, "a", "#0000ff"), LandClass(2, "b", "#0000ff")))
+    with pytest.raises(ConfigError, match="twins has one colour for two classes"):
+        decode_colors(np.zeros((3, 2, 2), np.uint8), twins)
 
 
 def test_an_unknown_colour_is_named_with_its_place():

@@ -112,7 +112,7 @@ def test_an_unknown_encoder_is_refused(bundle):
     card = json.loads((bundle / CARD).read_text())
     card["architecture"]["encoder"] = "resnet999"
     (bundle / CARD).write_text(json.dumps(card))
-    with pytest.raises(ModelError, match="cannot build"):
+    with pytest.raises(ModelError, match="no encoder 'resnet999'"):
         load_bundle(bundle)
 
 

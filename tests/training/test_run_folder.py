@@ -59,15 +59,39 @@ def test_history_rewinds_and_forgives_a_cut_line(tmp_path):
 
 
 def test_a_run_is_not_replaced_unless_asked(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    run.begin({"seed": 1}, resume=False, overwrite=False)
+    run, table = RunFolder(tmp_path / "run"), {"name": "a", "data": "set", "fit": {"seed": 1}}
+    with run.held():
+        run.begin(table, resume=False, overwrite=False)
+        run.note({"step": 1})
+        with pytest.raises(StorageError, match="--resume"):
+            run.begin(table, resume=False, overwrite=False)
+        run.begin(table, resume=True, overwrite=False)
+        assert run.history()
+        run.begin(table, resume=False, overwrite=True)
+        assert not run.history()
+
+
+def test_one_training_at_a_time(tmp_path):
+    with RunFolder(tmp_path / "run").held(), pytest.raises(StorageError, match="in use"):
+        RunFolder(tmp_path / "run").held().__enter__()
+    with RunFolder(tmp_path / "run").held():
+        pass
+
+
+def test_settings_of_something_else_do_not_make_a_run(tmp_path):
+    (tmp_path / "settings.json").write_text('{"editor.tabSize": 4}')
+    (tmp_path / "model.safetensors").write_text("mine")
+    with pytest.raises(StorageError, match="no training run"):
+        RunFolder(tmp_path).check(resume=False, overwrite=True)
+
+
+@pytest.mark.parametrize("line", ["5", "{}", "[]", "\udcff"])
+def test_strange_lines_end_the_history(tmp_path, line):
+    run = RunFolder(tmp_path)
     run.note({"step": 1})
-    with pytest.raises(StorageError, match="--resume"):
-        run.begin({"seed": 1}, resume=False, overwrite=False)
-    run.begin({"seed": 1}, resume=True, overwrite=False)
-    assert run.history()
-    run.begin({"seed": 1}, resume=False, overwrite=True)
-    assert not run.history()
+    with (tmp_path / HISTORY).open("ab") as file:
+        file.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    assert run.history() == [{"step": 1}]
 
 
 def test_a_folder_of_something_else_is_never_emptied(tmp_path):
@@ -80,7 +104,8 @@ def test_a_folder_of_something_else_is_never_emptied(tmp_path):
 
 def test_only_what_does_not_matter_may_change(tmp_path):
     run = RunFolder(tmp_path / "run")
-    table = {"fit": {"seed": 1, "device": "cpu"}, "samples": {"workers": 1}}
+    run.path.mkdir()
+    table = {"name": "a", "data": "set", "fit": {"seed": 1, "device": "cpu"}, "samples": {"workers": 1}}
     run.begin(table, resume=True, overwrite=False)
     run.begin({**table, "fit": {"seed": 1, "device": "cuda"}}, resume=True, overwrite=False)
     with pytest.raises(ConfigError, match=r"fit\.seed = 1, not 2"):
