@@ -37,6 +37,10 @@ class Architecture(BaseModel):
     options: dict[str, bool | int | float | str | list[int] | None] = {}
 
 
+PROBE = 128
+"""Side of an image that every network takes, pixels."""
+
+
 def build_network(architecture: Architecture) -> nn.Module:
     """Network in evaluation mode with fresh weights, without the layers that its forward pass never reaches.
 
@@ -56,11 +60,11 @@ def build_network(architecture: Architecture) -> nn.Module:
             classes=architecture.classes,
             **options,
         )
+        network.eval()
+        drop_idle_layers(network, architecture.in_channels)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"cannot build {architecture.network} with {architecture.encoder}: {reason}") from error
-    network.eval()
-    drop_idle_layers(network, architecture.in_channels)
     return network
 
 
@@ -111,7 +115,7 @@ def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
     disk, memory and time and do nothing. They are the layers that no gradient reaches.
     """
     with torch.enable_grad():
-        network(torch.zeros(1, in_channels, 64, 64)).sum().backward()
+        network(torch.zeros(1, in_channels, PROBE, PROBE)).sum().backward()
     for layer in network.modules():
         for name, child in layer.named_children():
             weights = list(child.parameters())

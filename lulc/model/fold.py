@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lulc.model.build import PROBE
+
 
 def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
     """Fold every batch norm that directly follows one convolution, in place.
@@ -61,7 +63,7 @@ def _trace(network: nn.Module, in_channels: int) -> tuple[dict[int, nn.Conv2d], 
     watched = [module for module in network.modules() if _is_layer(module)]
     handles = [module.register_forward_hook(record) for module in watched]
     with torch.inference_mode():
-        network(torch.zeros(1, in_channels, 64, 64))
+        network(torch.zeros(1, in_channels, PROBE, PROBE))
     for handle in handles:
         handle.remove()
     return producers, consumers

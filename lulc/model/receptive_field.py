@@ -44,7 +44,10 @@ def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
     connected = _connectivity(network)
     length = 24 * stride
     while length <= _LONGEST:
-        reaches = [_widest(connected, in_channels, stride, length, along) for along in (2, 3)]
+        try:
+            reaches = [_widest(connected, in_channels, stride, length, along) for along in (2, 3)]
+        except RuntimeError:  # it pools so far that it takes no thin image
+            break
         if None not in reaches:
             half_field = max(reach for reach in reaches if reach is not None)
             bounded = not _feels_beyond(network, in_channels, stride, half_field)

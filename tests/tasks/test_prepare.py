@@ -308,3 +308,79 @@ def test_labels_elsewhere_are_said_to_cover_nothing(tmp_path, scene):
     far = write(tmp_path / "far.tif", np.full((1, 50, 50), 10, np.uint8), corner=(700_000, 5_000_000))
     with pytest.raises(InputError, match="check that the labels cover the scenes"):
         prepare([scene], [far], tmp_path / "set", options())
+
+
+def test_splits_stay_apart_across_the_antimeridian(tmp_path):
+    """A scene of UTM 60 S that crosses 180 degrees, and the same ground in UTM 1 S."""
+    from pyproj import Transformer
+
+    rng = np.random.default_rng(0)
+    corner = Transformer.from_crs(4326, 32760, always_xy=True).transform(179.985, -17.0)
+    values = np.kron(rng.choice(np.array([10, 40], np.uint8), (20, 24)), np.ones((16, 16), np.uint8))[None]
+    pixels = rng.integers(500, 3000, (4, 320, 384)).astype(np.uint16)
+    place = {"crs": CRS.from_epsg(32760), "corner": corner}
+    west = write(tmp_path / "west.tif", pixels, names=BANDS, **place)
+    known = write(tmp_path / "known.tif", values, **place)
+    other = Transformer.from_crs(4326, 32701, always_xy=True).transform(179.99, -17.005)
+    east = write(tmp_path / "east.tif", pixels, names=BANDS, crs=CRS.from_epsg(32701), corner=other)
+    prepare([west, east], [known], tmp_path / "set", options(gap=320, chip=16, block=640, min_labelled=0))
+    data = open_training_set(tmp_path / "set")
+    places, splits = [], []
+    for chip in data.chips:
+        zone, (x0, y0) = (32760, corner) if chip.source == "west" else (32701, other)
+        rows, columns = np.nonzero(data.label(chip)[0] != 255)
+        move = Transformer.from_crs(zone, 4978, always_xy=True)  # metres from the centre of the Earth
+        x, y = x0 + 10 * (chip.col + columns + 0.5), y0 - 10 * (chip.row + rows + 0.5)
+        places.append(np.column_stack(move.transform(x, y, np.zeros(len(x)))))
+        splits += [chip.split] * len(x)
+    places, splits = np.concatenate(places), np.array(splits)
+    assert {chip.source for chip in data.chips} == {"west", "east"}
+    for split in set(splits):
+        away, _ = cKDTree(places[splits == split]).query(places[splits != split])
+        assert away.min() > 320
+
+
+def test_scenes_of_one_name_keep_their_own_chips(tmp_path, scene, labels):
+    paths = []
+    for folder in ("x", "y", "z"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / ("scene-2.tif" if folder == "x" else "scene.tif")
+        path.write_bytes(scene.read_bytes())
+        paths.append(path)
+    prepare(paths, [labels], tmp_path / "set", options(gap=0))
+    data = open_training_set(tmp_path / "set")
+    assert len({chip.source for chip in data.chips}) == 3
+    assert len(list((tmp_path / "set" / "images").iterdir())) == len(data.chips)
+
+
+def test_inputs_and_other_files_inside_the_output_are_never_removed(tmp_path, scene, labels):
+    prepare([scene], [labels], tmp_path / "set", options())
+    (tmp_path / "set/notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"notes\.txt"):
+        prepare([scene], [labels], tmp_path / "set", options(overwrite=True))
+    (tmp_path / "set/notes.txt").unlink()
+    inside = tmp_path / "set/images/scene.tif"
+    inside.write_bytes(scene.read_bytes())
+    with pytest.raises(StorageError, match=r"scene\.tif"):
+        prepare([inside], [labels], tmp_path / "set", options(overwrite=True))
+    assert inside.exists()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, scene, labels):
+    orphan = tmp_path / ".set.999999999.partial"
+    orphan.mkdir()
+    (orphan / "big.tif").write_bytes(bytes(10))
+    prepare([scene], [labels], tmp_path / "set", options())
+    assert not orphan.exists()
+
+
+def test_shares_below_zero_are_refused_and_steps_sum_to_a_whole(tmp_path, scene):
+    shares = np.random.default_rng(0).dirichlet(np.ones(9), (320, 384)).transpose(2, 0, 1).astype(np.float32)
+    soft = write(tmp_path / "soft.tif", shares)
+    prepare([scene], [soft], tmp_path / "set", options(legend="dynamic-world"))
+    data = open_training_set(tmp_path / "set")
+    label = data.label(data.chips[0])
+    assert set(label.sum(0, dtype=int)[label[0] != 255]) == {250}
+    shares[3, 50, 50] = -0.2
+    with pytest.raises(InputError, match="below 0"):
+        prepare([scene], [write(tmp_path / "bad.tif", shares)], tmp_path / "other", options(legend="dynamic-world"))

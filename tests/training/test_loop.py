@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 import torch
 from training_sets import settings
 
-from lulc.errors import ConfigError, Interrupted, ModelError
+from lulc.errors import ConfigError, Interrupted, ModelError, StorageError, UsageError
+from lulc.io.training_set import open_training_set
 from lulc.model.bundle import load_bundle
 from lulc.tasks.train import train
 from lulc.training.average import Average
@@ -190,7 +192,7 @@ def start(blob_set, run, *before):
 
 @pytest.mark.slow
 def test_a_killed_run_continues_as_if_unbroken(blob_set, tmp_path):
-    train(settings(blob_set, fit__checkpoint_every=1, fit__steps=8), tmp_path / "whole")
+    assert start(blob_set, tmp_path / "whole").wait(timeout=120) == 0  # with as many threads as the killed ones
     run = tmp_path / "killed"
     kills = 0
     for delay in (0.0, 0.15, 0.3):
@@ -226,3 +228,49 @@ def test_two_processes_train_one_model(blob_set, tmp_path):
     assert list(noted) == [3, 6, 8]
     assert all(math.isfinite(loss) for loss in noted.values())
     assert load_bundle(tmp_path / "two").card.metrics["pixels"] > 0
+
+
+def test_a_refused_start_leaves_the_run_before_it_alone(unbroken, blob_set, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken[0], run)
+    for wrong in ({"network__encoder": "resnet5O"}, {"network__options": {"foo": 1}}, {"network__bands": ["B11"]}):
+        with pytest.raises((ConfigError, ModelError)):
+            train(settings(blob_set, **wrong), run, overwrite=True)
+    assert (run / "model.safetensors").exists()
+    with pytest.raises(ModelError):
+        train(settings(blob_set, network__encoder="resnet5O"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_set_at_the_same_path_is_not_the_same_run(blob_set, tmp_path):
+    data = tmp_path / "set"
+    shutil.copytree(blob_set.path, data)
+    moved = open_training_set(data)
+    train(settings(moved), tmp_path / "run")
+    text = (data / "chips.csv").read_text()
+    (data / "chips.csv").write_text(text.replace("chip_5,train", "chip_5,test"))
+    with pytest.raises(ConfigError, match="was trained with set"):
+        train(settings(open_training_set(data)), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("state", [{}, [1], {"progress": {"step": "x"}}, {"progress": {"step": 10**6}}])
+def test_a_strange_checkpoint_is_one_line(unbroken, blob_set, tmp_path, state):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken[0], run)
+    torch.save(state, run / "checkpoint.pt")
+    with pytest.raises(StorageError, match=r"cannot continue from .*checkpoint\.pt"):
+        train(settings(blob_set), run, resume=True)
+
+
+@pytest.mark.parametrize("places", [{"WORLD_SIZE": "abc"}, {"WORLD_SIZE": "2"}, {"WORLD_SIZE": "2", "RANK": "5"}])
+def test_a_strange_world_is_refused(blob_set, tmp_path, monkeypatch, places):
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="environment says"):
+        train(settings(blob_set), tmp_path / "run")
+
+
+def test_networks_whose_answer_is_smaller_are_refused(blob_set, tmp_path):
+    small = {"network": {"name": "PSPNet", "encoder": "resnet18", "encoder_depth": 5}}
+    with pytest.raises(ConfigError, match="answers 64 px with"):
+        train(settings(blob_set, **small), tmp_path / "run")
