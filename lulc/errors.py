@@ -71,5 +71,6 @@ EXIT_CODES: dict[int, str] = {
     5: "reading or writing failed (damaged block, full disk, permission, output exists or is in use)",
     6: "over a limit (memory, size)",
     75: "interrupted; run the same command again to continue",
+    130: "stopped at once by a second Ctrl-C",
 }
 """What each exit code means, as documented and as printed by `lulc --help`."""

@@ -47,6 +47,9 @@ class _LazyGroup(click.Group):
         except LulcError as error:
             click.echo(f"lulc: {error}", err=True)
             context.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("lulc: stopped at once", err=True)
+            context.exit(130)
         except BrokenPipeError:
             # The reader of our output has gone; nothing is left to say, not even by the interpreter's last flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

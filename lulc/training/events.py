@@ -28,5 +28,5 @@ def check_events() -> None:
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            "TensorBoard is not installed", "pip install tensorboard, or leave --tensorboard out"
+            "TensorBoard is not installed", "pip install 'lulc[tensorboard]', or leave --tensorboard out"
         ) from error
