@@ -55,6 +55,21 @@ def allocate(pixels: Sequence[int], total: int, minimum: int) -> tuple[int, ...]
     return tuple(int(count) for count in points)
 
 
+def allocate_for(pixels: Sequence[int], expected: Sequence[float], target_se: float, minimum: int) -> tuple[int, ...]:
+    """Points for each class that reach a standard error with the fewest points in all.
+
+    `sample_size` supposes the best allocation; the minima of rare classes are not, so more points may be needed.
+    """
+    low, high = min(sample_size(pixels, expected, target_se), sum(pixels)), sum(pixels)
+    while low < high:
+        middle = (low + high) // 2
+        if expected_se(pixels, allocate(pixels, middle, minimum), expected) <= target_se:
+            high = middle
+        else:
+            low = middle + 1
+    return allocate(pixels, low, minimum)
+
+
 def expected_se(pixels: Sequence[int], points: Sequence[int], expected: Sequence[float]) -> float:
     """Standard error of the overall accuracy that an allocation will give, if the expected accuracies come true."""
     sizes, drawn = np.asarray(pixels, float), np.asarray(points, float)

@@ -20,7 +20,7 @@ from lulc.grid import Grid, Window
 from lulc.io.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
 from lulc.io.product_reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend
-from lulc.metrics.sample_design import allocate, expected_se, sample_size
+from lulc.metrics.sample_design import allocate, allocate_for, expected_se
 from lulc.nearest import did_you_mean
 
 Progress = Callable[[int, int], None]
@@ -211,7 +211,7 @@ def _points_per_class(population: Population, expected: list[float], options: Sa
     pixels = population.pixels.tolist()
     least = sum(min(count, options.min_per_class) for count in pixels)
     if options.total is None:
-        return allocate(pixels, sample_size(pixels, expected, options.target_se), options.min_per_class)
+        return allocate_for(pixels, expected, options.target_se, options.min_per_class)
     if options.total < least:
         present = sum(count > 0 for count in pixels)
         problem = f"{options.total} points are too few for {present} classes with {options.min_per_class} each"

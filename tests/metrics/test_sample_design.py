@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lulc.metrics.sample_design import allocate, expected_se, sample_size
+from lulc.metrics.sample_design import allocate, allocate_for, expected_se, sample_size
 
 PIXELS = (200_000, 150_000, 3_200_000, 6_450_000)
 EXPECTED = (0.7, 0.6, 0.9, 0.95)
@@ -66,3 +66,14 @@ class TestExpectedError:
 
     def test_a_census_has_none(self):
         assert expected_se((50, 10, 0), (50, 10, 0), (0.9, 0.9, 0.9)) == 0
+
+
+@pytest.mark.parametrize("target", [0.005, 0.01, 0.02, 0.05])
+def test_the_wanted_error_is_reached_with_no_point_too_many(target):
+    pixels, expected = [195_505, 24_958, 5_315, 502_201, 98, 0], [0.9] * 6
+    points = allocate_for(pixels, expected, target, 50)
+    assert expected_se(pixels, points, expected) <= target
+    assert min(count for count, size in zip(points, pixels, strict=True) if size) >= 50
+    if sum(points) > 250:
+        fewer = allocate(pixels, sum(points) - 1, 50)
+        assert expected_se(pixels, fewer, expected) > target

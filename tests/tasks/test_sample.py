@@ -130,7 +130,9 @@ class TestSample:
         usual, surer = drawn(), drawn(expected_of={"Forêt, dense": 0.99, "water": 0.98})
         assert surer.design.points < usual.design.points / 3
         assert usual.expected_se == pytest.approx(0.01, abs=1e-3)
-        assert drawn(target_se=0.02).design.points == pytest.approx(usual.design.points / 4, rel=0.05)
+        coarse = drawn(target_se=0.02)
+        assert coarse.expected_se <= 0.02
+        assert usual.design.points / 4 <= coarse.design.points < usual.design.points / 3  # the minima take their share
 
     def test_report(self, product, tmp_path):
         report = sample_map(product, tmp_path / "points.gpkg")
