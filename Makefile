@@ -47,6 +47,7 @@ format: $(VENV)/.dev ## format the sources
 
 bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 15 minutes)
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/train.py
 
 clean: ## remove the virtual environment and what demo and bench left
 	rm -rf $(VENV) demo bench

@@ -70,8 +70,10 @@ class Augment:
     def __init__(self, settings: AugmentSettings, spec: FeatureSpec, names: Sequence[str], crop: int) -> None:
         self._settings, self._spec, self._names, self._crop = settings, spec, tuple(names), crop
         bands = {band.name: band for band in sensor(spec.sensor).bands}
-        self._spectral = [position for position, name in enumerate(names) if name in bands]
-        spectral = [bands[names[position]] for position in self._spectral]
+        spectral = [bands[name] for name in names if name in bands]
+        if [band.name for band in spectral] != list(names[: len(spectral)]):
+            raise ConfigError(f"planes {', '.join(names)}", "bands come before indices")
+        self._spectral = slice(len(spectral))  # a view: what follows works in place
         missing = [band.name for band in spectral if band.name not in ATMOSPHERE]
         if settings.atmosphere and missing:
             raise ConfigError(f"augment.atmosphere is not known for {', '.join(missing)}", "set it to 0")
@@ -87,10 +89,10 @@ class Augment:
         parts = [self._samples(pieces, random, device) for pieces in groups]
         image, label = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
         if self._settings.noise:
-            noise = torch.randn(image.shape, generator=random).mul_(self._settings.noise).to(device)
-            image[:, self._spectral] += noise[:, self._spectral]
+            noise = torch.randn(image[:, self._spectral].shape, generator=random).to(device)
+            image[:, self._spectral].add_(noise, alpha=self._settings.noise)
         # Sentinel-2 has no reflectance below one count; without this an index of two tiny numbers has no bounds.
-        image[:, self._spectral] = image[:, self._spectral].clamp_min_(_LEAST_REFLECTANCE)
+        image[:, self._spectral].clamp_min_(_LEAST_REFLECTANCE)
         valid = image.isfinite().all(dim=1) & ~self._holes(len(image), random).to(device)
         planes = {name: image[:, position] for position, name in enumerate(self._names)}
         return network_channels(self._spec, planes, REFLECTANCE, valid), target_of(label, valid)
@@ -99,14 +101,14 @@ class Augment:
         """Image and label (n, planes, crop, crop) of a group of pieces."""
         image, label = torch.from_numpy(pieces.image).to(device), torch.from_numpy(pieces.label).to(device)
         gain, offset = self._radiometry(torch.from_numpy(pieces.level), random)
-        image[:, self._spectral] = image[:, self._spectral] * gain.to(device) + offset.to(device)
+        image[:, self._spectral].mul_(gain.to(device)).add_(offset.to(device))
         self._drop_bands(image, random)
         image, label = self._turned(image, label, random)
         return tuple(side_by_side(planes, pieces.across, self._crop) for planes in (image, label))  # type: ignore[return-value]
 
     def _radiometry(self, level: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gain and offset of each band of each piece, (n, bands, 1, 1): atmosphere, then sensor, then haze."""
-        count, bands, settings = len(level), len(self._spectral), self._settings
+        count, bands, settings = len(level), self._spectral.stop, self._settings
 
         def uniform(low: float, high: float) -> Tensor:
             return torch.rand(count, 1, generator=random) * (high - low) + low
@@ -128,10 +130,10 @@ class Augment:
     def _drop_bands(self, image: Tensor, random: torch.Generator) -> None:
         """Replace one band of some pieces by its mean."""
         dropped = torch.rand(len(image), generator=random) < self._settings.band_dropout
-        which = torch.randint(len(self._spectral), (len(image),), generator=random)
+        which = torch.randint(self._spectral.stop, (len(image),), generator=random)
         for piece in dropped.nonzero().flatten().tolist():
             band = int(which[piece])
-            plane = image[piece, self._spectral[band]]
+            plane = image[piece, band]
             plane[plane.isfinite()] = self._means[band].to(plane.device)
 
     def _turned(self, image: Tensor, label: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
