@@ -241,3 +241,17 @@ def test_rasterio_and_pyogrio_agree_on_places(tmp_path):
     x, y = rasterio.warp.transform("EPSG:4326", "EPSG:32633", points.lon, points.lat)
     np.testing.assert_allclose(x, [350_005, 350_035, 351_005, 351_995], atol=1e-3)
     np.testing.assert_allclose(y, [5_069_995, 5_069_925, 5_069_495, 5_069_005], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hectares", 5461.0), ("hectares", -1), ("pixels", -1), ("pixels", None), ("code", "x"), ("points", 1e308)],
+)
+def test_an_edited_design_is_refused(tmp_path, key, value):
+    write_points(tmp_path / "points.csv", drawn(), GRID)
+    file = tmp_path / "points.design.json"
+    table = json.loads(file.read_text())
+    table["strata"][0][key] = value
+    file.write_text(json.dumps(table))
+    with pytest.raises(InputError, match="design"):
+        read_points(tmp_path / "points.csv")

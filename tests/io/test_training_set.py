@@ -86,6 +86,10 @@ def test_a_missing_or_damaged_chip_is_named(folder):
         ("c0,train", "c0,trian", "split 'trian'"),
         ("class_2", "class_9", "class_2"),
         (",30,18", ",many,18", "many"),
+        (",30,18", ",-30,18", "out of range"),
+        (",1.0,30", ",-1.0,30", "out of range"),
+        (",1.0,30", ",nan,30", "out of range"),
+        (",6,8,", ",0,8,", "out of range"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused(folder, old, new, message):
@@ -113,3 +117,14 @@ def test_pixels_of_soft_labels_are_those_of_the_most_probable_class():
     assert label_pixels(label, 2) == (1, 1)
     with pytest.raises(ConfigError, match="code"):
         label_pixels(np.array([[[0]]], np.uint8), 2)
+
+
+def test_a_label_with_a_code_that_is_no_class_is_refused(folder):
+    data = open_training_set(folder)
+    for strange in (0, 3, 200):
+        write_chip(folder / "labels/c0.tif", np.full((1, 6, 8), strange, np.uint8), ["class"])
+        with pytest.raises(InputError, match="no class"):
+            data.label(data.chips[0])
+    write_chip(folder / "labels/c0.tif", np.full((2, 6, 8), 1, np.uint8), ["a", "b"])
+    with pytest.raises(InputError, match="2 planes"):
+        data.label(data.chips[0])

@@ -110,3 +110,12 @@ def test_only_what_does_not_matter_may_change(tmp_path):
     run.begin({**table, "fit": {"seed": 1, "device": "cuda"}}, resume=True, overwrite=False)
     with pytest.raises(ConfigError, match=r"fit\.seed = 1, not 2"):
         run.begin({**table, "fit": {"seed": 2, "device": "cpu"}}, resume=True, overwrite=False)
+
+
+def test_damaged_weights_are_named(tmp_path):
+    run = RunFolder(tmp_path)
+    run.save_weights("best-loss", {"a": torch.ones(100)})
+    file = tmp_path / "best-loss.safetensors"
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(StorageError, match=r"best-loss\.safetensors is damaged"):
+        run.load_weights("best-loss")
