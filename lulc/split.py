@@ -146,8 +146,8 @@ def _dealt(totals: NDArray[np.float64], fractions: NDArray[np.float64], rng: np.
         holders = free[totals[free, rarest] > 0] if remaining[rarest] else free
         order = rng.permutation(len(holders))
         block = int(holders[order][np.argmax(totals[holders[order], rarest])])
-        need = lacking[:, rarest] / np.maximum(fractions, 1e-9)
+        need = lacking[:, rarest]
         allowed = empty if len(free) <= len(empty) else list(np.flatnonzero(fractions))
-        splits[block] = max(allowed, key=lambda split: (lacking[split, rarest] > 0, need[split], lacking[split].sum()))
+        splits[block] = max(allowed, key=lambda split: (need[split], lacking[split].sum()))
         lacking[splits[block]] -= totals[block]
     return splits

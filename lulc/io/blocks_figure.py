@@ -32,6 +32,8 @@ def draw_blocks(path: Path, ground: Footprints, splits: NDArray[np.int64], title
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(max(4.5, 3.2 * columns), 3.2 * rows + 0.9), layout="constrained")
     FigureCanvasAgg(figure)
+    if len(shown) < len(groups):
+        title = f"{title}: {len(shown)} of {len(groups)} places"
     figure.suptitle(title, fontsize=11, color=_INK, parse_math=False)
     for number, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         if number < len(shown):

@@ -25,9 +25,7 @@ from lulc.io.source import Pixels, Source, canonical_name
 if TYPE_CHECKING:
     import xarray as xr
 
-_SAMPLE_HEAD = 1 << 20
-_SAMPLE_SPREAD = 16
-_SAMPLE_BYTES = 64 << 10
+_SAMPLE_HEAD, _SAMPLE_SPREAD, _SAMPLE_BYTES = 1 << 20, 16, 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,8 @@ class _Asked:
 
 
 def _default(source: Source) -> Radiometry:
-    return Radiometry(sensor().quantification if source.counts else 1.0, 0.0, "default")
+    full = 255.0 if source.dtype == np.uint8 else sensor().quantification  # 8 bits hold a stretched picture
+    return Radiometry(full if source.counts else 1.0, 0.0, "default")
 
 
 def _one(name: str, asked: float | None, stated: list[float]) -> float:

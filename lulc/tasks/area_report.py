@@ -13,8 +13,8 @@ from lulc.metrics.area_estimate import AreaEstimates, Estimate
 _NONE = "-"
 
 NOT_A_SAMPLE = (
-    "NOT A PROBABILITY SAMPLE: the file does not say how its points were drawn, so no interval can be trusted and none is "
-    "given; the values may be far off. Draw points with `lulc sample`."
+    "NOT A PROBABILITY SAMPLE: the file does not say how its points were drawn (`lulc sample` keeps that in "
+    "NAME.design.json, or in the layer `design` of a .gpkg), so no interval can be trusted and none is given; the values may be far off. Draw points with `lulc sample`."
 )
 """Said first where points have no design."""
 

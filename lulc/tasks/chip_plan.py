@@ -21,6 +21,7 @@ from lulc.tasks.prepare_options import PrepareOptions
 
 _SHARE_STEPS = 250
 _HALF_THE_EARTH = 180.0
+_MOSTLY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ class ChipPlan:
         candidates: In order of their sources, row by row.
         footprints: Where they lie.
         dropped: Reason to number of chips.
+        notes: What the user should know of the scenes.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
     footprints: list[Footprints] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count chips that are left out."""
@@ -92,12 +95,24 @@ def plan_chips(
                 else:
                     windows.append(window)
                     plan.candidates.append(Candidate(number, window, pixels))
+            plan.notes += _notes(scene, windows, options.chip)
             if windows:
                 plan.footprints.append(footprints_of(scene.grid, windows, number))
     if not plan.candidates:
         reasons = "; ".join(f"{count} chips: {reason}" for reason, count in plan.dropped.items()) or "too small"
         raise InputError(f"no chip can be cut ({reasons})", "check that the labels cover the scenes")
     return plan
+
+
+def _notes(scene: Scene, windows: Sequence[Window], side: int) -> list[str]:
+    """A scene that gave nothing, and ground at its edges that makes no whole chip."""
+    shape = scene.grid.shape
+    cut = sum(window.shape.size for window in chip_windows(shape, side))
+    notes = [] if windows else [f"{scene.info.name} gives no chip: hardly any of it is labelled"]
+    if cut < _MOSTLY * shape.size:
+        left = 1 - cut / shape.size
+        notes.append(f"{left:.0%} of {scene.info.name} lies in strips at its edges that are narrower than a chip")
+    return notes
 
 
 def chip_windows(shape: Shape, side: int) -> Iterator[Window]:

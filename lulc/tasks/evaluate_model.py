@@ -74,15 +74,17 @@ def evaluate_model(
         candidates=candidates,
         calibration=after,
         uncalibrated=before,
-        notes=_notes(bundle.card.temperature, before, after, data.card.labels, data.card.classes),
+        notes=_notes(split, bundle.card.temperature, before, after, data.card.labels, data.card.classes),
         seconds=time.monotonic() - start,
     )
 
 
 def _notes(
-    temperature: float, before: Calibration | None, after: Calibration | None, labels: str, legend: Legend
+    split: str, temperature: float, before: Calibration | None, after: Calibration | None, labels: str, legend: Legend
 ) -> tuple[str, ...]:
     notes = []
+    if split != "test":
+        notes.append("a model trained on this set has seen this split, or was chosen by it; --split test is honest")
     if before is not None and after is not None:
         notes.append(
             f"calibration error {before.ece:.3f} without the card's temperature, {after.ece:.3f} with it ({temperature:g})"

@@ -81,9 +81,7 @@ def prepare(
                 go_on()
 
             card, chips = writer.write(told)
-            report = PrepareReport.of(
-                output, card, chips, plan.dropped, writer.masked, options, time.perf_counter() - started
-            )
+            report = PrepareReport.of(output, card, chips, plan, writer.masked, options, time.perf_counter() - started)
             write_whole(folder / "report.json", report.json_text().encode())
             write_whole(folder / "report.md", report.to_markdown().encode())
             kept = np.where(writer.written, split.splits, -1)

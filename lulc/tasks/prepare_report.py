@@ -10,7 +10,11 @@ import numpy as np
 
 from lulc.io.training_set import Chip, SetCard
 from lulc.split import SPLITS
+from lulc.tasks.chip_plan import ChipPlan
 from lulc.tasks.prepare_options import PrepareOptions
+
+_UNEVEN = 0.15
+"""Largest difference between a split's share of the labels and what was asked that needs no word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class PrepareReport:
         output: Path,
         card: SetCard,
         chips: Sequence[Chip],
-        dropped: Mapping[str, int],
+        plan: ChipPlan,
         masked: int,
         options: PrepareOptions,
         seconds: float,
@@ -72,11 +76,11 @@ class PrepareReport:
             chips={split: len(mine) for split, mine in by_split.items()},
             blocks={split: len({chip.block for chip in mine}) for split, mine in by_split.items()},
             pixels=pixels,
-            dropped=dict(dropped),
+            dropped=dict(plan.dropped),
             masked=masked,
             channels={name: (mean, std) for name, mean, std in statistics},
             options=options.model_dump(mode="json"),
-            warnings=_warnings(names, pixels, options),
+            warnings=(*plan.notes, *_uneven(pixels, options), *_warnings(names, pixels, options)),
             seconds=round(seconds, 3),
         )
 
@@ -144,6 +148,16 @@ class PrepareReport:
     def _share(self, split: str, number: int) -> str:
         total = sum(self.pixels[split])
         return f"{self.pixels[split][number] / total:.2%}" if self.pixels[split][number] else "-"
+
+
+def _uneven(pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> list[str]:
+    """Splits that got far more or less than was asked: blocks are whole."""
+    total = sum(sum(counts) for counts in pixels.values())
+    shares = [sum(pixels[split]) / total for split in SPLITS]
+    if max(abs(share - wanted) for share, wanted in zip(shares, options.fractions, strict=True)) < _UNEVEN:
+        return []
+    got = ", ".join(f"{share:.0%} {split}" for split, share in zip(SPLITS, shares, strict=True))
+    return [f"the labels split into {got}: blocks are whole; a smaller --block follows --fractions more closely"]
 
 
 def _warnings(names: Sequence[str], pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> tuple[str, ...]:

@@ -85,14 +85,18 @@ def class_weights(settings: LossSettings, class_pixels: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, target: Target, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Weighted mean cross-entropy over labelled pixels, nat; hard or soft labels."""
+    """Weighted mean cross-entropy over labelled pixels, nat; hard or soft labels.
+
+    A pixel of soft labels weighs what its most probable class weighs. (Weighing each share would bend the labels
+    themselves: the small shares that a humble teacher gives to rare classes would outweigh all others.)
+    """
     if target.shares is None:
         codes = target.codes
         return functional.cross_entropy(logits, codes, weights, ignore_index=NODATA_CODE, label_smoothing=smoothing)
     shares = target.shares * (1 - smoothing) + smoothing / logits.shape[1]
-    weighted = shares * weights[:, None, None] * target.known[:, None]
-    loss = -(weighted * functional.log_softmax(logits, dim=1)).sum()
-    return loss / weighted.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+    weight = weights[target.codes.masked_fill(~target.known, 0)] * target.known
+    loss = -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1)
+    return (loss * weight).sum() / weight.sum().clamp_min(torch.finfo(loss.dtype).tiny)
 
 
 def focal(logits: Tensor, target: Target, weights: Tensor, gamma: float) -> Tensor:

@@ -384,3 +384,23 @@ def test_shares_below_zero_are_refused_and_steps_sum_to_a_whole(tmp_path, scene)
     shares[3, 50, 50] = -0.2
     with pytest.raises(InputError, match="below 0"):
         prepare([scene], [write(tmp_path / "bad.tif", shares)], tmp_path / "other", options(legend="dynamic-world"))
+
+
+def test_uneven_splits_empty_scenes_and_lost_edges_are_told(tmp_path, scene, labels):
+    far = write(tmp_path / "far.tif", np.full((4, 64, 64), 900, np.uint16), corner=(600_000, 5_000_000), names=BANDS)
+    report = prepare([scene, far], [labels], tmp_path / "set", options(chip=100, block=1700))
+    told = " ".join(report.warnings)
+    assert "far.tif gives no chip" in told
+    assert "% of scene.tif lies in strips at its edges" in told
+    even = prepare([scene], [labels], tmp_path / "even", options(chip=16, block=320, gap=0))
+    assert not any("follows --fractions" in warning for warning in even.warnings)
+    shares = {split: sum(pixels) for split, pixels in even.pixels.items()}
+    assert shares["train"] / sum(shares.values()) == pytest.approx(0.7, abs=0.05)
+
+
+def test_eight_bit_pictures_are_reflectance_over_255(tmp_path, labels):
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 320, 384)).astype(np.uint8)
+    picture = write(tmp_path / "picture.tif", pixels, names=("B04", "B03", "B02"))
+    prepare([picture], [labels], tmp_path / "set", options())
+    data = open_training_set(tmp_path / "set")
+    assert data.image(data.chips[0]).max() == pytest.approx(1.0, abs=0.02)

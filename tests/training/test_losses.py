@@ -97,3 +97,21 @@ def test_effective_number_favours_rare_classes_and_skips_absent_ones():
     samples = 1000  # Cui et al. 2019, equation 2
     expected = (1 - 0.999) / (1 - 0.999**samples) / ((1 - 0.999) / (1 - 0.999**10))
     assert float(weights[1] / weights[2]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_do_not_bend_soft_labels():
+    """A humble label whose rare class has a large weight is still answered best by itself."""
+    shares = torch.tensor([0.7, 0.2, 0.1])[None, :, None, None].expand(1, 3, 2, 2)
+    target = Target(torch.zeros(1, 2, 2, dtype=torch.long), shares)
+    logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    weights = torch.tensor([0.1, 1.0, 100.0])
+    search = torch.optim.LBFGS([logits], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure():
+        search.zero_grad()
+        loss = cross_entropy(logits, target, weights)
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    torch.testing.assert_close(logits.detach().softmax(1), shares, atol=1e-3, rtol=0)
