@@ -1,7 +1,7 @@
 """What labelled points say of a map, as JSON and as Markdown: every number says whether it is counted or estimated."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from lulc.io.points import Design
 from lulc.legend import Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate
+from lulc.tasks.markdown_table import markdown_table
 
 _NONE = "-"
 
@@ -158,7 +159,7 @@ class AreaReport:
         return [
             "## Accuracy by class (weighted by area)",
             "",
-            *_table(head, rows),
+            *markdown_table(head, rows),
             "",
             "User's: share of the map's class that is right. Producer's: share of the class on the ground that the map finds.",
             *([INTERVALS] if self.design else []),
@@ -182,7 +183,7 @@ class AreaReport:
         return [
             "## Area by class",
             "",
-            *_table(head, rows),
+            *markdown_table(head, rows),
             "",
             "Estimated: from the labelled points. Counted: pixels of the map, which carry its errors; not an estimate of area.",
         ]
@@ -208,7 +209,13 @@ class AreaReport:
     def _matrix(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
         shown, names = self._shown(), self.legend.names
         rows = [[names[row], *(cell(row, col) for col in shown)] for row in shown]
-        return [title, "", "Rows map, columns reference.", "", *_table(["map", *(names[col] for col in shown)], rows)]
+        return [
+            title,
+            "",
+            "Rows map, columns reference.",
+            "",
+            *markdown_table(["map", *(names[col] for col in shown)], rows),
+        ]
 
     def _strata(self) -> list[str]:
         if self.design is None:
@@ -226,7 +233,7 @@ class AreaReport:
         return [
             f"## Sample design: simple random in each class of {self.design.map_name}",
             "",
-            *_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows),
+            *markdown_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows),
         ]
 
 
@@ -242,15 +249,3 @@ def _score(value: float) -> str:
 def _range(estimate: Estimate, style: str = ".3f") -> str:
     ends = (estimate.low, estimate.high)
     return " to ".join(format(end, style) for end in ends) if all(map(math.isfinite, ends)) else _NONE
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown table, aligned for those who read it unrendered: text left, numbers right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        first = cells[0].ljust(widths[0])
-        return f"| {' | '.join([first, *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [line(head), f"| {' | '.join(rule)} |", *(line(row) for row in rows)]

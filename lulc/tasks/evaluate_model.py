@@ -49,11 +49,11 @@ def evaluate_model(
     candidates = 0
     for found in predictions(bundle, data, split):
         codes = to_labels.relabel(found.codes)
-        for tally, shares in zip(tallies, (found.probabilities, found.uncalibrated), strict=True):
-            for chip_shares, chip_codes in zip(shares, codes, strict=True):
-                tally.feed(to_model.sum_activations(chip_shares), chip_codes)
-        for chip, shares, chip_codes in zip(found.chips, found.probabilities, codes, strict=True):
+        of_chips = zip(found.chips, found.probabilities, found.uncalibrated, codes, strict=True)
+        for chip, shares, uncalibrated, chip_codes in of_chips:
             said = to_model.sum_activations(shares)
+            for tally, given in zip(tallies, (said, to_model.sum_activations(uncalibrated)), strict=True):
+                tally.feed(given, chip_codes)
             top = np.where(np.isnan(said[0]), NODATA_CODE, np.nan_to_num(said).argmax(axis=0) + 1).astype(np.uint8)
             counts = count_pairs(top, chip_codes, len(legend))
             blocks[chip.block] = blocks.get(chip.block, np.zeros_like(counts)) + counts

@@ -1,7 +1,6 @@
 """The report of a comparison as Markdown."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.metrics.confusion import defined_mean
 from lulc.tasks.evaluation_report import CAVEAT, EvaluationReport
+from lulc.tasks.markdown_table import markdown_table
 
 _WIDEST_MATRIX = 16
 _NONE = "-"
@@ -56,7 +56,7 @@ def _classes(report: EvaluationReport) -> list[str]:
     return [
         "## Agreement by class",
         "",
-        *_table(head, rows),
+        *markdown_table(head, rows),
         "",
         "User's: share of the map's class that the reference confirms (precision). Producer's: share of the reference's",
         f"class that the map finds (recall). {_NONE}: not defined, and not in the mean; of an interval, too few blocks.",
@@ -79,7 +79,13 @@ def _matrix(report: EvaluationReport) -> list[str]:
     if len(names) > _WIDEST_MATRIX:
         return ["## Confusion matrix", "", "Too wide for a page; report.json holds it."]
     rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, counts, strict=True)]
-    return ["## Confusion matrix", "", "Pixels; rows map, columns reference.", "", *_table(["map", *names], rows)]
+    return [
+        "## Confusion matrix",
+        "",
+        "Pixels; rows map, columns reference.",
+        "",
+        *markdown_table(["map", *names], rows),
+    ]
 
 
 def _edges(report: EvaluationReport) -> list[str]:
@@ -120,22 +126,10 @@ def _areas(report: EvaluationReport) -> list[str]:
     return [
         "## Area as counted (not an estimate of area)",
         "",
-        *_table(["class", "map, ha", "reference, ha"], rows),
+        *markdown_table(["class", "map, ha", "reference, ha"], rows),
         "",
         "Compared pixels, each with its ground area. A count carries the map's errors.",
     ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown table, aligned for those who read it unrendered: text left, numbers right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        first = cells[0].ljust(widths[0])
-        return f"| {' | '.join([first, *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [line(head), f"| {' | '.join(rule)} |", *(line(row) for row in rows)]
 
 
 def _score(value: float) -> str:

@@ -126,6 +126,7 @@ def plan_training(data: TrainingSet, settings: TrainSettings, world: World) -> P
     Raises:
         LulcError: The settings do not fit the set, or the start weights are not to be had.
     """
+    data.split("val")  # or say now that there is nothing to validate on
     keep_freed_memory()
     torch.manual_seed(settings.fit.seed)
     spec = chosen_features(settings.network, data.card.features)
@@ -136,7 +137,6 @@ def plan_training(data: TrainingSet, settings: TrainSettings, world: World) -> P
     reach = measure_reach(network, len(spec.channels), stride)
     network = network.to(world.device).to(memory_format=torch.channels_last)
     task = Segmentation(data, spec, settings, world, stride)
-    data.split("val")  # or say now that there is nothing to validate on
     return Plan(network, architecture, spec, stride, reach, start, task)
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from torch import Tensor
 
 from lulc.errors import ConfigError, StorageError
 from lulc.io.durable import storage_errors, write_whole
+from lulc.model.bundle import CARD, WEIGHTS
 
-SETTINGS, HISTORY, CHECKPOINT, CARD = "settings.json", "history.jsonl", "checkpoint.pt", "card.json"
+SETTINGS, HISTORY, CHECKPOINT = "settings.json", "history.jsonl", "checkpoint.pt"
 
-_FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-f1.safetensors", "model.safetensors", "curves.png")
+_FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-f1.safetensors", WEIGHTS, "curves.png")
 
 
 class RunFolder:
@@ -57,6 +58,8 @@ class RunFolder:
             yield
         finally:
             os.close(handle)
+            with suppress(OSError):
+                self.path.rmdir()  # refused unless it is empty
 
     def _is_run(self) -> bool:
         """True when the settings in the folder are those of a training."""
@@ -97,7 +100,7 @@ class RunFolder:
         write_whole(file, text.encode())
 
     def _check_same(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Steps may be added and processes moved; anything else would not be the same run."""
+        """The run may move to another device or memory; anything else would not be the same run."""
         for place, old, new in _differences(before, now):
             if place not in {"fit.device", "samples.workers", "samples.cache_mb"}:
                 raise ConfigError(f"{self.path} was trained with {place} = {old!r}, not {new!r}", "use another OUT")
