@@ -3,8 +3,14 @@
 The public names are loaded on first use, so that `import lulc` costs next to nothing.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# OpenMP threads that spin while they wait cost two to four times the work on a busy machine. Both variables are read
+# once, when torch loads its OpenMP library, which no module may do before this; whatever the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 _PUBLIC = {
     "ClassifyOptions": "lulc.tasks.job",
@@ -25,6 +31,15 @@ _PUBLIC = {
     "open_scene": "lulc.io.scene",
     "open_training_set": "lulc.io.training_set",
     "prepare": "lulc.tasks.prepare",
+    "Classifier": "lulc.patches.classifier",
+    "classify_files": "lulc.patches.predict",
+    "classify_grid": "lulc.patches.cell_map",
+    "evaluate_patches": "lulc.patches.evaluation",
+    "explain_patch": "lulc.patches.explain",
+    "explain_scene": "lulc.patches.explain",
+    "load_patch_model": "lulc.patches.card",
+    "read_image": "lulc.io.patch_image",
+    "train_patches": "lulc.patches.train",
     "sample_map": "lulc.tasks.sample",
     "stack": "lulc.tasks.stack",
     "train": "lulc.tasks.train",

@@ -138,6 +138,18 @@ class Grid:
         metres = self.crs.linear_units_factor[1]
         return np.full(height, abs(self.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
 
+    def pixel_size_m(self) -> float | None:
+        """Side of a square of a pixel's ground area, metres, in the middle row; None where it cannot be known."""
+        area_ha = self.pixel_areas_ha()[self.shape.height // 2]
+        return float(np.sqrt(area_ha * _SQUARE_METRES_PER_HECTARE)) if np.isfinite(area_ha) else None
+
+    def coarser(self, factor: int) -> "Grid":
+        """The grid whose pixels cover factor x factor of these; the last ones may reach beyond the edge."""
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        shape = Shape(-(-self.shape.height // factor), -(-self.shape.width // factor))
+        larger = Affine(a * factor, b * factor, c, d * factor, e * factor, f)
+        return Grid(self.crs, larger, shape, point=self.point)
+
     def _geodesic_areas(self) -> NDArray[np.float64]:
         from pyproj import Geod
 

@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"errors"},
-    {"resources", "nearest"},
+    {"resources", "nearest", "interruption"},
     {"grid", "bands", "legend"},
     {"config", "crosswalk", "indices", "split", "tiling", "metrics"},
     {"features", "blend"},
@@ -30,6 +30,9 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ONLY_IN = {
     "torch": {"blend", "model", "training", "patches"},
     "segmentation_models_pytorch": {"model", "training"},
+    "timm": {"patches"},
+    "captum": {"model"},
+    "openai": {"patches"},
     "rasterio": {"grid", "io"},
     "click": {"cli"},
     "subprocess": {"hpc"},

@@ -23,7 +23,7 @@ from lulc.cli.options import (
 from lulc.cli.progress import progress
 
 if TYPE_CHECKING:
-    from lulc.tasks.areas import ClassArea
+    from lulc.io.areas import ClassArea
     from lulc.tasks.classify import ClassifyReport
     from lulc.tasks.seams import SeamReport
 

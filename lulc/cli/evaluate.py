@@ -77,12 +77,13 @@ def evaluate(
     REFERENCE is a raster or polygons of labels on any grid; or points of `lulc sample` with labels (.gpkg, .geojson,
     .csv); or, for a MODEL, the folder of a training set.
     """
-    from lulc.tasks.evaluation_report import check_folder
+    from lulc.io.staging import check_folder
+    from lulc.tasks.evaluation_report import FILES
 
     set_verbosity(verbose, quiet)
     find = _way(subject, reference)
     if out is not None:
-        check_folder(out, overwrite=overwrite)
+        check_folder(out, FILES, overwrite=overwrite)
     report = find(subject, reference, options, bool(quiet))
     if out is not None:
         _write(report, out, overwrite=overwrite)

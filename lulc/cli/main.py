@@ -14,6 +14,7 @@ _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
     "info": "Say what a scene, a product, a model bundle or a training set is, and what is wrong with it.",
+    "patches": "Classify small images as wholes: train, evaluate, predict, explain.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "sample": "Draw a stratified random sample of points to label, from a map.",
     "stack": "Write bands and spectral indices of scenes as one file.",

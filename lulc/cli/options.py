@@ -62,6 +62,23 @@ def split_pairs(_context: click.Context, _parameter: click.Parameter, values: tu
     return pairs
 
 
+def parsed_settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as a mapping; values are TOML, or plain text."""
+    import tomllib
+
+    changes = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not (key.strip() and equals):
+            raise click.BadParameter(f"{text!r}: write KEY=VALUE, such as fit.steps=500")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value.strip()
+        changes[key.strip().replace(".", "__")] = parsed
+    return changes
+
+
 scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 output_argument = click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
 bands_option = click.option(
@@ -93,6 +110,14 @@ creation_option = click.option(
     multiple=True,
     callback=split_pairs,
     help="Creation option of the output, as in GDAL.",
+)
+changes_option = click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=parsed_settings,
+    help="Change a key of the configuration, such as fit.seed=1; repeat for more.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 

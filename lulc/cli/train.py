@@ -7,25 +7,8 @@ from typing import Any
 import click
 
 from lulc.cli.main import set_verbosity
-from lulc.cli.options import json_option, verbosity_options
+from lulc.cli.options import changes_option, json_option, verbosity_options
 from lulc.cli.progress import step_progress
-
-
-def _parsed_settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """`KEY=VALUE` texts as a mapping; values are TOML, or plain text."""
-    import tomllib
-
-    changes = {}
-    for text in values:
-        key, equals, value = text.partition("=")
-        if not (key.strip() and equals):
-            raise click.BadParameter(f"{text!r}: write KEY=VALUE, such as fit.steps=500")
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value.strip()
-        changes[key.strip().replace(".", "__")] = parsed
-    return changes
 
 
 @click.command()
@@ -34,14 +17,7 @@ def _parsed_settings(_context: click.Context, _parameter: click.Parameter, value
 @click.option(
     "--data", metavar="SET", type=click.Path(path_type=Path), help="Training set, in place of the configuration's."
 )
-@click.option(
-    "--set",
-    "changes",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=_parsed_settings,
-    help="Change a key of the configuration, such as fit.steps=500 or network.encoder=resnet50; repeat for more.",
-)
+@changes_option
 @click.option(
     "--resume", is_flag=True, help="Continue the run in OUT, as if it had never stopped; start it when there is none."
 )

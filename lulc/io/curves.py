@@ -8,13 +8,18 @@ from lulc.io.staging import staged
 
 _INK, _FAINT = "#1f2933", "#7b8794"
 _TRAIN, _VAL, _BEST = "#7b8794", "#c4281b", "#1f6f8b"
+_SCORES = (
+    ("val_f1", _VAL, "macro-F1"),
+    ("val_agreement", _BEST, "agreement"),
+    ("val_accuracy", _BEST, "accuracy"),
+)
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
     """Write a PNG of losses and scores against steps; an existing one is replaced.
 
     Args:
-        history: Lines with `step` and `loss`, or `step`, `val_loss`, `val_f1`, `val_agreement`.
+        history: Lines with `step` and `loss`, or `step`, `val_loss`, `val_f1` and `val_agreement` or `val_accuracy`.
         path: The picture.
         title: Its title.
     """
@@ -32,8 +37,9 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) ->
     )
     steps = [line["step"] for line in tried]
     losses.plot(steps, [line["val_loss"] for line in tried], color=_VAL, marker="o", ms=3, label="validation")
-    for key, color, label in (("val_f1", _VAL, "macro-F1"), ("val_agreement", _BEST, "agreement")):
-        scores.plot(steps, [line.get(key) for line in tried], color=color, marker="o", ms=3, label=label)
+    for key, color, label in _SCORES:
+        if any(key in line for line in tried):
+            scores.plot(steps, [line.get(key) for line in tried], color=color, marker="o", ms=3, label=label)
     if tried:
         best = min(tried, key=lambda line: line["val_loss"])
         for axes in (losses, scores):

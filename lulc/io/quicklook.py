@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.warp import transform as transform_points
+from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Window, map_points
 from lulc.io.figure import NODATA_GREY, Ground, write_quicklook
@@ -45,7 +46,7 @@ def quicklook_of(product: Path, scene: Source, png: Path, areas_ha: Mapping[str,
     """Draw a product beside its scene, both reduced to at most 1200 pixels a side.
 
     Args:
-        product: A product of this scene.
+        product: A product of this scene, on its grid or with larger pixels from the same corner.
         scene: The scene; without bands B04, B03 and B02 the class map stands alone.
         png: Picture to write.
         areas_ha: Hectares by class name, where known.
@@ -55,8 +56,10 @@ def quicklook_of(product: Path, scene: Source, png: Path, areas_ha: Mapping[str,
     """
     step = max(1, ceil(max(scene.grid.shape.height, scene.grid.shape.width) / MOST_PIXELS))
     with rasterio.open(product, driver="GTiff") as source:
-        shape = (ceil(source.height / step), ceil(source.width / step))
-        classes = source.read(1, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
+        full, factor = scene.grid.shape, max(1, ceil(scene.grid.shape.width / source.width))
+        shape = (ceil(full.height / step), ceil(full.width / step))
+        covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
+        classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
         tags, legend = source.tags(), _legend_of(source)
     rgb = _true_color(scene, step) if set(_RGB) <= set(scene.names) else None
     title = tags.get("LULC_INPUT", product.name)

@@ -63,7 +63,7 @@ class Scene:
         block_shape: Largest block that is decoded at once.
     """
 
-    def __init__(self, sources: list[Source], bands: Sequence[str] | None, radiometry: "_Asked") -> None:
+    def __init__(self, sources: list[Source], bands: Sequence[str] | None, radiometry: "Asked") -> None:
         self.grid = _finest([source.grid for source in sources])
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         self._places, unnamed = _places(self._sources, bands)
@@ -195,7 +195,7 @@ def open_scene(
     """
     sources = open_sources([Path(path) for path in paths])
     try:
-        return Scene(sources, bands, _Asked(offset, quantification))
+        return Scene(sources, bands, Asked(offset, quantification))
     except BaseException:
         for source in sources:
             source.close()
@@ -203,11 +203,11 @@ def open_scene(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """Radiometry as the user asked for it."""
 
-    offset: float | None
-    quantification: float | None
+    offset: float | None = None
+    quantification: float | None = None
 
     def of(self, sources: list[Source]) -> Radiometry:
         """Options first, then what the input says, then the defaults of the sensor."""

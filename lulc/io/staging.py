@@ -3,7 +3,7 @@
 import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +95,26 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"{target} exists", "use --overwrite to replace it")
     if target.is_dir() and not any((target / mark).is_file() for mark in _OWN_FOLDERS):
         raise StorageError(f"{target} is a folder of something else", "it is not replaced; choose another name")
+
+
+def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:
+    """Refuse a folder for some files that cannot or must not be written, before any work is done.
+
+    Args:
+        folder: Made later when it is not there.
+        names: Files that will lie in it.
+        overwrite: Replace those that are there.
+
+    Raises:
+        StorageError: It is a file, cannot be made or written, or holds one of the files.
+    """
+    there = next(path for path in (folder, *folder.parents, Path()) if path.exists())
+    if not there.is_dir():
+        raise StorageError(f"{there} is a file", "choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(f"{there} is not writable", "choose another folder")
+    for name in names if folder.is_dir() else ():
+        check_target(folder / name, overwrite=overwrite)
 
 
 def _replace(source: Path, target: Path) -> None:

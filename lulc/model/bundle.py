@@ -6,12 +6,13 @@ Sizes, names and the SHA-256 of the weights are checked before a byte of them is
 import hashlib
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from lulc.errors import ConfigError, ModelError
 from lulc.features import FeatureSpec
@@ -30,14 +31,14 @@ SHIPPED_MODEL = "dw9-s2-10m"
 """The bundle used when `--model` is not given."""
 
 
-class Card(BaseModel):
-    """What a bundle says about itself; the schema of `card.json`.
+class BundleCard(BaseModel):
+    """What every bundle says about itself.
 
     Attributes:
+        kind: What the model is for.
         name: Short name.
         version: Version of the weights.
         summary: What the model does, in a sentence.
-        architecture: Network and its arguments.
         features: Channels and their normalisation.
         legend: Class codes, names and colours, in the order of the network's outputs.
         input_levels: Product levels the model was trained for, such as `L1C`.
@@ -55,10 +56,10 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
     version: str
     summary: str
-    architecture: Architecture
     features: FeatureSpec
     legend: dict[str, Any]
     input_levels: tuple[str, ...] = ()
@@ -73,21 +74,56 @@ class Card(BaseModel):
     attribution: tuple[str, ...] = ()
     licence: str = ""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        channels = len(self.features.channels)
-        if self.architecture.in_channels != channels:
-            raise ValueError(f"the network takes {self.architecture.in_channels} channels, the features are {channels}")
-        if self.architecture.classes != len(self.classes):
-            raise ValueError(
-                f"the network gives {self.architecture.classes} classes, the legend has {len(self.classes)}"
-            )
-        return self
-
     @property
     def classes(self) -> Legend:
         """The legend as an object."""
         return Legend.from_table(self.legend)
+
+    def check_network(self, in_channels: int, classes: int) -> None:
+        """Refuse a network that does not fit the features or the legend.
+
+        Raises:
+            ValueError: It does not.
+        """
+        channels = len(self.features.channels)
+        if in_channels != channels:
+            raise ValueError(f"the network takes {in_channels} channels, the features are {channels}")
+        if classes != len(self.classes):
+            raise ValueError(f"the network gives {classes} classes, the legend has {len(self.classes)}")
+
+
+class Card(BundleCard):
+    """Card of a model that classifies every pixel; the schema of `card.json`.
+
+    Attributes:
+        architecture: Network and its arguments.
+    """
+
+    kind: Literal["segmentation"] = "segmentation"
+    architecture: Architecture
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.check_network(self.architecture.in_channels, self.architecture.classes)
+        return self
+
+
+class CommonCard(BundleCard):
+    """Card of a model of any kind, with what all kinds share.
+
+    Attributes:
+        architecture: Network and its arguments.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    architecture: dict[str, Any]
+
+
+AnyCard = TypeVar("AnyCard", bound=BundleCard)
+
+COMMANDS = {"segmentation": "lulc classify", "patches": "lulc patches"}
+"""Kind of model to the commands that take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +150,41 @@ def locate(model: str | Path) -> Path:
     )
 
 
-def read_card(model: str | Path) -> Card:
-    """Card of a bundle; the weights are not opened.
+def card_kind(model: str | Path) -> str:
+    """Kind of a bundle: `segmentation` or `patches`.
 
     Raises:
-        ModelError: No bundle there, or its card is not valid.
+        ModelError: No bundle there, or its card is not JSON.
     """
     path = locate(model)
     try:
-        return Card.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
+        table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
+    except ValueError as error:
+        raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
+    return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
+
+
+def read_card(model: str | Path) -> Card:
+    """Card of a bundle that classifies every pixel; the weights are not opened.
+
+    Raises:
+        ModelError: No bundle there, one of another kind, or its card is not valid.
+    """
+    return read_card_as(Card, model)
+
+
+def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
+    """Card of a bundle of one kind; the weights are not opened.
+
+    Raises:
+        ModelError: As for `read_card`.
+    """
+    path, kind = locate(model), card_kind(model)
+    wanted = schema.model_fields["kind"].default
+    if wanted in COMMANDS and kind != wanted and kind in COMMANDS:
+        raise ModelError(f"{path} is a model for {COMMANDS[kind]}", f"give one for {COMMANDS[wanted]}")
+    try:
+        return schema.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "card"
@@ -131,7 +193,7 @@ def read_card(model: str | Path) -> Card:
         raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
 
 
-def read_weights(model: str | Path, card: Card) -> bytes:
+def read_weights(model: str | Path, card: BundleCard) -> bytes:
     """Weights file of a bundle, checked against the size and SHA-256 in its card.
 
     Raises:
@@ -150,18 +212,28 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
     Raises:
         ModelError: No bundle there, damaged, or its weights do not fit its network.
     """
+    card = read_card(model)
+    network = build_network(card.architecture)
+    fill_weights(network, model, card)
+    return Bundle(card, network)
+
+
+def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> None:
+    """Fill a network, as built from a card, with the weights of its bundle; it is left in evaluation mode, frozen.
+
+    Raises:
+        ModelError: Damaged, or they do not fit.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    card = read_card(model)
     weights = read_weights(model, card)
-    network = build_network(card.architecture)
     try:
         network.load_state_dict(load(weights))
     except (RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.name}: the weights do not fit the network: {reason}") from error
-    return Bundle(card, network.eval().requires_grad_(requires_grad=False))
+    network.eval().requires_grad_(requires_grad=False)
 
 
 def write_bundle(folder: Path, network: nn.Module, **card: Any) -> Card:  # noqa: ANN401 - fields of Card
@@ -172,11 +244,16 @@ def write_bundle(folder: Path, network: nn.Module, **card: Any) -> Card:  # noqa
         network: Its state is stored in float32.
         card: Fields of `Card` other than the weights' size and hash.
     """
+    state = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    return write_bundle_as(Card, folder, state, **card)
+
+
+def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Tensor], **card: Any) -> AnyCard:  # noqa: ANN401
+    """Write weights, in the types that they have, and a card of one kind as a new bundle folder."""
     from safetensors.torch import save
 
-    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    weights = save(state)
-    described = Card(weights_sha256=hashlib.sha256(weights).hexdigest(), weights_bytes=len(weights), **card)
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+    described = schema(weights_sha256=hashlib.sha256(weights).hexdigest(), weights_bytes=len(weights), **card)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(weights)
     text = json.dumps(described.model_dump(mode="json"), indent=2, ensure_ascii=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lulc.io.markdown_table import markdown_table
 from lulc.io.points import Design
 from lulc.legend import Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate
-from lulc.tasks.markdown_table import markdown_table
 
 _NONE = "-"
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError, Interrupted, UsageError
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.areas import ClassArea, class_areas
 from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter, PublishReport
 from lulc.io.quicklook import quicklook_of
@@ -19,8 +21,6 @@ from lulc.io.scene import Scene, open_scene
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference, Pixels
 from lulc.model.predictor import Predictor
-from lulc.tasks.areas import ClassArea, class_areas
-from lulc.tasks.interruption import StopFlag, stop_on_signals
 from lulc.tasks.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.seams import SeamReport, verify_seams

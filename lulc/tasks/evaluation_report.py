@@ -6,7 +6,6 @@ Accuracy and areas with intervals need a probability sample (lulc/tasks/estimate
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import StorageError
 from lulc.io.durable import storage_errors, write_whole
 from lulc.io.evaluation_figure import write_confusion, write_reliability
-from lulc.io.staging import check_target
+from lulc.io.staging import check_folder
 from lulc.legend import Legend
 from lulc.metrics.bootstrap import Intervals, block_intervals
 from lulc.metrics.calibration import Calibration
@@ -209,28 +207,13 @@ class EvaluationReport:
         return markdown(self)
 
 
-def check_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Refuse a folder for a report that cannot or must not be written, before any work is done.
-
-    Raises:
-        StorageError: It is a file, cannot be made or written, or holds a report.
-    """
-    there = next(path for path in (folder, *folder.parents, Path()) if path.exists())
-    if not there.is_dir():
-        raise StorageError(f"{there} is a file", "choose another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise StorageError(f"{there} is not writable", "choose another folder")
-    for name in FILES if folder.is_dir() else ():
-        check_target(folder / name, overwrite=overwrite)
-
-
 def make_folder(folder: Path, *, overwrite: bool = False) -> None:
     """Make the folder of a report.
 
     Raises:
         StorageError: As `check_folder`.
     """
-    check_folder(folder, overwrite=overwrite)
+    check_folder(folder, FILES, overwrite=overwrite)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.markdown_table import markdown_table
 from lulc.metrics.confusion import defined_mean
 from lulc.tasks.evaluation_report import CAVEAT, EvaluationReport
-from lulc.tasks.markdown_table import markdown_table
 
 _WIDEST_MATRIX = 16
 _NONE = "-"

@@ -175,9 +175,11 @@ def describe_model(path: Path) -> Description:
     Raises:
         ModelError: The card cannot be read.
     """
-    from lulc.model.bundle import read_card, read_weights
+    from lulc.model.bundle import COMMANDS, CommonCard, card_kind, read_card, read_card_as, read_weights
 
-    card = read_card(path)
+    segments = card_kind(path) == "segmentation"
+    card = read_card(path) if segments else read_card_as(CommonCard, path)
+    network = card.architecture
     problems = []
     try:
         read_weights(path, card)
@@ -185,8 +187,9 @@ def describe_model(path: Path) -> Description:
         problems.append(str(error))
     facts = {
         "name": f"{card.name} {card.version}",
+        "for": COMMANDS.get(card.kind, card.kind),
         "summary": card.summary,
-        "network": card.architecture.model_dump(mode="json"),
+        "network": network if isinstance(network, dict) else network.model_dump(mode="json"),
         "channels": card.features.channels,
         "levels": card.input_levels,
         "resolution_m": card.resolution_m,

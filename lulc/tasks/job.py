@@ -9,18 +9,17 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 import lulc
 from lulc.errors import InputError, LimitError
-from lulc.grid import Grid
 from lulc.io.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
+from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.tasks.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
@@ -32,7 +31,6 @@ _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
 _FALLBACK_FADE = 32
 _DEAREST_EXACT_COST = 2.0
-_RESOLUTION_TOLERANCE = 1.5
 
 
 class ClassifyOptions(BaseModel):
@@ -203,24 +201,7 @@ def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str
             f"{scene.info.name} has no CRS, ground control points or RPCs",
             "georeference it first, or accept a map without place with --allow-no-georef",
         )
-    notes = list(scene.warnings)
-    size = pixel_size_m(scene.grid)
-    if (
-        card.resolution_m
-        and size
-        and not 1 / _RESOLUTION_TOLERANCE <= size / card.resolution_m <= _RESOLUTION_TOLERANCE
-    ):
-        notes.append(f"pixels are {size:.3g} m, {card.name} was trained at {card.resolution_m:g} m: expect errors")
-    level = scene.info.level
-    if level and card.input_levels and level not in card.input_levels:
-        notes.append(f"the scene is {level}, {card.name} was trained for {', '.join(card.input_levels)}: expect errors")
-    return notes
-
-
-def pixel_size_m(grid: Grid) -> float | None:
-    """Side of a square of a pixel's ground area, metres, in the middle row; None where it cannot be known."""
-    area_ha = grid.pixel_areas_ha()[grid.shape.height // 2]
-    return float(np.sqrt(area_ha * 10_000.0)) if np.isfinite(area_ha) else None
+    return [*scene.warnings, *misfits(scene, card)]
 
 
 def _fit_memory(
@@ -252,25 +233,13 @@ def _fit_memory(
 
 
 def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, placement: Placement) -> dict[str, str]:
-    return {
-        "LULC_VERSION": version("lulc"),
-        "LULC_MODEL": f"{card.name} {card.version}",
-        "LULC_MODEL_SHA256": card.weights_sha256,
-        "LULC_LEGEND": json.dumps(card.legend, sort_keys=True),
-        "LULC_INPUT": scene.info.name,
-        "LULC_INPUT_KIND": " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part),
-        "LULC_INPUT_SHA256": scene.fingerprint(),
-        "LULC_BANDS": ",".join(card.features.channels),
-        "LULC_OFFSET": f"{scene.radiometry.offset:g} ({scene.radiometry.source})",
-        "LULC_QUANTIFICATION": f"{scene.radiometry.quantification:g} ({scene.radiometry.source})",
+    return provenance(scene, card) | {
         "LULC_WINDOW": str(plan.window),
         "LULC_HALO": str(plan.halo),
         "LULC_BLEND": str(plan.fade),
         "LULC_DEVICE": placement.device.type,
         "LULC_PRECISION": placement.precision,
-        "LULC_TEMPERATURE": f"{card.temperature:g}",
         "LULC_ACTIVATIONS": options.activations,
-        "LULC_ATTRIBUTION": " ".join(card.attribution),
     }
 
 

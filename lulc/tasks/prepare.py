@@ -13,6 +13,7 @@ from lulc.errors import InputError, Interrupted, StorageError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
+from lulc.interruption import stop_on_signals
 from lulc.io.blocks_figure import draw_blocks
 from lulc.io.durable import write_whole
 from lulc.io.gdal import gdal_cache
@@ -24,7 +25,6 @@ from lulc.legend import NODATA_CODE, load_legend
 from lulc.split import SPLITS, Footprints, stratified_split
 from lulc.tasks.channel_statistics import ChannelStatistics
 from lulc.tasks.chip_plan import ChipPlan, named, pixel_places, plan_chips, read_label
-from lulc.tasks.interruption import stop_on_signals
 from lulc.tasks.label_pairs import Pair, find_pairs, open_pair
 from lulc.tasks.prepare_options import PrepareOptions
 from lulc.tasks.prepare_report import PrepareReport

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from lulc.errors import InputError, Interrupted, UsageError
 from lulc.grid import Shape, Window
 from lulc.indices import INDICES, spectral_index
+from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.cube_writer import netcdf_sink, zarr_sink
 from lulc.io.gdal import gdal_cache
 from lulc.io.scene import Scene, open_scene
 from lulc.io.stack_writer import StackLayout, StackSink, geotiff_sink
 from lulc.io.staging import check_target
 from lulc.tasks.fill import Composite, Planes
-from lulc.tasks.interruption import StopFlag, stop_on_signals
 from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, names_to_read
 from lulc.tiling import round_up
 

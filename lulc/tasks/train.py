@@ -1,17 +1,16 @@
 """`lulc train`: a training set and a configuration in, a model bundle out."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import Interrupted, UsageError
+from lulc.errors import UsageError
+from lulc.interruption import stop_on_signals
 from lulc.io.curves import draw_curves
 from lulc.io.training_set import TrainingSet, open_training_set
-from lulc.tasks.interruption import StopFlag, stop_on_signals
-from lulc.training.distributed import World, join_world
+from lulc.training.distributed import join_world, stop_together
 from lulc.training.events import check_events, write_events
 from lulc.training.run import TrainedModel, plan_training, train_model
 from lulc.training.run_folder import RunFolder
@@ -104,7 +103,6 @@ def train(
         LulcError: The set, the settings or the start weights are refused, writing failed, or Interrupted: the run can
             then be resumed.
     """
-    _keep_threads_quiet()
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
@@ -118,23 +116,10 @@ def train(
             stack.enter_context(run.held())
             run.begin(settings.to_table() | {"set": data.fingerprint()}, resume=resume, overwrite=overwrite)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
-        trained = train_model(
-            plan, data, settings, world, run, between_steps=_stop_together(world, stop), told=progress
-        )
+        trained = train_model(plan, data, settings, world, run, between_steps=stop_together(world, stop), told=progress)
         if not world.leads:
             return None
         return _finish(run, settings, data, trained, tensorboard)
-
-
-def _stop_together(world: World, stop: StopFlag) -> Callable[[], None]:
-    """Stops all processes at the same step when one of them has got a signal: none waits for the others for ever."""
-
-    def check() -> None:
-        if world.any(stop.signal is not None):
-            by = stop.signal.name if stop.signal is not None else "a signal to another process"
-            raise Interrupted(f"stopped by {by}", "run the same command again with --resume to continue")
-
-    return check
 
 
 def _finish(
@@ -159,8 +144,3 @@ def _finish(
         seconds=round(trained.progress.seconds, 1),
         mpx_per_s=round(pixels / 1e6 / max(trained.progress.seconds, 1e-9), 3),
     )
-
-
-def _keep_threads_quiet() -> None:
-    """Threads that spin while they wait slow a shared machine down; must be set before torch starts them."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,7 +1,7 @@
 """One process or several: who I am, and sums over all of us."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lulc.errors import UsageError
+from lulc.errors import Interrupted, UsageError
+from lulc.interruption import StopFlag
 from lulc.model.device import choose_device
 
 
@@ -99,3 +100,14 @@ def _places() -> tuple[int, int, int]:
 
 
 _ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+
+
+def stop_together(world: World, stop: StopFlag) -> Callable[[], None]:
+    """Stops all processes at the same step when one of them has got a signal: none waits for the others for ever."""
+
+    def check() -> None:
+        if world.any(stop.signal is not None):
+            by = stop.signal.name if stop.signal is not None else "a signal to another process"
+            raise Interrupted(f"stopped by {by}", "run the same command again with --resume to continue")
+
+    return check

@@ -29,12 +29,12 @@ class Scores:
 
     Attributes:
         loss: To be minimised.
-        f1: Macro-F1, to be maximised.
-        others: Further figures for the history.
+        score: To be maximised, such as macro-F1.
+        others: What the history is told besides the loss, the score among it.
     """
 
     loss: float
-    f1: float
+    score: float
     others: dict[str, float] = field(default_factory=dict)
 
 
@@ -58,7 +58,7 @@ class Progress:
     Attributes:
         step: Steps done.
         best_loss: Least validation loss.
-        best_f1: Largest validation macro-F1.
+        best_score: Largest validation score.
         stale: Validations since the best loss.
         seconds: Time spent in steps, waiting for samples included.
         stopped: True when training ended early.
@@ -66,7 +66,7 @@ class Progress:
 
     step: int = 0
     best_loss: float = math.inf
-    best_f1: float = -math.inf
+    best_score: float = -math.inf
     stale: int = 0
     seconds: float = 0.0
     stopped: bool = False
@@ -192,17 +192,18 @@ class _Loop:
     def _validate(self, step: int) -> None:
         scores = self._task.validate(self._average.network)
         progress, state = self.progress, self._average.network.state_dict()
-        better_loss, better_f1 = scores.loss < progress.best_loss, scores.f1 > progress.best_f1
+        better_loss, better_score = scores.loss < progress.best_loss, scores.score > progress.best_score
         progress.stale = 0 if better_loss else progress.stale + 1
-        progress.best_loss, progress.best_f1 = min(scores.loss, progress.best_loss), max(scores.f1, progress.best_f1)
+        progress.best_loss = min(scores.loss, progress.best_loss)
+        progress.best_score = max(scores.score, progress.best_score)
         progress.stopped = 0 < self._settings.patience <= progress.stale
         if not self._world.leads:
             return
         if better_loss:
             self._run.save_weights("best-loss", state)
-        if better_f1:
-            self._run.save_weights("best-f1", state)
-        self._run.note({"step": step, "val_loss": scores.loss, "val_f1": scores.f1, **scores.others})
+        if better_score:
+            self._run.save_weights("best-score", state)
+        self._run.note({"step": step, "val_loss": scores.loss, **scores.others})
 
     def save(self) -> None:
         """Write a checkpoint, unless this step has one."""

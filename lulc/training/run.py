@@ -160,7 +160,7 @@ def train_model(
     progress = fit(
         network, plan.task, settings.fit, world, run, workers=workers, between_steps=between_steps, told=told
     )
-    chosen = _chosen_weights(run, settings) if world.leads else None
+    chosen = run.kept_weights(settings.fit.keep) if world.leads else None
     network.load_state_dict(chosen or network.state_dict())
     network.eval()
     measured = (1.0, dict[str, Any]())
@@ -169,15 +169,6 @@ def train_model(
     return TrainedModel(
         network.cpu(), plan.architecture, plan.features, plan.reach, plan.start, *measured, progress=progress
     )
-
-
-def _chosen_weights(run: RunFolder, settings: TrainSettings) -> dict[str, Any] | None:
-    """The averaged weights of the best validation, or the last ones."""
-    best = run.load_weights(f"best-{settings.fit.keep}") if settings.fit.keep != "last" else None
-    if best is not None:
-        return best
-    state = run.load_checkpoint()
-    return state["average"] if state else None
 
 
 def _measured(

@@ -3,7 +3,7 @@
 * OUT/settings.json    what ran
 * OUT/history.jsonl    one line a step that was noted: loss, learning rate, scores
 * OUT/checkpoint.pt    everything needed to continue
-* OUT/best-loss.safetensors, OUT/best-f1.safetensors
+* OUT/best-loss.safetensors, OUT/best-score.safetensors
 * OUT/card.json, OUT/model.safetensors, OUT/curves.png   when training has ended
 """
 
@@ -25,7 +25,7 @@ from lulc.model.bundle import CARD, WEIGHTS
 
 SETTINGS, HISTORY, CHECKPOINT = "settings.json", "history.jsonl", "checkpoint.pt"
 
-_FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-f1.safetensors", WEIGHTS, "curves.png")
+_FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-score.safetensors", WEIGHTS, "curves.png")
 
 
 class RunFolder:
@@ -152,6 +152,15 @@ class RunFolder:
             return load(file.read_bytes()) if file.is_file() else None
         except SafetensorError as error:
             raise StorageError(f"{file} is damaged: {error}", "train again with --overwrite") from error
+
+    def kept_weights(self, keep: str) -> dict[str, Tensor] | None:
+        """The averaged weights that become the model: those of the least `loss`, the `last`, or of the best score."""
+        name = "best-loss" if keep == "loss" else "best-score"
+        best = self.load_weights(name) if keep != "last" else None
+        if best is not None:
+            return best
+        state = self.load_checkpoint()
+        return state["average"] if state else None
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Add a line to the history."""

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class Samples:
             raise InputError(f"all chips of {data.path} have the weight 0", "give some a weight in chips.csv")
         self._odds = chip_odds(self._chips, settings.balance)
         self._across = np.array([-(-settings.crop // min(chip.height, chip.width)) for chip in self._chips])
-        self._cache = ChipCache(self._load, settings.cache_mb * 10**6)
+        self._cache = Cache(self._load, settings.cache_mb * 10**6)
 
     def draw(self, step: int, rows: Sequence[int]) -> list[Pieces]:
         """Samples number `rows` of a step, as pieces grouped by their size."""
@@ -117,37 +117,49 @@ def chip_odds(chips: Sequence[Chip], balance: float) -> NDArray[np.float64]:
     return normalised
 
 
-class ChipCache:
-    """Decoded chips, the least recently used dropped when memory is spent; safe to call from several threads.
+class Named(Protocol):
+    """What a cache knows things by."""
+
+    @property
+    def name(self) -> str:
+        """Its own among all that are cached."""
+
+
+Thing = TypeVar("Thing", bound=Named)
+Arrays = TypeVar("Arrays", bound=tuple[NDArray[Any], ...])
+
+
+class Cache(Generic[Thing, Arrays]):
+    """Decoded chips or patches, the least recently used dropped when memory is spent; safe for several threads.
 
     Args:
-        load: Reads a chip.
+        load: Reads one.
         limit: Bytes to keep.
     """
 
-    def __init__(self, load: Callable[[Chip], tuple[NDArray[np.float32], NDArray[np.uint8]]], limit: int) -> None:
+    def __init__(self, load: Callable[[Thing], Arrays], limit: int) -> None:
         self._load, self._limit, self._bytes = load, limit, 0
-        self._kept: OrderedDict[str, tuple[NDArray[np.float32], NDArray[np.uint8]]] = OrderedDict()
+        self._kept: OrderedDict[str, Arrays] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, chip: Chip) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Image and label of a chip."""
+    def __call__(self, thing: Thing) -> Arrays:
+        """Arrays of a chip or patch."""
         with self._lock:
-            if chip.name in self._kept:
-                self._kept.move_to_end(chip.name)
-                return self._kept[chip.name]
-        loaded = self._load(chip)
+            if thing.name in self._kept:
+                self._kept.move_to_end(thing.name)
+                return self._kept[thing.name]
+        loaded = self._load(thing)
         with self._lock:
-            if chip.name not in self._kept:
-                self._kept[chip.name] = loaded
+            if thing.name not in self._kept:
+                self._kept[thing.name] = loaded
                 self._bytes += _size(loaded)
             while self._bytes > self._limit and self._kept:
                 self._bytes -= _size(self._kept.popitem(last=False)[1])
         return loaded
 
 
-def _size(pair: tuple[NDArray[np.float32], NDArray[np.uint8]]) -> int:
-    return pair[0].nbytes + pair[1].nbytes
+def _size(arrays: tuple[NDArray[Any], ...]) -> int:
+    return sum(array.nbytes for array in arrays)
 
 
 def read_ahead(make: Callable[[int], Item], steps: range, workers: int) -> Iterator[Item]:

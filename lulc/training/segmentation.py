@@ -69,7 +69,8 @@ class Segmentation:
                 total += torch.tensor([float(cross_entropy(answer.logits, answer.target, even)) * pixels, pixels])
         counts, total = (self._world.summed(part.to(self._world.device)).cpu() for part in (counts, total))
         matrix = ConfusionMatrix(counts.numpy(), self._data.card.classes.names)
-        return Scores(float(total[0] / total[1]), defined_mean(matrix.f1), {"val_agreement": matrix.overall})
+        f1 = defined_mean(matrix.f1)
+        return Scores(float(total[0] / total[1]), f1, {"val_f1": f1, "val_agreement": matrix.overall})
 
 
 def chosen_features(settings: NetworkSettings, available: FeatureSpec) -> FeatureSpec:

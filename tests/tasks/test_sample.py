@@ -9,9 +9,9 @@ from rasterio.warp import transform
 
 from lulc.errors import ConfigError, InputError, StorageError, UsageError
 from lulc.grid import map_points
+from lulc.io.areas import class_areas
 from lulc.io.points import read_points
 from lulc.io.product_reader import open_product
-from lulc.tasks.areas import class_areas
 from lulc.tasks.sample import SampleOptions, _draw, count_classes, sample_map
 
 

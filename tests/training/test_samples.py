@@ -7,7 +7,7 @@ import pytest
 from training_sets import make_set
 
 from lulc.errors import InputError
-from lulc.training.samples import ChipCache, Samples, chip_odds, read_ahead
+from lulc.training.samples import Cache, Samples, chip_odds, read_ahead
 from lulc.training.settings import SampleSettings
 
 NAMES = ("B02", "B03", "B04", "B08")
@@ -64,7 +64,7 @@ def test_the_cache_keeps_its_limit(blob_set):
 
     size = sum(part.nbytes for part in load(chips[0]))
     read.clear()
-    cache = ChipCache(load, 2 * size)
+    cache = Cache(load, 2 * size)
     for chip in (*chips[:2], *chips[:2], chips[2], chips[1], chips[0]):
         cache(chip)
     assert read == [chips[0].name, chips[1].name, chips[2].name, chips[0].name]

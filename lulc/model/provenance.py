@@ -1,0 +1,39 @@
+"""What a map says of its making, and what does not fit between a scene and a model."""
+
+import json
+from importlib.metadata import version
+
+from lulc.io.scene import Scene
+from lulc.model.bundle import BundleCard
+
+_RESOLUTION_TOLERANCE = 1.5
+
+
+def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
+    """Tags of a map that a model made of a scene."""
+    return {
+        "LULC_VERSION": version("lulc"),
+        "LULC_MODEL": f"{card.name} {card.version}",
+        "LULC_MODEL_SHA256": card.weights_sha256,
+        "LULC_LEGEND": json.dumps(card.legend, sort_keys=True),
+        "LULC_INPUT": scene.info.name,
+        "LULC_INPUT_KIND": " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part),
+        "LULC_INPUT_SHA256": scene.fingerprint(),
+        "LULC_BANDS": ",".join(card.features.channels),
+        "LULC_OFFSET": f"{scene.radiometry.offset:g} ({scene.radiometry.source})",
+        "LULC_QUANTIFICATION": f"{scene.radiometry.quantification:g} ({scene.radiometry.source})",
+        "LULC_TEMPERATURE": f"{card.temperature:g}",
+        "LULC_ATTRIBUTION": " ".join(card.attribution),
+    }
+
+
+def misfits(scene: Scene, card: BundleCard) -> list[str]:
+    """What makes a scene unlike those that a model was trained on: pixel size and product level."""
+    notes = []
+    size, level = scene.grid.pixel_size_m(), scene.info.level
+    known = card.resolution_m
+    if known and size and not 1 / _RESOLUTION_TOLERANCE <= size / known <= _RESOLUTION_TOLERANCE:
+        notes.append(f"pixels are {size:.3g} m, {card.name} was trained at {known:g} m: expect errors")
+    if level and card.input_levels and level not in card.input_levels:
+        notes.append(f"the scene is {level}, {card.name} was trained for {', '.join(card.input_levels)}: expect errors")
+    return notes

@@ -1,0 +1,1 @@
+"""Patch classification: one class for a whole small image."""

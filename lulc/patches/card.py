@@ -1,0 +1,83 @@
+"""Model bundles of patch classifiers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from lulc.errors import ConfigError, ModelError
+from lulc.model.bundle import BundleCard, fill_weights, read_card_as, write_bundle_as
+from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
+
+SHIPPED_PATCH_MODEL = "eurosat-rgb"
+"""The bundle used when `--model` is not given."""
+
+
+class PatchCard(BundleCard):
+    """Card of a model that classifies patches; the schema of `card.json`.
+
+    Attributes:
+        architecture: Network and its arguments.
+        patch_side: Side of the patches it was trained on, pixels.
+        picture_white: Reflectance that the pictures it was trained on show as 255; None when it was trained on
+            reflectance, or on pictures of which that is not known.
+        pictures: True when it was trained on stretched 8-bit pictures.
+    """
+
+    kind: Literal["patches"] = "patches"
+    architecture: PatchArchitecture
+    patch_side: int = Field(ge=1)
+    pictures: bool = False
+    picture_white: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.check_network(self.architecture.in_channels, self.architecture.classes)
+        if self.features.indices:
+            raise ValueError("patch models see bands only")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PatchModel:
+    """A card and its network, in evaluation mode on the CPU in float32."""
+
+    card: PatchCard
+    network: PatchNetwork
+
+
+def load_patch_model(model: str | Path = SHIPPED_PATCH_MODEL) -> PatchModel:
+    """Card and network of a bundle.
+
+    Raises:
+        ModelError: No bundle there, damaged, of another kind, or its weights do not fit its network.
+    """
+    card = read_card_as(PatchCard, model)
+    try:
+        network = build_patch_network(card.architecture)
+    except ConfigError as error:
+        raise ModelError(f"{card.name}: {error.problem}", "its card is damaged") from error
+    fill_weights(network, model, card)
+    return PatchModel(card, network)
+
+
+def write_patch_model(folder: Path, network: PatchNetwork, *, half: bool = False, **card: Any) -> PatchCard:  # noqa: ANN401
+    """Write a network and its card as a new bundle folder.
+
+    Args:
+        folder: Created with its parents; files of these names in it are replaced.
+        network: What to store.
+        half: Store convolutions and dense layers in float16 (half the size); norms and biases stay in float32.
+        card: Fields of `PatchCard` other than the weights' size and hash.
+    """
+    state = {name: _stored(tensor, half=half) for name, tensor in network.state_dict().items()}
+    return write_bundle_as(PatchCard, folder, state, **card)
+
+
+def _stored(tensor: Tensor, *, half: bool) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32)

@@ -1,0 +1,201 @@
+"""`lulc patches predict --grid`: a scene in, a coarse map of its cells out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.errors import InputError, UsageError
+from lulc.interruption import stop_on_signals
+from lulc.io.areas import ClassArea, class_areas
+from lulc.io.gdal import gdal_cache
+from lulc.io.product import ProductWriter
+from lulc.io.quicklook import quicklook_of
+from lulc.io.scene import Scene, open_scene
+from lulc.io.staging import check_target
+from lulc.model.device import Precision
+from lulc.model.provenance import misfits, provenance
+from lulc.model.quantise import product_bytes
+from lulc.patches.card import SHIPPED_PATCH_MODEL, PatchCard, load_patch_model
+from lulc.patches.cells import Cells, classify_cells
+from lulc.patches.classifier import Classifier
+
+_GDAL_CACHE = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CellReport:
+    """What a map of cells holds.
+
+    Attributes:
+        output: The map.
+        rows: Its rows.
+        columns: Its columns.
+        cell: Side of a cell, pixels of the scene.
+        step: Pixels of the scene that one pixel of the map covers along a side.
+        classes: Cells and hectares of each class, as counted.
+        mean_confidence: Mean of the largest probability over cells with data.
+        warnings: What the user should know about the scene.
+    """
+
+    output: str
+    rows: int
+    columns: int
+    cell: int
+    step: int
+    classes: tuple[ClassArea, ...]
+    mean_confidence: float
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Some lines for people."""
+        size = f"{self.rows} x {self.columns} cells of {self.cell} px, one every {self.step} px"
+        lines = [f"{self.output}: {size}, mean confidence {self.mean_confidence:.2f}"]
+        width = max(len(entry.name) for entry in self.classes)
+        for entry in self.classes:
+            area = "" if entry.hectares is None else f"  {entry.hectares:>12,.1f} ha as counted"
+            lines.append(f"  {entry.name:{width}}  {entry.pixels:>8,d} cells  {entry.share:6.1%}{area}")
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+
+class CellOptions(BaseModel):
+    """Options of `lulc patches predict --grid`.
+
+    Attributes:
+        model: Name of a shipped model, or path of a bundle.
+        cell: Side of a cell, pixels; None takes the side of the patches that the model was trained on.
+        step: Distance of cells, pixels; None puts them side by side.
+        bands: Names of the scene's bands, when the files do not say.
+        offset: Added to digital numbers; None reads it from metadata.
+        quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        device: `auto`, `cpu`, `cuda`, ...
+        precision: Of the network.
+        turns: Average over the eight turns and mirror images.
+        overwrite: Replace an existing product.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | Path = SHIPPED_PATCH_MODEL
+    cell: int | None = Field(default=None, ge=8, le=2048)
+    step: int | None = Field(default=None, ge=1)
+    bands: tuple[str, ...] | None = None
+    offset: float | None = None
+    quantification: float | None = Field(default=None, gt=0)
+    device: str = "auto"
+    precision: Precision = "auto"
+    turns: bool = False
+    overwrite: bool = False
+
+    def open_scene(self, inputs: Sequence[Path]) -> Scene:
+        """The scene, with its radiometry as asked."""
+        return open_scene(inputs, bands=self.bands, offset=self.offset, quantification=self.quantification)
+
+    def classifier(self) -> Classifier:
+        """The model on its device."""
+        return Classifier(load_patch_model(self.model), self.device, self.precision, turns=self.turns)
+
+
+def classify_grid(
+    inputs: Sequence[Path],
+    output: Path,
+    options: CellOptions | None = None,
+    *,
+    quicklook: Path | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> CellReport:
+    """Classify every cell of a scene into a product: class codes, then one activation per class.
+
+    Args:
+        inputs: One scene, or several files that are stacked.
+        output: The product; its pixels cover `step` pixels of the scene.
+        options: How; None for the defaults.
+        quicklook: PNG to write beside the product, or None.
+        progress: Told (pixels of the scene done, all).
+
+    Raises:
+        LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
+    """
+    options = options or CellOptions()
+    if any(Path(path).resolve() == output.resolve() for path in inputs):
+        raise UsageError(f"{output} is an input", "choose another name for the map")
+    check_target(output, overwrite=options.overwrite)
+    classifier = options.classifier()
+    with options.open_scene(inputs) as scene:
+        cells = cells_of(scene, classifier.card, options)
+        data, confidence = _classified(scene, classifier, cells, progress)
+        _write(output, scene, classifier.card, cells, data, overwrite=options.overwrite)
+        areas = class_areas(output)
+        if quicklook is not None:
+            quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
+        coarse = cells.coarse.shape
+        return CellReport(
+            output=str(output),
+            rows=coarse.height,
+            columns=coarse.width,
+            cell=cells.cell,
+            step=cells.step,
+            classes=areas,
+            mean_confidence=confidence,
+            warnings=(*scene.warnings, *misfits(scene, classifier.card)),
+        )
+
+
+def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
+    """How a scene is cut.
+
+    Raises:
+        InputError: It has no plain grid, or is smaller than a cell.
+        UsageError: A step that would leave ground out.
+    """
+    if scene.grid.gcps or scene.grid.rpcs is not None:
+        raise InputError(f"{scene.info.name} is placed by control points or RPCs", "warp it to a grid first")
+    side = options.cell or card.patch_side
+    return Cells(scene.grid, side, options.step or side)
+
+
+def _write(
+    output: Path, scene: Scene, card: PatchCard, cells: Cells, data: NDArray[np.uint8], *, overwrite: bool
+) -> None:
+    tags = provenance(scene, card) | {
+        "LULC_KIND": "cells",
+        "LULC_CELL": str(cells.cell),
+        "LULC_STEP": str(cells.step),
+        "LULC_ACTIVATIONS": "uint8",
+    }
+    writer = ProductWriter(output, cells.coarse, card.classes, tags=tags, overwrite=overwrite, resume=False)
+    try:
+        writer.put(0, cells.coarse.window, data)
+        writer.publish()
+    except BaseException:
+        writer.abandon(keep=False)
+        raise
+
+
+def _classified(
+    scene: Scene, classifier: Classifier, cells: Cells, progress: Callable[[int, int], None]
+) -> tuple[NDArray[np.uint8], float]:
+    """The coarse raster as stored, uint8 (1 + K, rows, columns), and the mean confidence."""
+    shape, full = cells.coarse.shape, scene.grid.shape
+    data = np.empty((1 + len(classifier.classes), shape.height, shape.width), np.uint8)
+    total, count = 0.0, 0
+    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+        for row, probabilities, valid in classify_cells(scene, classifier, cells):
+            stop.raise_if_set()
+            line = torch.from_numpy(probabilities.T[:, None].copy()), torch.from_numpy(valid[None])
+            data[:, row] = product_bytes(*line)[:, 0].numpy()
+            total += float(probabilities[valid].max(axis=1, initial=0).sum())
+            count += int(valid.sum())
+            progress(min((row + 1) * cells.step, full.height) * full.width, full.size)
+    if not count:
+        raise InputError(f"{scene.info.name} has no cell with data", "check its nodata value and its bands")
+    return data, total / count

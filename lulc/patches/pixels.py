@@ -1,0 +1,98 @@
+"""From patch images to what a network sees: bands by name, one size, one range, normalised."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lulc.errors import InputError
+from lulc.features import FeatureSpec
+from lulc.io.patch_image import PatchImage
+from lulc.model.channels import REFLECTANCE, network_channels
+from lulc.patches.card import PatchCard
+
+FINEST = 1e-4
+"""Least value shown to a network, as in training."""
+
+Planes = tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.float32]]
+"""Raw values (bands, side, side), valid mask (side, side), and quantification and offset (2,)."""
+
+
+def planes_of(image: PatchImage, bands: Sequence[str], side: int) -> Planes:
+    """Some bands of an image at one size, in the type that the file holds.
+
+    Raises:
+        InputError: A band is missing.
+    """
+    missing = [name for name in bands if name not in image.names]
+    if missing:
+        raise InputError(
+            f"{image.name} lacks {', '.join(missing)}: it has {', '.join(image.names)}",
+            "give patches with these bands, or name the bands in their order with --bands",
+        )
+    values = image.values[[image.names.index(name) for name in bands]]
+    scale = np.array([image.radiometry.quantification, image.radiometry.offset], np.float32)
+    valid = image.valid
+    if values.shape[1:] != (side, side):
+        values, valid = _resized(values, valid, side)
+    return values, valid, scale
+
+
+def reflectance(planes: Sequence[Planes]) -> NDArray[np.float32]:
+    """Reflectance of patches, or 0..1 of pictures: float32 (n, bands, side, side), NaN where not valid."""
+    result = np.stack([values for values, _, _ in planes]).astype(np.float32)
+    scales = np.stack([scale for _, _, scale in planes])
+    result += scales[:, 1, None, None, None]
+    result /= scales[:, 0, None, None, None]
+    for patch, (_, valid, _) in zip(result, planes, strict=True):
+        if not valid.all():
+            patch[:, ~valid] = np.nan
+    return result
+
+
+def channels(spec: FeatureSpec, values_nchw: Tensor) -> Tensor:
+    """Normalised input of a network from reflectance, NaN where not valid; both float32 (n, bands, side, side)."""
+    valid = values_nchw.isfinite().all(dim=1)
+    planes = {name: values_nchw[:, position].clamp_min(FINEST) for position, name in enumerate(spec.bands)}
+    return network_channels(spec, planes, REFLECTANCE, valid)
+
+
+def stretched(values: NDArray[np.float32], card: PatchCard, *, picture: bool, name: str) -> NDArray[np.float32]:
+    """Values in the range that a model was trained on: pictures as they are, reflectance stretched like its pictures.
+
+    Args:
+        values: 0..1 of a picture, else reflectance; any shape.
+        card: The model.
+        picture: Which of the two the values are.
+        name: What to call them.
+
+    Raises:
+        InputError: The model knows pictures and the values are reflectance of unknown stretch, or the other way round.
+    """
+    if picture == card.pictures:
+        return values
+    if picture:
+        raise InputError(
+            f"{name} is a stretched picture, {card.name} was trained on reflectance", "give the bands themselves"
+        )
+    if card.picture_white is None:
+        raise InputError(
+            f"{name} holds reflectance, {card.name} was trained on pictures of unknown stretch", "give 8-bit pictures"
+        )
+    shown: NDArray[np.float32] = np.clip(values / np.float32(card.picture_white), 0, 1)
+    return shown
+
+
+def _resized(
+    values: NDArray[np.generic], valid: NDArray[np.bool_], side: int
+) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    """Values and mask at another size, bilinear with smoothing; what lacks data spoils what it takes part in."""
+    both = torch.from_numpy(np.concatenate([values.astype(np.float32), valid[None].astype(np.float32)]))[None]
+    small = functional.interpolate(both.nan_to_num(), (side, side), mode="bilinear", antialias=True)[0].numpy()
+    resized = small[:-1]
+    if values.dtype.kind in "iu":
+        resized = np.rint(resized)  # a mean of integers cannot leave their range
+    return resized.astype(values.dtype), small[-1] > 0.999  # noqa: PLR2004 - rounding of the weights

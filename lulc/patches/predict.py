@@ -1,0 +1,158 @@
+"""`lulc patches predict` of files: what patches show."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lulc.errors import InputError, LulcError
+from lulc.io.durable import write_whole
+from lulc.io.patch_image import PatchImage, read_image
+from lulc.io.patch_set import IMAGE_ENDINGS
+from lulc.io.staging import check_target
+from lulc.patches.card import PatchCard
+from lulc.patches.classifier import Classifier
+
+if TYPE_CHECKING:
+    from lulc.patches.second_opinion import Adviser, Opinion
+
+_SIZE_TOLERANCE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of one patch.
+
+    Attributes:
+        name: The file.
+        answer: The most probable class.
+        confidence: Its calibrated probability.
+        probabilities: Of every class, by name, the most probable first.
+        notes: What makes the patch unlike those that the model was trained on.
+        opinion: What was said by whom `--ask` names, or None.
+    """
+
+    name: str
+    answer: str
+    confidence: float
+    probabilities: dict[str, float]
+    notes: tuple[str, ...] = ()
+    opinion: "Opinion | None" = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        plain: dict[str, Any] = {
+            "name": self.name,
+            "class": self.answer,
+            "confidence": round(self.confidence, 4),
+            "probabilities": {name: round(share, 4) for name, share in self.probabilities.items()},
+            "notes": list(self.notes),
+        }
+        return plain if self.opinion is None else plain | {"opinion": self.opinion.to_json()}
+
+    def to_text(self) -> str:
+        """A line, and one more for each note and for the opinion."""
+        second = list(self.probabilities.items())[1]
+        lines = [f"{self.name}: {self.answer} {self.confidence:.1%} (then {second[0]} {second[1]:.1%})"]
+        lines += [f"  note: {note}" for note in self.notes]
+        if self.opinion is not None:
+            same = "agrees" if self.opinion.answer == self.answer else "differs"
+            said = f"{self.opinion.answer} ({same}): {self.opinion.reason}"
+            lines.append(f"  second opinion: {said if self.opinion.answer else 'none, ' + self.opinion.problem}")
+        return "\n".join(lines)
+
+
+def classify_files(
+    inputs: Sequence[Path],
+    classifier: Classifier,
+    *,
+    bands: Sequence[str] | None = None,
+    adviser: "Adviser | None" = None,
+    refused: Callable[[LulcError], None] | None = None,
+) -> Iterator[Answer]:
+    """What a model says of files, in their order.
+
+    Args:
+        inputs: Files, and folders whose image files are taken.
+        classifier: The model.
+        bands: Names of the bands in the files, when these do not say.
+        adviser: Whom to ask for a second opinion.
+        refused: Told of files in folders that cannot be classified; None raises at the first.
+
+    Raises:
+        LulcError: A file is refused.
+    """
+    files = _files(inputs)
+
+    def told(path: Path, error: LulcError) -> None:
+        if refused is None or path in inputs:
+            raise error
+        refused(error)
+
+    for path, image, row in classifier.classify(files, lambda file: read_image(file, bands), refused=told):
+        order = np.argsort(-row, kind="stable")
+        yield Answer(
+            name=str(path),
+            answer=classifier.classes[order[0]],
+            confidence=float(row[order[0]]),
+            probabilities={classifier.classes[place]: float(row[place]) for place in order},
+            notes=tuple(_notes(image, classifier.card)),
+            opinion=adviser.ask(image.colors()) if adviser else None,
+        )
+
+
+def _files(inputs: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in inputs:
+        if not path.exists():
+            raise InputError(f"there is no {path}", "check the path")
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found = [entry for entry in sorted(path.rglob("*")) if _is_image(entry.relative_to(path)) and entry.is_file()]
+        if not found:
+            raise InputError(f"{path} holds no JPEG, PNG or TIFF files", "give another folder, or files")
+        files += found
+    return files
+
+
+def _is_image(name: Path) -> bool:
+    return name.suffix.lower() in IMAGE_ENDINGS and not any(part.startswith(".") for part in name.parts)
+
+
+def _notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
+    height, width = image.values.shape[1:]
+    if not all(1 / _SIZE_TOLERANCE <= side / card.patch_side <= _SIZE_TOLERANCE for side in (height, width)):
+        yield f"{height} x {width} px, {card.name} was trained on {card.patch_side} px: it was resized"
+    size = image.grid.pixel_size_m() if image.grid.crs else None
+    if card.resolution_m and size and not 1 / _SIZE_TOLERANCE <= size / card.resolution_m <= _SIZE_TOLERANCE:
+        yield f"pixels are {size:.3g} m, {card.name} was trained at {card.resolution_m:g} m"
+    empty = 1 - float(image.valid.mean())
+    if empty:
+        yield f"{empty:.0%} of the patch has no data"
+
+
+def answers_csv(answers: Sequence[Answer]) -> bytes:
+    """Answers as CSV: name, class, confidence, then the probability of every class, in order of their names."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    classes = sorted(answers[0].probabilities) if answers else []
+    rows.writerow(["name", "class", "confidence", *classes])
+    for one in answers:
+        shares = (f"{one.probabilities[name]:.4f}" for name in classes)
+        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *shares])
+    return text.getvalue().encode()
+
+
+def write_answers(path: Path, answers: Sequence[Answer], *, overwrite: bool = False) -> None:
+    """Write answers as CSV, whole or not at all.
+
+    Raises:
+        StorageError: It exists, or the disk refuses.
+    """
+    check_target(path, overwrite=overwrite)
+    write_whole(path, answers_csv(answers))

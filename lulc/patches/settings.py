@@ -1,0 +1,177 @@
+"""What `lulc patches train` can be told: the tables of its configuration file."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lulc.config import Table
+from lulc.patches.networks import PatchArchitecture
+from lulc.training.settings import AugmentSettings, CardSettings, FitSettings, LossSettings, Share
+
+
+class PatchNetworkSettings(Table):
+    """The network.
+
+    Attributes:
+        name: `cnn6`, `lite0`, `lite1`, `lite2`, `resnet18`, `resnet50`, `wide_resnet50_2`, or `tu-NAME` of timm.
+        start: `scratch`, `imagenet`, or a patch model (name or path) to start from.
+        side: Patches are resized to this side inside the network, pixels; 0 leaves them as they are.
+        hidden: Width of the dense layer of the head; 0 is one plain layer.
+        dropout: Share of features left out in the head while training.
+        freeze: `none`; `backbone` trains the head alone; `gradual` frees the backbone from its end on.
+        unfreeze: Share of the steps after which `gradual` has freed everything.
+        normalise: `statistics` of the training split, those of `imagenet` (pictures only), or `rescale`: 0..1 alone.
+    """
+
+    name: str = "lite0"
+    start: str = "scratch"
+    side: int = Field(default=0, ge=0, le=2048)
+    hidden: int = Field(default=0, ge=0, le=65536)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    freeze: Literal["none", "backbone", "gradual"] = "none"
+    unfreeze: Share = 0.5
+    normalise: Literal["statistics", "imagenet", "rescale"] = "statistics"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        PatchArchitecture(name=self.name, in_channels=1, classes=2, side=16)  # or say which name is near
+        return self
+
+    def architecture(self, channels: int, classes: int, side: int) -> PatchArchitecture:
+        """What to build for patches of a side."""
+        return PatchArchitecture(
+            name=self.name,
+            in_channels=channels,
+            classes=classes,
+            side=self.side or side,
+            hidden=self.hidden,
+            dropout=self.dropout,
+        )
+
+
+class PatchLossSettings(LossSettings):
+    """What is minimised; as for `lulc train`, with one patch as the unit of the effective number."""
+
+    unit: float = Field(default=1.0, gt=0)
+
+
+class PatchAugmentSettings(AugmentSettings):
+    """How patches are varied: as for `lulc train`, and more.
+
+    Attributes:
+        zoom: Largest part of a side by which a patch is cropped before it is brought back to its size.
+        cutmix: Chance that a batch gets a rectangle of other patches, and their labels by its area.
+        holes: None by default: a patch without clouds has no holes.
+    """
+
+    zoom: float = Field(default=0.0, ge=0, lt=1)
+    cutmix: Share = 0.0
+    holes: Share = 0.0
+
+
+class PatchSampleSettings(Table):
+    """How patches are drawn.
+
+    Attributes:
+        balance: 0 shows every patch once an epoch; 1 draws all classes equally often; between them a mix.
+        cache_mb: Main memory for decoded patches.
+        workers: Threads that read ahead.
+    """
+
+    balance: Share = 0.0
+    cache_mb: int = Field(default=4000, ge=0)
+    workers: int = Field(default=2, ge=1, le=64)
+
+
+class PatchFitSettings(FitSettings):
+    """How weights are fitted: as for `lulc train`, and more.
+
+    Attributes:
+        epochs: Times that every patch is seen, with a validation and a checkpoint after each; 0 goes by `steps`,
+            `validate_every` and `checkpoint_every` instead.
+        keep: Which weights become the model: those of the best validation accuracy, the least loss, or the last.
+    """
+
+    epochs: int = Field(default=20, ge=0)
+    batch: int = Field(default=64, ge=1)
+    keep: Literal["accuracy", "loss", "last"] = "accuracy"  # type: ignore[assignment]  # other words for the same
+
+    def for_patches(self, count: int) -> "PatchFitSettings":
+        """The same with the steps that `epochs` means for that many training patches."""
+        if not self.epochs:
+            return self
+        each = max(1, count // self.batch)
+        steps = {"steps": self.epochs * each, "validate_every": each, "checkpoint_every": each}
+        return self.model_copy(update=steps)
+
+
+class SplitSettings(Table):
+    """How patches are dealt into splits, class by class.
+
+    Attributes:
+        train: Share to learn from.
+        val: Share by which the weights and the temperature are chosen.
+        test: Share that is only measured.
+        seed: Of the deal.
+        file: A `split.csv` that says it instead.
+    """
+
+    train: Share = 0.6
+    val: Share = 0.2
+    test: Share = 0.2
+    seed: int = Field(default=0, ge=0)
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-6 or not (self.train and self.val):  # noqa: PLR2004
+            raise ValueError("train, val and test must sum to 1, with something to train and to validate on")
+        return self
+
+
+class PatchCardSettings(CardSettings):
+    """What the model's card says that training cannot know: as for `lulc train`, and more.
+
+    Attributes:
+        legend: A legend with the class folders' names, for its codes' colours; none given makes one.
+        levels: Product levels of the patches, such as `L1C`.
+        resolution_m: Pixel size, metres.
+        picture_white: Reflectance that the pictures show as 255, so that scenes can be classified too.
+        attribution: Sentences that products made with the model must carry.
+        half: Store large weights in float16.
+    """
+
+    legend: str = ""
+    levels: tuple[str, ...] = ()
+    resolution_m: float | None = Field(default=None, gt=0)
+    picture_white: float | None = Field(default=None, gt=0)
+    attribution: tuple[str, ...] = ()
+    half: bool = False
+
+
+class PatchSettings(Table):
+    """A configuration file of `lulc patches train`.
+
+    Attributes:
+        name: Of the model.
+        data: Folder or zip of class folders.
+        bands: Names of the bands in the files when they do not say, or `eurosat-ms`.
+        use: Bands that the network sees; none given means all.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
+    data: Path
+    bands: tuple[str, ...] | None = None
+    use: tuple[str, ...] | None = Field(default=None, min_length=1)
+    split: SplitSettings = SplitSettings()
+    network: PatchNetworkSettings = PatchNetworkSettings()
+    loss: PatchLossSettings = PatchLossSettings()
+    augment: PatchAugmentSettings = PatchAugmentSettings()
+    samples: PatchSampleSettings = PatchSampleSettings()
+    fit: PatchFitSettings = PatchFitSettings()
+    card: PatchCardSettings = PatchCardSettings()
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain form, as saved beside the result."""
+        return self.model_dump(mode="json")

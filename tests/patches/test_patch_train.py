@@ -1,0 +1,198 @@
+"""Training: it learns, it resumes as if unbroken, it says what it left out; a damaged input is one line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from patch_samples import CLASSES, settings_for, write_bands, write_tree, write_zip
+
+import lulc.patches.train as module
+from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError
+from lulc.io.patch_set import open_patch_set
+from lulc.model.bundle import load_bundle
+from lulc.patches.card import load_patch_model
+from lulc.patches.samples import Batch, PatchSamples
+from lulc.patches.split import model_split
+from lulc.patches.task import cut_mixed, zoomed
+from lulc.patches.train import train_patches
+from lulc.patches.trained import legend_of
+
+
+class TestARun:
+    def test_it_learns(self, trained):
+        _, report = trained
+        assert report.metrics["test"]["accuracy"] >= 0.9
+        assert report.patches == {"train": 36, "val": 12, "test": 12}
+        assert (report.leakage.same, report.leakage.near) == (0, 0)
+
+    def test_what_it_leaves(self, trained):
+        folder, report = trained
+        names = {path.name for path in folder.iterdir()}
+        assert {"card.json", "model.safetensors", "split.csv", "history.jsonl", "curves.png", "settings.json"} <= names
+        card = load_patch_model(folder).card
+        assert card.classes.names == CLASSES
+        assert (card.pictures, card.picture_white, card.patch_side) == (True, 0.275, 32)
+        assert card.metrics["test"]["accuracy"] == report.metrics["test"]["accuracy"]
+        assert model_split(folder).counts() == report.patches
+        lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        assert sum("val_accuracy" in line for line in lines) == 4
+
+    def test_it_is_no_model_for_scenes(self, trained):
+        with pytest.raises(ModelError, match="is a model for lulc patches; give one for lulc classify"):
+            load_bundle(trained[0])
+        with pytest.raises(ModelError, match="is a model for lulc classify; give one for lulc patches"):
+            load_patch_model("dw9-s2-10m")
+
+    def test_it_is_not_replaced_unasked(self, trained, tree):
+        with pytest.raises(StorageError, match="--resume"):
+            train_patches(settings_for(tree), trained[0])
+
+    def test_a_zip_gives_the_same_weights(self, tree, tmp_path):
+        found = []
+        for number, path in enumerate((tree, write_zip(tmp_path / "a.zip"))):
+            train_patches(settings_for(path, fit__epochs=1), tmp_path / str(number))
+            found.append((tmp_path / str(number) / "model.safetensors").read_bytes())
+        assert found[0] == found[1]
+
+    def test_half_weights_are_what_was_measured(self, tree, tmp_path):
+        report = train_patches(settings_for(tree, fit__epochs=1, card__half=True), tmp_path / "run")
+        card = load_patch_model(tmp_path / "run").card
+        whole = sum(weight.numel() for weight in load_patch_model(tmp_path / "run").network.parameters())
+        assert card.weights_bytes < 2.2 * whole
+        assert card.metrics == json.loads(json.dumps(report.metrics))
+
+
+class TestResume:
+    def test_as_if_unbroken(self, tree, tmp_path, monkeypatch):
+        settings = settings_for(tree, augment__zoom=0.2, augment__cutmix=0.5, network__dropout=0.3, fit__ema=0.9)
+        train_patches(settings, tmp_path / "whole")
+        calls = iter(range(1000))
+
+        def stop_together(_world, _stop):
+            def check():
+                if next(calls) == 7:
+                    raise Interrupted("stopped", "resume")
+
+            return check
+
+        monkeypatch.setattr(module, "stop_together", stop_together)
+        with pytest.raises(Interrupted):
+            train_patches(settings, tmp_path / "broken")
+        monkeypatch.undo()
+        train_patches(settings, tmp_path / "broken", resume=True)
+        whole, broken = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+        assert whole == broken
+
+    def test_other_settings_are_another_run(self, trained, tree):
+        with pytest.raises(ConfigError, match=r"fit\.seed"):
+            train_patches(settings_for(tree, fit__seed=5, card__picture_white=0.275, card__resolution_m=10.0), trained[0], resume=True)
+
+
+class TestBands:
+    @pytest.fixture
+    def bands(self, tmp_path):
+        tree = tmp_path / "ms"
+        for kind in CLASSES:
+            (tree / kind).mkdir(parents=True)
+            for number in range(6):
+                write_bands(tree / kind / f"{number}.tif", kind, number)
+        return tree
+
+    def test_thirteen_from_three(self, bands, trained, tmp_path):
+        settings = settings_for(
+            bands, bands=["eurosat-ms"], use=["B08", "B04", "B03", "B02"], network__start=str(trained[0]), fit__epochs=1
+        )
+        with pytest.raises(InputError, match="B08 has one value in all patches"):
+            train_patches(settings, tmp_path / "run")
+        settings = settings_for(bands, bands=["eurosat-ms"], use=["B04", "B03", "B02"], fit__epochs=1)
+        train_patches(settings, tmp_path / "run")
+        card = load_patch_model(tmp_path / "run").card
+        assert (card.features.bands, card.pictures) == (("B04", "B03", "B02"), False)
+
+    def test_a_band_that_is_not_there(self, bands, tmp_path):
+        with pytest.raises(InputError, match="no B8; did you mean 'B8A'"):
+            train_patches(settings_for(bands, bands=["eurosat-ms"], use=["B8"]), tmp_path / "run")
+
+    def test_pictures_among_them(self, bands, tree, tmp_path):
+        shutil.copytree(tree / "Town", bands / "Town", dirs_exist_ok=True)
+        with pytest.raises(InputError, match="is a picture of 3 colours"):
+            train_patches(settings_for(bands, bands=["eurosat-ms"]), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+class TestRefusals:
+    def test_a_damaged_patch(self, tmp_path):
+        tree = write_tree(tmp_path / "t", 10)
+        file = tree / "Lake" / "Lake_3.png"
+        file.write_bytes(file.read_bytes()[:200])
+        with pytest.raises(InputError, match=r"Lake_3\.png is damaged"):
+            train_patches(settings_for(tree), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_an_unknown_key_and_network(self, tree):
+        with pytest.raises(ConfigError, match="epoch; did you mean 'epochs'"):
+            settings_for(tree, fit__epoch=3)
+        with pytest.raises(ConfigError, match="there is no network"):
+            settings_for(tree, network__name="resnt50")
+
+    def test_imagenet_statistics_are_for_pictures(self, tmp_path):
+        tree = tmp_path / "ms"
+        for kind in CLASSES:
+            (tree / kind).mkdir(parents=True)
+            for number in range(6):
+                write_bands(tree / kind / f"{number}.tif", kind, number, described=True)
+        with pytest.raises(ConfigError, match="is for pictures"):
+            train_patches(settings_for(tree, network__normalise="imagenet"), tmp_path / "run")
+
+
+class TestDraws:
+    def test_every_patch_once_an_epoch(self, tree):
+        patches = open_patch_set(tree).patches
+        samples = PatchSamples(patches, 10, 0.0, 0)
+        for epoch in range(3):
+            seen = [patch.name for step in range(6) for patch in samples.draw(6 * epoch + step, range(10))]
+            assert sorted(seen) == sorted(patch.name for patch in patches)
+        assert samples.draw(0, range(10)) != samples.draw(6, range(10))
+
+    def test_processes_share_a_step(self, tree):
+        samples = PatchSamples(open_patch_set(tree).patches, 10, 0.0, 0)
+        both = samples.draw(3, range(0, 10, 2)) + samples.draw(3, range(1, 10, 2))
+        assert set(both) == set(samples.draw(3, range(10)))
+
+    def test_balance_makes_classes_even(self, tree):
+        data = open_patch_set(tree)
+        few = [patch for patch in data.patches if patch.code != 2 or patch.name.endswith("_1.png")]
+        drawn = PatchSamples(few, 3000, 1.0, 0).draw(0, range(3000))
+        shares = np.bincount([patch.code for patch in drawn])[1:] / 3000
+        np.testing.assert_allclose(shares, 1 / 3, atol=0.04)
+
+
+class TestMixing:
+    def test_shares_follow_the_area(self):
+        image = torch.arange(4.0)[:, None, None, None].expand(4, 1, 20, 20).contiguous()
+        shares = torch.eye(4)
+        mixed, labels = cut_mixed(image, shares, torch.Generator().manual_seed(3))
+        torch.testing.assert_close(labels.sum(dim=1), torch.ones(4))
+        for patch in range(4):
+            pixels = torch.bincount(mixed[patch].flatten().long(), minlength=4) / 400
+            torch.testing.assert_close(labels[patch], pixels)
+
+    def test_a_zoom_keeps_size_and_range(self):
+        image = torch.rand(5, 2, 16, 16)
+        closer = zoomed(image, 0.5, torch.Generator().manual_seed(0))
+        assert closer.shape == image.shape
+        assert float(closer.min()) >= float(image.min())
+        assert float(closer.max()) <= float(image.max())
+        assert not torch.equal(closer, image)
+
+    def test_pieces_carry_their_class(self):
+        batch = Batch(np.zeros((2, 3, 8, 8), np.float32), np.array([0, 4]))
+        assert batch.pieces().label.reshape(2, -1)[:, 0].tolist() == [1, 5]
+
+
+def test_colours_of_a_known_legend():
+    known = legend_of(("Forest", "River"), "eurosat")
+    assert [(entry.code, entry.color) for entry in known] == [(1, "#397d49"), (2, "#7fb9ea")]
+    assert len({entry.color for entry in legend_of([str(k) for k in range(30)], "")}) == 30

@@ -1,0 +1,215 @@
+"""What patches show, and maps of the cells of a scene."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+from patch_samples import CLASSES, SIDE, picture, write_bands
+from PIL import Image
+from rasterio.crs import CRS
+
+from lulc.cli.main import cli
+from lulc.errors import InputError, UsageError
+from lulc.grid import Grid, Shape
+from lulc.io.patch_image import read_image
+from lulc.io.product_reader import open_product
+from lulc.io.scene import open_scene
+from lulc.patches.card import load_patch_model
+from lulc.patches.cell_map import CellOptions, classify_grid
+from lulc.patches.cells import Cells
+from lulc.patches.classifier import Classifier, turns_of
+from lulc.patches.predict import classify_files
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["patches", "predict", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained[0]
+
+
+@pytest.fixture
+def classifier(model):
+    return Classifier(load_patch_model(model), "cpu")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A scene of 3 x 4 cells and a bit more: rows of fields, lakes, towns; its right end has no data."""
+    path = tmp_path_factory.mktemp("scene") / "scene.tif"
+    height, width = 3 * SIDE + 5, 4 * SIDE + 9
+    colors = np.zeros((height, width, 3))
+    for row in range(height):
+        kind = CLASSES[min(row // SIDE, 2)]
+        if row % SIDE == 0:
+            tiles = np.concatenate([picture(kind, 50 + column) for column in range(5)], axis=1)
+        colors[row] = tiles[row % SIDE, :width]
+    data = np.clip(np.rint(colors / 255 * 2750), 1, None).astype(np.uint16).transpose(2, 0, 1)
+    data[:, :, 3 * SIDE :] = 0
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=3,
+        dtype="uint16",
+        nodata=0,
+        crs=CRS.from_epsg(32632),
+        transform=rasterio.Affine(10, 0, 400_000, 0, -10, 5_000_000),
+    ) as file:
+        file.write(data)
+        file.descriptions = ("B04", "B03", "B02")
+    return path
+
+
+class TestFiles:
+    def test_a_picture(self, tree, model):
+        found = run(tree / "Lake" / "Lake_1.png", "--model", model)
+        assert found.exit_code == 0
+        assert "Lake_1.png: Lake " in found.output
+
+    def test_json_lines_and_a_table(self, tree, model, tmp_path):
+        found = run(tree / "Lake", tree / "Town", "--model", model, "--json", "--csv", tmp_path / "a.csv")
+        lines = [json.loads(line) for line in found.output.splitlines()]
+        assert len(lines) == 40
+        assert sum(line["class"] in line["name"] for line in lines) >= 38
+        assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-3) for line in lines)
+        rows = (tmp_path / "a.csv").read_text().splitlines()
+        assert rows[0] == "name,class,confidence,Field,Lake,Town"
+        assert len(rows) == 41
+        assert run(tree / "Lake", "--model", model, "--csv", tmp_path / "a.csv").exit_code == 5
+
+    def test_reflectance_is_stretched_like_the_pictures(self, classifier, tmp_path):
+        write_bands(tmp_path / "a.tif", "Town", 3)
+        Image.fromarray(picture("Town", 3)).save(tmp_path / "a.png")
+        bands, shown = read_image(tmp_path / "a.tif", ["eurosat-ms"]), read_image(tmp_path / "a.png")
+        np.testing.assert_allclose(classifier.inputs([bands]), classifier.inputs([shown]), atol=0.02)
+        assert np.abs(bands.colors().astype(int) - shown.colors()).max() <= 1
+
+    def test_another_size_is_said(self, model, tmp_path):
+        Image.fromarray(picture("Lake", 3, side=100)).save(tmp_path / "a.png")
+        assert (
+            "100 x 100 px, tiny was trained on 32 px: it was resized"
+            in run(tmp_path / "a.png", "--model", model).output
+        )
+
+    def test_the_mean_of_eight_turns(self, classifier, model, tree):
+        inputs = classifier.inputs([read_image(tree / "Town" / "Town_2.png")])
+        alone = [classifier.probabilities(inputs)] + [classifier.probabilities(each) for each in turns_of(inputs)]
+        eight = Classifier(load_patch_model(model), "cpu", turns=True).probabilities(inputs)
+        assert len({each.numpy().tobytes() for each in turns_of(inputs)}) == 7
+        np.testing.assert_allclose(eight, np.mean(alone, axis=0), atol=1e-6)
+
+    def test_batches_change_nothing(self, classifier, tree):
+        files = sorted(tree.rglob("*.png"))[:10]
+        rows = [
+            np.stack([row for _, _, row in classifier.classify(files, read_image, batch=size)]) for size in (1, 3, 10)
+        ]
+        for other in rows[1:]:
+            np.testing.assert_allclose(rows[0], other, atol=1e-5)
+
+
+class TestFileRefusals:
+    def test_one_line_and_its_code(self, model, tmp_path):
+        (tmp_path / "a.jpg").write_bytes(b"hello")
+        for path, said in ((tmp_path / "a.jpg", "is not an image"), (tmp_path / "none.jpg", "there is no")):
+            found = run(path, "--model", model)
+            assert (found.exit_code, found.output.count("\n")) == (3, 1)
+            assert said in found.output
+
+    def test_the_others_of_a_folder_go_on(self, model, tmp_path):
+        for number in range(3):
+            Image.fromarray(picture("Lake", number)).save(tmp_path / f"{number}.png")
+        (tmp_path / "1b.png").write_bytes(b"hello")
+        found = run(tmp_path, "--model", model)
+        assert found.exit_code == 3
+        assert found.output.count(": Lake") == 3
+        assert "1b.png is not an image" in found.output
+
+    def test_bands_that_lack(self, model, tmp_path):
+        write_bands(tmp_path / "a.tif", names=("B02", "B08"), described=True)
+        found = run(tmp_path / "a.tif", "--model", model)
+        assert found.exit_code == 3
+        assert "lacks B04, B03: it has B02, B08" in found.output
+
+    def test_options_of_the_other_way(self, tree, model):
+        assert "--cell belongs to --grid" in run(tree / "Lake", "--model", model, "--cell", 32).output
+        assert run(tree / "Lake", "--model", model, "--ask", "http://localhost:1").exit_code == 2
+
+
+class TestCells:
+    def test_they_cover_the_scene_and_stay_inside(self):
+        for length, cell, step in ((100, 32, 32), (128, 32, 8), (33, 32, 7), (32, 32, 32), (1000, 64, 1)):
+            cells = Cells(Grid(None, rasterio.Affine.identity(), Shape(length, length)), cell, step)
+            starts = cells.starts(length)
+            assert len(starts) == cells.coarse.shape.height == -(-length // step)
+            assert starts.min() >= 0
+            assert starts.max() + cell <= length
+            covered = np.zeros(length, bool)
+            for start in starts:
+                covered[start : start + cell] = True
+            assert covered.all()
+            inner = np.arange(len(starts))[(starts > 0) & (starts < length - cell)]
+            centres = starts[inner] + cell / 2
+            assert np.all(np.abs(centres - (inner + 0.5) * step) <= 0.5)
+
+    def test_a_step_that_leaves_ground_out(self):
+        with pytest.raises(UsageError, match="--step 40 is not in"):
+            Cells(Grid(None, rasterio.Affine.identity(), Shape(99, 99)), 32, 40)
+
+
+class TestGrid:
+    def test_classes_lie_where_they_are(self, scene, model, tmp_path):
+        report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model), quicklook=tmp_path / "map.png")
+        with open_product(tmp_path / "map.tif") as product, rasterio.open(scene) as file:
+            assert product.grid.transform == rasterio.Affine(320, 0, 400_000, 0, -320, 5_000_000)
+            assert product.grid.crs == file.crs
+            codes = product.classes(product.grid.window)
+        assert codes.shape == (4, 5)
+        assert codes[:3, :3].tolist() == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+        assert (codes[:, 3:] == 255).all()  # no data
+        assert (report.rows, report.columns, report.cell, report.step) == (4, 5, SIDE, SIDE)
+        assert sum(entry.pixels for entry in report.classes) == np.count_nonzero(codes != 255)
+        assert (tmp_path / "map.png").stat().st_size > 10_000
+
+    def test_a_cell_is_that_patch(self, scene, classifier, model, tmp_path):
+        classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, step=16))
+        with open_scene([scene]) as opened:
+            cells = Cells(opened.grid, SIDE, 16)
+        row, column = 3, 2
+        top, left = int(cells.starts(101)[row]), int(cells.starts(137)[column])
+        assert (top, left) == (40, 24)
+        with rasterio.open(scene) as file:
+            patch = file.read(window=((top, top + SIDE), (left, left + SIDE)))
+            profile = file.profile | {"height": SIDE, "width": SIDE}
+        with rasterio.open(tmp_path / "patch.tif", "w", **profile) as file:
+            file.write(patch)
+            file.descriptions = ("B04", "B03", "B02")
+        answer = next(iter(classify_files([tmp_path / "patch.tif"], classifier)))
+        with rasterio.open(tmp_path / "map.tif") as file:
+            stored = file.read()[1:, row, column] / 250
+        np.testing.assert_allclose(stored, [answer.probabilities[name] for name in CLASSES], atol=0.005)
+
+    def test_another_cell_than_the_patches(self, scene, model, tmp_path):
+        report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, cell=24, step=8))
+        assert (report.rows, report.columns) == (13, 18)
+
+    def test_refusals(self, scene, model, tmp_path):
+        with pytest.raises(InputError, match="101 x 137 px; a cell takes 200"):
+            classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, cell=200))
+        with pytest.raises(UsageError, match="is an input"):
+            classify_grid([scene], scene, CellOptions(model=model, overwrite=True))
+        assert not (tmp_path / "map.tif").exists()
+        found = run(scene, "--grid", tmp_path / "map.tif", "--model", model, "--csv", tmp_path / "a.csv")
+        assert found.exit_code == 2
+
+    def test_the_command(self, scene, model, tmp_path):
+        found = run(scene, "--grid", tmp_path / "map.tif", "--model", model, "--json")
+        assert found.exit_code == 0
+        assert json.loads(found.output)["classes"][0]["name"] == "Field"
+        assert run(scene, "--grid", tmp_path / "map.tif", "--model", model).exit_code == 5
