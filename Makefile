@@ -48,6 +48,7 @@ format: $(VENV)/.dev ## format the sources
 bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 15 minutes)
 	$(BIN)/python benchmarks/classify.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/patches.py
 
 clean: ## remove the virtual environment and what demo and bench left
 	rm -rf $(VENV) demo bench

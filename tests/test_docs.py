@@ -14,9 +14,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
-def commands():
-    context = click.Context(cli)
-    return {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+def commands(group=cli, prefix=""):
+    """Every command by its full name; those of a group follow it."""
+    context, found = click.Context(group), {}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found[prefix + name] = command
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{prefix}{name} ")
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(commands()))

@@ -3,9 +3,13 @@
 Selvaraju et al. 2017 (doi:10.1109/ICCV.2017.74): the maps A of one layer, each weighted by the mean of the score's
 gradient over it, are added; what is left above 0 speaks for the score. For a region of a segmentation the score is the
 sum of the class's logits over it (Seg-Grad-CAM, Vinogradova et al. 2020, doi:10.1609/aaai.v34i10.7244).
+
+HiResCAM (Draelos & Carin 2020, arXiv:2011.08891) multiplies the maps by the gradient place by place instead of by its mean:
+what is hot then was used there, and not merely alike.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +20,11 @@ from lulc.grid import Shape
 
 Score = Callable[[Tensor], Tensor]
 """From the network's output to what is explained: one number for each input, (n,)."""
+
+Method = Literal["grad-cam", "hirescam"]
+"""How the gradient weighs the maps: by its mean over each, or place by place."""
+
+METHOD_NAMES: dict[Method, str] = {"grad-cam": "Grad-CAM", "hirescam": "HiResCAM"}
 
 _MAPS = 4
 _UNREACHED = "appears to not have been used in the graph"
@@ -40,12 +49,16 @@ def grad_cam(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score)
     return heat_of(layer_map(network, layer, inputs, score), Shape(*inputs.shape[-2:]))
 
 
-def layer_map(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score) -> Tensor:
+def layer_map(
+    network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score, method: Method = "grad-cam"
+) -> Tensor:
     """The sum of the weighted maps as it is, signs included: float32 (n, rows, columns) of the layer.
 
-    Arguments and errors as for `grad_cam`.
+    Arguments and errors as for `grad_cam`; `method` says how the maps are weighed.
     """
-    from captum.attr import LayerGradCam
+    from captum.attr import LayerGradCam, LayerGradientXActivation
+
+    way = LayerGradCam if method == "grad-cam" else LayerGradientXActivation
 
     def scored(image: Tensor) -> Tensor:
         return score(network(image))
@@ -53,7 +66,7 @@ def layer_map(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score
     with torch.inference_mode(mode=False), torch.enable_grad():
         own = inputs.detach().clone()  # a network that works in place must not change the caller's
         try:
-            found = LayerGradCam(scored, layer).attribute(own)
+            found = way(scored, layer).attribute(own)
         except AssertionError as error:  # captum: its hook was never called
             raise _useless(layer, "is not reached") from error
         except RuntimeError as error:
@@ -62,7 +75,7 @@ def layer_map(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score
             raise _useless(layer, "does not move the answer") from error
     if not isinstance(found, Tensor) or found.ndim != _MAPS:
         raise _useless(layer, "does not give one set of maps")
-    return found.detach().squeeze(1).to(torch.float32)
+    return found.detach().sum(dim=1).to(torch.float32)  # Grad-CAM's maps are added already
 
 
 def heat_of(raw_nyx: Tensor, shape: Shape) -> Tensor:

@@ -26,7 +26,7 @@ from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, BundleCard, load_bundle
 from lulc.model.channels import network_channels
 from lulc.model.device import choose_device
-from lulc.model.grad_cam import heat_of, layer_map, score_of_class, score_of_region
+from lulc.model.grad_cam import METHOD_NAMES, Method, heat_of, layer_map, score_of_class, score_of_region
 from lulc.model.inference import padded_window
 from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
@@ -46,7 +46,7 @@ DEFAULT_SIDE, LARGEST_SIDE = 512, 1024
 _WIDEST_HALO, _FALLBACK_HALO = 256, 64
 
 
-def explain_patch(
+def explain_patch(  # noqa: PLR0913 - the options of the command
     path: Path,
     output: Path,
     *,
@@ -54,6 +54,7 @@ def explain_patch(
     bands: Sequence[str] | None = None,
     target: str | None = None,
     layer: str | None = None,
+    method: Method = "grad-cam",
     device: str = "auto",
     overwrite: bool = False,
 ) -> Explanation:
@@ -66,6 +67,7 @@ def explain_patch(
         bands: Names of the patch's bands in their order, when the file does not say.
         target: Class to explain; None explains the model's answer.
         layer: Dotted name of the layer to look at; None takes the last maps.
+        method: `grad-cam`, or `hirescam`, which weighs every place by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
 
@@ -83,7 +85,7 @@ def explain_patch(
     _check_finite(card, shares)
     best = int(shares.argmax())
     wanted = best if wanted is None else wanted
-    raw = layer_map(_BeforeSoftmax(network), looked_at, inputs, score_of_class(wanted))
+    raw = layer_map(_BeforeSoftmax(network), looked_at, inputs, score_of_class(wanted), method)
     heat = heat_of(raw, Shape(*image.valid.shape))[0].cpu().numpy()
     found = Explanation(
         input=image.name,
@@ -92,7 +94,7 @@ def explain_patch(
         confidence=float(shares[best]),
         explained=card.classes.names[wanted],
         explained_confidence=float(shares[wanted]),
-        method="Grad-CAM",
+        method=METHOD_NAMES[method],
         layer=name,
         maps=(raw.shape[1], raw.shape[2]),
     )
@@ -107,6 +109,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
     target: str | None = None,
     window: tuple[int, int, int, int] | None = None,
     layer: str | None = None,
+    method: Method = "grad-cam",
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
@@ -128,6 +131,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         bands: Names of the bands in their order, when the files do not say.
         offset: Added to digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        method: `grad-cam`, or `hirescam`, which weighs every place by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
 
@@ -147,7 +151,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         tags = {tag: text for tag, text in provenance(scene, bundle.card).items() if tag != "LULC_LEGEND"}
     shares = view.shares(bundle)
     wanted, region = _region(bundle.card, shares, view.valid_yx, wanted)
-    raw = view.raw(bundle.network, looked_at, region, wanted)
+    raw = view.raw(bundle.network, looked_at, region, wanted, method)
     heat = view.heat(raw, region)
     confidence, explained = float(shares[wanted][region].mean()), bundle.card.classes.names[wanted]
     if scene.grid.georeferenced and not grid.georeferenced:
@@ -159,7 +163,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         confidence=confidence,
         explained=explained,
         explained_confidence=confidence,
-        method="Seg-Grad-CAM",
+        method=f"Seg-{METHOD_NAMES[method]}",
         layer=name,
         maps=(raw.shape[1], raw.shape[2]),
         window=(place.row, place.col, place.height, place.width),
@@ -211,11 +215,13 @@ class _View:
         _check_finite(bundle.card, shares)
         return shares
 
-    def raw(self, network: nn.Module, layer: nn.Module, region_yx: NDArray[np.bool_], position: int) -> Tensor:
+    def raw(
+        self, network: nn.Module, layer: nn.Module, region_yx: NDArray[np.bool_], position: int, method: Method
+    ) -> Tensor:
         """Weighted maps of the layer, float32 (1, rows, columns), for a region of the window."""
         score = score_of_region(position, self._seen(region_yx))
         try:
-            return layer_map(network, layer, self.features, score)
+            return layer_map(network, layer, self.features, score, method)
         except torch.OutOfMemoryError as error:
             raise LimitError("the device has not enough memory for the window", "use a smaller --window") from error
 

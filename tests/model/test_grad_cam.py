@@ -221,3 +221,15 @@ def test_layers_that_explain_nothing(layer, words):
     with pytest.raises(UsageError, match=words):
         grad_cam(network, network.get_submodule(layer), image(), score_of_class(0))
     assert not any(hooks_of(network))
+
+
+def test_hirescam_weighs_every_place():
+    network, inputs = made(), image()
+    found = layer_map(network, network.maps, inputs, score_of_class(1), "hirescam").numpy()
+    maps = functional.conv2d(inputs.double(), network.maps.weight.double(), network.maps.bias.double(), padding=1)
+    activations = maps.detach().numpy()
+    weights = network.answer.weight[1].detach().double().numpy()
+    gradients = weights[None, :, None, None] * (activations > 0) / SIDE**2
+    np.testing.assert_allclose(found, (gradients * activations).sum(axis=1), atol=1e-6)
+    assert not np.allclose(found, by_hand(network, inputs, 1), atol=1e-3)
+    assert not any(getattr(network.maps, hooks) for hooks in HOOKS)

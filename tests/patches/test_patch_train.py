@@ -87,7 +87,11 @@ class TestResume:
 
     def test_other_settings_are_another_run(self, trained, tree):
         with pytest.raises(ConfigError, match=r"fit\.seed"):
-            train_patches(settings_for(tree, fit__seed=5, card__picture_white=0.275, card__resolution_m=10.0), trained[0], resume=True)
+            train_patches(
+                settings_for(tree, fit__seed=5, card__picture_white=0.275, card__resolution_m=10.0),
+                trained[0],
+                resume=True,
+            )
 
 
 class TestBands:

@@ -48,6 +48,13 @@ def _window(
 )
 @click.option("--layer", metavar="NAME", help="Layer of the network to look at. [default: the last maps]")
 @click.option(
+    "--method",
+    type=click.Choice(["grad-cam", "hirescam"]),
+    default="grad-cam",
+    show_default=True,
+    help="hirescam weighs every place by itself: more faithful for regions of scenes.",
+)
+@click.option(
     "--window",
     callback=_window,
     metavar="ROW,COL,HEIGHT,WIDTH",
