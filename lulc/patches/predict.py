@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lulc.errors import InputError, LulcError
+from lulc.errors import InputError, LulcError, UsageError
 from lulc.io.durable import write_whole
 from lulc.io.patch_image import PatchImage, read_image
 from lulc.io.patch_set import IMAGE_ENDINGS
+from lulc.io.safe import is_safe
 from lulc.io.staging import check_target
 from lulc.patches.card import PatchCard
 from lulc.patches.classifier import Classifier
@@ -61,7 +62,7 @@ class Answer:
         lines += [f"  note: {note}" for note in self.notes]
         if self.opinion is not None:
             same = "agrees" if self.opinion.answer == self.answer else "differs"
-            said = f"{self.opinion.answer} ({same}): {self.opinion.reason}"
+            said = f"{self.opinion.answer} ({same})" + (f": {self.opinion.reason}" if self.opinion.reason else "")
             lines.append(f"  second opinion: {said if self.opinion.answer else 'none, ' + self.opinion.problem}")
         return "\n".join(lines)
 
@@ -113,6 +114,8 @@ def _files(inputs: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
+        if is_safe(path):
+            raise UsageError(f"{path} is a whole scene", "classify its cells with --grid OUT.tif")
         found = [entry for entry in sorted(path.rglob("*")) if _is_image(entry.relative_to(path)) and entry.is_file()]
         if not found:
             raise InputError(f"{path} holds no JPEG, PNG or TIFF files", "give another folder, or files")
@@ -127,7 +130,8 @@ def _is_image(name: Path) -> bool:
 def _notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
     height, width = image.values.shape[1:]
     if not all(1 / _SIZE_TOLERANCE <= side / card.patch_side <= _SIZE_TOLERANCE for side in (height, width)):
-        yield f"{height} x {width} px, {card.name} was trained on {card.patch_side} px: it was resized"
+        cells = "; --grid classifies its cells instead" if image.grid.crs else ""
+        yield f"{height} x {width} px, {card.name} was trained on {card.patch_side} px: it was resized{cells}"
     size = image.grid.pixel_size_m() if image.grid.crs else None
     if card.resolution_m and size and not 1 / _SIZE_TOLERANCE <= size / card.resolution_m <= _SIZE_TOLERANCE:
         yield f"pixels are {size:.3g} m, {card.name} was trained at {card.resolution_m:g} m"

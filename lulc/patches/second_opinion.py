@@ -9,14 +9,14 @@ when it is needed, kept in no attribute, and taken out of whatever a server says
 import asyncio
 import base64
 import io
-import ipaddress
 import json
 import math
 import os
 import re
 import ssl
 import unicodedata
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -31,22 +31,20 @@ from lulc.errors import UsageError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-KEY_VARIABLES = ("LULC_ASK_KEY", "OPENAI_API_KEY")
-"""Where the key is looked for, the first that is set."""
-
-_NO_KEY = "none"
-_SHORTEST_SECRET = 8
+_KEY_VARIABLES = ("LULC_ASK_KEY", "OPENAI_API_KEY")
+_NO_KEY, _SHORTEST_SECRET = "none", 8
 _LEAST_SIDE, _MOST_SIDE = 256, 2048
 _RETRIES, _FIRST_PAUSE_S, _GRACE_S = 2, 0.5, 1.0
-_PASSING = (408, 409, 429)
-_SERVER_ERROR = 500
+_BUSY, _SERVER_ERROR = (408, 409, 429), 500
 _MOST_BYTES, _MOST_ERROR_BYTES = 4 << 20, 64 << 10
-_LONGEST_REASON, _LONGEST_TEXT, _LONGEST_DETAIL, _LONGEST_NAME = 500, 20_000, 200, 60
-_KEPT_HEADERS = {"accept", "connection", "content-length", "content-type", "transfer-encoding", "user-agent"}
+_LONGEST_TEXT, _LONGEST_REASON, _LONGEST_PROBLEM, _LONGEST_NAME = 20_000, 500, 300, 60
+_KEPT_HEADERS = {"accept", "connection", "content-length", "content-type", "user-agent", "x-stainless-raw-response"}
 _CLASS_KEYS, _REASON_KEYS = ("class", "answer", "label", "category"), ("reason", "explanation", "rationale")
 
-_ESCAPES = re.compile(r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*.?")
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|::1")
+_KEY = re.compile(r"[!-~]+")
+_OSC, _CSI = r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)?", r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+_ESCAPES = re.compile(rf"{_OSC}|{_CSI}|\x1b[ -/]*.?")
 _SPOKEN_CLASS = re.compile(r"""\bclass["'*]*\s*[:=]\s*["'*]*([^"'*\n,.;}]*)""", re.IGNORECASE)
 _SPOKEN_REASON = re.compile(r"""\breason["'*]*\s*[:=]\s*["'*]*([^"\n]*)""", re.IGNORECASE)
 
@@ -70,6 +68,14 @@ class Opinion:
         return {"class": self.answer, "reason": self.reason, "problem": self.problem}
 
 
+class _NoAnswerError(Exception):
+    """Why a server gave no answer; `pause_s` is what it wants before another attempt, infinite when none would help."""
+
+    def __init__(self, problem: str, pause_s: float = math.inf) -> None:
+        super().__init__(problem)
+        self.problem, self.pause_s = problem, pause_s
+
+
 class Adviser:
     """A vision model that is asked over HTTP. Nothing is sent before `ask`.
 
@@ -86,13 +92,17 @@ class Adviser:
     def __init__(self, url: str, model: str, classes: Sequence[str], *, timeout_s: float = 60.0) -> None:
         parts = _address(url)
         self._url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/chat/completions')}"
-        self._place, self._local = parts.netloc, _is_loopback(parts.hostname or "")
+        self._place, self._local = parts.netloc, _LOOPBACK.fullmatch(parts.hostname or "") is not None
         if not model.strip():
             raise UsageError("--ask-model is empty", "name a model of that server")
         if not (math.isfinite(timeout_s) and timeout_s > 0):
             raise UsageError(f"a time-out of {timeout_s:g} s", "give seconds above 0")
         self._model, self._classes, self._timeout_s = model.strip(), tuple(classes), timeout_s
-        _key(self._place, local=self._local)
+        self._late = f"timed out after {timeout_s:g} s"
+        trust = ssl.create_default_context() if os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"} else True
+        # Plain HTTP gets a context that trusts nobody: it is never used, and takes no time to make.
+        self._trust = trust if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._key()
         try:
             import openai  # noqa: F401
         except ImportError:
@@ -107,68 +117,68 @@ class Adviser:
         Raises:
             UsageError: The key is gone from the environment.
         """
-        key = _key(self._place, local=self._local)
-        png, factor = _png(picture)
-        prompt = _prompt(self._classes, (picture.shape[0], picture.shape[1]), factor)
-        outcome: SimpleQueue[tuple[str, str]] = SimpleQueue()
-
-        def converse() -> None:
-            outcome.put(asyncio.run(self._conversation(prompt, png, key)))
-
-        # A thread of its own, since the caller may run a loop, and a resolver of names cannot be interrupted.
-        Thread(target=converse, name="lulc-second-opinion", daemon=True).start()
+        key = self._key()
+        content = _question(picture, self._classes)
+        said: SimpleQueue[str | _NoAnswerError] = SimpleQueue()
+        # A thread of its own, since the caller may run a loop, and the look-up of a name cannot be interrupted.
+        Thread(target=lambda: said.put(asyncio.run(self._converse(content, key))), daemon=True).start()
         try:
-            said, problem = outcome.get(timeout=self._timeout_s + _GRACE_S)
+            reply = said.get(timeout=self._timeout_s + _GRACE_S)
         except Empty:
-            said, problem = "", self._late()
-        found = Opinion(None, problem=problem) if problem else _understood(said, self._classes)
-        return Opinion(
-            answer=found.answer,
-            reason=_plain(found.reason, key, _LONGEST_REASON),
-            problem=_plain(found.problem, key, _LONGEST_REASON),
-        )
+            reply = _NoAnswerError(self._late)
+        if isinstance(reply, _NoAnswerError):
+            return Opinion(None, problem=_plain(reply.problem, key, _LONGEST_PROBLEM))
+        return _understood(reply, self._classes, key)
 
-    async def _conversation(self, prompt: str, png: str, key: str) -> tuple[str, str]:
-        """What the model said, or an empty text and the problem."""
-        from openai import APITimeoutError
+    def _key(self) -> str:
+        """The key of the environment; a harmless word for a server on this machine when there is none."""
+        for variable in _KEY_VARIABLES:
+            key = os.environ.get(variable, "").strip()
+            if key and not _KEY.fullmatch(key):
+                raise UsageError(f"{variable} holds characters that no key has", "copy the key again")
+            if key:
+                return key
+        if not self._local:
+            raise UsageError(f"no key for {self._place}", f"set {_KEY_VARIABLES[0]}, to any word if it needs none")
+        return _NO_KEY
 
+    async def _converse(self, content: list[Any], key: str) -> str | _NoAnswerError:
+        """What the model says, asked again while the server is busy and there is time."""
+        attempt, loop = 0, asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout_s), self._client(key) as client:
-                for attempt in range(_RETRIES + 1):
+            async with asyncio.timeout(self._timeout_s) as limit:
+                while True:
                     try:
-                        return _read_completion(await self._request(client, prompt, png))
-                    except Exception as error:
-                        pause = _pause_s(error, attempt)
-                        if pause is None or pause > self._timeout_s:
-                            raise
-                        await asyncio.sleep(pause)
-        except (TimeoutError, APITimeoutError):
-            return "", self._late()
-        except Exception as error:  # noqa: BLE001 - a server can break HTTP, TLS and its encodings in any way
-            return "", _complaint(error, self._place)
-        raise AssertionError
+                        return _said(await self._request(content, key))
+                    except _NoAnswerError as error:
+                        pause_s = max(_FIRST_PAUSE_S * 2**attempt, error.pause_s)
+                        if attempt == _RETRIES or loop.time() + pause_s >= (limit.when() or 0):
+                            return error
+                    await asyncio.sleep(pause_s)
+                    attempt += 1
+        except TimeoutError:
+            return _NoAnswerError(self._late)
 
-    async def _request(self, client: "AsyncOpenAI", prompt: str, png: str) -> bytes:
-        """Body of the reply, no larger than the limit."""
-        async with client.chat.completions.with_streaming_response.create(
-            model=self._model,
-            messages=[
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": prompt},
-                        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}},
-                    ],
-                }
-            ],
-        ) as response:
-            body = await _beginning(response.iter_bytes(), _MOST_BYTES)
+    async def _request(self, content: list[Any], key: str) -> bytes:
+        """Body of one reply."""
+        try:
+            async with self._client(key) as client:
+                create = client.chat.completions.with_streaming_response.create
+                async with create(model=self._model, messages=[{"role": "user", "content": content}]) as response:
+                    body = await _beginning(response.iter_bytes(), _MOST_BYTES)
+        except Exception as error:  # noqa: BLE001 - a server can break HTTP, TLS and its encodings in any way
+            first: BaseException = error
+            while not isinstance(first, _NoAnswerError) and (cause := first.__cause__ or first.__context__):
+                first = cause  # some versions of openai wrap what `check` raises
+            if isinstance(first, _NoAnswerError):
+                raise first from None
+            raise _NoAnswerError(f"no answer from {self._place}: {str(first) or type(first).__name__}") from None
         if len(body) > _MOST_BYTES:
-            raise _RefusedError(0, f"an answer larger than {_MOST_BYTES >> 20} MiB")
+            raise _NoAnswerError(f"an answer larger than {_MOST_BYTES >> 20} MiB")
         return body
 
     def _client(self, key: str) -> "AsyncOpenAI":
-        """A client that sees the address, the key and nothing of the environment."""
+        """A client that takes nothing from the environment but the user's own certificates."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         async def tell_little(request: Any) -> None:  # noqa: ANN401 - of httpx or httpx2, as openai's version has it
@@ -180,31 +190,15 @@ class Adviser:
         async def check(response: Any) -> None:  # noqa: ANN401
             if not response.is_success:
                 body = await _beginning(response.aiter_bytes(), _MOST_ERROR_BYTES)
-                moved = response.headers.get("Location", "") if response.is_redirect else ""
-                raise _RefusedError(response.status_code, _detail(body, moved), response.headers.get("Retry-After", ""))
+                raise _refused(response.status_code, response.headers, body)
 
-        own = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        hooks: dict[str, list[Any]] = {"request": [tell_little], "response": [check]}
         http = DefaultAsyncHttpxClient(
-            trust_env=False,
-            verify=ssl.create_default_context() if own else True,
-            follow_redirects=False,
-            timeout=self._timeout_s,
-            event_hooks={"request": [tell_little], "response": [check]},
+            trust_env=False, verify=self._trust, follow_redirects=False, timeout=None, event_hooks=hooks
         )
         return AsyncOpenAI(
-            api_key=key, organization="", project="", base_url=self._url, max_retries=0, http_client=http
+            api_key=key, base_url=self._url, organization="", project="", max_retries=0, http_client=http
         )
-
-    def _late(self) -> str:
-        return f"timed out after {self._timeout_s:g} s"
-
-
-class _RefusedError(Exception):
-    """A reply that is no answer: its status (0 when it is not about that), what it says, and its Retry-After."""
-
-    def __init__(self, status: int, detail: str, retry_after: str = "") -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.retry_after = status, detail, retry_after
 
 
 def _address(url: str) -> SplitResult:
@@ -212,62 +206,35 @@ def _address(url: str) -> SplitResult:
     remedy = "give an address like https://host/v1"
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")
-        _ = parts.port
+        host, _ = (parts.hostname or "").encode("idna"), parts.port
     except ValueError:
         raise UsageError("--ask is not an address", remedy) from None
     if parts.scheme not in ("http", "https") or not host:
         raise UsageError("--ask is not an http:// or https:// address with a host", remedy)
     if "@" in parts.netloc:
-        raise UsageError("--ask holds a user's name or password", f"put the key into {KEY_VARIABLES[0]}")
+        raise UsageError("--ask holds a user's name or password", f"put the key into {_KEY_VARIABLES[0]}")
     if parts.query or parts.fragment or any(letter.isspace() or not letter.isprintable() for letter in url):
         raise UsageError("--ask holds blanks or what follows ? or #", remedy)
     return parts
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _key(place: str, *, local: bool) -> str:
-    """The key of the environment; a harmless word for a server on this machine when there is none."""
-    for variable in KEY_VARIABLES:
-        key = os.environ.get(variable, "").strip()
-        if key and not all("!" <= letter <= "~" for letter in key):
-            raise UsageError(f"{variable} holds characters that no key has", "copy the key again")
-        if key:
-            return key
-    if local:
-        return _NO_KEY
-    raise UsageError(f"no key for {place}", f"set {KEY_VARIABLES[0]} (to any word when that server needs none)")
-
-
-def _png(picture: NDArray[np.uint8]) -> tuple[str, int]:
-    """The picture, enlarged by a whole factor to 256 px or more a side, as PNG in base64; and the factor."""
+def _question(picture: NDArray[np.uint8], classes: Sequence[str]) -> list[Any]:
+    """The question, and the picture enlarged by a whole factor to 256 px or more a side, as PNG in base64."""
     from PIL import Image
 
     height, width = picture.shape[:2]
     factor = max(1, min(math.ceil(_LEAST_SIDE / min(height, width)), _MOST_SIDE // max(height, width)))
-    large = Image.fromarray(np.ascontiguousarray(picture)).resize(
-        (width * factor, height * factor), Image.Resampling.BICUBIC
-    )
-    buffer = io.BytesIO()
-    large.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii"), factor
-
-
-def _prompt(classes: Sequence[str], shape: tuple[int, int], factor: int) -> str:
-    size = f"{shape[0]} x {shape[1]} pixels" + (f", enlarged {factor} times" if factor > 1 else "")
-    return (
-        f"This is a patch of a Sentinel-2 satellite image, seen from above ({size}). Which one of these classes of "
+    size = (width * factor, height * factor)
+    png = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).resize(size, Image.Resampling.BICUBIC).save(png, "PNG")
+    enlarged = f"{height} x {width} pixels" + (f", enlarged {factor} times" if factor > 1 else "")
+    text = (
+        f"This is a patch of a Sentinel-2 satellite image, seen from above ({enlarged}). Which one of these classes of "
         f"land use and land cover does it show: {json.dumps(list(classes), ensure_ascii=False)}? Answer with JSON "
         'alone: {"class": "<one of the classes, spelled as above>", "reason": "<why, in one sentence>"}'
     )
+    address = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
+    return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": address}}]
 
 
 async def _beginning(chunks: AsyncIterator[bytes], most: int) -> bytes:
@@ -280,79 +247,103 @@ async def _beginning(chunks: AsyncIterator[bytes], most: int) -> bytes:
     return bytes(body)
 
 
-def _pause_s(error: Exception, attempt: int) -> float | None:
-    """Seconds to wait before the next attempt; None when another would not help."""
-    refused = _refusal(error)
-    if refused is None or attempt == _RETRIES or not (refused.status in _PASSING or refused.status >= _SERVER_ERROR):
-        return None
-    try:
-        asked = float(refused.retry_after)
-    except ValueError:
-        asked = math.nan
-    return asked if asked >= 0 else _FIRST_PAUSE_S * 2**attempt
+def _refused(status: int, headers: Any, body: bytes) -> _NoAnswerError:  # noqa: ANN401 - as above
+    """What an HTTP status other than success means."""
+    detail = _complaint(_json(body)) or "does the address end in /v1?"
+    if "Location" in headers:
+        detail = f"moved to {headers['Location']}"
+    pause_s = 0.0
+    with suppress(ValueError):
+        pause_s = float(headers.get("Retry-After", 0))
+    again = status in _BUSY or status >= _SERVER_ERROR
+    return _NoAnswerError(f"HTTP {status}: {detail}", pause_s if again else math.inf)
 
 
-def _refusal(error: BaseException) -> _RefusedError | None:
-    return next((one for one in _causes(error) if isinstance(one, _RefusedError)), None)
+def _json(text: bytes) -> Any:  # noqa: ANN401 - whatever a server says
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what lies below it."""
-    below = [error]
-    while below:
-        one = below.pop()
-        yield one
-        below += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-        below += [cause for cause in (one.__context__, one.__cause__) if cause is not None][-1:]
-
-
-def _complaint(error: Exception, place: str) -> str:
-    """What went wrong, in a line."""
-    refused = _refusal(error)
-    if refused is not None:
-        return (f"HTTP {refused.status}: " if refused.status else "") + (refused.detail or "no reason given")
-    if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
-        return f"connection refused by {place}"
-    *_, first = (one for one in _causes(error) if str(one))
-    return f"no answer from {place}: {str(first)[:_LONGEST_DETAIL]}"
-
-
-def _detail(body: bytes, moved: str) -> str:
-    """What a server says of its refusal."""
-    if moved:
-        return f"moved to {moved[:_LONGEST_DETAIL]}"
-    said = _json(body)
+def _complaint(said: Any) -> str:  # noqa: ANN401
+    """What a server's JSON says of an error, in the ways that are in use."""
     for key in ("error", "message", "detail"):
         said = said.get(key, said) if isinstance(said, dict) else said
-    return said[:_LONGEST_DETAIL] if isinstance(said, str) else "does the address end in /v1?"
+    return said if isinstance(said, str) else ""
 
 
-def _json(text: bytes | str) -> Any:  # noqa: ANN401 - whatever a server says
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _read_completion(body: bytes) -> tuple[str, str]:
-    """Text of a chat completion, or an empty one and the problem."""
+def _said(body: bytes) -> str:
+    """Text of a chat completion."""
     completion = _json(body)
     if not isinstance(completion, dict):
         page = body.lstrip()[:1] == b"<"
-        return "", "a web page instead of an answer: does the address end in /v1?" if page else "not an answer in JSON"
+        raise _NoAnswerError("a web page: does the address end in /v1?" if page else "a reply that is not JSON")
     if completion.get("error"):
-        return "", f"the server says: {_detail(body, '')}"
+        raise _NoAnswerError(f"the server reports an error: {_complaint(completion) or 'no reason given'}")
     choices = completion.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        return "", "empty answer"
-    parts = message.get("content")
-    parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else [{"text": parts}]
-    refusal = next((said for said in (one.get("refusal") for one in (message, *parts)) if said), None)
-    if refusal or choice.get("finish_reason") == "content_filter":
-        return "", f"refused: {str(refusal or 'content filter')[:_LONGEST_DETAIL]}"
-    text = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
-    if text.strip():
-        return text, ""
-    return "", "empty answer" + (", cut off by its limit of length" if choice.get("finish_reason") == "length" else "")
+    if not isinstance(choice, dict) or not isinstance(message := choice.get("message"), dict):
+        raise _NoAnswerError("empty answer")
+    content, finish = message.get("content"), choice.get("finish_reason")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else [{"text": content}]
+    refusal = next((one.get("refusal") for one in [message, *parts] if one.get("refusal")), None)
+    if refusal or finish == "content_filter":
+        raise _NoAnswerError(f"refused: {refusal or 'content filter'}")
+    texts = [part.get("text") for part in parts]
+    text = "".join(text for text in texts if isinstance(text, str))
+    text = text.rpartition("</think>")[2].partition("<think>")[0].strip()
+    if not text:
+        raise _NoAnswerError("empty answer" + (", cut off by its limit of length" if finish == "length" else ""))
+    return text[-_LONGEST_TEXT:]
+
+
+def _understood(text: str, classes: Sequence[str], key: str) -> Opinion:
+    """The opinion in a model's text: in JSON with anything around it, as `Class: ...`, or as its first line."""
+    statements = _from_json(text)
+    if not statements:
+        found, (first, _, rest) = _SPOKEN_REASON.search(text), text.partition("\n")
+        reason = found.group(1) if found else ""
+        statements = [(word, reason) for word in _SPOKEN_CLASS.findall(text) if _folded(word)] or [(first, rest)]
+    reasons = {name: reason for word, reason in reversed(statements) for name in _meant(word, classes)}
+    if len(reasons) == 1:
+        name, reason = reasons.popitem()
+        return Opinion(name, _plain(reason, key, _LONGEST_REASON))
+    if reasons:
+        return Opinion(None, problem=f"answered {len(reasons)} classes: {', '.join(sorted(reasons))}")
+    named, reason = _plain(statements[0][0], key, _LONGEST_NAME), _plain(statements[0][1], key, _LONGEST_REASON)
+    return Opinion(None, reason, f"answered {named!r}, which is not one of the classes" if named else "empty answer")
+
+
+def _from_json(text: str) -> list[tuple[str, str]]:
+    """Class and reason of every JSON object in a text that names a class, not of what lies inside such an object."""
+    decoder, found, place = json.JSONDecoder(strict=False), list[tuple[str, str]](), text.find("{")
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            value, end = {}, place
+        fields = {_folded(name): item for name, item in value.items()}
+        said = next((fields[name] for name in _CLASS_KEYS if fields.get(name) is not None), None)
+        reason = next((fields[name] for name in _REASON_KEYS if isinstance(fields.get(name), str)), "")
+        found += [(str(word), reason) for word in (said if isinstance(said, list) else [said]) if word is not None]
+        place = text.find("{", place + 1 if said is None else end)
+    return found
+
+
+def _meant(word: str, classes: Sequence[str]) -> list[str]:
+    """The class that a word means, or none: letters and digits count, not case, blanks or signs."""
+    same = [name for name in classes if name == word] or [name for name in classes if _folded(name) == _folded(word)]
+    return same if len(same) == 1 and _folded(word) else []
+
+
+def _folded(word: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKC", word).casefold() if letter.isalnum())
+
+
+def _plain(text: str, key: str, longest: int) -> str:
+    """One line that a terminal shows as it is: no escapes, controls, invisible letters or key; at most `longest` long."""
+    text = _ESCAPES.sub("", text[:_LONGEST_TEXT])
+    visible = (letter for letter in text if letter.isspace() or not unicodedata.category(letter).startswith("C"))
+    line = " ".join("".join(visible).split())
+    line = line.replace(key, "***") if len(key) >= _SHORTEST_SECRET else line
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -6,7 +6,7 @@ from torch import Tensor
 from lulc.errors import ModelError
 from lulc.patches.card import load_patch_model
 from lulc.patches.networks import OWN, PatchArchitecture, PatchNetwork, library_name
-from lulc.training.start import by_name, inflated, packaged_weights, take, weights_of
+from lulc.training.start import by_name, inflated, keep_hub_quiet, packaged_weights, take, weights_of
 
 
 def start_from(
@@ -70,6 +70,7 @@ def _hub_weights(name: str) -> dict[str, Tensor]:
     """ImageNet weights that timm fetches from the network."""
     import timm
 
+    keep_hub_quiet()
     try:
         made = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # any failure of a download, in any of several libraries

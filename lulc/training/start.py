@@ -1,6 +1,7 @@
 """Weights to start from: ImageNet or another bundle, for any number of input channels."""
 
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def _hub_weights(architecture: Architecture) -> Mapping[str, Tensor]:
     """ImageNet weights that segmentation-models-pytorch fetches from the network."""
     import segmentation_models_pytorch as smp
 
+    keep_hub_quiet()
     known = True if architecture.encoder.startswith("tu-") else "imagenet"
     try:
         encoder = smp.encoders.get_encoder(
@@ -90,6 +92,11 @@ def _hub_weights(architecture: Architecture) -> Mapping[str, Tensor]:
         raise ModelError(f"ImageNet weights of {architecture.encoder} cannot be fetched: {reason}", remedy) from error
     weights: Mapping[str, Tensor] = encoder.state_dict()
     return weights
+
+
+def keep_hub_quiet() -> None:
+    """The hub's client logs every retry of a download; what failed is said once, by the error."""
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
 
 
 def _package(encoder: str) -> str:

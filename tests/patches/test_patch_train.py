@@ -18,6 +18,7 @@ from lulc.patches.split import model_split
 from lulc.patches.task import cut_mixed, zoomed
 from lulc.patches.train import train_patches
 from lulc.patches.trained import legend_of
+from lulc.tasks.info import describe
 
 
 class TestARun:
@@ -200,3 +201,10 @@ def test_colours_of_a_known_legend():
     known = legend_of(("Forest", "River"), "eurosat")
     assert [(entry.code, entry.color) for entry in known] == [(1, "#397d49"), (2, "#7fb9ea")]
     assert len({entry.color for entry in legend_of([str(k) for k in range(30)], "")}) == 30
+
+
+def test_info_describes_a_patch_model(trained):
+    found = describe([trained[0]])
+    assert (found.kind, found.problems) == ("model", ())
+    assert found.facts["for"] == "lulc patches"
+    assert [row["class"] for row in found.table] == list(CLASSES)

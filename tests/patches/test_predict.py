@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from patch_samples import CLASSES, SIDE, picture, write_bands
 from PIL import Image
 from rasterio.crs import CRS
+from vision_server import VisionServer, says
 
 from lulc.cli.main import cli
 from lulc.errors import InputError, UsageError
@@ -213,3 +214,27 @@ class TestGrid:
         assert found.exit_code == 0
         assert json.loads(found.output)["classes"][0]["name"] == "Field"
         assert run(scene, "--grid", tmp_path / "map.tif", "--model", model).exit_code == 5
+
+
+class TestSecondOpinion:
+    def test_beside_the_networks_answer(self, tree, model):
+        said = json.dumps({"class": "Lake", "reason": "dark and smooth"})
+        with VisionServer(says(said)) as server:
+            found = run(tree / "Lake" / "Lake_1.png", "--model", model, "--ask", server.url, "--ask-model", "eyes")
+        assert found.exit_code == 0, found.output
+        assert "second opinion: Lake (agrees): dark and smooth" in found.output
+
+    def test_a_server_that_is_not_there(self, tree, model):
+        found = run(
+            tree / "Lake" / "Lake_1.png",
+            "--model",
+            model,
+            "--ask",
+            "http://127.0.0.1:9/v1",
+            "--ask-model",
+            "eyes",
+            "--json",
+        )
+        assert found.exit_code == 0
+        assert json.loads(found.output)["opinion"]["problem"]
+        assert json.loads(found.output)["class"] == "Lake"

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -29,16 +30,16 @@ class Reply:
     """A reply as it goes.
 
     Attributes:
-        body: Bytes of it, after which come those of `drip`, one every `every_s`, until the server is closed.
-        length: Whether Content-Length is told; else the end of the connection is the end.
+        body: Bytes of it; the end of the connection comes after them.
+        drip: Bytes that follow every `every_s` seconds until the server is closed; empty ones only keep it waiting.
+        raw: Whether `body` is all there is, its status line and headers included.
     """
 
     body: bytes
     status: int = 200
     headers: dict = field(default_factory=lambda: {"Content-Type": "application/json"})
-    drip: bytes = b""
+    drip: bytes | None = None
     every_s: float = 0.02
-    length: bool = True
     raw: bool = False
 
 
@@ -88,14 +89,18 @@ class VisionServer:
             def do_POST(self):
                 server.answer(self)
 
-            do_GET = do_CONNECT = do_POST
+            def do_GET(self):
+                server.answer(self)
+
+            def do_CONNECT(self):
+                server.answer(self)
 
             def log_message(self, *words):
                 """Quiet."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads, self._http.block_on_close = True, False
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
 
     @property
     def place(self):
@@ -121,24 +126,21 @@ class VisionServer:
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if handler.path != "/v1/chat/completions":
             reply = sends({"error": {"message": "no such path"}}, 404)
-        try:
+        with suppress(OSError):  # the other side may have hung up
             self._send(handler, reply)
-        except OSError:
-            pass  # the other side has hung up
-        handler.close_connection = handler.close_connection or bool(reply.drip) or reply.raw or not reply.length
+        handler.close_connection = True
 
     def _send(self, handler, reply):
         if not reply.raw:
             handler.send_response(reply.status)
             for name, value in reply.headers.items():
                 handler.send_header(name, value)
-            if reply.length and not reply.drip:
+            if reply.drip is None:
                 handler.send_header("Content-Length", str(len(reply.body)))
-            else:
-                handler.send_header("Connection", "close")
+            handler.send_header("Connection", "close")
             handler.end_headers()
         handler.wfile.write(reply.body)
-        while reply.drip and not self.closing.is_set():
+        while reply.drip is not None and not self.closing.is_set():
             handler.wfile.write(reply.drip)
             handler.wfile.flush()
             time.sleep(reply.every_s)
