@@ -9,15 +9,19 @@ import torch
 from patch_samples import CLASSES, settings_for, write_bands, write_tree, write_zip
 
 import lulc.patches.train as module
+from lulc.config import read_config
 from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError
 from lulc.io.patch_set import open_patch_set
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model
+from lulc.patches.networks import build_patch_network
 from lulc.patches.samples import Batch, PatchSamples
+from lulc.patches.settings import PatchSettings
 from lulc.patches.split import model_split
 from lulc.patches.task import cut_mixed, zoomed
 from lulc.patches.train import train_patches
 from lulc.patches.trained import legend_of
+from lulc.resources import config_path, shipped_names
 from lulc.tasks.info import describe
 
 
@@ -208,3 +212,12 @@ def test_info_describes_a_patch_model(trained):
     assert (found.kind, found.problems) == ("model", ())
     assert found.facts["for"] == "lulc patches"
     assert [row["class"] for row in found.table] == list(CLASSES)
+
+
+@pytest.mark.parametrize("name", shipped_names("patches"))
+def test_every_shipped_configuration_builds(name):
+    settings = read_config(PatchSettings, config_path("patches", name))
+    assert settings.name == name
+    network = build_patch_network(settings.network.architecture(3, 10, 64)).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 10)
