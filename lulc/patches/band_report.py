@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.io.durable import write_whole
+from lulc.io.markdown_table import markdown_table
 from lulc.metrics.share_interval import wilson
 
 HELBER_2019 = {"RGB": 0.9857, "CIR": 0.9830, "SWIR": 0.9705}
@@ -162,12 +163,12 @@ class BandStudy:
         parts = [
             f"# Bands of {self.data}",
             self.method,
-            _table(
+            _lines(
                 ["combination", "accuracy, %", "95 % interval", "correct", "patches", "Helber 2019, %", "bands"],
                 [_accuracy_cells(row) for row in self.rows],
             ),
             "Found of each class, %:",
-            _table(["combination", *self.rows[0].recalls()], recalls),
+            _lines(["combination", *self.rows[0].recalls()], recalls),
             "\n".join(f"* {note}" for note in notes),
         ]
         return "\n\n".join(parts) + "\n"
@@ -250,13 +251,5 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column left, the others right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-        return f"| {' | '.join([cells[0].ljust(widths[0]), *rest])} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(head), line(rule), *map(line, rows)])
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(markdown_table(head, rows))

@@ -31,8 +31,9 @@ from lulc.patches.classifier import Classifier
 MIN_CONFIDENCE = 0.8
 """Probability from which a difference counts as change.
 
-0.5 would leave nothing out: over ten classes any two answers that differ reach it. 0.8 drops a third of the false alarms
-on pairs of EuroSAT patches for less than a hundredth of the true changes, and left no false alarm on a real pair of dates.
+0.5 would leave nothing out: over ten classes any two answers that differ reach it. Measured on held-back EuroSAT patches,
+one pair in ten of two classes: from 0 to 0.8 false alarms fall from 2.7 to 1.6 % of the unchanged pairs, found changes
+from 99.7 to 99.5 %. On the two Australian dates a worse model's false alarms outside the burnt ground all lie below 0.8.
 """
 
 _LARGEST_PATCH_FILE = 32 << 20

@@ -178,6 +178,7 @@ class TrainedPatches:
         recipe = plan.settings.to_table()
         recipe.pop("card")
         recipe["data"] = plan.data.path.name
+        recipe["network"]["start"] = Path(recipe["network"]["start"]).name  # a card names no place on a disk
         return {
             "data": plan.data.path.name,
             "patches": plan.split.counts(),

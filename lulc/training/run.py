@@ -84,6 +84,7 @@ class TrainedModel:
         recipe = settings.to_table()
         recipe.pop("card")
         recipe["data"] = data.card.name
+        recipe["network"]["start"] = Path(recipe["network"]["start"]).name  # a card names no place on a disk
         counts = {name: len([chip for chip in data.chips if chip.split == name]) for name in ("train", "val", "test")}
         return {
             "data": data.card.summary or data.card.name,
