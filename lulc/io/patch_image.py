@@ -53,6 +53,7 @@ class PatchImage:
         grid: Where the pixels lie; without CRS when the file does not say.
         valid: bool (height, width), False where there is no data.
         is_picture: True for stretched 8-bit colours, which are no reflectance.
+        level: Product level, such as `L1C`; empty when not said.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PatchImage:
     grid: Grid
     valid: NDArray[np.bool_]
     is_picture: bool
+    level: str = ""
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.names), *self.valid.shape):
@@ -170,7 +172,7 @@ def _raster(data: bytes, name: str, bands: Sequence[str] | None, kind: tuple[str
         finally:
             source.close()
     picture = source.dtype == np.uint8 and set(scene.names) == set(COLORS)
-    return PatchImage(name, values, scene.names, scene.radiometry, source.grid, valid, picture)
+    return PatchImage(name, values, scene.names, scene.radiometry, source.grid, valid, picture, scene.info.level)
 
 
 def _named(source: RasterSource, bands: Sequence[str] | None, name: str) -> Scene:

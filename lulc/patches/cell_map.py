@@ -24,6 +24,7 @@ from lulc.model.quantise import product_bytes
 from lulc.patches.card import SHIPPED_PATCH_MODEL, PatchCard, load_patch_model
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import Classifier
+from lulc.patches.pixels import level_note
 
 _GDAL_CACHE = 256 << 20
 
@@ -130,10 +131,11 @@ def classify_grid(
         raise UsageError(f"{output} is an input", "choose another name for the map")
     check_target(output, overwrite=options.overwrite)
     classifier = options.classifier()
+    card = classifier.card
     with options.open_scene(inputs) as scene:
-        cells = cells_of(scene, classifier.card, options)
+        cells = cells_of(scene, card, options)
         data, confidence = _classified(scene, classifier, cells, progress)
-        _write(output, scene, classifier.card, cells, data, overwrite=options.overwrite)
+        _write(output, scene, card, cells, data, overwrite=options.overwrite)
         areas = class_areas(output)
         if quicklook is not None:
             quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
@@ -146,7 +148,7 @@ def classify_grid(
             step=cells.step,
             classes=areas,
             mean_confidence=confidence,
-            warnings=(*scene.warnings, *misfits(scene, classifier.card)),
+            warnings=(*scene.warnings, *misfits(scene, card), *level_note(scene.info.level, card)),
         )
 
 
@@ -171,6 +173,7 @@ def _write(
         "LULC_CELL": str(cells.cell),
         "LULC_STEP": str(cells.step),
         "LULC_ACTIVATIONS": "uint8",
+        "LULC_NOTE": " ".join(level_note(scene.info.level, card)),
     }
     writer = ProductWriter(output, cells.coarse, card.classes, tags=tags, overwrite=overwrite, resume=False)
     try:

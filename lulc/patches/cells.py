@@ -12,7 +12,7 @@ from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.scene import Scene
 from lulc.patches.classifier import AT_ONCE, Classifier
-from lulc.patches.pixels import stretched
+from lulc.patches.pixels import as_trained
 from lulc.training.samples import read_ahead
 
 LEAST_VALID = 0.5
@@ -77,12 +77,12 @@ def classify_cells(
             f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
             "give a scene with these bands, or name its bands with --bands",
         )
-    picture = scene.dtype == np.uint8
+    picture, info = scene.dtype == np.uint8, scene.info
     rows, columns = cells.starts(scene.grid.shape.height), cells.starts(scene.grid.shape.width)
 
     def read(number: int) -> NDArray[np.float32]:
         strip = Window(int(rows[number]), 0, cells.cell, scene.grid.shape.width)
-        return stretched(scene.reflectance(bands, strip), card, picture=picture, name=scene.info.name)
+        return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
     for number, strip in enumerate(read_ahead(read, range(len(rows)), workers)):
         probabilities, valid = _classified(strip, columns, classifier, cells.cell)

@@ -27,6 +27,7 @@ from lulc.patches.cell_map import CellOptions, cells_of
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.change_report import CellChange, PatchChange, Transition
 from lulc.patches.classifier import Classifier
+from lulc.patches.pixels import level_note
 
 MIN_CONFIDENCE = 0.8
 """Probability from which a difference counts as change.
@@ -154,7 +155,11 @@ def compare_scenes(
     if output is not None:
         tags = change_tags(parts, classifier, cells, options.min_confidence)
         write_change_raster(output, planes, cells.coarse, card.classes, tags, overwrite=options.overwrite)
-    found = dict.fromkeys(note for part in (before, after) for note in (*part.warnings, *misfits(part, card)))
+    found = dict.fromkeys(
+        note
+        for part in (before, after)
+        for note in (*part.warnings, *misfits(part, card), *level_note(part.info.level, card))
+    )
     return CellChange(
         output="" if output is None else str(output),
         names=names,

@@ -15,7 +15,7 @@ from lulc.io.patch_image import PatchImage
 from lulc.model.device import Precision, choose_device, choose_precision
 from lulc.model.predictor import keep_freed_memory
 from lulc.patches.card import PatchModel
-from lulc.patches.pixels import channels, planes_of, reflectance, stretched
+from lulc.patches.pixels import as_trained, channels, planes_of, reflectance
 from lulc.training.samples import read_ahead
 
 Item = TypeVar("Item")
@@ -63,7 +63,8 @@ class Classifier:
 
     def _values(self, image: PatchImage) -> NDArray[np.float32]:
         planes = planes_of(image, self.card.features.bands, self.card.patch_side)
-        return stretched(reflectance([planes]), self.card, picture=image.is_picture, name=image.name)
+        values = reflectance([planes])
+        return as_trained(values, self.card, picture=image.is_picture, level=image.level, name=image.name)
 
     def channels(self, values_nchw: NDArray[np.float32]) -> Tensor:
         """Normalised channels of values in the range that the model was trained on, NaN where not valid."""

@@ -13,6 +13,7 @@ from lulc.features import FeatureSpec
 from lulc.io.patch_image import PatchImage
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.patches.card import PatchCard
+from lulc.training.augment import ATMOSPHERE
 
 FINEST = 1e-4
 """Least value shown to a network, as in training."""
@@ -60,30 +61,57 @@ def channels(spec: FeatureSpec, values_nchw: Tensor) -> Tensor:
     return network_channels(spec, planes, REFLECTANCE, valid)
 
 
-def stretched(values: NDArray[np.float32], card: PatchCard, *, picture: bool, name: str) -> NDArray[np.float32]:
-    """Values in the range that a model was trained on: pictures as they are, reflectance stretched like its pictures.
+def as_trained(
+    values: NDArray[np.float32], card: PatchCard, *, picture: bool, level: str, name: str
+) -> NDArray[np.float32]:
+    """Values as the model knows them: surface reflectance seen through the air, reflectance stretched like its pictures.
 
     Args:
-        values: 0..1 of a picture, else reflectance; any shape.
+        values: 0..1 of a picture, else reflectance, of the model's bands: (..., bands, height, width).
         card: The model.
         picture: Which of the two the values are.
+        level: Product level, such as `L2A`; empty when not known.
         name: What to call them.
 
     Raises:
         InputError: The model knows pictures and the values are reflectance of unknown stretch, or the other way round.
     """
-    if picture == card.pictures:
-        return values
-    if picture:
+    if picture and not card.pictures:
         raise InputError(
             f"{name} is a stretched picture, {card.name} was trained on reflectance", "give the bands themselves"
         )
+    if not picture and wants_top_of_atmosphere(level, card):
+        values = top_of_atmosphere(values, card.features.bands)
+    if picture or not card.pictures:
+        return values
     if card.picture_white is None:
         raise InputError(
             f"{name} holds reflectance, {card.name} was trained on pictures of unknown stretch", "give 8-bit pictures"
         )
     shown: NDArray[np.float32] = np.clip(values / np.float32(card.picture_white), 0, 1)
     return shown
+
+
+def wants_top_of_atmosphere(level: str, card: PatchCard) -> bool:
+    """True for surface reflectance (L2A) that is shown to a model that knows top-of-atmosphere reflectance (L1C) alone."""
+    return level == "L2A" and card.input_levels == ("L1C",) and set(card.features.bands) <= set(ATMOSPHERE)
+
+
+def top_of_atmosphere(values: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
+    """Surface reflectance (..., bands, height, width) through a clear atmosphere: path + transmittance x value.
+
+    A constant atmosphere for want of a better one (`lulc.training.augment.ATMOSPHERE`): right on average, not in haze.
+    """
+    path, transmittance = np.array([ATMOSPHERE[name] for name in bands], np.float32).T[:, :, None, None]
+    seen: NDArray[np.float32] = path + transmittance * values
+    return seen
+
+
+def level_note(level: str, card: PatchCard) -> tuple[str, ...]:
+    """What was done to values of another level, in a sentence; empty when nothing."""
+    if not wants_top_of_atmosphere(level, card):
+        return ()
+    return ("surface reflectance (L2A) was shown to the model through a clear atmosphere, as L1C would look",)
 
 
 def _resized(

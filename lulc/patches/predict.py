@@ -17,6 +17,7 @@ from lulc.io.safe import is_safe
 from lulc.io.staging import check_target
 from lulc.patches.card import PatchCard
 from lulc.patches.classifier import Classifier
+from lulc.patches.pixels import level_note
 
 if TYPE_CHECKING:
     from lulc.patches.second_opinion import Adviser, Opinion
@@ -135,6 +136,7 @@ def _notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
     size = image.grid.pixel_size_m() if image.grid.crs else None
     if card.resolution_m and size and not 1 / _SIZE_TOLERANCE <= size / card.resolution_m <= _SIZE_TOLERANCE:
         yield f"pixels are {size:.3g} m, {card.name} was trained at {card.resolution_m:g} m"
+    yield from level_note(image.level, card)
     empty = 1 - float(image.valid.mean())
     if empty:
         yield f"{empty:.0%} of the patch has no data"

@@ -1,12 +1,16 @@
 """Weights to start from: ImageNet, or another patch model, for any number of bands."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from lulc.errors import ModelError
-from lulc.patches.card import load_patch_model
+from lulc.features import FeatureSpec
+from lulc.model.bundle import read_card_as
+from lulc.patches.card import PatchCard, load_patch_model
 from lulc.patches.networks import OWN, PatchArchitecture, PatchNetwork, library_name
-from lulc.training.start import by_name, inflated, keep_hub_quiet, packaged_weights, take, weights_of
+from lulc.training.start import inflated, keep_hub_quiet, packaged_weights, take, weights_of
 
 
 def start_from(
@@ -37,11 +41,46 @@ def start_from(
     theirs = {
         name: value for name, value in given.network.state_dict().items() if whole or not name.startswith("head.")
     }
-    taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, known, bands))
+    taken = take(own, theirs, lambda weight, shape: widened(weight, shape, known, bands))
     if not taken:
         raise ModelError(f"no weights of {given.card.name} fit this network", "use the same network.name")
     network.load_state_dict(own)
     return f"{taken} of {len(weights_of(own))} tensors from {given.card.name} {given.card.version}"
+
+
+def normalised_like(spec: FeatureSpec, start: str, *, pictures: bool) -> FeatureSpec:
+    """Channels normalised as the model to start from knows them, so that its weights mean what they meant.
+
+    Args:
+        spec: Channels, normalised by the statistics of the patches.
+        start: As for `start_from`.
+        pictures: Whether the patches are pictures.
+    """
+    if start in {"scratch", "imagenet"}:
+        return spec
+    card = read_card_as(PatchCard, start)
+    white = 1.0 if card.pictures == pictures else card.picture_white if card.pictures else None
+    if white is None:
+        return spec
+    known = card.features
+    mean = {name: value * white for name, value in zip(known.bands, known.mean, strict=True)}
+    std = {name: value * white for name, value in zip(known.bands, known.std, strict=True)}
+    return FeatureSpec(
+        bands=spec.bands,
+        mean=tuple(mean.get(name, own) for name, own in zip(spec.bands, spec.mean, strict=True)),
+        std=tuple(std.get(name, own) for name, own in zip(spec.bands, spec.std, strict=True)),
+    )
+
+
+def widened(weight: Tensor, shape: Sequence[int], given: Sequence[str], wanted: Sequence[str]) -> Tensor:
+    """A first convolution for the bands `given` as one for `wanted`: same names keep weights, others start at 0.
+
+    Where all given bands are wanted, the network so answers at first as it did.
+    """
+    if weight.shape[1] != len(given) or shape[1] != len(wanted):
+        return weight
+    nothing = torch.zeros_like(weight[:, 0])
+    return torch.stack([weight[:, given.index(name)] if name in given else nothing for name in wanted], dim=1)
 
 
 def _from_imagenet(network: PatchNetwork, architecture: PatchArchitecture, bands: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_n
 from lulc.patches.samples import PatchReader
 from lulc.patches.settings import PatchSettings
 from lulc.patches.split import SPLIT_FILE, PatchSplit, deal
-from lulc.patches.start import start_from
+from lulc.patches.start import normalised_like, start_from
 from lulc.patches.task import PatchTask
 from lulc.patches.trained import Leakage, PatchTrainReport, TrainedPatches
 from lulc.training.distributed import World, join_world, stop_together
@@ -156,6 +156,7 @@ def plan_patches(settings: PatchSettings, world: World) -> PatchPlan:
     bands, side = chosen_bands(settings, first), max(first.values.shape[1:])
     reader = PatchReader(data, bands, side, settings.samples.cache_mb, pictures=first.is_picture)
     spec = _spec(settings, reader, train, bands, pictures=first.is_picture)
+    spec = normalised_like(spec, settings.network.start, pictures=first.is_picture)
     torch.manual_seed(settings.fit.seed)
     architecture = settings.network.architecture(len(bands), len(data.classes), side)
     network = build_patch_network(architecture)

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from lulc.errors import ConfigError, ModelError
+from lulc.features import FeatureSpec
+from lulc.patches.card import load_patch_model
 from lulc.patches.freezing import Freezing
 from lulc.patches.networks import PatchArchitecture, build_patch_network
-from lulc.patches.start import start_from
+from lulc.patches.start import normalised_like, start_from
 
 
 def architecture(name="cnn6", **changes):
@@ -101,13 +103,25 @@ class TestStart:
         said = start_from(network, same, ("B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
         assert said == "10 of 10 tensors from tiny 1"
 
-    def test_more_bands_take_the_mean(self, trained):
+    def test_more_bands_start_at_nothing(self, trained):
         folder, _ = trained
         wide = architecture("cnn6", classes=3, in_channels=4)
         network = build_patch_network(wide)
         start_from(network, wide, ("B08", "B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
-        first = network.backbone.blocks[0].weight
-        torch.testing.assert_close(first[:, 0], first[:, 1:].mean(dim=1))
+        network.eval()
+        image = torch.rand(2, 4, 32, 32)
+        before = load_patch_model(folder).network(image[:, 1:])
+        torch.testing.assert_close(network(image), before)
+        assert not network.backbone.blocks[0].weight[:, 0].any()
+
+    def test_channels_are_normalised_as_it_knows_them(self, trained):
+        folder, _ = trained
+        known = load_patch_model(folder).card.features
+        own = FeatureSpec(bands=("B08", "B03"), mean=(0.3, 0.2), std=(0.1, 0.2))
+        found = normalised_like(own, str(folder), pictures=False)
+        assert found.mean == (0.3, pytest.approx(known.mean[1] * 0.275))
+        assert found.std == (0.1, pytest.approx(known.std[1] * 0.275))
+        assert normalised_like(own, "scratch", pictures=False) == own
 
     def test_the_head_of_other_classes_is_left(self, trained):
         folder, _ = trained

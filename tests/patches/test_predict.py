@@ -21,6 +21,7 @@ from lulc.patches.card import load_patch_model
 from lulc.patches.cell_map import CellOptions, classify_grid
 from lulc.patches.cells import Cells
 from lulc.patches.classifier import Classifier, turns_of
+from lulc.patches.pixels import as_trained, level_note
 from lulc.patches.predict import classify_files
 
 
@@ -238,3 +239,26 @@ class TestSecondOpinion:
         assert found.exit_code == 0
         assert json.loads(found.output)["opinion"]["problem"]
         assert json.loads(found.output)["class"] == "Lake"
+
+
+class TestLevels:
+    def test_surface_reflectance_is_shown_through_the_air(self, model):
+        card = load_patch_model(model).card.model_copy(update={"input_levels": ("L1C",), "picture_white": 0.275})
+        surface = np.full((3, 8, 8), 0.1, np.float32)  # B04, B03, B02
+        shown = as_trained(surface, card, picture=False, level="L2A", name="x")
+        expected = [(path + gain * 0.1) / 0.275 for path, gain in ((0.0221, 0.877), (0.0396, 0.807), (0.0666, 0.774))]
+        np.testing.assert_allclose(shown[:, 0, 0], expected, rtol=1e-5)
+        plain = as_trained(surface, card, picture=False, level="L1C", name="x")
+        np.testing.assert_allclose(plain, 0.1 / 0.275, rtol=1e-5)
+        both = card.model_copy(update={"input_levels": ("L1C", "L2A")})
+        np.testing.assert_array_equal(as_trained(surface, both, picture=False, level="L2A", name="x"), plain)
+        assert level_note("L2A", card)
+        assert not level_note("L1C", card)
+
+    def test_pictures_and_reflectance_are_not_mixed(self, model):
+        card = load_patch_model(model).card
+        values = np.zeros((3, 8, 8), np.float32)
+        with pytest.raises(InputError, match="was trained on reflectance"):
+            as_trained(values, card.model_copy(update={"pictures": False}), picture=True, level="", name="x")
+        with pytest.raises(InputError, match="pictures of unknown stretch"):
+            as_trained(values, card.model_copy(update={"picture_white": None}), picture=False, level="", name="x")
