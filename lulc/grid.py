@@ -184,6 +184,8 @@ def map_points(
 
 def grids_align(first: Affine, second: Affine, shape: Shape) -> bool:
     """True when two transforms put the corners of a raster within a thousandth of a pixel of each other."""
+    if tuple(first) == tuple(second):
+        return True  # also where a damaged file gives pixels without size, which cannot be inverted
     columns, rows = np.array([0, shape.width, 0, shape.width]), np.array([0, 0, shape.height, shape.height])
     moved_columns, moved_rows = map_points(~first, *map_points(second, columns, rows))
     shift = np.abs([moved_columns - columns, moved_rows - rows])

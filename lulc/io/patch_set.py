@@ -1,18 +1,30 @@
 """Patches in class folders: a tree or a zip whose folders are named after their classes."""
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lulc.errors import InputError, LimitError, StorageError
+from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.io.patch_image import MOST_BYTES, PatchImage, decode_image, read_image
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 """Files that count as patches."""
 
 _MOST_PATCHES = 5_000_000
-_LEAST_CLASSES = 2
+_LEAST_CLASSES, _MOST_CLASSES = 2, 250
+_ZIP_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ class PatchSet:
             if size > MOST_BYTES:
                 raise LimitError(f"{name} would unpack to {size} bytes", "leave it out")
             data = self._zip.read(self._root + patch.name)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        except _ZIP_ERRORS as error:
             raise StorageError(f"{name} cannot be read: {error}", "fetch the archive again") from error
         return decode_image(data, name, self._bands)
 
@@ -99,9 +111,23 @@ def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
     empty = [folder for folder in folders if folder not in full and _beside(folder, root)]
     if empty:
         raise InputError(f"{path}: the class folder {empty[0].name} holds no patches", "fill it or remove it")
-    if len(full) < _LEAST_CLASSES:
-        raise InputError(f"{path} holds one class", "give two or more class folders")
+    if not _LEAST_CLASSES <= len(full) <= _MOST_CLASSES:
+        count = "one class" if len(full) == 1 else f"{len(full)} classes"
+        raise InputError(f"{path} holds {count}", f"give {_LEAST_CLASSES} to {_MOST_CLASSES} class folders")
+    unreadable = next((name for name in images if not name.isprintable()), None)
+    if unreadable is not None:
+        raise InputError(f"{path} holds a name that is not plain text: {unreadable!r}", "rename it")
     return PatchSet(path, root, images, bands)
+
+
+def check_outside(output: Path, data: Path) -> None:
+    """Refuse an output among class folders: the next to list them would take it for patches.
+
+    Raises:
+        UsageError: It lies there.
+    """
+    if data.is_dir() and output.resolve().is_relative_to(data.resolve()):
+        raise UsageError(f"{output} lies inside the patches {data}", "choose another place")
 
 
 def _listed(path: Path) -> tuple[list[str], list[PurePosixPath]]:
@@ -121,7 +147,7 @@ def _zip_entries(path: Path) -> tuple[list[str], list[PurePosixPath]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise InputError(f"{path} is no zip archive: {error}", "give a folder or a zip of class folders") from error
     return [name for name in names if not name.endswith("/")], _folders(names)
 

@@ -3,13 +3,13 @@
 import glob
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rasterio.errors import RasterioError
 
-from lulc.errors import StorageError
+from lulc.errors import StorageError, UsageError
 from lulc.io.durable import free_bytes, megabytes, storage_error, sync_folder
 
 _OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
@@ -95,6 +95,22 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"{target} exists", "use --overwrite to replace it")
     if target.is_dir() and not any((target / mark).is_file() for mark in _OWN_FOLDERS):
         raise StorageError(f"{target} is a folder of something else", "it is not replaced; choose another name")
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite: bool = False) -> None:
+    """Refuse files that cannot or must not be written, before any work is done.
+
+    Raises:
+        UsageError: One is an input, or two are the same.
+        StorageError: As for `check_target`.
+    """
+    read = {Path(path).resolve() for path in inputs}
+    for number, output in enumerate(outputs):
+        if output.resolve() in read:
+            raise UsageError(f"{output} is an input", "choose another name")
+        if output.resolve() in {other.resolve() for other in outputs[:number]}:
+            raise UsageError(f"{output} is given for two outputs", "choose another name for one")
+        check_target(output, overwrite=overwrite)
 
 
 def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:

@@ -159,7 +159,7 @@ def card_kind(model: str | Path) -> str:
     path = locate(model)
     try:
         table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 

@@ -22,7 +22,7 @@ import numpy as np
 from lulc.bands import sensor
 from lulc.errors import ConfigError, InputError, StorageError, UsageError
 from lulc.io.durable import storage_errors, write_whole
-from lulc.io.patch_set import Patch, PatchSet, open_patch_set
+from lulc.io.patch_set import Patch, PatchSet, check_outside, open_patch_set
 from lulc.nearest import did_you_mean
 from lulc.patches.band_report import BandRow, BandStudy, Combination, FoldScore, draw_study
 from lulc.patches.duplicates import look_at, same_pixels
@@ -79,6 +79,7 @@ def study_bands(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("a band study runs in one process", "start it without torchrun")
     settings, replaced = _without_knowledge(settings.model_copy(update={"data": data}))
+    check_outside(output, data)
     patches = open_patch_set(data, settings.bands)
     names = [name for name in patches.read(patches.patches[0]).names if sensor().has((name,))]
     chosen, left_out = choose_combinations(names, combinations)

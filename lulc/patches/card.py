@@ -29,7 +29,7 @@ class PatchCard(BundleCard):
 
     kind: Literal["patches"] = "patches"
     architecture: PatchArchitecture
-    patch_side: int = Field(ge=1)
+    patch_side: int = Field(ge=1, le=2048)
     pictures: bool = False
     picture_white: float | None = Field(default=None, gt=0)
 

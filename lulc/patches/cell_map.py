@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import InputError, Interrupted
 from lulc.interruption import stop_on_signals
-from lulc.io.areas import ClassArea, class_areas
+from lulc.io.areas import ClassArea
 from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter
 from lulc.io.quicklook import quicklook_of
 from lulc.io.scene import Scene, open_scene
-from lulc.io.staging import check_target
+from lulc.io.staging import check_outputs
+from lulc.legend import NODATA_CODE, Legend
 from lulc.model.device import Precision
 from lulc.model.provenance import misfits, provenance
 from lulc.model.quantise import product_bytes
@@ -127,16 +128,14 @@ def classify_grid(
         LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
     """
     options = options or CellOptions()
-    if any(Path(path).resolve() == output.resolve() for path in inputs):
-        raise UsageError(f"{output} is an input", "choose another name for the map")
-    check_target(output, overwrite=options.overwrite)
+    check_outputs([path for path in (output, quicklook) if path is not None], inputs, overwrite=options.overwrite)
     classifier = options.classifier()
     card = classifier.card
     with options.open_scene(inputs) as scene:
         cells = cells_of(scene, card, options)
         data, confidence = _classified(scene, classifier, cells, progress)
         _write(output, scene, card, cells, data, overwrite=options.overwrite)
-        areas = class_areas(output)
+        areas = _class_areas(data[0], cells, card.classes)
         if quicklook is not None:
             quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
         coarse = cells.coarse.shape
@@ -163,6 +162,18 @@ def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
         raise InputError(f"{scene.info.name} is placed by control points or RPCs", "warp it to a grid first")
     side = options.cell or card.patch_side
     return Cells(scene.grid, side, options.step or side)
+
+
+def _class_areas(codes: NDArray[np.uint8], cells: Cells, legend: Legend) -> tuple[ClassArea, ...]:
+    """Cells and hectares of every class, as counted; cells that reach beyond the scene count with their part in it."""
+    hectares, valid = cells.areas_ha(), max(1, int(np.count_nonzero(codes != NODATA_CODE)))
+    found = []
+    for entry in legend:
+        here = codes == entry.code
+        area, count = float(hectares[here].sum()), int(np.count_nonzero(here))
+        known = bool(np.isfinite(hectares).all())
+        found.append(ClassArea(entry.code, entry.name, count, area if known else None, count / valid))
+    return tuple(found)
 
 
 def _write(
@@ -193,7 +204,8 @@ def _classified(
     total, count = 0.0, 0
     with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
         for row, probabilities, valid in classify_cells(scene, classifier, cells):
-            stop.raise_if_set()
+            if stop.signal is not None:
+                raise Interrupted(f"stopped by {stop.signal.name}", "nothing was written; run the same command again")
             line = torch.from_numpy(probabilities.T[:, None].copy()), torch.from_numpy(valid[None])
             data[:, row] = product_bytes(*line)[:, 0].numpy()
             total += float(probabilities[valid].max(axis=1, initial=0).sum())

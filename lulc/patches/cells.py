@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.scene import Scene
 from lulc.patches.classifier import AT_ONCE, Classifier
-from lulc.patches.pixels import as_trained
+from lulc.patches.pixels import LEAST_VALID, as_trained, resized
 from lulc.training.samples import read_ahead
 
-LEAST_VALID = 0.5
-"""A cell with less of its pixels valid has no class."""
+_MOST_BYTES = 64 << 20
+"""Largest copy of cells that is made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,14 @@ class Cells:
     def coarse(self) -> Grid:
         """The grid of the answers."""
         return self.grid.coarser(self.step)
+
+    def areas_ha(self) -> NDArray[np.float64]:
+        """Ground of every pixel of the coarse grid that lies inside the scene, hectares: float64 (rows, columns)."""
+        coarse, shape = self.coarse, self.grid.shape
+        tall = np.minimum(self.step, shape.height - self.step * np.arange(coarse.shape.height)) / self.step
+        wide = np.minimum(self.step, shape.width - self.step * np.arange(coarse.shape.width)) / self.step
+        areas: NDArray[np.float64] = (coarse.pixel_areas_ha() * tall)[:, None] * wide
+        return areas
 
     def starts(self, length: int) -> NDArray[np.int64]:
         """First pixel of every cell along a side of the scene."""
@@ -96,19 +102,12 @@ def _classified(
     covered = np.isfinite(views[0]).mean(axis=(0, 2)) >= LEAST_VALID
     probabilities = np.zeros((len(columns), len(classifier.classes)), np.float32)
     wanted = np.flatnonzero(covered)
-    for start in range(0, len(wanted), AT_ONCE):
-        chosen = wanted[start : start + AT_ONCE]
+    at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strip) * cell**2)))
+    for start in range(0, len(wanted), at_once):
+        chosen = wanted[start : start + at_once]
         patches = np.ascontiguousarray(views[:, :, chosen].transpose(2, 0, 1, 3))
-        inputs = classifier.channels(_sized(patches, classifier.card.patch_side))
+        if cell != classifier.card.patch_side:
+            patches = resized(patches, classifier.card.patch_side)
+        inputs = classifier.channels(patches)
         probabilities[chosen] = classifier.probabilities(inputs)
     return probabilities, covered
-
-
-def _sized(patches: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Patches at the side that the model was trained on; what lacks data spoils what it takes part in."""
-    if patches.shape[-1] == side:
-        return patches
-    sized: NDArray[np.float32] = functional.interpolate(
-        torch.from_numpy(patches), (side, side), mode="bilinear", antialias=True
-    ).numpy()
-    return sized

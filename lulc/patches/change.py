@@ -250,7 +250,7 @@ def compared_cells(
 
 def transitions(planes: ChangePlanes, cells: Cells, names: Sequence[str]) -> tuple[Transition, ...]:
     """Pairs of classes that occur: those with most changed cells first, then the unchanged ones."""
-    areas = _areas_ha(cells)
+    areas = cells.areas_ha()
     found = []
     for before, after in {*zip(planes.before[planes.valid].tolist(), planes.after[planes.valid].tolist(), strict=True)}:
         here = (planes.before == before) & (planes.after == after)
@@ -294,16 +294,6 @@ def _patch(path: Path, options: ChangeOptions, side: int) -> PatchImage | None:
     except LimitError:
         return None
     return image if max(image.values.shape[1:]) < 2 * side else None
-
-
-def _areas_ha(cells: Cells) -> NDArray[np.float64]:
-    """Ground of every cell of the raster that lies inside the scene, hectares: float64 (rows, columns)."""
-    height, width = _sides(cells.grid)
-    coarse = cells.coarse
-    tall = np.minimum(cells.step, height - cells.step * np.arange(coarse.shape.height)) / cells.step
-    wide = np.minimum(cells.step, width - cells.step * np.arange(coarse.shape.width)) / cells.step
-    areas: NDArray[np.float64] = (coarse.pixel_areas_ha() * tall)[:, None] * wide
-    return areas
 
 
 def _sides(grid: Grid) -> tuple[int, int]:

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lulc.errors import LulcError
+from lulc.errors import InputError, LulcError, ModelError
 from lulc.io.patch_image import PatchImage
 from lulc.model.device import Precision, choose_device, choose_precision
 from lulc.model.predictor import keep_freed_memory
 from lulc.patches.card import PatchModel
-from lulc.patches.pixels import as_trained, channels, planes_of, reflectance
+from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance
 from lulc.training.samples import read_ahead
 
 Item = TypeVar("Item")
@@ -62,6 +62,9 @@ class Classifier:
         return self.channels(np.concatenate([self._values(image) for image in images]))
 
     def _values(self, image: PatchImage) -> NDArray[np.float32]:
+        if image.valid.mean() < LEAST_VALID:
+            share = f"{image.valid.mean():.0%}"
+            raise InputError(f"{image.name} has data in {share} of its pixels", f"a patch needs {LEAST_VALID:.0%}")
         planes = planes_of(image, self.card.features.bands, self.card.patch_side)
         values = reflectance([planes])
         return as_trained(values, self.card, picture=image.is_picture, level=image.level, name=image.name)
@@ -85,6 +88,8 @@ class Classifier:
                 shares = shares + torch.softmax(self.logits(turned) / self.card.temperature, dim=1)
             shares = shares / 8
         answer: NDArray[np.float32] = shares.cpu().numpy()
+        if not np.isfinite(answer).all():
+            raise ModelError(f"{self.card.name} answers with values that are no numbers", "its weights are damaged")
         return answer
 
     def classify(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from lulc.errors import InputError
 from lulc.io.patch_set import Patch, PatchSet
 from lulc.patches.split import PatchSplit
 
@@ -27,12 +28,14 @@ class Look:
     Attributes:
         digest: Of its values.
         thumbnail: float32 (3 * 16 * 16,): its colours, 0..1.
+        picture: True for a stretched 8-bit picture.
         texture: Mean over the colours of their standard deviation; patches of open water and closed forest have little.
     """
 
     digest: bytes
     thumbnail: NDArray[np.float32]
     texture: float
+    picture: bool
 
 
 def look_at(
@@ -49,6 +52,12 @@ def look_at(
             zip(data.patches, pool.map(lambda patch: _look(data, patch), data.patches), strict=True), 1
         ):
             looks[patch.name] = look
+            first = looks[data.patches[0].name]
+            if look.picture != first.picture:
+                kinds = ("a picture", "reflectance") if look.picture else ("reflectance", "a picture")
+                raise InputError(
+                    f"{patch.name} is {kinds[0]}, {data.patches[0].name} is {kinds[1]}", "train on one kind"
+                )
             told(done, len(data.patches))
     return looks
 
@@ -59,7 +68,7 @@ def _look(data: PatchSet, patch: Patch) -> Look:
     thumbnail = functional.adaptive_avg_pool2d(colors, _SIDE).flatten().numpy()
     texture = float(colors.flatten(1).std(dim=1).mean())
     digest = hashlib.sha256(repr(image.values.shape).encode() + np.ascontiguousarray(image.values).tobytes()).digest()
-    return Look(digest, thumbnail, texture)
+    return Look(digest, thumbnail, texture, image.is_picture)
 
 
 def same_pixels(data: PatchSet, looks: dict[str, Look]) -> list[tuple[Patch, ...]]:

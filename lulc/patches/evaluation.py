@@ -14,7 +14,7 @@ from lulc.errors import InputError, ModelError, UsageError
 from lulc.io.durable import storage_errors, write_whole
 from lulc.io.evaluation_figure import write_reliability
 from lulc.io.patch_figures import PATCHES, PER_ROW, Picture, PictureRow, write_patch_confusion, write_picture_rows
-from lulc.io.patch_set import Patch, PatchSet, open_patch_set
+from lulc.io.patch_set import Patch, PatchSet, check_outside, open_patch_set
 from lulc.io.staging import check_folder
 from lulc.metrics.calibration import Calibration, Reliability
 from lulc.metrics.confusion import ConfusionMatrix
@@ -77,6 +77,7 @@ def evaluate_patches(  # noqa: PLR0913 - what a user can choose
     if split == ALL and split_file is not None:
         raise UsageError(f"a split file is of no use with {ALL}", "leave one of them out")
     if out is not None:
+        check_outside(out, data)
         check_folder(out, FILES, overwrite=overwrite)
     found, labelled = load_patch_model(model), open_patch_set(data, bands)
     card, own = found.card, model_split(model)

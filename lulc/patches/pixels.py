@@ -18,6 +18,9 @@ from lulc.training.augment import ATMOSPHERE
 FINEST = 1e-4
 """Least value shown to a network, as in training."""
 
+LEAST_VALID = 0.5
+"""A patch or cell with less of its pixels valid has no class."""
+
 Planes = tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.float32]]
 """Raw values (bands, side, side), valid mask (side, side), and quantification and offset (2,)."""
 
@@ -114,13 +117,30 @@ def level_note(level: str, card: PatchCard) -> tuple[str, ...]:
     return ("surface reflectance (L2A) was shown to the model through a clear atmosphere, as L1C would look",)
 
 
+def resized(values_nchw: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Values (n, bands, height, width) at another size, bilinear with smoothing: float32 (n, bands, side, side).
+
+    Pixels without data (NaN) take no part; a pixel has none where less than half of what it covers has any.
+    """
+    values = torch.from_numpy(values_nchw)
+    known = values.isfinite().float()
+    sums, weights = (
+        functional.interpolate(each, (side, side), mode="bilinear", antialias=True)
+        for each in (values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) * known, known)
+    )
+    mean: NDArray[np.float32] = torch.where(weights >= LEAST_VALID, sums / weights, torch.nan).numpy()
+    return mean
+
+
 def _resized(
     values: NDArray[np.generic], valid: NDArray[np.bool_], side: int
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Values and mask at another size, bilinear with smoothing; what lacks data spoils what it takes part in."""
-    both = torch.from_numpy(np.concatenate([values.astype(np.float32), valid[None].astype(np.float32)]))[None]
-    small = functional.interpolate(both.nan_to_num(), (side, side), mode="bilinear", antialias=True)[0].numpy()
-    resized = small[:-1]
+    """Raw values and mask at another size, in the type that they have."""
+    plain = values.astype(np.float32)
+    plain[:, ~valid] = np.nan
+    small = resized(plain[None], side)[0]
+    known: NDArray[np.bool_] = np.isfinite(small).all(axis=0)
+    small[:, ~known] = 0
     if values.dtype.kind in "iu":
-        resized = np.rint(resized)  # a mean of integers cannot leave their range
-    return resized.astype(values.dtype), small[-1] > 0.999  # noqa: PLR2004 - rounding of the weights
+        small = np.rint(small)  # a mean of integers cannot leave their range
+    return small.astype(values.dtype), known

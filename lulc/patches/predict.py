@@ -88,7 +88,7 @@ def classify_files(
     Raises:
         LulcError: A file is refused.
     """
-    files = _files(inputs)
+    files = image_files(inputs)
 
     def told(path: Path, error: LulcError) -> None:
         if refused is None or path in inputs:
@@ -107,7 +107,13 @@ def classify_files(
         )
 
 
-def _files(inputs: Sequence[Path]) -> list[Path]:
+def image_files(inputs: Sequence[Path]) -> list[Path]:
+    """Files, and the image files below folders, hidden ones left out.
+
+    Raises:
+        InputError: Not there, or a folder without images.
+        UsageError: A whole scene.
+    """
     files: list[Path] = []
     for path in inputs:
         if not path.exists():

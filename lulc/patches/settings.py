@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lulc.config import Table
 from lulc.patches.networks import PatchArchitecture
 from lulc.training.settings import AugmentSettings, CardSettings, FitSettings, LossSettings, Share
+
+LEAST = 16
+"""Least side that networks see, pixels."""
 
 
 class PatchNetworkSettings(Table):
@@ -35,7 +38,9 @@ class PatchNetworkSettings(Table):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        PatchArchitecture(name=self.name, in_channels=1, classes=2, side=16)  # or say which name is near
+        PatchArchitecture(name=self.name, in_channels=1, classes=2, side=LEAST)  # or say which name is near
+        if 0 < self.side < LEAST:
+            raise ValueError(f"side must be 0 or at least {LEAST}")
         return self
 
     def architecture(self, channels: int, classes: int, side: int) -> PatchArchitecture:
@@ -44,7 +49,7 @@ class PatchNetworkSettings(Table):
             name=self.name,
             in_channels=channels,
             classes=classes,
-            side=self.side or side,
+            side=self.side or max(side, LEAST),
             hidden=self.hidden,
             dropout=self.dropout,
         )
@@ -99,10 +104,11 @@ class PatchFitSettings(FitSettings):
 
     def for_patches(self, count: int) -> "PatchFitSettings":
         """The same with the steps that `epochs` means for that many training patches."""
+        batch = min(self.batch, count)
         if not self.epochs:
-            return self
-        each = max(1, count // self.batch)
-        steps = {"steps": self.epochs * each, "validate_every": each, "checkpoint_every": each}
+            return self.model_copy(update={"batch": batch})
+        each = max(1, count // batch)
+        steps = {"batch": batch} | {"steps": self.epochs * each, "validate_every": each, "checkpoint_every": each}
         return self.model_copy(update=steps)
 
 
@@ -171,6 +177,13 @@ class PatchSettings(Table):
     samples: PatchSampleSettings = PatchSampleSettings()
     fit: PatchFitSettings = PatchFitSettings()
     card: PatchCardSettings = PatchCardSettings()
+
+    @field_validator("use")
+    @classmethod
+    def _once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names and len(set(names)) < len(names):
+            raise ValueError("each band once")
+        return names
 
     def to_table(self) -> dict[str, Any]:
         """Plain form, as saved beside the result."""

@@ -56,7 +56,7 @@ def read_split(path: Path) -> PatchSplit:
         InputError: Not there, or not such a file.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(

@@ -13,7 +13,7 @@ from lulc.features import FeatureSpec
 from lulc.interruption import stop_on_signals
 from lulc.io.curves import draw_curves
 from lulc.io.patch_image import PatchImage
-from lulc.io.patch_set import Patch, PatchSet, open_patch_set
+from lulc.io.patch_set import Patch, PatchSet, check_outside, open_patch_set
 from lulc.model.predictor import keep_freed_memory
 from lulc.nearest import did_you_mean
 from lulc.patches.duplicates import look_at, near_pairs, same_pixels
@@ -21,10 +21,10 @@ from lulc.patches.freezing import Freezing
 from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
 from lulc.patches.samples import PatchReader
 from lulc.patches.settings import PatchSettings
-from lulc.patches.split import SPLIT_FILE, PatchSplit, deal
+from lulc.patches.split import SPLIT_FILE, PatchSplit, deal, read_split
 from lulc.patches.start import normalised_like, start_from
 from lulc.patches.task import PatchTask
-from lulc.patches.trained import Leakage, PatchTrainReport, TrainedPatches
+from lulc.patches.trained import Leakage, PatchTrainReport, TrainedPatches, legend_of
 from lulc.training.distributed import World, join_world, stop_together
 from lulc.training.events import check_events, write_events
 from lulc.training.loop import fit
@@ -108,12 +108,13 @@ def train_patches(
         check_events()
     with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
         run = RunFolder(output)
+        check_outside(output, settings.data)
         run.check(resume=resume, overwrite=overwrite)
         plan = plan_patches(settings, world)
         if world.leads:
             stack.enter_context(run.held())
             run.begin(settings.to_table(), resume=resume, overwrite=overwrite)
-            plan.split.write(run.path / SPLIT_FILE)
+            _keep_split(run.path / SPLIT_FILE, plan.split, resume=resume)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
         done = fit(
             plan.network,
@@ -137,6 +138,13 @@ def train_patches(
         return trained.report(run.path)
 
 
+def _keep_split(file: Path, split: PatchSplit, *, resume: bool) -> None:
+    """Save the split; a run is continued on its own patches alone."""
+    if resume and file.is_file() and read_split(file) != split:
+        raise ConfigError(f"{file.parent} was trained on other patches", "use another OUT, or the patches as they were")
+    split.write(file)
+
+
 def plan_patches(settings: PatchSettings, world: World) -> PatchPlan:
     """Open the patches, deal them, build the network; nothing is written.
 
@@ -147,6 +155,7 @@ def plan_patches(settings: PatchSettings, world: World) -> PatchPlan:
     if world.size > 1 and settings.network.freeze != "none":
         raise ConfigError("network.freeze does not work under torchrun", 'use network.freeze = "none"')
     data = open_patch_set(settings.data, settings.bands)
+    legend_of(data.classes, settings.card.legend)  # or say now what is wrong with it
     looks = look_at(data, settings.samples.workers)
     same = same_pixels(data, looks)
     split = deal(data, settings.split, same)

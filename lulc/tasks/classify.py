@@ -18,6 +18,7 @@ from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter, PublishReport
 from lulc.io.quicklook import quicklook_of
 from lulc.io.scene import Scene, open_scene
+from lulc.io.staging import check_outputs
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference, Pixels
 from lulc.model.predictor import Predictor
@@ -113,6 +114,8 @@ def classify(
     options = options or ClassifyOptions()
     if any(Path(path).resolve() == output.resolve() for path in inputs):
         raise UsageError(f"{output} is an input", "choose another name for the map")
+    if quicklook is not None:
+        check_outputs([quicklook], [*inputs, output], overwrite=options.overwrite)
     times = StageTimes()
     with times.measure("total"), _open(inputs, options) as scene:
         bundle = load_bundle(options.model)

@@ -135,7 +135,7 @@ class FitSettings(Table):
     steps: int = Field(default=2000, ge=1)
     batch: int = Field(default=16, ge=1)
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e3)
     weight_decay: float = Field(default=0.01, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     warm_up: Share = 0.05

@@ -113,6 +113,11 @@ class TestRefusals:
         with pytest.raises(InputError, match="x is not an image"):
             decode_image(content, "x")
 
+    def test_the_head_of_a_png_alone(self):
+        for length in (8, 20, 24, 25):
+            with pytest.raises(InputError, match="x is damaged"):
+                decode_image(b"\x89PNG\r\n\x1a\n".ljust(length, b"\0"), "x")
+
     @pytest.mark.parametrize("kind", ["jpeg", "png"])
     @pytest.mark.parametrize("kept", [0.3, 0.9])
     def test_truncated(self, colors, kind, kept):

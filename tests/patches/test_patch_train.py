@@ -10,7 +10,7 @@ from patch_samples import CLASSES, settings_for, write_bands, write_tree, write_
 
 import lulc.patches.train as module
 from lulc.config import read_config
-from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError
+from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError, UsageError
 from lulc.io.patch_set import open_patch_set
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model
@@ -126,12 +126,44 @@ class TestBands:
 
     def test_pictures_among_them(self, bands, tree, tmp_path):
         shutil.copytree(tree / "Town", bands / "Town", dirs_exist_ok=True)
-        with pytest.raises(InputError, match="is a picture of 3 colours"):
+        with pytest.raises(InputError, match="is a picture"):
             train_patches(settings_for(bands, bands=["eurosat-ms"]), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
+    def test_other_patches_are_another_run(self, tmp_path):
+        tree = write_tree(tmp_path / "t", 8)
+        train_patches(settings_for(tree, fit__epochs=1), tmp_path / "run")
+        split = (tmp_path / "run" / "split.csv").read_bytes()
+        (tree / "Lake" / "Lake_3.png").rename(tree / "Lake" / "new.png")
+        with pytest.raises(ConfigError, match="was trained on other patches"):
+            train_patches(settings_for(tree, fit__epochs=1), tmp_path / "run", resume=True)
+        assert (tmp_path / "run" / "split.csv").read_bytes() == split
+
 
 class TestRefusals:
+    def test_a_run_among_the_patches(self, tmp_path):
+        tree = write_tree(tmp_path / "t", 8)
+        with pytest.raises(UsageError, match="lies inside the patches"):
+            train_patches(settings_for(tree), tree / "run")
+        assert not (tree / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("key", "value", "error"),
+        [
+            ("card__legend", "eurosta", ConfigError),
+            ("network__side", 8, ConfigError),
+            ("use", ["B04", "B04"], ConfigError),
+            ("fit__learning_rate", 1e300, ConfigError),
+        ],
+    )
+    def test_before_anything_is_made(self, tree, tmp_path, key, value, error):
+        with pytest.raises(error):
+            train_patches(settings_for(tree, **{key: value}), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_a_batch_is_no_larger_than_the_patches(self, tree):
+        assert settings_for(tree, fit__batch=100_000).fit.for_patches(36).batch == 36
+
     def test_a_damaged_patch(self, tmp_path):
         tree = write_tree(tmp_path / "t", 10)
         file = tree / "Lake" / "Lake_3.png"

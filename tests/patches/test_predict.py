@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import rasterio
+import torch
 from click.testing import CliRunner
 from patch_samples import CLASSES, SIDE, picture, write_bands
 from PIL import Image
@@ -12,7 +13,7 @@ from rasterio.crs import CRS
 from vision_server import VisionServer, says
 
 from lulc.cli.main import cli
-from lulc.errors import InputError, UsageError
+from lulc.errors import InputError, ModelError, StorageError, UsageError
 from lulc.grid import Grid, Shape
 from lulc.io.patch_image import read_image
 from lulc.io.product_reader import open_product
@@ -21,7 +22,7 @@ from lulc.patches.card import load_patch_model
 from lulc.patches.cell_map import CellOptions, classify_grid
 from lulc.patches.cells import Cells
 from lulc.patches.classifier import Classifier, turns_of
-from lulc.patches.pixels import as_trained, level_note
+from lulc.patches.pixels import as_trained, level_note, resized
 from lulc.patches.predict import classify_files
 
 
@@ -143,6 +144,44 @@ class TestFileRefusals:
         assert "--cell belongs to --grid" in run(tree / "Lake", "--model", model, "--cell", 32).output
         assert run(tree / "Lake", "--model", model, "--ask", "http://localhost:1").exit_code == 2
 
+    def test_a_table_does_not_replace_an_input(self, tree, model):
+        file = tree / "Lake" / "Lake_1.png"
+        for given in (file, tree / "Lake"):
+            found = run(given, "--model", model, "--csv", file, "--overwrite")
+            assert (found.exit_code, "is an input" in found.output) == (2, True)
+
+    def test_a_patch_without_data_has_no_class(self, model, tmp_path):
+        clear = np.zeros((32, 32, 4), np.uint8)
+        clear[:10, :, 3] = 255
+        Image.fromarray(clear).save(tmp_path / "a.png")
+        found = run(tmp_path / "a.png", "--model", model)
+        assert (found.exit_code, "has data in 31% of its pixels" in found.output) == (3, True)
+
+    def test_weights_that_are_no_numbers(self, tree, model):
+        broken = load_patch_model(model)
+        with torch.no_grad():
+            next(broken.network.parameters()).fill_(float("nan"))
+        image = read_image(tree / "Lake" / "Lake_1.png")
+        classifier = Classifier(broken, "cpu")
+        with pytest.raises(ModelError, match="no numbers"):
+            classifier.probabilities(classifier.inputs([image]))
+
+
+class TestMissingPixels:
+    def test_they_take_no_part_in_another_size(self):
+        rng = np.random.default_rng(0)
+        whole = np.broadcast_to(rng.uniform(0.1, 0.2, (1, 2, 1, 1)).astype(np.float32), (1, 2, 64, 64)).copy()
+        holes = whole.copy()
+        holes[:, :, ::4, ::4] = np.nan
+        np.testing.assert_allclose(resized(holes, 32), resized(whole, 32), atol=1e-6)
+
+    def test_too_few_leave_none(self):
+        values = np.full((1, 1, 64, 64), np.nan, np.float32)
+        values[..., :32] = 1
+        found = resized(values, 32)[0, 0]
+        assert np.isfinite(found[:, :15]).all()
+        assert np.isnan(found[:, 17:]).all()
+
 
 class TestCells:
     def test_they_cover_the_scene_and_stay_inside(self):
@@ -200,6 +239,23 @@ class TestGrid:
     def test_another_cell_than_the_patches(self, scene, model, tmp_path):
         report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, cell=24, step=8))
         assert (report.rows, report.columns) == (13, 18)
+
+    def test_hectares_end_with_the_scene(self, scene, model, tmp_path):
+        report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model))
+        inside = 101 * 96 * 0.01  # the first three columns of cells have data
+        assert sum(entry.hectares for entry in report.classes) == pytest.approx(inside)
+
+    def test_no_file_of_the_user_is_lost(self, scene, model, tmp_path):
+        mine = tmp_path / "mine.png"
+        mine.write_text("mine")
+        options = CellOptions(model=model)
+        with pytest.raises(StorageError, match="exists"):
+            classify_grid([scene], tmp_path / "map.tif", options, quicklook=mine)
+        for drawn, said in ((scene, "is an input"), (tmp_path / "map.tif", "given for two outputs")):
+            with pytest.raises(UsageError, match=said):
+                classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, overwrite=True), quicklook=drawn)
+        assert mine.read_text() == "mine"
+        assert not (tmp_path / "map.tif").exists()
 
     def test_refusals(self, scene, model, tmp_path):
         with pytest.raises(InputError, match="101 x 137 px; a cell takes 200"):

@@ -89,14 +89,14 @@ def predict(
 
 
 def _predict_files(inputs: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    from lulc.io.staging import check_target
+    from lulc.io.staging import check_outputs
     from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
     from lulc.patches.classifier import Classifier
-    from lulc.patches.predict import classify_files, write_answers
+    from lulc.patches.predict import classify_files, image_files, write_answers
 
     table, overwrite = options["table"], options["overwrite"]
     if table is not None:
-        check_target(table, overwrite=overwrite)
+        check_outputs([table], image_files(inputs), overwrite=overwrite)
     model = load_patch_model(options["model"] or SHIPPED_PATCH_MODEL)
     adviser = _adviser(options, model.card.classes.names)
     classifier = Classifier(model, options["device"], options["precision"], turns=options["turns"])
