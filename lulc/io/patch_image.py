@@ -119,10 +119,15 @@ def decode_image(data: bytes, name: str, bands: Sequence[str] | None = None) -> 
     kind = driver_of(data[:16])
     if kind is None:
         raise InputError(f"{name} is not an image", "give JPEG, PNG or TIFF files")
-    known = KNOWN_ORDERS.get(bands[0].lower()) if bands and len(bands) == 1 else None
-    names = known or (tuple(bands) if bands else None)
+    names = spelled_out(bands)
     sixteen_bit = kind[0] == "PNG" and data[_PNG_DEPTH : _PNG_DEPTH + 1] > b"\x08"
     return _raster(data, name, names, kind) if kind[0] not in _PICTURES or sixteen_bit else _picture(data, name, names)
+
+
+def spelled_out(bands: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of bands; the one name of a known order stands for all of its bands."""
+    known = KNOWN_ORDERS.get(bands[0].lower()) if bands and len(bands) == 1 else None
+    return known or (tuple(bands) if bands else None)
 
 
 def _picture(data: bytes, name: str, bands: Sequence[str] | None) -> PatchImage:

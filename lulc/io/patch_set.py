@@ -99,14 +99,17 @@ def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
     if len(images) > _MOST_PATCHES:
         raise LimitError(f"{path} holds {len(images)} patches", f"lulc takes at most {_MOST_PATCHES}")
     roots = {_root(name) for name in images}
+    if None in roots:
+        outside = next(name for name in images if _root(name) is None)
+        raise InputError(
+            f"{path} holds patches outside class folders, such as {outside}", "put each into its class's folder"
+        )
     if len(roots) > 1:
-        first, second = sorted(roots, key=lambda root: root or "")[:2]
+        first, second = sorted(str(root) for root in roots)[:2]
         raise InputError(
             f"{path}: class folders lie in {first or '.'} and in {second or '.'}", "put them into one folder"
         )
-    root = roots.pop()
-    if root is None:
-        raise InputError(f"{path} holds patches outside class folders", "put each into a folder named after its class")
+    root = str(roots.pop())
     full = {PurePosixPath(name).parent for name in images}
     empty = [folder for folder in folders if folder not in full and _beside(folder, root)]
     if empty:

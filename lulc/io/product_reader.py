@@ -80,6 +80,8 @@ def open_product(path: Path) -> Iterator[ProductReader]:
         raise InputError(f"{path} is not a readable GeoTIFF", "give a product of lulc classify") from error
     with dataset:
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
+        if tags.get("LULC_KIND") == "change":
+            raise InputError(f"{path} holds two dates of lulc patches change", "give a map of one date")
         try:
             legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:

@@ -14,6 +14,7 @@ from lulc.errors import InputError, Interrupted
 from lulc.interruption import stop_on_signals
 from lulc.io.areas import ClassArea
 from lulc.io.gdal import gdal_cache
+from lulc.io.patch_image import spelled_out
 from lulc.io.product import ProductWriter
 from lulc.io.quicklook import quicklook_of
 from lulc.io.scene import Scene, open_scene
@@ -100,7 +101,7 @@ class CellOptions(BaseModel):
 
     def open_scene(self, inputs: Sequence[Path]) -> Scene:
         """The scene, with its radiometry as asked."""
-        return open_scene(inputs, bands=self.bands, offset=self.offset, quantification=self.quantification)
+        return open_scene(inputs, bands=spelled_out(self.bands), offset=self.offset, quantification=self.quantification)
 
     def classifier(self) -> Classifier:
         """The model on its device."""

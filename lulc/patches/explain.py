@@ -35,6 +35,7 @@ from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.explanation import Explanation, check_outputs, write_explanation
 from lulc.patches.networks import PatchNetwork
+from lulc.patches.predict import patch_notes
 from lulc.tiling import round_up
 
 PATCH_LAYER, SCENE_LAYER = "last_maps", "decoder"
@@ -97,6 +98,7 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         method=METHOD_NAMES[method],
         layer=name,
         maps=(raw.shape[1], raw.shape[2]),
+        notes=tuple(patch_notes(image, card)),
     )
     return write_explanation(found, card, files, heat, image, overwrite=overwrite)
 

@@ -102,7 +102,7 @@ def classify_files(
             answer=classifier.classes[order[0]],
             confidence=float(row[order[0]]),
             probabilities={classifier.classes[place]: float(row[place]) for place in order},
-            notes=tuple(_notes(image, classifier.card)),
+            notes=tuple(patch_notes(image, classifier.card)),
             opinion=adviser.ask(image.colors()) if adviser else None,
         )
 
@@ -134,7 +134,8 @@ def _is_image(name: Path) -> bool:
     return name.suffix.lower() in IMAGE_ENDINGS and not any(part.startswith(".") for part in name.parts)
 
 
-def _notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
+def patch_notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
+    """What makes a patch unlike those that a model was trained on, in sentences."""
     height, width = image.values.shape[1:]
     if not all(1 / _SIZE_TOLERANCE <= side / card.patch_side <= _SIZE_TOLERANCE for side in (height, width)):
         cells = "; --grid classifies its cells instead" if image.grid.crs else ""

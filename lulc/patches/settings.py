@@ -1,12 +1,15 @@
 """What `lulc patches train` can be told: the tables of its configuration file."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lulc.config import Table
+from lulc.config import Table, read_config
 from lulc.patches.networks import PatchArchitecture
+from lulc.resources import config_path, configs_dir
 from lulc.training.settings import AugmentSettings, CardSettings, FitSettings, LossSettings, Share
 
 LEAST = 16
@@ -178,6 +181,12 @@ class PatchSettings(Table):
     fit: PatchFitSettings = PatchFitSettings()
     card: PatchCardSettings = PatchCardSettings()
 
+    def for_other_data(self, name: str) -> "PatchSettings":
+        """The same recipe for another data set: under another name, and without what the card says of the first one."""
+        plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:60] or "patches"
+        card = PatchCardSettings(legend=self.card.legend, half=self.card.half)
+        return self.model_copy(update={"name": plain, "card": card})
+
     @field_validator("use")
     @classmethod
     def _once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -188,3 +197,23 @@ class PatchSettings(Table):
     def to_table(self) -> dict[str, Any]:
         """Plain form, as saved beside the result."""
         return self.model_dump(mode="json")
+
+
+def recipe(config: str | Path, data: Path | None, changes: Mapping[str, Any], name: str) -> PatchSettings:
+    """Settings from a TOML file or a shipped one.
+
+    Args:
+        config: Path, or the name of a shipped configuration.
+        data: Class folders in place of the configuration's.
+        changes: Keys to replace, as for `read_config`.
+        name: Of the model, when a shipped recipe is used on other data than it was made for.
+
+    Raises:
+        ConfigError: As for `read_config`.
+    """
+    path = config_path("patches", config)
+    made_for = read_config(PatchSettings, path).data.name
+    settings = read_config(PatchSettings, path, data=data, **changes)
+    shipped = path.parent == configs_dir() / "patches"
+    own = {key.partition("__")[0] for key in changes} & {"name", "card"}
+    return settings.for_other_data(name) if shipped and settings.data.name != made_for and not own else settings

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lulc.patches.train import PatchPlan
 
 _SHOWN_PAIRS = 20
+_LEAST_FOR_TEMPERATURE = 100  # fitted to fewer validation patches it made probabilities worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class PatchTrainReport:
         start: What the weights started from.
         patches: Patches in each split.
         leakage: What was found twice.
-        temperature: Calibrates the probabilities, fitted on the validation split.
+        temperature: Calibrates the probabilities, fitted on the validation split; 1 when that is too small.
         metrics: Scores of each split that was not learnt from.
         seconds: Spent in training steps.
         patches_per_s: Patches trained on per second.
@@ -106,6 +107,8 @@ class PatchTrainReport:
                 f"{split:10} accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}, "
                 f"loss {scores['loss']:.4f} nat ({scores['patches']} patches)"
             )
+        if self.metrics["val"]["patches"] < _LEAST_FOR_TEMPERATURE:
+            lines.append(f"confidences are not calibrated: that takes {_LEAST_FOR_TEMPERATURE} validation patches")
         shown = self.metrics[list(self.metrics)[-1]]["per_class"]
         width = max(len(name) for name in shown)
         lines += [
@@ -143,7 +146,8 @@ class TrainedPatches:
             patches = plan.split.of(plan.data, split)
             if patches:
                 metrics[split] = _scores(plan, network, patches, device, temperature if split == "val" else None)
-        return cls(plan, progress, temperature.result(), metrics)
+        enough = metrics["val"]["patches"] >= _LEAST_FOR_TEMPERATURE
+        return cls(plan, progress, temperature.result() if enough else 1.0, metrics)
 
     def write(self, folder: Path) -> None:
         """Write the model bundle."""

@@ -71,6 +71,10 @@ class TestRefusals:
         with pytest.raises(InputError, match="outside class folders"):
             open_patch_set(make(tmp_path, "1.png"))
 
+    def test_pictures_beside_class_folders(self, tmp_path):
+        with pytest.raises(InputError, match=r"outside class folders, such as plot\.png"):
+            open_patch_set(make(tmp_path, "A/1.png", "B/1.png", "plot.png"))
+
     def test_folders_at_two_levels(self, tmp_path):
         with pytest.raises(InputError, match="class folders lie in"):
             open_patch_set(make(tmp_path, "A/1.png", "more/B/1.png"))

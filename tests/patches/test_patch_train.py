@@ -16,7 +16,7 @@ from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model
 from lulc.patches.networks import build_patch_network
 from lulc.patches.samples import Batch, PatchSamples
-from lulc.patches.settings import PatchSettings
+from lulc.patches.settings import PatchSettings, recipe
 from lulc.patches.split import model_split
 from lulc.patches.task import cut_mixed, zoomed
 from lulc.patches.train import train_patches
@@ -186,6 +186,21 @@ class TestRefusals:
                 write_bands(tree / kind / f"{number}.tif", kind, number, described=True)
         with pytest.raises(ConfigError, match="is for pictures"):
             train_patches(settings_for(tree, network__normalise="imagenet"), tmp_path / "run")
+
+
+class TestRecipes:
+    def test_other_data_get_another_name(self, tree, tmp_path):
+        other = recipe("eurosat-rgb", tree, {}, "My Run!")
+        assert (other.name, other.card.levels, other.card.attribution) == ("my-run", (), ())
+        assert other.network.name == "lite0"
+        same = recipe("eurosat-rgb", tmp_path / "eurosat_rgb.zip", {}, "run")
+        assert (same.name, same.card.levels) == ("eurosat-rgb", ("L1C",))
+        assert recipe("eurosat-rgb", tree, {"name": "mine"}, "run").name == "mine"
+
+    def test_too_few_to_calibrate(self, trained):
+        _, report = trained
+        assert report.temperature == 1.0
+        assert "confidences are not calibrated" in report.to_text()
 
 
 class TestDraws:

@@ -257,6 +257,11 @@ class TestGrid:
         assert mine.read_text() == "mine"
         assert not (tmp_path / "map.tif").exists()
 
+    def test_a_known_order_of_bands(self, model, tmp_path):
+        write_bands(tmp_path / "a.tif", "Town", 3)
+        found = run(tmp_path / "a.tif", "--grid", tmp_path / "map.tif", "--bands", "eurosat-ms", "--model", model)
+        assert found.exit_code == 0, found.output
+
     def test_refusals(self, scene, model, tmp_path):
         with pytest.raises(InputError, match="101 x 137 px; a cell takes 200"):
             classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, cell=200))

@@ -45,13 +45,11 @@ def train(
     CONFIG is a TOML file, or the name of a shipped one: eurosat-rgb, eurosat-ms, cnn6, resnet50, wide_resnet50_2.
     Patches lie in one folder per class, in a folder or a zip.
     """
-    from lulc.config import read_config
-    from lulc.patches.settings import PatchSettings
+    from lulc.patches.settings import recipe
     from lulc.patches.train import train_patches
-    from lulc.resources import config_path
 
     set_verbosity(verbose, quiet)
-    settings = read_config(PatchSettings, config_path("patches", config), data=data, **changes)
+    settings = recipe(config, data, changes, output.name)
     with step_progress(bool(quiet)) as report:
         result = train_patches(settings, output, progress=report, **options)
     if result is None:
