@@ -21,7 +21,7 @@ def info(
     quantification: float | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Say what a scene, a product, a model bundle or a training set is, and what would be wrong with it.
+    """Say what a scene, a product, a model, a training set or a set of patches is, and what would be wrong with it.
 
     Several files are taken as the bands of one scene.
     """

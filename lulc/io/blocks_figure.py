@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.split import METRES_PER_DEGREE, SPLITS, Footprints
+from lulc.footprints import METRES_PER_DEGREE, Footprints
+from lulc.split import SPLITS
 
 _COLORS = {"train": "#8fb8de", "val": "#e49635", "test": "#c4281b", "dropped": "#d9dde2"}
 _MOST_PANELS = 12

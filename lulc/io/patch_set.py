@@ -3,6 +3,7 @@
 import lzma
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -152,6 +153,9 @@ def _zip_entries(path: Path) -> tuple[list[str], list[PurePosixPath]]:
             names = archive.namelist()
     except _ZIP_ERRORS as error:
         raise InputError(f"{path} is no zip archive: {error}", "give a folder or a zip of class folders") from error
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} holds {twice} twice", "pack the archive again")
     return [name for name in names if not name.endswith("/")], _folders(names)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from lulc.errors import InputError
+from lulc.grid import Grid
 from lulc.io.patch_set import Patch, PatchSet
 from lulc.patches.split import PatchSplit
 
@@ -28,14 +29,16 @@ class Look:
     Attributes:
         digest: Of its values.
         thumbnail: float32 (3 * 16 * 16,): its colours, 0..1.
-        picture: True for a stretched 8-bit picture.
         texture: Mean over the colours of their standard deviation; patches of open water and closed forest have little.
+        picture: True for a stretched 8-bit picture.
+        grid: Where its pixels lie; without CRS when the file does not say.
     """
 
     digest: bytes
     thumbnail: NDArray[np.float32]
     texture: float
     picture: bool
+    grid: Grid
 
 
 def look_at(
@@ -68,7 +71,7 @@ def _look(data: PatchSet, patch: Patch) -> Look:
     thumbnail = functional.adaptive_avg_pool2d(colors, _SIDE).flatten().numpy()
     texture = float(colors.flatten(1).std(dim=1).mean())
     digest = hashlib.sha256(repr(image.values.shape).encode() + np.ascontiguousarray(image.values).tobytes()).digest()
-    return Look(digest, thumbnail, texture, image.is_picture)
+    return Look(digest, thumbnail, texture, image.is_picture, image.grid)
 
 
 def same_pixels(data: PatchSet, looks: dict[str, Look]) -> list[tuple[Patch, ...]]:

@@ -23,7 +23,8 @@ from lulc.nearest import did_you_mean
 from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.evaluation_report import ConfusedPair, Mistake, PatchEvaluation
-from lulc.patches.split import SPLITS, PatchSplit, model_split, read_split
+from lulc.patches.split import PatchSplit, model_split, read_split
+from lulc.split import SPLITS
 
 ALL = "all"
 """In place of a split: every patch."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lulc.patches.second_opinion import Adviser, Opinion
 
 _SIZE_TOLERANCE = 1.5
+_OPINION_COLUMNS = ("opinion", "opinion_reason", "opinion_problem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +151,19 @@ def patch_notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
 
 
 def answers_csv(answers: Sequence[Answer]) -> bytes:
-    """Answers as CSV: name, class, confidence, then the probability of every class, in order of their names."""
+    """Answers as CSV: name, class, confidence, the probability of every class in order of their names.
+
+    Where somebody else was asked too: also the class that was named, the reason, and why there is no answer.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     classes = sorted(answers[0].probabilities) if answers else []
-    rows.writerow(["name", "class", "confidence", *classes])
+    asked = any(one.opinion for one in answers)
+    rows.writerow(["name", "class", "confidence", *classes, *(_OPINION_COLUMNS if asked else ())])
     for one in answers:
         shares = (f"{one.probabilities[name]:.4f}" for name in classes)
-        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *shares])
+        said = (one.opinion.answer, one.opinion.reason, one.opinion.problem) if one.opinion else ()
+        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *shares, *said])
     return text.getvalue().encode()
 
 

@@ -116,13 +116,15 @@ class PatchFitSettings(FitSettings):
 
 
 class SplitSettings(Table):
-    """How patches are dealt into splits, class by class.
+    """How patches are dealt into splits: class by class, or by blocks of ground.
 
     Attributes:
         train: Share to learn from.
         val: Share by which the weights and the temperature are chosen.
         test: Share that is only measured.
         seed: Of the deal.
+        block_m: Georeferenced patches of one block of this side, metres, stay together; 0 deals each by itself, which
+            flatters where patches lie side by side.
         file: A `split.csv` that says it instead.
     """
 
@@ -130,12 +132,15 @@ class SplitSettings(Table):
     val: Share = 0.2
     test: Share = 0.2
     seed: int = Field(default=0, ge=0)
+    block_m: float = Field(default=0.0, ge=0)
     file: Path | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if abs(self.train + self.val + self.test - 1) > 1e-6 or not (self.train and self.val):  # noqa: PLR2004
             raise ValueError("train, val and test must sum to 1, with something to train and to validate on")
+        if self.file is not None and self.block_m:
+            raise ValueError("file and block_m exclude each other")
         return self
 
 

@@ -14,9 +14,9 @@ from lulc.io.durable import write_whole
 from lulc.io.patch_set import Patch, PatchSet
 from lulc.model.bundle import locate
 from lulc.patches.settings import SplitSettings
+from lulc.split import SPLITS, stratified_split
 
 SPLIT_FILE = "split.csv"
-SPLITS = ("train", "val", "test")
 
 _COLUMNS = ["name", "split"]
 
@@ -78,13 +78,20 @@ def model_split(model: str | Path) -> PatchSplit | None:
     return read_split(file) if file.is_file() else None
 
 
-def deal(data: PatchSet, settings: SplitSettings, groups: Iterable[Sequence[Patch]] = ()) -> PatchSplit:
+def deal(
+    data: PatchSet,
+    settings: SplitSettings,
+    groups: Iterable[Sequence[Patch]] = (),
+    blocks: Iterable[Sequence[Patch]] = (),
+) -> PatchSplit:
     """Deal patches into splits: each class by the same shares, patches of one group together.
 
     Args:
         data: What to deal.
         settings: Shares and seed, or the file that says it.
         groups: Patches that must not be torn apart (duplicates).
+        blocks: All patches by the ground that they lie on; when given, whole blocks are dealt and classes get their
+            shares as nearly as that allows.
 
     Raises:
         InputError: A split with a share gets no patch, or a class has none to learn from.
@@ -92,6 +99,8 @@ def deal(data: PatchSet, settings: SplitSettings, groups: Iterable[Sequence[Patc
     if settings.file is not None:
         names = {patch.name for patch in data.patches}
         split = PatchSplit({name: part for name, part in read_split(settings.file).names.items() if name in names})
+    elif blocks:
+        split = _dealt_by_blocks(data, settings, _united([*groups, *blocks]))
     else:
         split = PatchSplit(dict(_dealt(data, settings, groups)))
     for name in ("train", "val"):
@@ -121,3 +130,20 @@ def _dealt(data: PatchSet, settings: SplitSettings, groups: Iterable[Sequence[Pa
                 wanted[split] -= len(group)
             seen.update(patch.name for patch in group)
             yield from ((patch.name, split) for patch in group)
+
+
+def _united(groups: Iterable[Sequence[Patch]]) -> list[frozenset[Patch]]:
+    """Groups that share a patch become one."""
+    holders: dict[Patch, frozenset[Patch]] = {}
+    for group in groups:
+        whole = frozenset[Patch]().union(*(holders.get(patch, {patch}) for patch in group))
+        holders |= dict.fromkeys(whole, whole)
+    return list(dict.fromkeys(holders.values()))
+
+
+def _dealt_by_blocks(data: PatchSet, settings: SplitSettings, groups: Sequence[Iterable[Patch]]) -> PatchSplit:
+    number_of = {patch: number for number, group in enumerate(groups) for patch in group}
+    blocks = np.array([number_of[patch] for patch in data.patches])
+    classes = np.eye(len(data.classes), dtype=np.int64)[[patch.code - 1 for patch in data.patches]]
+    splits = stratified_split(blocks, classes, (settings.train, settings.val, settings.test), settings.seed)
+    return PatchSplit({patch.name: SPLITS[split] for patch, split in zip(data.patches, splits, strict=True)})

@@ -19,6 +19,7 @@ from lulc.nearest import did_you_mean
 from lulc.patches.duplicates import look_at, near_pairs, same_pixels
 from lulc.patches.freezing import Freezing
 from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
+from lulc.patches.places import on_shared_ground, same_block
 from lulc.patches.samples import PatchReader
 from lulc.patches.settings import PatchSettings
 from lulc.patches.split import SPLIT_FILE, PatchSplit, deal, read_split
@@ -105,7 +106,7 @@ def train_patches(
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
-        check_events()
+        check_events(tensorboard)
     with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
         run = RunFolder(output)
         check_outside(output, settings.data)
@@ -158,8 +159,9 @@ def plan_patches(settings: PatchSettings, world: World) -> PatchPlan:
     legend_of(data.classes, settings.card.legend)  # or say now what is wrong with it
     looks = look_at(data, settings.samples.workers)
     same = same_pixels(data, looks)
-    split = deal(data, settings.split, same)
-    leakage = Leakage.found(data, split, same, near_pairs(data, split, looks))
+    block_m = settings.split.block_m
+    split = deal(data, settings.split, same, same_block(data, looks, block_m) if block_m else ())
+    leakage = Leakage.found(data, split, same, near_pairs(data, split, looks), on_shared_ground(data, split, looks))
     train = split.of(data, "train")
     first = data.read(train[0])
     bands, side = chosen_bands(settings, first), max(first.values.shape[1:])

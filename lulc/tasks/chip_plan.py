@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk
 from lulc.errors import InputError
-from lulc.grid import Grid, Shape, Window
+from lulc.footprints import Footprints, footprints_of
+from lulc.grid import Shape, Window
 from lulc.io.labels import Labels
 from lulc.io.scene import Scene
 from lulc.io.training_set import label_pixels
 from lulc.legend import NODATA_CODE
-from lulc.split import METRES_PER_DEGREE, Footprints
 from lulc.tasks.label_pairs import Pair, open_pair
 from lulc.tasks.prepare_options import PrepareOptions
 
 _SHARE_STEPS = 250
-_HALF_THE_EARTH = 180.0
 _MOSTLY = 0.95
 
 
@@ -147,49 +146,6 @@ def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
     return options.bands_of(scene.names, scene.info.name)
-
-
-def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:
-    """Where windows of a scene lie: on the ground when the scene is georeferenced, else on a plane of its own."""
-    corners = np.stack([_corners(grid, window) for window in windows])
-    x, y = corners[..., 0].reshape(len(windows), 4), corners[..., 1].reshape(len(windows), 4)
-    on_ground = _on_ground(grid)
-    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if on_ground else np.zeros(len(windows))
-    return Footprints(
-        plane=np.full(len(windows), 0 if on_ground else plane + 1),
-        x=(x.max(axis=1) + x.min(axis=1)) / 2,
-        y=(y.max(axis=1) + y.min(axis=1)) / 2,
-        half_width=np.ptp(x, axis=1) / 2,
-        half_height=np.ptp(y, axis=1) / 2,
-        stretch=np.cos(latitude),
-    )
-
-
-def pixel_places(grid: Grid, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the pixel centres of a window lie, in the units of its footprint: x and y, float64 (height, width)."""
-    corners = _corners(grid, window)
-    down = ((np.arange(window.height) + 0.5) / window.height)[:, None, None]
-    across = ((np.arange(window.width) + 0.5) / window.width)[None, :, None]
-    upper = corners[0, 0] * (1 - across) + corners[0, 1] * across
-    lower = corners[1, 0] * (1 - across) + corners[1, 1] * across
-    places = upper * (1 - down) + lower * down
-    return places[..., 0], places[..., 1]
-
-
-def _corners(grid: Grid, window: Window) -> NDArray[np.float64]:
-    """X and y of the corners of a window: float64 (2 down, 2 across, 2)."""
-    columns = np.array([window.col, window.col_end, window.col, window.col_end], dtype=float)
-    rows = np.array([window.row, window.row, window.row_end, window.row_end], dtype=float)
-    if not _on_ground(grid):
-        return np.column_stack([columns, rows]).reshape(2, 2, 2)
-    places = grid.longitudes_latitudes(columns, rows)
-    if np.ptp(places[:, 0]) > _HALF_THE_EARTH:  # the chip lies on the antimeridian
-        places[:, 0] %= 2 * _HALF_THE_EARTH
-    return (places * METRES_PER_DEGREE).reshape(2, 2, 2)
-
-
-def _on_ground(grid: Grid) -> bool:
-    return grid.crs is not None and not grid.gcps
 
 
 def named(pairs: Sequence[Pair]) -> list[str]:

@@ -23,6 +23,7 @@ from lulc.io.scene import Scene, open_scene
 from lulc.io.training_set import SET_CARD
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
+from lulc.tasks.patch_description import patch_facts
 from lulc.tasks.product_check import check_samples, layout_problems, sample_windows
 from lulc.tasks.set_description import set_facts
 
@@ -41,14 +42,14 @@ class Description:
 
     Attributes:
         path: What was looked at.
-        kind: `scene`, `product`, `model` or `training set`.
+        kind: `scene`, `product`, `model`, `training set` or `patches`.
         facts: Name to value, plain JSON types.
         table: Rows of equal keys: bands of a scene, classes of the others.
         problems: What would be wrong with using it; empty when nothing was found.
     """
 
     path: str
-    kind: Literal["scene", "product", "model", "training set"]
+    kind: Literal["scene", "product", "model", "training set", "patches"]
     facts: Mapping[str, Any]
     table: tuple[Mapping[str, Any], ...]
     problems: tuple[str, ...]
@@ -79,7 +80,7 @@ def describe(
     offset: float | None = None,
     quantification: float | None = None,
 ) -> Description:
-    """Describe a model bundle, a training set, a product, or the scene that some files make up.
+    """Describe a model bundle, a training set, a product, labelled patches, or the scene that some files make up.
 
     Args:
         paths: One path, or the name of a shipped model; several are the files of one scene.
@@ -103,8 +104,14 @@ def describe(
         return Description(str(first), "training set", *set_facts(first))
     if len(paths) == 1 and (product := describe_product(first)):
         return product
-    with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
-        return describe_scene(scene, ", ".join(str(path) for path in paths))
+    try:
+        with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
+            return describe_scene(scene, ", ".join(str(path) for path in paths))
+    except InputError:
+        patches = describe_patches(first, bands) if len(paths) == 1 else None
+        if patches is None:
+            raise
+        return patches
 
 
 def is_bundle(path: Path) -> bool:
@@ -165,6 +172,16 @@ def describe_product(path: Path) -> Description | None:
             )
             problems += _grid_problems(product.grid) + layout_problems(path)
             return Description(str(path), "product", _plain(facts), table, tuple(problems))
+    except InputError:
+        return None
+
+
+def describe_patches(path: Path, bands: Sequence[str] | None) -> Description | None:
+    """Describe class folders of patches; None when the path is something else."""
+    if not (path.is_dir() or zipfile.is_zipfile(path)):
+        return None
+    try:
+        return Description(str(path), "patches", *patch_facts(path, bands))
     except InputError:
         return None
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lulc.crosswalk import Crosswalk, load_crosswalk
 from lulc.errors import InputError, Interrupted, StorageError
 from lulc.features import FeatureSpec
+from lulc.footprints import Footprints, pixel_places
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
 from lulc.interruption import stop_on_signals
@@ -22,9 +23,9 @@ from lulc.io.scene import Scene
 from lulc.io.staging import check_target, staged
 from lulc.io.training_set import CHIP_LIST, SET_CARD, Chip, SetCard, label_pixels, write_pair, write_set_lists
 from lulc.legend import NODATA_CODE, load_legend
-from lulc.split import SPLITS, Footprints, stratified_split
+from lulc.split import SPLITS, stratified_split
 from lulc.tasks.channel_statistics import ChannelStatistics
-from lulc.tasks.chip_plan import ChipPlan, named, pixel_places, plan_chips, read_label
+from lulc.tasks.chip_plan import ChipPlan, named, plan_chips, read_label
 from lulc.tasks.label_pairs import Pair, find_pairs, open_pair
 from lulc.tasks.prepare_options import PrepareOptions
 from lulc.tasks.prepare_report import PrepareReport

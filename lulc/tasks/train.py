@@ -106,7 +106,7 @@ def train(
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
-        check_events()
+        check_events(tensorboard)
     data = open_training_set(settings.data)
     with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
         run = RunFolder(output)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import ConfigError
+from lulc.io.staging import check_folder
 
 
 def write_events(history: Iterable[Mapping[str, Any]], folder: Path) -> None:
@@ -18,11 +19,12 @@ def write_events(history: Iterable[Mapping[str, Any]], folder: Path) -> None:
                     writer.add_scalar(name, value, line["step"])
 
 
-def check_events() -> None:
-    """Say before the training, not after it, that TensorBoard is missing.
+def check_events(folder: Path) -> None:
+    """Say before the training, not after it, that events cannot be written.
 
     Raises:
         ConfigError: TensorBoard is not installed.
+        StorageError: The folder is a file, or cannot be written.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401
@@ -30,3 +32,4 @@ def check_events() -> None:
         raise ConfigError(
             "TensorBoard is not installed", "pip install 'lulc[tensorboard]', or leave --tensorboard out"
         ) from error
+    check_folder(folder, ())

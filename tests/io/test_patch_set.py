@@ -84,6 +84,13 @@ class TestRefusals:
         with pytest.raises(InputError, match="is no zip archive"):
             open_patch_set(tmp_path / "a.zip")
 
+    def test_a_member_that_is_there_twice(self, tmp_path):
+        path = zipped(make(tmp_path / "t", "A/1.png", "B/1.png"), tmp_path / "t.zip")
+        with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("A/1.png", b"")
+        with pytest.raises(InputError, match=r"t\.zip holds A/1\.png twice; pack the archive again"):
+            open_patch_set(path)
+
     def test_a_damaged_member(self, tmp_path):
         path = zipped(make(tmp_path / "t", "A/1.png", "B/1.png"), tmp_path / "t.zip")
         content = bytearray(path.read_bytes())

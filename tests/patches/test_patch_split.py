@@ -5,12 +5,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from affine import Affine
 from patch_samples import CLASSES, picture, write_tree
 from PIL import Image
+from rasterio.crs import CRS
 
 from lulc.errors import InputError
+from lulc.grid import Grid, Shape
 from lulc.io.patch_set import Patch, open_patch_set
-from lulc.patches.duplicates import look_at, near_pairs, same_pixels
+from lulc.patches.duplicates import Look, look_at, near_pairs, same_pixels
+from lulc.patches.places import on_shared_ground, same_block
 from lulc.patches.settings import SplitSettings
 from lulc.patches.split import PatchSplit, deal, read_split
 
@@ -119,3 +123,54 @@ class TestDuplicates:
         data = open_patch_set(tree)
         split = PatchSplit({"Lake/x.png": "train", "Lake/y.png": "test"})
         assert near_pairs(data, split, look_at(data)) == []
+
+
+def placed(data, side=64, step=64, epsg=32632, columns=20):
+    """Looks of patches that lie on a lattice, `step` pixels of 10 m apart."""
+    looks = {}
+    for number, patch in enumerate(data.patches):
+        row, column = divmod(number, columns)
+        corner = Affine(10, 0, 300_000 + 10 * step * column, 0, -10, 5_900_000 - 10 * step * row)
+        grid = Grid(CRS.from_epsg(epsg) if epsg else None, corner, Shape(side, side))
+        looks[patch.name] = Look(b"", np.zeros(1, np.float32), 1.0, picture=False, grid=grid)
+    return looks
+
+
+class TestPlaces:
+    def test_whole_blocks_are_dealt(self):
+        data = listed(A=150, B=150, C=100)
+        looks = placed(data)
+        blocks = same_block(data, looks, 2000.0)
+        split = deal(data, SplitSettings(), blocks=blocks)
+        assert len(split.names) == 400
+        assert all(len({split.names[patch.name] for patch in block}) == 1 for block in blocks)
+        assert all(6 <= len(block) <= 16 for block in blocks if len(block) > 5)
+        for name, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
+            assert split.counts()[name] == pytest.approx(400 * share, abs=20)
+
+    def test_equal_patches_bind_their_blocks(self):
+        data = listed(A=150, B=150, C=100)
+        blocks = same_block(data, placed(data), 2000.0)
+        twins = (blocks[0][0], blocks[-1][0])
+        split = deal(data, SplitSettings(), [twins], blocks)
+        assert len({split.names[patch.name] for patch in (*blocks[0], *blocks[-1])}) == 1
+
+    def test_patches_without_a_place_are_refused(self):
+        data = listed(A=3, B=3)
+        with pytest.raises(InputError, match=r"A/0 does not say where it lies; leave split\.block_m out"):
+            same_block(data, placed(data, epsg=None), 2000.0)
+
+    @pytest.mark.parametrize(("step", "shared"), [(64, []), (60, ["A/1", "B/1"]), (70, [])])
+    def test_overlap_is_seen_and_touching_is_none(self, step, shared):
+        data = listed(A=3, B=3)
+        split = PatchSplit({patch.name: "test" if patch.name.endswith("1") else "train" for patch in data.patches})
+        assert on_shared_ground(data, split, placed(data, step=step)) == shared
+
+    def test_patches_without_a_place_share_no_ground(self):
+        data = listed(A=3, B=3)
+        split = PatchSplit({patch.name: "test" if patch.name.endswith("1") else "train" for patch in data.patches})
+        assert on_shared_ground(data, split, placed(data, step=1, epsg=None)) == []
+
+    def test_a_block_and_a_file_exclude_each_other(self, tmp_path):
+        with pytest.raises(ValueError, match="exclude each other"):
+            SplitSettings(block_m=100.0, file=tmp_path / "s.csv")

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from patch_samples import CLASSES, settings_for, write_bands, write_tree, write_zip
+from patch_samples import CLASSES, SIDE, settings_for, write_bands, write_tree, write_zip
 
 import lulc.patches.train as module
 from lulc.config import read_config
@@ -69,6 +69,29 @@ class TestARun:
         assert card.metrics == json.loads(json.dumps(report.metrics))
 
 
+class TestInfo:
+    def test_what_a_set_is(self, tree, tmp_path):
+        for path in (tree, write_zip(tmp_path / "set.zip")):
+            found = describe([path])
+            assert (found.kind, found.facts["patches"], found.facts["sizes"]) == ("patches", 60, [f"{SIDE} x {SIDE}"])
+            assert [(row["class"], row["patches"]) for row in found.table] == [(name, 20) for name in CLASSES]
+            assert found.problems == ()
+
+    def test_what_is_wrong_with_it(self, tmp_path):
+        tree = write_tree(tmp_path / "t", 4)
+        (tree / "Lake" / "Lake_0.png").write_bytes(b"no image")
+        write_bands(tree / "Town" / "z.tif", described=True)
+        problems = describe([tree]).problems
+        assert problems[0].startswith("1 of 13 looked at are refused; ")
+        assert "Lake_0.png is not an image" in problems[0]
+        assert problems[1:] == ("patches differ in their bands", "patches differ in their kind")
+
+    def test_something_else_is_still_refused_as_a_scene(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(InputError, match="holds no raster files"):
+            describe([tmp_path / "empty"])
+
+
 class TestResume:
     def test_as_if_unbroken(self, tree, tmp_path, monkeypatch):
         settings = settings_for(tree, augment__zoom=0.2, augment__cutmix=0.5, network__dropout=0.3, fit__ema=0.9)
@@ -116,9 +139,16 @@ class TestBands:
         with pytest.raises(InputError, match="B08 has one value in all patches"):
             train_patches(settings, tmp_path / "run")
         settings = settings_for(bands, bands=["eurosat-ms"], use=["B04", "B03", "B02"], fit__epochs=1)
-        train_patches(settings, tmp_path / "run")
+        report = train_patches(settings, tmp_path / "run")
         card = load_patch_model(tmp_path / "run").card
         assert (card.features.bands, card.pictures) == (("B04", "B03", "B02"), False)
+        assert report.leakage.shared_ground == report.patches["val"] + report.patches["test"]  # all lie on one place
+        assert "lie partly on training ground" in report.to_text()
+
+    def test_one_block_is_not_enough(self, bands, tmp_path):
+        with pytest.raises(InputError, match=r"1 block, 3 splits need as many; use smaller blocks"):
+            train_patches(settings_for(bands, bands=["eurosat-ms"], split__block_m=1000.0), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
     def test_a_band_that_is_not_there(self, bands, tmp_path):
         with pytest.raises(InputError, match="no B8; did you mean 'B8A'"):
@@ -141,6 +171,13 @@ class TestBands:
 
 
 class TestRefusals:
+    def test_tensorboard_into_a_file(self, tree, tmp_path):
+        pytest.importorskip("tensorboard")
+        (tmp_path / "events").write_text("mine")
+        with pytest.raises(StorageError, match="events is a file"):
+            train_patches(settings_for(tree), tmp_path / "run", tensorboard=tmp_path / "events")
+        assert not (tmp_path / "run").exists()
+
     def test_a_run_among_the_patches(self, tmp_path):
         tree = write_tree(tmp_path / "t", 8)
         with pytest.raises(UsageError, match="lies inside the patches"):

@@ -1,5 +1,6 @@
 """What patches show, and maps of the cells of a scene."""
 
+import csv
 import json
 
 import numpy as np
@@ -285,6 +286,13 @@ class TestSecondOpinion:
             found = run(tree / "Lake" / "Lake_1.png", "--model", model, "--ask", server.url, "--ask-model", "eyes")
         assert found.exit_code == 0, found.output
         assert "second opinion: Lake (agrees): dark and smooth" in found.output
+
+    def test_in_a_table(self, tree, model, tmp_path):
+        with VisionServer(says('{"class": "Lake", "reason": "blue, and flat"}')) as server:
+            asked = ("--ask", server.url, "--ask-model", "eyes", "--csv", tmp_path / "a.csv")
+            assert run(tree / "Lake" / "Lake_1.png", "--model", model, *asked).exit_code == 0
+        row = next(csv.DictReader((tmp_path / "a.csv").open()))
+        assert (row["opinion"], row["opinion_reason"], row["opinion_problem"]) == ("Lake", "blue, and flat", "")
 
     def test_a_server_that_is_not_there(self, tree, model):
         found = run(
