@@ -25,6 +25,7 @@ WEIGHTS = "model.safetensors"
 
 _MAX_CARD_BYTES = 1 << 20
 _MAX_WEIGHT_BYTES = 4 << 30
+_MAX_BESIDE_BYTES = 1 << 30
 _MAX_ZIP_RATIO = 100
 
 SHIPPED_MODEL = "dw9-s2-10m"
@@ -148,6 +149,21 @@ def locate(model: str | Path) -> Path:
     raise ModelError(
         f"no model bundle {str(model)!r}", f"give a folder or zip with {CARD} and {WEIGHTS}, or one of: {names}"
     )
+
+
+def read_beside(model: str | Path, name: str) -> bytes | None:
+    """Content of a further file of a bundle; None when it has none of that name.
+
+    Raises:
+        ModelError: No bundle there, or the file cannot be read.
+    """
+    path = locate(model)
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            there = any(member.rpartition("/")[2] == name for member in archive.namelist())
+    else:
+        there = (path / name).is_file()
+    return _member(path, name, _MAX_BESIDE_BYTES) if there else None
 
 
 def card_kind(model: str | Path) -> str:

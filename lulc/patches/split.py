@@ -12,7 +12,7 @@ import numpy as np
 from lulc.errors import InputError
 from lulc.io.durable import write_whole
 from lulc.io.patch_set import Patch, PatchSet
-from lulc.model.bundle import locate
+from lulc.model.bundle import read_beside
 from lulc.patches.settings import SplitSettings
 from lulc.split import SPLITS, stratified_split
 
@@ -56,26 +56,34 @@ def read_split(path: Path) -> PatchSplit:
         InputError: Not there, or not such a file.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return _parsed(path.read_bytes(), str(path))
+    except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error}", "give a CSV file with the columns name and split"
         ) from error
+
+
+def _parsed(content: bytes, source: str) -> PatchSplit:
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{source} cannot be read: {error}", "give a CSV file with the columns name and split"
+        ) from error
     if not rows or rows[0] != _COLUMNS:
-        raise InputError(f"{path} has no columns name and split", "give the split.csv of a run")
+        raise InputError(f"{source} has no columns name and split", "give the split.csv of a run")
     names: dict[str, str] = {}
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(_COLUMNS) or row[1] not in SPLITS or row[0] in names:
-            raise InputError(f"{path}: line {number} is not NAME,SPLIT or names a patch twice", "correct that line")
+            raise InputError(f"{source}: line {number} is not NAME,SPLIT or names a patch twice", "correct that line")
         names[row[0]] = row[1]
     return PatchSplit(names)
 
 
 def model_split(model: str | Path) -> PatchSplit | None:
     """The split that a model was trained on, where its bundle says it (the shipped model lists its test patches)."""
-    file = locate(model) / SPLIT_FILE
-    return read_split(file) if file.is_file() else None
+    content = read_beside(model, SPLIT_FILE)
+    return None if content is None else _parsed(content, f"{model}/{SPLIT_FILE}")
 
 
 def deal(

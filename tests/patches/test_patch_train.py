@@ -32,7 +32,7 @@ class TestARun:
         assert report.patches == {"train": 36, "val": 12, "test": 12}
         assert (report.leakage.same, report.leakage.near) == (0, 0)
 
-    def test_what_it_leaves(self, trained):
+    def test_what_it_leaves(self, trained, tmp_path):
         folder, report = trained
         names = {path.name for path in folder.iterdir()}
         assert {"card.json", "model.safetensors", "split.csv", "history.jsonl", "curves.png", "settings.json"} <= names
@@ -41,6 +41,8 @@ class TestARun:
         assert (card.pictures, card.picture_white, card.patch_side) == (True, 0.275, 32)
         assert card.metrics["test"]["accuracy"] == report.metrics["test"]["accuracy"]
         assert model_split(folder).counts() == report.patches
+        packed = shutil.make_archive(str(tmp_path / "run"), "zip", folder)
+        assert model_split(packed) == model_split(folder)
         lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
         assert sum("val_accuracy" in line for line in lines) == 4
 
