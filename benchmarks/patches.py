@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import lulc.patches  # sets how OpenMP threads wait, before torch  # noqa: F401
 
@@ -33,9 +34,9 @@ from lulc.training.distributed import World
 from lulc.training.loop import fit, optimiser_for
 from lulc.training.run_folder import RunFolder
 
-ROUNDS = 3
+ROUNDS = 5
 SIDE = 64
-CELLS = 16
+ROWS, COLUMNS = 8, 64
 
 
 def noise_set(folder: Path, count: int) -> Path:
@@ -50,11 +51,11 @@ def noise_set(folder: Path, count: int) -> Path:
 
 
 def noise_scene(path: Path) -> Path:
-    """A scene of 16 x 16 cells."""
-    rng, side = np.random.default_rng(0), CELLS * SIDE
-    data = rng.integers(100, 2700, (3, side, side)).astype(np.uint16)
+    """A scene of 8 rows of 64 cells."""
+    rng, height, width = np.random.default_rng(0), ROWS * SIDE, COLUMNS * SIDE
+    data = rng.integers(100, 2700, (3, height, width)).astype(np.uint16)
     place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
-    shape = {"height": side, "width": side, "count": 3, "dtype": "uint16"}
+    shape = {"height": height, "width": width, "count": 3, "dtype": "uint16"}
     with rasterio.open(path, "w", driver="GTiff", tiled=True, compress="deflate", **shape, **place) as file:
         file.write(data)
         file.descriptions = ("B04", "B03", "B02")
@@ -68,12 +69,18 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turns(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Least seconds of each way over some rounds, after one to warm up."""
-    for work in ways.values():
+def in_turns(ways: dict[str, tuple[int, Callable[[], object]]]) -> dict[str, list[float]]:
+    """Patches a second of each way, of which the patches are told, in each of some rounds, after one to warm up."""
+    for _, work in ways.values():
         work()
-    rounds = [{name: seconds(work) for name, work in ways.items()} for _ in range(ROUNDS)]
-    return {name: min(times[name] for times in rounds) for name in ways}
+    rounds = [{name: count / seconds(work) for name, (count, work) in ways.items()} for _ in range(ROUNDS)]
+    return {name: [rates[name] for rates in rounds] for name in ways}
+
+
+def tell(name: str, rates: list[float], bare: list[float]) -> None:
+    """Print the median rate, and the median over the rounds of what it is of the bare network's."""
+    share = median(rate / most for rate, most in zip(rates, bare, strict=True))
+    print(f"{name:15} {median(rates):6.0f} patches/s, bare {median(bare):6.0f}: {share:.2f}", flush=True)
 
 
 def classifying(data: PatchSet, count: int, scene_file: Path) -> None:
@@ -81,23 +88,22 @@ def classifying(data: PatchSet, count: int, scene_file: Path) -> None:
     classifier = Classifier(load_patch_model(), "cpu")
     patches = data.patches[:count]
     ready = classifier.inputs([data.read(patch) for patch in patches[:AT_ONCE]])
-    steps, cells = len(patches) // AT_ONCE, CELLS**2
+    steps = len(patches) // AT_ONCE
 
     def cells_of_scene() -> None:
         with open_scene([scene_file]) as scene:
             for _ in classify_cells(scene, classifier, Cells(scene.grid, SIDE, SIDE)):
                 pass
 
-    least = in_turns(
+    rates = in_turns(
         {
-            "bare": lambda: [classifier.logits(ready) for _ in range(steps)],
-            "files": lambda: list(classifier.classify(patches, data.read)),
-            "cells": cells_of_scene,
+            "bare": (steps * AT_ONCE, lambda: [classifier.logits(ready) for _ in range(steps)]),
+            "files": (len(patches), lambda: list(classifier.classify(patches, data.read))),
+            "cells": (ROWS * COLUMNS, cells_of_scene),
         }
     )
-    bare = steps * AT_ONCE / least["bare"]
-    for name, rate in (("files", len(patches) / least["files"]), ("cells", cells / least["cells"])):
-        print(f"classify {name}: {rate:7.0f} patches/s, bare network {bare:.0f}: {rate / bare:.2f}")
+    for name in ("files", "cells"):
+        tell(f"classify {name}", rates[name], rates["bare"])
 
 
 def training(plan: PatchPlan, world: World, steps: int) -> None:
@@ -121,8 +127,8 @@ def training(plan: PatchPlan, world: World, steps: int) -> None:
 
     bare()
     rounds = [(lulc_loop(), seconds(bare)) for _ in range(ROUNDS)]
-    rates = [steps * settings.fit.batch / min(times) for times in zip(*rounds, strict=True)]
-    print(f"train:          {rates[0]:7.0f} patches/s, bare steps   {rates[1]:.0f}: {rates[0] / rates[1]:.2f}")
+    loop, plain = ([steps * settings.fit.batch / times for times in way] for way in zip(*rounds, strict=True))
+    tell("train", loop, plain)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ _PUBLIC = {
     "classify_grid": "lulc.patches.cell_map",
     "evaluate_patches": "lulc.patches.evaluation",
     "explain_patch": "lulc.patches.explain",
-    "explain_scene": "lulc.patches.explain",
+    "explain_scene": "lulc.patches.explain_scene",
     "load_patch_model": "lulc.patches.card",
     "read_image": "lulc.io.patch_image",
     "train_patches": "lulc.patches.train",

@@ -8,7 +8,7 @@ HiResCAM (Draelos & Carin 2020, arXiv:2011.08891) multiplies the maps by the gra
 what is hot then was used there, and not merely alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -89,6 +89,13 @@ def heat_of(raw_nyx: Tensor, shape: Shape) -> Tensor:
     large = functional.interpolate(positive, (shape.height, shape.width), mode="bilinear", antialias=True)[:, 0]
     most = large.amax(dim=(1, 2), keepdim=True)
     return torch.where(most > 0, large / most, 0.0).clamp(0, 1)
+
+
+def mean_heat(raws: Sequence[Tensor], shape: Shape) -> Tensor:
+    """Heat of several layers together: the mean of what `heat_of` makes of each, scaled again to 0..1."""
+    mean = torch.stack([heat_of(raw, shape) for raw in raws]).mean(dim=0)
+    most = mean.amax(dim=(1, 2), keepdim=True)
+    return torch.where(most > 0, mean / most, 0.0).clamp(0, 1)
 
 
 def score_of_class(position: int) -> Score:

@@ -1,7 +1,8 @@
 """A scene as a raster of cells: every cell classified as a patch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,8 @@ def classify_cells(
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
     """Rows of the coarse grid: number, probabilities float32 (columns, K), and whether each has data (columns,).
 
-    A row is read as one strip of the scene; memory does not grow with the scene's height.
+    A row is read as one strip of the scene, of narrow scenes several rows at once; memory does not grow with the scene's
+    height.
 
     Raises:
         InputError: The scene lacks a band of the model, or is of another kind than it was trained on.
@@ -90,24 +92,34 @@ def classify_cells(
         strip = Window(int(rows[number]), 0, cells.cell, scene.grid.shape.width)
         return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
-    for number, strip in enumerate(read_ahead(read, range(len(rows)), workers)):
-        probabilities, valid = _classified(strip, columns, classifier, cells.cell)
-        yield number, probabilities, valid
+    together = max(1, AT_ONCE // len(columns))
+    strips = read_ahead(read, range(len(rows)), workers)
+    for first in range(0, len(rows), together):
+        group = list(islice(strips, together))
+        probabilities, valid = _classified(group, columns, classifier, cells.cell)
+        yield from zip(range(first, first + len(group)), probabilities, valid, strict=True)
 
 
 def _classified(
-    strip: NDArray[np.float32], columns: NDArray[np.int64], classifier: Classifier, cell: int
+    strips: Sequence[NDArray[np.float32]], columns: NDArray[np.int64], classifier: Classifier, cell: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    views = np.lib.stride_tricks.sliding_window_view(strip, cell, axis=2)[:, :, columns]  # (bands, cell, columns, cell)
-    covered = np.isfinite(views[0]).mean(axis=(0, 2)) >= LEAST_VALID
-    probabilities = np.zeros((len(columns), len(classifier.classes)), np.float32)
-    wanted = np.flatnonzero(covered)
-    at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strip) * cell**2)))
+    """Probabilities (rows, columns, K) of the cells of some strips, and which of them have data (rows, columns)."""
+    covered = np.stack([_valid_share(strip, columns, cell) >= LEAST_VALID for strip in strips])
+    probabilities = np.zeros((*covered.shape, len(classifier.classes)), np.float32)
+    wanted = np.argwhere(covered)
+    at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strips[0]) * cell**2)))
     for start in range(0, len(wanted), at_once):
         chosen = wanted[start : start + at_once]
-        patches = np.ascontiguousarray(views[:, :, chosen].transpose(2, 0, 1, 3))
+        patches = np.stack([strips[row][:, :, columns[column] : columns[column] + cell] for row, column in chosen])
         if cell != classifier.card.patch_side:
             patches = resized(patches, classifier.card.patch_side)
         inputs = classifier.channels(patches)
-        probabilities[chosen] = classifier.probabilities(inputs)
+        probabilities[tuple(chosen.T)] = classifier.probabilities(inputs)
     return probabilities, covered
+
+
+def _valid_share(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:
+    """Share of the pixels of each cell that have data: float64 (columns,)."""
+    counts = np.concatenate([[0], np.isfinite(strip[0]).sum(axis=0).cumsum()])
+    shares: NDArray[np.float64] = (counts[columns + cell] - counts[columns]) / cell**2
+    return shares

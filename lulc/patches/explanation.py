@@ -32,8 +32,8 @@ class Explanation:
         explained: Class whose reasons are shown.
         explained_confidence: Its probability.
         method: `Grad-CAM` for a patch, `Seg-Grad-CAM` for a region.
-        layer: Name of the layer that was looked at.
-        maps: Rows and columns of the layer's maps.
+        layer: Name of the layer that was looked at; several are joined by ` + `.
+        maps: Rows and columns of its maps, or of the finest ones.
         half_lies_on: Least share of the pixels that together hold half of the heat: 0.5 would be evenly spread, little
             is one spot. None without heat.
         window: First row and column, height and width of the part of a scene.
@@ -156,7 +156,7 @@ def write_explanation(
     Raises:
         StorageError: A file cannot be written.
     """
-    notes = found.notes if heat_yx.any() else (*found.notes, f"nothing in this layer speaks for {found.explained}")
+    notes = found.notes if heat_yx.any() else (*found.notes, f"nothing there speaks for {found.explained}")
     done = replace(found, half_lies_on=_half_lies_on(heat_yx[image.valid]), notes=notes)
     shown = np.where(image.valid, heat_yx, np.float32(np.nan))
     if files.raster is not None:

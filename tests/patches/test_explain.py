@@ -16,7 +16,8 @@ from lulc.io.patch_image import COLORS
 from lulc.legend import load_legend
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model, write_patch_model
-from lulc.patches.explain import LARGEST_SIDE, _BeforeSoftmax, _widened, explain_patch, explain_scene
+from lulc.patches.explain import BeforeSoftmax, explain_patch
+from lulc.patches.explain_scene import LARGEST_SIDE, _widened, explain_scene
 from lulc.patches.networks import PatchArchitecture, build_patch_network
 
 SHIPPED = "dw9-s2-10m"
@@ -106,6 +107,21 @@ class TestPatch:
         assert found.answer in found.to_text()
         assert json.loads(json.dumps(found.to_json()))["explained"] == found.answer
 
+    def test_it_is_the_mean_over_the_sizes_of_maps(self, home, tmp_path):
+        model = patch_model(tmp_path / "model", architecture="tu-resnet10t")
+        network = load_patch_model(model).network
+        names = network.map_layers()
+        assert names == ("backbone.layer2", "backbone.layer3", "backbone.layer4")
+        heats = []
+        for name in (*names, None):
+            found = explain_patch(home / "patch.tif", tmp_path / f"{name}.png", model=model, layer=name, target="River")
+            with rasterio.open(tmp_path / f"{name}.tif") as raster:
+                heats.append(raster.read(1))
+        assert found.layer == " + ".join(names)
+        assert found.maps == (4, 4)
+        mean = np.mean(heats[:3], axis=0)
+        np.testing.assert_allclose(heats[3], mean / mean.max(), atol=1e-6)
+
     def test_a_georeferenced_patch_gets_a_raster_on_its_grid(self, home, tmp_path):
         found = explain_patch(home / "patch.tif", tmp_path / "out.png", model=home / "model")
         with rasterio.open(tmp_path / "out.tif") as raster, rasterio.open(home / "patch.tif") as patch:
@@ -121,7 +137,7 @@ class TestPatch:
         assert found.explained == "Forest" != found.answer
         assert found.explained_confidence < found.confidence
         assert found.half_lies_on is None
-        assert found.notes == ("nothing in this layer speaks for Forest",)
+        assert found.notes == ("nothing there speaks for Forest",)
         with rasterio.open(tmp_path / "out.tif") as raster:
             assert not raster.read(1).any()
 
@@ -149,7 +165,7 @@ class TestPatch:
         patch_model(tmp_path / "model", hidden=16)
         network = load_patch_model(tmp_path / "model").network
         image = torch.rand(1, 3, 32, 32)
-        below = _BeforeSoftmax(network)(image)
+        below = BeforeSoftmax(network)(image)
         assert torch.allclose(torch.log_softmax(below, dim=1), network(image), atol=1e-5)
         assert not torch.allclose(below, network(image), atol=1e-2)
         found = explain_patch(home / "photo.png", tmp_path / "out.png", model=tmp_path / "model")

@@ -46,7 +46,11 @@ def _window(
 @click.option(
     "--class", "target", metavar="NAME", help="Class to explain. [default: the model's answer, or the most frequent]"
 )
-@click.option("--layer", metavar="NAME", help="Layer of the network to look at. [default: the last maps]")
+@click.option(
+    "--layer",
+    metavar="NAME",
+    help="One layer to look at. [default: the network's last three sizes of maps; of scenes the decoder's end]",
+)
 @click.option(
     "--method",
     type=click.Choice(["grad-cam", "hirescam"]),
@@ -106,6 +110,6 @@ def _patch(inputs: tuple[Path, ...], output: Path, model: str, options: dict[str
 
 
 def _scene(inputs: tuple[Path, ...], output: Path, model: str, options: dict[str, Any]) -> "Explanation":
-    from lulc.patches.explain import explain_scene
+    from lulc.patches.explain_scene import explain_scene
 
     return explain_scene(inputs, output, model=model, **options)
