@@ -174,7 +174,6 @@ class TestBands:
 
 class TestRefusals:
     def test_tensorboard_into_a_file(self, tree, tmp_path):
-        pytest.importorskip("tensorboard")
         (tmp_path / "events").write_text("mine")
         with pytest.raises(StorageError, match="events is a file"):
             train_patches(settings_for(tree), tmp_path / "run", tensorboard=tmp_path / "events")
