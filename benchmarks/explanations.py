@@ -8,7 +8,6 @@ the other. 0 is what a map says that has nothing to do with the model.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import lulc.patches  # sets how OpenMP threads wait, before torch  # noqa: F401
@@ -48,11 +47,15 @@ class Examples:
         drawn = np.random.default_rng(0).choice(len(held_back), min(count, len(held_back)), replace=False)
         self.inputs = classifier.inputs([patches.read(held_back[number]) for number in sorted(drawn)])
         self.network, self.logits = classifier.network, BeforeSoftmax(classifier.network)
-        self.shares: Callable[[Tensor], Tensor] = classifier.probabilities
-        self.answers = torch.from_numpy(np.asarray(self.shares(self.inputs))).argmax(dim=1)
+        self._classifier = classifier
+        self.answers = self.shares(self.inputs).argmax(dim=1)
         small = functional.adaptive_avg_pool2d(self.inputs, BLURRED)
         blur = functional.interpolate(small, self.inputs.shape[-2:], mode="bicubic", align_corners=False)
         self.replacements = (torch.zeros_like(self.inputs), blur)
+
+    def shares(self, inputs: Tensor) -> Tensor:
+        """Probabilities of all classes: float32 (n, K)."""
+        return torch.from_numpy(self._classifier.probabilities(inputs))
 
     def of_answer(self, outputs: Tensor) -> Tensor:
         """The value of each patch's own answer."""
@@ -74,8 +77,8 @@ class Examples:
             hot = rank < pixels * step / STEPS
             for other in self.replacements:
                 shown, erased = torch.where(hot, self.inputs, other), torch.where(hot, other, self.inputs)
-                total += self.of_answer(torch.as_tensor(np.asarray(self.shares(shown))))
-                total -= self.of_answer(torch.as_tensor(np.asarray(self.shares(erased))))
+                total += self.of_answer(self.shares(shown))
+                total -= self.of_answer(self.shares(erased))
         return total / (STEPS + 1) / len(self.replacements)
 
 

@@ -99,14 +99,19 @@ class Footprints:
         return close
 
 
+def on_ground(grid: Grid) -> bool:
+    """True when a CRS and a transform say where pixels lie."""
+    return grid.crs is not None and not grid.gcps
+
+
 def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:
     """Where windows of a scene lie: on the ground when the scene is georeferenced, else on a plane of its own."""
     corners = np.stack([_corners(grid, window) for window in windows])
     x, y = corners[..., 0].reshape(len(windows), 4), corners[..., 1].reshape(len(windows), 4)
-    on_ground = _on_ground(grid)
-    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if on_ground else np.zeros(len(windows))
+    placed = on_ground(grid)
+    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if placed else np.zeros(len(windows))
     return Footprints(
-        plane=np.full(len(windows), 0 if on_ground else plane + 1),
+        plane=np.full(len(windows), 0 if placed else plane + 1),
         x=(x.max(axis=1) + x.min(axis=1)) / 2,
         y=(y.max(axis=1) + y.min(axis=1)) / 2,
         half_width=np.ptp(x, axis=1) / 2,
@@ -130,13 +135,9 @@ def _corners(grid: Grid, window: Window) -> NDArray[np.float64]:
     """X and y of the corners of a window: float64 (2 down, 2 across, 2)."""
     columns = np.array([window.col, window.col_end, window.col, window.col_end], dtype=float)
     rows = np.array([window.row, window.row, window.row_end, window.row_end], dtype=float)
-    if not _on_ground(grid):
+    if not on_ground(grid):
         return np.column_stack([columns, rows]).reshape(2, 2, 2)
     places = grid.longitudes_latitudes(columns, rows)
     if np.ptp(places[:, 0]) > _HALF_THE_EARTH:  # the chip lies on the antimeridian
         places[:, 0] %= 2 * _HALF_THE_EARTH
     return (places * METRES_PER_DEGREE).reshape(2, 2, 2)
-
-
-def _on_ground(grid: Grid) -> bool:
-    return grid.crs is not None and not grid.gcps

@@ -16,7 +16,7 @@ from lulc.model.grad_cam import METHOD_NAMES, Method, layer_map, mean_heat, scor
 from lulc.nearest import did_you_mean
 from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
 from lulc.patches.classifier import Classifier
-from lulc.patches.explanation import Explanation, check_outputs, write_explanation
+from lulc.patches.explanation import Explanation, planned_outputs, write_explanation
 from lulc.patches.networks import PatchNetwork
 from lulc.patches.predict import patch_notes
 
@@ -50,7 +50,7 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         LulcError: Patch, model or option refused, or writing failed; each output is whole or absent.
     """
     image = read_image(path, bands)
-    files = check_outputs(output, [path], image.grid, overwrite=overwrite)
+    files = planned_outputs(output, [path], image.grid, overwrite=overwrite)
     classifier = Classifier(load_patch_model(model), device, "fp32")
     card, network = classifier.card, classifier.network
     wanted = None if target is None else class_position(card, target)

@@ -30,7 +30,7 @@ from lulc.model.inference import padded_window
 from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.patches.explain import check_finite, class_position, layer_named
-from lulc.patches.explanation import Explanation, check_outputs, write_explanation
+from lulc.patches.explanation import Explanation, planned_outputs, write_explanation
 from lulc.tiling import round_up
 
 SCENE_LAYER = "decoder"
@@ -82,7 +82,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
     with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
         place = _window(scene, window)
         grid = scene.grid if place == scene.grid.window else scene.grid.part(place)
-        files = check_outputs(output, paths, grid, overwrite=overwrite)
+        files = planned_outputs(output, paths, grid, overwrite=overwrite)
         bundle = load_bundle(model)
         wanted = None if target is None else class_position(bundle.card, target)
         name, looked_at = layer or SCENE_LAYER, layer_named(bundle.network, layer or SCENE_LAYER, SCENE_LAYER)

@@ -14,7 +14,7 @@ from lulc.grid import Grid
 from lulc.io.heat_figure import write_heat_figure
 from lulc.io.heat_raster import write_heat_raster
 from lulc.io.patch_image import PatchImage
-from lulc.io.staging import check_target
+from lulc.io.staging import check_outputs
 from lulc.model.bundle import BundleCard
 
 _HALF = 0.5
@@ -102,8 +102,8 @@ class Outputs:
     raster: Path | None
 
 
-def check_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> Outputs:
-    """Refuse outputs that cannot or must not be written, before any work.
+def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> Outputs:
+    """Where an explanation goes; outputs that cannot or must not be written are refused before any work.
 
     Args:
         output: PNG.
@@ -118,12 +118,7 @@ def check_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} is no name of a PNG", "write OUT.png")
     files = Outputs(output, output.with_suffix(".tif") if grid.georeferenced else None)
-    for file in (files.picture, files.raster):
-        if file is None:
-            continue
-        if any(Path(path).resolve() == file.resolve() for path in inputs):
-            raise UsageError(f"{file} would be written and is the input", "choose another name for the picture")
-        check_target(file, overwrite=overwrite)
+    check_outputs([file for file in (files.picture, files.raster) if file is not None], inputs, overwrite=overwrite)
     return files
 
 

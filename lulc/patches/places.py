@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lulc.errors import InputError
-from lulc.footprints import Footprints, footprints_of
+from lulc.footprints import Footprints, footprints_of, on_ground
 from lulc.grid import Grid, map_points
 from lulc.io.patch_set import Patch, PatchSet
 from lulc.patches.duplicates import Look
@@ -22,7 +22,7 @@ def same_block(data: PatchSet, looks: Mapping[str, Look], side_m: float) -> list
     Raises:
         InputError: A patch does not say where it lies.
     """
-    unplaced = next((patch for patch in data.patches if not _placed(looks[patch.name])), None)
+    unplaced = next((patch for patch in data.patches if not on_ground(looks[patch.name].grid)), None)
     if unplaced is not None:
         raise InputError(f"{unplaced.name} does not say where it lies", "leave split.block_m out")
     groups: dict[int, list[Patch]] = defaultdict(list)
@@ -36,7 +36,7 @@ def same_block(data: PatchSet, looks: Mapping[str, Look], side_m: float) -> list
 
 def on_shared_ground(data: PatchSet, split: PatchSplit, looks: Mapping[str, Look]) -> list[str]:
     """Patches to validate or test on that show ground which a training patch of the same CRS shows too."""
-    placed = [patch for patch in data.patches if patch.name in split.names and _placed(looks[patch.name])]
+    placed = [patch for patch in data.patches if patch.name in split.names and on_ground(looks[patch.name].grid)]
     if not placed:
         return []
     learnt = np.array([split.names[patch.name] == "train" for patch in placed])
@@ -63,7 +63,3 @@ def _extents(grids: list[Grid]) -> Footprints:
         half_height=half[:, 1],
         stretch=np.ones(len(grids)),
     )
-
-
-def _placed(look: Look) -> bool:
-    return look.grid.crs is not None and not look.grid.gcps

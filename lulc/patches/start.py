@@ -1,7 +1,5 @@
 """Weights to start from: ImageNet, or another patch model, for any number of bands."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -10,7 +8,7 @@ from lulc.features import FeatureSpec
 from lulc.model.bundle import read_card_as
 from lulc.patches.card import PatchCard, load_patch_model
 from lulc.patches.networks import OWN, PatchArchitecture, PatchNetwork, library_name
-from lulc.training.start import inflated, keep_hub_quiet, packaged_weights, take, weights_of
+from lulc.training.start import by_name, inflated, keep_hub_quiet, packaged_weights, take, weights_of
 
 
 def start_from(
@@ -41,7 +39,7 @@ def start_from(
     theirs = {
         name: value for name, value in given.network.state_dict().items() if whole or not name.startswith("head.")
     }
-    taken = take(own, theirs, lambda weight, shape: widened(weight, shape, known, bands))
+    taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, known, bands, others="zero"))
     if not taken:
         raise ModelError(f"no weights of {given.card.name} fit this network", "use the same network.name")
     network.load_state_dict(own)
@@ -70,17 +68,6 @@ def normalised_like(spec: FeatureSpec, start: str, *, pictures: bool) -> Feature
         mean=tuple(mean.get(name, own) for name, own in zip(spec.bands, spec.mean, strict=True)),
         std=tuple(std.get(name, own) for name, own in zip(spec.bands, spec.std, strict=True)),
     )
-
-
-def widened(weight: Tensor, shape: Sequence[int], given: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """A first convolution for the bands `given` as one for `wanted`: same names keep weights, others start at 0.
-
-    Where all given bands are wanted, the network so answers at first as it did.
-    """
-    if weight.shape[1] != len(given) or shape[1] != len(wanted):
-        return weight
-    nothing = torch.zeros_like(weight[:, 0])
-    return torch.stack([weight[:, given.index(name)] if name in given else nothing for name in wanted], dim=1)
 
 
 def _from_imagenet(network: PatchNetwork, architecture: PatchArchitecture, bands: tuple[str, ...]) -> str:

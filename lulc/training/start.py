@@ -4,6 +4,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -144,9 +145,20 @@ def inflated(weight: Tensor, shape: Sequence[int], channels: Sequence[str]) -> T
     return stacked * scale
 
 
-def by_name(weight: Tensor, shape: Sequence[int], given: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """A first convolution for the channels `given` as one for `wanted`: same names keep weights, others get the mean."""
+def by_name(
+    weight: Tensor,
+    shape: Sequence[int],
+    given: Sequence[str],
+    wanted: Sequence[str],
+    *,
+    others: Literal["mean", "zero"] = "mean",
+) -> Tensor:
+    """A first convolution for the channels `given` as one for `wanted`: same names keep their weights.
+
+    Others get the mean of those given, or 0: where all given ones are wanted, the network then answers at first as it
+    did.
+    """
     if weight.shape[1] != len(given) or shape[1] != len(wanted):
         return weight
-    mean = weight.mean(dim=1)
-    return torch.stack([weight[:, given.index(name)] if name in given else mean for name in wanted], dim=1)
+    other = weight.mean(dim=1) if others == "mean" else torch.zeros_like(weight[:, 0])
+    return torch.stack([weight[:, given.index(name)] if name in given else other for name in wanted], dim=1)

@@ -32,8 +32,6 @@ def main() -> None:
         "attribution": told.attribution,
         "licence": told.licence,
     }
-    network = card["training"]["recipe"]["network"]
-    network["start"] = Path(network["start"]).name
     given.bundle.mkdir(parents=True, exist_ok=True)
     text = json.dumps(PatchCard.model_validate(card).model_dump(mode="json"), indent=2, ensure_ascii=False)
     (given.bundle / CARD).write_text(text + "\n", "utf-8")

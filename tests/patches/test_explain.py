@@ -294,9 +294,9 @@ class TestOutputs:
 
     def test_an_input_is_never_an_output(self, home):
         before = (home / "patch.tif").read_bytes()
-        with pytest.raises(UsageError, match="is the input"):
+        with pytest.raises(UsageError, match="is an input"):
             explain_patch(home / "patch.tif", home / "patch.png", model=home / "model", overwrite=True)
-        with pytest.raises(UsageError, match="is the input"):
+        with pytest.raises(UsageError, match="is an input"):
             explain_patch(home / "photo.png", home / "photo.png", model=home / "model", overwrite=True)
         assert (home / "patch.tif").read_bytes() == before
 
