@@ -13,8 +13,8 @@ from lulc.errors import EXIT_CODES, LulcError
 _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
-    "info": "Say what a scene, a product, a model bundle or a training set is, and what is wrong with it.",
-    "patches": "Classify small images as wholes: train, evaluate, predict, explain.",
+    "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",
+    "patches": "Classify small images as wholes: train, evaluate, predict, explain, compare.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "sample": "Draw a stratified random sample of points to label, from a map.",
     "stack": "Write bands and spectral indices of scenes as one file.",

@@ -35,4 +35,4 @@ class _LazyPatches(click.Group):
 
 @click.group(cls=_LazyPatches)
 def patches() -> None:
-    """Classify small images as wholes: train, evaluate, predict, explain."""
+    """Classify small images as wholes: train, evaluate, predict, explain, compare."""
