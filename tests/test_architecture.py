@@ -15,7 +15,7 @@ LAYERS = [
     {"errors"},
     {"resources", "nearest", "interruption"},
     {"grid", "bands", "legend"},
-    {"config", "crosswalk", "footprints", "indices", "split", "tiling", "metrics"},
+    {"config", "crosswalk", "footprints", "indices", "projection", "split", "tiling", "metrics"},
     {"features", "blend"},
     {"io"},
     {"model"},

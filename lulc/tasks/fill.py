@@ -7,17 +7,16 @@ how the scene was cut into windows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.grid import Grid, Shape, Window, map_points
+from lulc.grid import Shape, Window
 from lulc.io.scene import Scene
+from lulc.projection import Floats, GridProjection, inside
 
-Floats = NDArray[np.float64]
 Planes = NDArray[np.float32]
 
 _MOST_PIXELS = 1 << 20
@@ -28,9 +27,6 @@ _MOST_PLACES = 1 << 18
 
 _LEAST_WEIGHT = 0.5
 """Weight of the neighbours with data that an interpolated pixel needs."""
-
-_SAMPLES = 65
-_TURN = 360.0
 
 
 class Composite:
@@ -90,10 +86,10 @@ def _donor(scene: Scene, first: Scene, names: tuple[str, ...]) -> Donor:
                 f"{placed.info.name} has no CRS and transform, and the scenes do not share a grid",
                 "warp it to a map projection first",
             )
-    donor = _OtherGrid(scene, names, first.grid)
-    if not donor.meets():
+    projection = GridProjection(first.grid, scene.grid)
+    if not projection.meets():
         raise InputError(f"{scene.info.name} lies outside {first.info.name}", "fill with a scene of the same place")
-    return donor
+    return _OtherGrid(scene, names, projection)
 
 
 @dataclass(frozen=True)
@@ -112,25 +108,14 @@ class _SameGrid:
 class _OtherGrid:
     scene: Scene
     names: tuple[str, ...]
-    target: Grid
-
-    @cached_property
-    def _to_scene(self) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
-        return _transformer(self.target, self.scene.grid)
-
-    def meets(self) -> bool:
-        """True when some of a lattice of points over either scene lies in the other one."""
-        back = _transformer(self.scene.grid, self.target)
-        there = _project(*_lattice(self.target.shape), self.target, self.scene.grid, self._to_scene)
-        here = _project(*_lattice(self.scene.grid.shape), self.scene.grid, self.target, back)
-        return bool(_inside(*there, self.scene.grid.shape).any() or _inside(*here, self.target.shape).any())
+    projection: GridProjection
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         values = np.full((len(self.names), rows.size), np.nan, np.float32)
-        there = _project(rows.astype(np.float64), cols.astype(np.float64), self.target, self.scene.grid, self._to_scene)
-        inside = np.nonzero(_inside(*there, self.scene.grid.shape))[0]
-        if inside.size:
-            values[:, inside] = self._sample(there[0][inside], there[1][inside])
+        there = self.projection.places(rows.astype(np.float64), cols.astype(np.float64))
+        found = np.nonzero(inside(*there, self.scene.grid.shape))[0]
+        if found.size:
+            values[:, found] = self._sample(there[0][found], there[1][found])
         return values
 
     def _sample(self, rows: Floats, cols: Floats) -> Planes:
@@ -183,44 +168,3 @@ def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape
     row, col = int(rows.min()), int(cols.min())
     window = Window(row, col, int(rows.max()) + 1 - row, int(cols.max()) + 1 - col)
     return window.intersection(Window(0, 0, shape.height, shape.width))
-
-
-def _transformer(start: Grid, end: Grid) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
-    from pyproj import CRS, Transformer
-
-    assert start.crs is not None
-    assert end.crs is not None
-    return Transformer.from_crs(CRS.from_wkt(start.crs.to_wkt()), CRS.from_wkt(end.crs.to_wkt()), always_xy=True)
-
-
-def _project(rows: Floats, cols: Floats, start: Grid, end: Grid, transformer: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
-    """Centres of pixels of one grid as rows and columns of another, both counted from the first pixel's centre."""
-    x, y = np.asarray(transformer.transform(*map_points(start.transform, cols + 0.5, rows + 0.5)))
-    x[~np.isfinite(x)] = y[~np.isfinite(y)] = np.nan  # where the projection has no place; infinities would warn
-    there_cols, there_rows = map_points(~end.transform, _same_turn(x, end), y)
-    return there_rows - 0.5, there_cols - 0.5
-
-
-def _same_turn(x: Floats, grid: Grid) -> Floats:
-    """Longitudes moved by a full turn where that brings them into a grid that crosses the antimeridian."""
-    assert grid.crs is not None
-    if not grid.crs.is_geographic:
-        return x
-    corners = (
-        np.array([0, grid.shape.width, 0, grid.shape.width]),
-        np.array([0, 0, grid.shape.height, grid.shape.height]),
-    )
-    west = map_points(grid.transform, *corners)[0].min()
-    return np.asarray(np.where(x < west, x + _TURN, np.where(x >= west + _TURN, x - _TURN, x)))
-
-
-def _inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
-    inside = (rows >= -0.5) & (rows < shape.height - 0.5) & (cols >= -0.5) & (cols < shape.width - 0.5)  # noqa: PLR2004
-    return np.asarray(inside)
-
-
-def _lattice(shape: Shape) -> tuple[Floats, Floats]:
-    rows = np.linspace(0, shape.height - 1, _SAMPLES)
-    cols = np.linspace(0, shape.width - 1, _SAMPLES)
-    grid_rows, grid_cols = np.meshgrid(rows, cols, indexing="ij")
-    return grid_rows.ravel(), grid_cols.ravel()

@@ -1,0 +1,152 @@
+"""Where the pixels of one grid lie on another: any CRS, no approximating transformer.
+
+Places are rows and columns counted from the centre of the first pixel, float64; NaN where a projection has no place.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.grid import Grid, Shape, Window, map_points
+
+Floats = NDArray[np.float64]
+
+_LATTICE = 64
+"""Pixels between points that are projected exactly when a whole window is asked for."""
+
+_SAMPLES = 65
+_TURN = 360.0
+_WHOLE_PIXEL = 1e-3
+
+
+@dataclass(frozen=True)
+class GridProjection:
+    """From pixels of one grid to places on another.
+
+    Attributes:
+        start: Grid whose pixels are asked for; it has a CRS and a transform, as has `end`.
+        end: Grid on which they are found.
+    """
+
+    start: Grid
+    end: Grid
+
+    def __post_init__(self) -> None:
+        for grid in (self.start, self.end):
+            if grid.crs is None or grid.gcps:
+                raise ValueError(f"a grid without CRS and transform lies nowhere: {grid}")
+
+    @cached_property
+    def shift(self) -> tuple[int, int] | None:
+        """Rows and columns to add, where every pixel of `start` is one of `end`; else None."""
+        if self.start.crs != self.end.crs:
+            return None
+        height, width = self.start.shape.height - 1, self.start.shape.width - 1
+        columns, rows = np.array([0.0, width, 0.0, width]), np.array([0.0, 0.0, height, height])
+        there_rows, there_cols = self.places(rows, columns)
+        row, col = round(there_rows[0]), round(there_cols[0])
+        off = np.abs([there_rows - rows - row, there_cols - columns - col])
+        return (row, col) if off.max() < _WHOLE_PIXEL else None
+
+    def places(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
+        """Rows and columns on `end` of places on `start`, each projected exactly; arrays of one shape."""
+        x, y = map_points(self.start.transform, cols + 0.5, rows + 0.5)
+        if self.start.crs != self.end.crs:
+            x, y = np.asarray(self._transformer.transform(x, y))
+            x[~np.isfinite(x)] = y[~np.isfinite(y)] = np.nan  # infinities would warn
+        there_cols, there_rows = map_points(~self.end.transform, _same_turn(x, self.end), y)
+        return there_rows - 0.5, there_cols - 0.5
+
+    def of_window(self, window: Window) -> tuple[Floats, Floats]:
+        """Rows and columns on `end` of the pixels of a window of `start`: float64 (height, width) each.
+
+        Points 64 px apart are projected exactly and the pixels between them bilinearly. The points are counted from
+        the corner of `start`, so a pixel's place does not depend on the window it is asked for in.
+        """
+        rows, cols = (
+            _lattice_points(window.row, window.row_end),
+            _lattice_points(window.col, window.col_end),
+        )
+        known = self.places(*(axis.astype(np.float64) for axis in np.meshgrid(rows, cols, indexing="ij")))
+        down, across = np.arange(window.row, window.row_end), np.arange(window.col, window.col_end)
+        there_rows, there_cols = (_between(_between(plane, rows, down).T, cols, across).T for plane in known)
+        return there_rows, there_cols
+
+    def meets(self) -> bool:
+        """True when some of a lattice of points over either grid lies in the other one."""
+        back = GridProjection(self.end, self.start)
+        there = inside(*self.places(*_spread(self.start.shape)), self.end.shape)
+        here = inside(*back.places(*_spread(self.end.shape)), self.start.shape)
+        return bool(there.any() or here.any())
+
+    def covered(self) -> Window:
+        """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where there is none.
+
+        The outline of `end` is projected back, densely, and a pixel is added around it for its curvature.
+        """
+        rows, cols = GridProjection(self.end, self.start).places(*_outline(self.end.shape))
+        if not np.isfinite(rows).any():
+            return Window(0, 0, 0, 0)
+        top, left = int(np.floor(np.nanmin(rows))) - 1, int(np.floor(np.nanmin(cols))) - 1
+        bottom, right = int(np.ceil(np.nanmax(rows))) + 2, int(np.ceil(np.nanmax(cols))) + 2
+        return Window(top, left, bottom - top, right - left).intersection(self.start.window)
+
+    @cached_property
+    def _transformer(self) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
+        from pyproj import CRS, Transformer
+
+        assert self.start.crs is not None
+        assert self.end.crs is not None
+        start, end = CRS.from_wkt(self.start.crs.to_wkt()), CRS.from_wkt(self.end.crs.to_wkt())
+        return Transformer.from_crs(start, end, always_xy=True)
+
+
+def inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
+    """True where a place lies in a pixel of a raster of that shape."""
+    within = (rows >= -0.5) & (rows < shape.height - 0.5) & (cols >= -0.5) & (cols < shape.width - 0.5)  # noqa: PLR2004
+    return np.asarray(within)
+
+
+def _same_turn(x: Floats, grid: Grid) -> Floats:
+    """Longitudes moved by a full turn where that brings them into a grid that crosses the antimeridian."""
+    assert grid.crs is not None
+    if not grid.crs.is_geographic:
+        return x
+    corners = (
+        np.array([0, grid.shape.width, 0, grid.shape.width]),
+        np.array([0, 0, grid.shape.height, grid.shape.height]),
+    )
+    west = map_points(grid.transform, *corners)[0].min()
+    return np.asarray(np.where(x < west, x + _TURN, np.where(x >= west + _TURN, x - _TURN, x)))
+
+
+def _lattice_points(first: int, end: int) -> NDArray[np.int64]:
+    """Multiples of the lattice's step that enclose pixels first..end-1; at least two."""
+    return np.arange(first // _LATTICE, -(-max(end - 1, first + 1) // _LATTICE) + 1, dtype=np.int64) * _LATTICE
+
+
+def _between(values: Floats, known: NDArray[np.int64], wanted: NDArray[np.int64]) -> Floats:
+    """Linear interpolation down the first axis from equally spaced places."""
+    index = (wanted - known[0]) // _LATTICE
+    share = ((wanted - known[index]) / _LATTICE)[:, None]
+    after = np.minimum(index + 1, len(known) - 1)
+    between: Floats = values[index] * (1 - share) + values[after] * share
+    return between
+
+
+def _spread(shape: Shape) -> tuple[Floats, Floats]:
+    rows = np.linspace(0, shape.height - 1, _SAMPLES)
+    cols = np.linspace(0, shape.width - 1, _SAMPLES)
+    grid_rows, grid_cols = np.meshgrid(rows, cols, indexing="ij")
+    return grid_rows.ravel(), grid_cols.ravel()
+
+
+def _outline(shape: Shape) -> tuple[Floats, Floats]:
+    """Places along the outer edge of a raster."""
+    down, across = np.linspace(-0.5, shape.height - 0.5, _SAMPLES), np.linspace(-0.5, shape.width - 0.5, _SAMPLES)
+    rows = np.concatenate([down, down, np.full(_SAMPLES, down[0]), np.full(_SAMPLES, down[-1])])
+    cols = np.concatenate([np.full(_SAMPLES, across[0]), np.full(_SAMPLES, across[-1]), across, across])
+    return rows, cols
