@@ -23,7 +23,7 @@ from rasterio.io import MemoryFile
 
 from lulc.grid import Grid
 from lulc.io.durable import write_whole
-from lulc.io.product import ACTIVATION_SCALE
+from lulc.io.product_bands import ACTIVATION_SCALE
 from lulc.io.staging import staged
 from lulc.io.style import aux_path, aux_xml
 from lulc.legend import NODATA_CODE, LandClass, Legend

@@ -8,10 +8,12 @@ Each overview pixel stands for 2 x 2 pixels of the level below; pixels without d
   sums over the classes and taking differences does that; every byte is less than 1 away from its mean, and a class
   absent from all four pixels stays 0.
 * float32 activations: the mean.
+* Extra bands: the mean of shares, the most frequent of codes (the first met among equals).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,25 +84,37 @@ class OverviewBuilder:
         return len(self._partial)
 
 
-def halve(data_byx: NDArray[Any]) -> NDArray[Any]:
+def halve(data_byx: NDArray[Any], extra: Sequence[Literal["share", "code"]] = ()) -> NDArray[Any]:
     """Half-resolution copy of a product block.
 
     Args:
-        data_byx: uint8 or float32 (bands, height, width), even sides: class codes, then activations (or none);
-            255 in every band of a pixel without data.
+        data_byx: uint8 or float32 (bands, height, width), even sides: class codes, then activations (or none), then
+            extra bands; 255 in every band of a pixel without data.
+        extra: What the extra bands hold.
 
     Returns:
         Same type, (bands, height/2, width/2).
     """
-    quarters = np.stack([data_byx[0, top::2, left::2] for top in (0, 1) for left in (0, 1)])
+    end = len(data_byx) - len(extra)
+    quarters = _quarters(data_byx[0])
     empty = (quarters == NODATA_CODE).sum(axis=0, dtype=np.uint8)
-    sums = _sums(data_byx[1:], empty)
+    sums = _sums(data_byx[1:end], empty)
     halved = np.empty((data_byx.shape[0], *empty.shape), data_byx.dtype)
     halved[0] = _mode(quarters, sums)
-    halved[1:] = _means(sums, empty)
+    halved[1:end] = _means(sums, empty)
+    for number, kind in enumerate(extra, end):
+        if kind == "code":
+            halved[number] = _mode(_quarters(data_byx[number]), sums[:0])
+        else:
+            halved[number] = _means(_sums(data_byx[number : number + 1], empty), empty)[0]
     if empty.any():
         halved[1:, empty == len(quarters)] = NODATA_CODE
     return halved
+
+
+def _quarters(band_yx: NDArray[Any]) -> NDArray[Any]:
+    """The four pixels under each pixel of the next level: (4, height/2, width/2)."""
+    return np.stack([band_yx[top::2, left::2] for top in (0, 1) for left in (0, 1)])
 
 
 def _sums(activations_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:

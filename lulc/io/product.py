@@ -6,11 +6,11 @@ activations 0..1, 255 nodata. `lulc.io.cog` says how the file is laid out, `lulc
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,12 @@ from lulc.io.creation_options import encoding_of
 from lulc.io.durable import free_bytes, megabytes, publish, storage_errors
 from lulc.io.geotags import BandInfo, geo_tags
 from lulc.io.overviews import OverviewBuilder, PixelTile, halve
+from lulc.io.product_bands import Activations, ExtraBand, band_infos
 from lulc.io.readback import pixels_checksum, read_back
 from lulc.io.sidecars import check_sidecars, write_sidecars
 from lulc.io.staging import check_target
 from lulc.io.store import EncodedTile, TileStore, work_folder
 from lulc.legend import NODATA_CODE, Legend
-
-Activations = Literal["uint8", "float32", "none"]
-
-ACTIVATION_SCALE = 0.004
-"""Value of one step of a uint8 activation: 250 steps make 1."""
 
 _MOST_THREADS = 4
 _USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
@@ -54,17 +50,12 @@ class PublishReport:
     seconds: float
 
 
-def band_infos(legend: Legend, activations: Activations) -> list[BandInfo]:
-    """Description, scale, offset and unit of each band of a product."""
-    scale = ACTIVATION_SCALE if activations == "uint8" else 1.0
-    classes = BandInfo("class", unit="class code")
-    if activations == "none":
-        return [classes]
-    return [classes, *(BandInfo(entry.name, scale, 0.0, "probability") for entry in legend)]
-
-
 def product_layout(
-    shape: Shape, legend: Legend, activations: Activations, creation_options: Mapping[str, str] | None = None
+    shape: Shape,
+    legend: Legend,
+    activations: Activations,
+    creation_options: Mapping[str, str] | None = None,
+    extra: Sequence[ExtraBand] = (),
 ) -> CogLayout:
     """Layout of a product.
 
@@ -73,7 +64,7 @@ def product_layout(
     """
     layout = CogLayout(
         shape=shape,
-        bands=len(band_infos(legend, activations)),
+        bands=len(band_infos(legend, activations, extra)),
         dtype="float32" if activations == "float32" else "uint8",
         **asdict(encoding_of(creation_options or {})),
     )
@@ -102,6 +93,7 @@ class ProductWriter:
         grid: Where its pixels lie.
         legend: Its classes.
         activations: `uint8`, `float32` or `none`.
+        extra: Bands behind the activations.
         tags: Provenance; names start with `LULC_`.
         fingerprint: Stands for everything that decides the pixels; other chunks are not resumed.
         creation_options: `COMPRESS`, `LEVEL`, `BLOCKSIZE`, `BIGTIFF`, as for GDAL.
@@ -122,6 +114,7 @@ class ProductWriter:
         legend: Legend,
         *,
         activations: Activations = "uint8",
+        extra: Sequence[ExtraBand] = (),
         tags: Mapping[str, str] | None = None,
         fingerprint: str = "",
         creation_options: Mapping[str, str] | None = None,
@@ -130,8 +123,9 @@ class ProductWriter:
         threads: int | None = None,
     ) -> None:
         self.path, self._legend, self._overwrite = Path(path), legend, overwrite
-        self.layout = product_layout(grid.shape, legend, activations, creation_options)
-        self._geo_tags = _product_tags(grid, legend, activations, self.layout, tags or {})
+        self._extra = tuple(extra)
+        self.layout = product_layout(grid.shape, legend, activations, creation_options, extra)
+        self._geo_tags = _product_tags(grid, band_infos(legend, activations, extra), self.layout, tags or {})
         self._check_target()
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._overviews = OverviewBuilder(self.layout)
@@ -151,7 +145,7 @@ class ProductWriter:
         Args:
             chunk: Its index, from 0.
             window: Where it lies: starts at a block and covers whole blocks, save at the scene's end.
-            data_byx: (bands, height, width) of the product's type: class codes, then activations; 255 nodata.
+            data_byx: (bands, height, width) of the product's type: class codes, activations, extra bands; 255 nodata.
 
         Raises:
             StorageError: The disk is full or refuses.
@@ -178,7 +172,7 @@ class ProductWriter:
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
         self._check_target()
-        write_sidecars(self.path, self._legend, self._store.folder)
+        write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
             publish(made, self.path)
             self._pool.shutdown()
@@ -197,6 +191,10 @@ class ProductWriter:
         else:
             self._store.discard()
 
+    def _code_tables(self) -> dict[int, tuple[tuple[int, str], ...]]:
+        first = self.layout.bands - len(self._extra) + 1
+        return {number: band.names for number, band in enumerate(self._extra, first) if band.names}
+
     def _check_target(self) -> None:
         check_target(self.path, overwrite=self._overwrite)
         if not self._overwrite:
@@ -213,7 +211,7 @@ class ProductWriter:
 
     def _finish(self, tiles: Iterable[PixelTile]) -> tuple[list[EncodedTile], list[PixelTile]]:
         """Compress and halve tiles, several at a time."""
-        pairs = list(self._pool.map(lambda tile: (_encode(self.layout, tile), _halved(tile)), tiles))
+        pairs = list(self._pool.map(lambda tile: (_encode(self.layout, tile), self._halved(tile)), tiles))
         return [encoded for encoded, _ in pairs], [halved for _, halved in pairs]
 
     def _build_overviews(self, halved: Iterable[PixelTile]) -> None:
@@ -235,7 +233,10 @@ class ProductWriter:
         """Catch up with the overviews of chunks that an earlier process finished."""
         while self._to_halve:
             tiles = self._store.tiles_of(self._to_halve.pop(0))
-            self._build_overviews(self._pool.map(lambda place: _halved(self._stored(*place)), tiles))
+            self._build_overviews(self._pool.map(lambda place: self._halved(self._stored(*place)), tiles))
+
+    def _halved(self, tile: PixelTile) -> PixelTile:
+        return PixelTile(tile.level, tile.row, tile.col, halve(tile.data_byx, [band.kind for band in self._extra]))
 
     def _stored(self, row: int, col: int) -> PixelTile:
         decode, read = self.layout.codec.decode, self._store.read
@@ -243,12 +244,12 @@ class ProductWriter:
 
 
 def _product_tags(
-    grid: Grid, legend: Legend, activations: Activations, layout: CogLayout, tags: Mapping[str, str]
+    grid: Grid, bands: Sequence[BandInfo], layout: CogLayout, tags: Mapping[str, str]
 ) -> dict[int, GeoTag]:
     strange = [name for name in tags if not name.startswith("LULC_")]
     if strange:
         raise ValueError(f"tags of a product start with LULC_: {strange}")
-    return geo_tags(grid, band_infos(legend, activations), dtype=layout.dtype, nodata=NODATA_CODE, tags=tags)
+    return geo_tags(grid, bands, dtype=layout.dtype, nodata=NODATA_CODE, tags=tags)
 
 
 def _split(layout: CogLayout, window: Window, data_byx: NDArray[Any]) -> list[PixelTile]:
@@ -285,7 +286,3 @@ def _encode(layout: CogLayout, tile: PixelTile) -> EncodedTile:
     checksum = pixels_checksum(tile.data_byx[:, : inside.height, : inside.width])
     parts = tuple(layout.codec.encode(band) for band in tile.data_byx)
     return EncodedTile(tile.level, tile.row, tile.col, checksum, parts)
-
-
-def _halved(tile: PixelTile) -> PixelTile:
-    return PixelTile(tile.level, tile.row, tile.col, halve(tile.data_byx))

@@ -37,7 +37,8 @@ class ProductReader:
     @property
     def has_activations(self) -> bool:
         """False when the product was made with `--activations none`."""
-        return bool(self._dataset.count > 1)
+        names = self._dataset.descriptions[1 : 1 + len(self.legend)]
+        return bool(names == self.legend.names or (not any(names) and len(names) == len(self.legend)))
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes: uint8 (height, width), 1..K, 255 nodata."""
@@ -46,10 +47,15 @@ class ProductReader:
 
     def activations(self, window: Window) -> NDArray[np.float32]:
         """Activations: float32 (K, height, width), 0..1, NaN where there is no data."""
-        stored = self._read(list(range(2, self._dataset.count + 1)), window)
-        values = stored.astype(np.float32) * np.float32(self._dataset.scales[-1])
-        values[stored == NODATA_CODE] = np.nan
+        values = self._read(list(range(2, 2 + len(self.legend))), window).astype(np.float32)
+        nodata = values == NODATA_CODE
+        values *= np.float32(self._dataset.scales[1])
+        values[nodata] = np.nan
         return values
+
+    def extra(self, name: str, window: Window) -> NDArray[np.generic]:
+        """Numbers of a band behind the activations, as stored: (height, width), 255 where there is no data."""
+        return self._read([self._dataset.descriptions.index(name) + 1], window)[0]
 
     def block_rows(self) -> Iterator[Window]:
         """Full-width windows of one row of blocks each, top to bottom."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lulc.errors import StorageError
 from lulc.io.durable import storage_errors, sync_folder, write_whole
-from lulc.io.style import aux_path, aux_xml, qml, qml_path
+from lulc.io.style import CodeTables, aux_path, aux_xml, qml, qml_path
 from lulc.legend import Legend
 
 _MISTAKEN = (".msk", ".msk.ovr", ".ovr")
@@ -29,18 +29,19 @@ def check_sidecars(product: Path, legend: Legend) -> None:
             raise StorageError(f"{style} exists and is another style", "move it, or use --overwrite to replace it")
 
 
-def write_sidecars(product: Path, legend: Legend, beside: Path) -> None:
+def write_sidecars(product: Path, legend: Legend, beside: Path, tables: CodeTables | None = None) -> None:
     """Write colours, names and style, and remove what would be taken for a part of the product.
 
     Args:
         product: The file that they belong to, which need not exist yet.
         legend: Its classes.
         beside: Folder for unfinished files, on the same disk.
+        tables: What the codes of other bands stand for.
 
     Raises:
         StorageError: The disk is full or refuses.
     """
-    for path, content in ((aux_path(product), aux_xml(legend)), (qml_path(product), qml(legend))):
+    for path, content in ((aux_path(product), aux_xml(legend, tables)), (qml_path(product), qml(legend))):
         write_whole(path, content, beside=beside)
     with storage_errors(product):
         for path in _mistaken(product):

@@ -4,6 +4,7 @@ A TIFF holds a colour table only when it has one band, so ours lies in `OUT.aux.
 metadata: colour table, category names, attribute table) and the QGIS style in a `.qml` of the same name.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,9 @@ from lulc.legend import Legend
 
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
 """Name, GDAL field type (0 integer, 2 string) and usage (5 value, 2 name, 6 red, 7 green, 8 blue)."""
+
+CodeTables = Mapping[int, Sequence[tuple[int, str]]]
+"""For band numbers of a file, counted from 1: codes and what they stand for."""
 
 
 def aux_path(product: Path) -> Path:
@@ -23,10 +27,14 @@ def qml_path(product: Path) -> Path:
     return product.with_suffix(".qml")
 
 
-def aux_xml(legend: Legend) -> bytes:
+def aux_xml(legend: Legend, tables: CodeTables | None = None) -> bytes:
     """GDAL PAM document for band 1: colours, names and attribute table of the classes.
 
     Code 0 is no class; it and nodata have no colour.
+
+    Args:
+        legend: The classes.
+        tables: Codes of other bands, for attribute tables of theirs.
     """
     root = ET.Element("PAMDataset")
     band = ET.SubElement(root, "PAMRasterBand", band="1")
@@ -38,7 +46,10 @@ def aux_xml(legend: Legend) -> bytes:
     for entry in legend:
         _color(colors, entry.rgb, 255)
         ET.SubElement(names, "Category").text = entry.name
-    band.append(_attribute_table(legend))
+    band.append(_attribute_table(_COLUMNS, ((entry.code, entry.name, *entry.rgb) for entry in legend)))
+    for number, entries in sorted((tables or {}).items()):
+        other = ET.SubElement(root, "PAMRasterBand", band=str(number))
+        other.append(_attribute_table(_COLUMNS[:2], entries))
     return _document(root)
 
 
@@ -46,15 +57,15 @@ def _color(table: ET.Element, rgb: tuple[int, int, int], alpha: int) -> None:
     ET.SubElement(table, "Entry", c1=str(rgb[0]), c2=str(rgb[1]), c3=str(rgb[2]), c4=str(alpha))
 
 
-def _attribute_table(legend: Legend) -> ET.Element:
+def _attribute_table(columns: Sequence[tuple[str, int, int]], rows: Iterable[Sequence[int | str]]) -> ET.Element:
     table = ET.Element("GDALRasterAttributeTable", tableType="thematic")
-    for index, (name, kind, usage) in enumerate(_COLUMNS):
+    for index, (name, kind, usage) in enumerate(columns):
         field = ET.SubElement(table, "FieldDefn", index=str(index))
         for key, value in (("Name", name), ("Type", kind), ("Usage", usage)):
             ET.SubElement(field, key).text = str(value)
-    for index, entry in enumerate(legend):
+    for index, values in enumerate(rows):
         row = ET.SubElement(table, "Row", index=str(index))
-        for value in (entry.code, entry.name, *entry.rgb):
+        for value in values:
             ET.SubElement(row, "F").text = str(value)
     return table
 
