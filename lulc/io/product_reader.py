@@ -55,7 +55,8 @@ class ProductReader:
 
     def extra(self, name: str, window: Window) -> NDArray[np.generic]:
         """Numbers of a band behind the activations, as stored: (height, width), 255 where there is no data."""
-        return self._read([self._dataset.descriptions.index(name) + 1], window)[0]
+        numbers: NDArray[np.generic] = self._read([self._dataset.descriptions.index(name) + 1], window)[0]
+        return numbers
 
     def block_rows(self) -> Iterator[Window]:
         """Full-width windows of one row of blocks each, top to bottom."""

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -15,17 +14,17 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
+from lulc.io.fingerprint import file_fingerprint, input_files
 from lulc.io.inputs import open_sources
 from lulc.io.plausibility import implausible
+from lulc.io.quality import Label, quality_bands, quality_name
 from lulc.io.source import Pixels, Source, canonical_name
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_SAMPLE_HEAD, _SAMPLE_SPREAD, _SAMPLE_BYTES = 1 << 20, 16, 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,16 @@ class Scene:
         radiometry: How its digital numbers become reflectance.
         dtype: Type of the raw values.
         block_shape: Largest block that is decoded at once.
+        quality: Quality bands by name (`SCL`, `QA60`), codes on the scene's grid.
     """
 
     def __init__(self, sources: list[Source], bands: Sequence[str] | None, radiometry: "Asked") -> None:
         self.grid = _finest([source.grid for source in sources])
+        self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
-        self._places, unnamed = _places(self._sources, bands)
+        labels = _labels(self._sources, bands)
+        self._places, unnamed = _places(self._sources, labels, named=bands is not None)
+        self.quality = quality_bands(sources, labels, self.grid)
         self.names = tuple(self._places)
         spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
         self.radiometry = radiometry.of([self._sources[number] for number in sorted(spectral)])
@@ -87,7 +90,7 @@ class Scene:
 
     def close(self) -> None:
         """Release files."""
-        for source in self._sources:
+        for source in (*self._sources, *self._given):
             source.close()
 
     def read(self, names: Sequence[str], window: Window) -> Pixels:
@@ -162,12 +165,21 @@ class Scene:
         """What is implausible about the pixels, from a few small samples."""
         return implausible(self)
 
-    def fingerprint(self) -> str:
-        """SHA-256 over size, time and samples of the files, and over how their numbers are understood."""
+    def fingerprint(self, *, times: bool = True) -> str:
+        """SHA-256 over size, time and samples of the files, and over how their numbers are understood.
+
+        Args:
+            times: Count in when files were written. With it no changed file goes unnoticed; without it the same
+                content gives the same fingerprint wherever and whenever it was made.
+        """
         digest = hashlib.sha256()
-        for path in self.info.paths:
-            for file in _files(path):
-                digest.update(_sampled(file))
+        for path in dict.fromkeys(
+            (*self.info.paths, *(file for source in self._given for file in source.origin.files))
+        ):
+            for file in input_files(path):
+                digest.update(file_fingerprint(file, times=times))
+        for stated in dict.fromkeys(source.origin.stated for source in self._given):
+            digest.update(stated.encode())
         meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
         digest.update(json.dumps(meaning).encode())
         return digest.hexdigest()
@@ -269,8 +281,8 @@ def _apply(transform: Affine, x: float, y: float) -> tuple[float, float]:
     return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
-def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
-    """Name to (source, band of it), and the labels that name nothing."""
+def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
+    """What every band is called: by the user, else by the input."""
     labels = [
         (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
     ]
@@ -280,10 +292,19 @@ def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[st
                 f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
             )
         labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
+    return labels
+
+
+def _places(
+    sources: list[Source], labels: list[Label], *, named: bool
+) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """Name to (source, band of it), and the labels that name nothing; `named` when the user gave them."""
     places: dict[str, tuple[int, int]] = {}
     unnamed = []
     for number, band, label in labels:
         name = canonical_name(label, sensor())
+        if name is None and quality_name(label):
+            continue
         if name is None:
             unnamed.append(label or f"band {band + 1}")
         elif name in places:
@@ -293,7 +314,7 @@ def _places(sources: list[Source], bands: Sequence[str] | None) -> tuple[dict[st
             )
         else:
             places[name] = number, band
-    if bands is not None:
+    if named:
         strange = [label for label in unnamed if label != "-"]
         if strange:
             raise InputError(
@@ -321,29 +342,3 @@ def _info(sources: list[Source], unnamed: tuple[str, ...]) -> SceneInfo:
         nodata=first.nodata,
         unnamed=unnamed,
     )
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(entry for entry in path.rglob("*") if entry.is_file())
-    else:
-        beside = (path, path.with_name(f"{path.name}.msk"), path.with_suffix(".ige"))
-        yield from (file for file in beside if file.is_file())
-
-
-def _sampled(path: Path) -> bytes:
-    """SHA-256 of a file's size, modification time, first and last megabyte and samples spread between them."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
-            digest.update(file.read(_SAMPLE_HEAD))
-            for part in range(1, _SAMPLE_SPREAD + 1):
-                file.seek(status.st_size * part // (_SAMPLE_SPREAD + 1))
-                digest.update(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, status.st_size - _SAMPLE_HEAD))
-            digest.update(file.read(_SAMPLE_HEAD))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
-    return digest.digest()

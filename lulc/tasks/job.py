@@ -246,6 +246,7 @@ def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, pl
 def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:
     decisive = {
         "tags": tags,
+        "input": scene.fingerprint(),
         "card": card.model_dump(mode="json"),
         "shape": [plan.shape.height, plan.shape.width],
         "core": plan.core,

@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -381,3 +382,13 @@ def test_a_dataset_that_was_cut_lies_where_its_axes_say(tmp_path):
     with open_scene([tmp_path / "cut.nc"]) as scene:
         assert (scene.grid.transform.c, scene.grid.transform.f) == (TRANSFORM.c + 300, TRANSFORM.f - 200)
         assert (scene.read(NAMES, Window(0, 0, 5, 5))[0] == pixels()[:, 20:25, 30:35]).all()
+
+
+def test_without_times_the_fingerprint_is_that_of_the_content(tmp_path):
+    path = geotiff(tmp_path, pixels())
+    with open_scene([path]) as scene:
+        known, timed = scene.fingerprint(times=False), scene.fingerprint()
+    os.utime(path, (1, 1))
+    with open_scene([path]) as scene:
+        assert scene.fingerprint(times=False) == known
+        assert scene.fingerprint() != timed

@@ -1,0 +1,46 @@
+"""What an input's bytes are, from samples: a whole scene is too much to hash before every run."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lulc.errors import StorageError
+
+_HEAD, _SPREAD, _BYTES = 1 << 20, 16, 64 << 10
+
+
+def input_files(path: Path) -> Iterator[Path]:
+    """Files that make up an input: all of a folder, or a file with what GDAL reads beside it."""
+    if path.is_dir():
+        yield from sorted(entry for entry in path.rglob("*") if entry.is_file())
+    else:
+        beside = (path, path.with_name(f"{path.name}.msk"), path.with_suffix(".ige"))
+        yield from (file for file in beside if file.is_file())
+
+
+def file_fingerprint(path: Path, *, times: bool = True) -> bytes:
+    """SHA-256 of a file's name, size, first and last megabyte and samples spread between them.
+
+    Args:
+        path: The file.
+        times: Count in when it was written.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            written = f" {status.st_mtime_ns}" if times else ""
+            digest.update(f"{path.name} {status.st_size}{written}".encode())
+            digest.update(file.read(_HEAD))
+            for part in range(1, _SPREAD + 1):
+                file.seek(status.st_size * part // (_SPREAD + 1))
+                digest.update(file.read(_BYTES))
+            file.seek(max(0, status.st_size - _HEAD))
+            digest.update(file.read(_HEAD))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    return digest.digest()
