@@ -8,7 +8,10 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
+
+from lulc.errors import UsageError
 
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 
@@ -171,6 +174,18 @@ class Grid:
 
 
 _WEB_MERCATOR = 3857
+
+
+def parse_crs(text: str) -> CRS:
+    """A CRS by its name, such as `EPSG:32631`, WKT or a PROJ string.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    try:
+        return CRS.from_user_input(text)
+    except (CRSError, ValueError) as error:
+        raise UsageError(f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT") from error
 
 
 def map_points(

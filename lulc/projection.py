@@ -82,17 +82,23 @@ class GridProjection:
         here = inside(*back.places(*_spread(self.end.shape)), self.start.shape)
         return bool(there.any() or here.any())
 
-    def covered(self) -> Window:
-        """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where there is none.
+    def footprint(self) -> Window:
+        """Window of `end`, not clipped to it, that holds every pixel of `start`; of size 0 where it has no place.
 
-        The outline of `end` is projected back, densely, and a pixel is added around it for its curvature.
+        Exact where pixels are shared; else the densely projected outline with a pixel around it for its curvature.
         """
-        rows, cols = GridProjection(self.end, self.start).places(*_outline(self.end.shape))
+        if self.shift is not None:
+            return Window(*self.shift, self.start.shape.height, self.start.shape.width)
+        rows, cols = self.places(*_outline(self.start.shape))
         if not np.isfinite(rows).any():
             return Window(0, 0, 0, 0)
         top, left = int(np.floor(np.nanmin(rows))) - 1, int(np.floor(np.nanmin(cols))) - 1
         bottom, right = int(np.ceil(np.nanmax(rows))) + 2, int(np.ceil(np.nanmax(cols))) + 2
-        return Window(top, left, bottom - top, right - left).intersection(self.start.window)
+        return Window(top, left, bottom - top, right - left)
+
+    def covered(self) -> Window:
+        """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where there is none."""
+        return GridProjection(self.end, self.start).footprint().intersection(self.start.window)
 
     @cached_property
     def _transformer(self) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late

@@ -14,6 +14,7 @@ _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
     "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",
+    "mosaic": "Merge maps of scenes that overlap into one seamless map.",
     "patches": "Classify small images as wholes: train, evaluate, predict, explain, compare.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "sample": "Draw a stratified random sample of points to label, from a map.",

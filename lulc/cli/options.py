@@ -51,6 +51,23 @@ def split_names(_context: click.Context, _parameter: click.Parameter, value: str
     return names
 
 
+def split_numbers(count: int) -> Callable[[click.Context, click.Parameter, str | None], tuple[float, ...] | None]:
+    """A callback that takes `1,2,3,4` as that many numbers; None when not given."""
+
+    def split(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != count:
+            raise click.BadParameter(f"{value!r}: write {count} numbers with commas between them")
+        return numbers
+
+    return split
+
+
 def split_pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """`NAME=VALUE` texts as a mapping with upper-case names."""
     pairs = {}

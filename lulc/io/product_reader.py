@@ -53,8 +53,8 @@ class ProductReader:
         values[nodata] = np.nan
         return values
 
-    def extra(self, name: str, window: Window) -> NDArray[np.generic]:
-        """Numbers of a band behind the activations, as stored: (height, width), 255 where there is no data."""
+    def band(self, name: str, window: Window) -> NDArray[np.generic]:
+        """Numbers of a band by its description, as stored: (height, width), 255 where there is no data."""
         numbers: NDArray[np.generic] = self._read([self._dataset.descriptions.index(name) + 1], window)[0]
         return numbers
 

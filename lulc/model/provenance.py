@@ -18,6 +18,7 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
         "LULC_LEGEND": json.dumps(card.legend, sort_keys=True),
         "LULC_INPUT": scene.info.name,
         "LULC_INPUT_KIND": " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part),
+        "LULC_ACQUIRED": scene.info.acquired,
         "LULC_INPUT_SHA256": scene.fingerprint(times=False),
         "LULC_BANDS": ",".join(card.features.channels),
         "LULC_OFFSET": f"{scene.radiometry.offset:g} ({scene.radiometry.source})",

@@ -1,6 +1,8 @@
 """From probabilities to the bytes of the product."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.legend import NODATA_CODE
@@ -33,6 +35,12 @@ def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
         out[0, row : row + rows] = slab.max(dim=0).indices + 1
         out[1:, row : row + rows] = largest_remainder(slab)
     return out.masked_fill_(~valid_yx, NODATA_CODE)
+
+
+def product_bytes_of(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`product_bytes` of numpy arrays."""
+    stored: NDArray[np.uint8] = product_bytes(torch.from_numpy(probabilities_kyx), torch.from_numpy(valid_yx)).numpy()
+    return stored
 
 
 def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:

@@ -115,3 +115,19 @@ def test_few_tiles_are_held_however_tall_the_scene(rows):
     order = [(row, col) for panel in (0, 8) for row in range(rows) for col in range(panel, panel + 8)]
     _, most = build(layout, order)
     assert most <= 4 + 2 + 1 + 2 + rows // 16
+
+
+def test_extra_bands_are_averaged_or_vote():
+    data = np.full((4, 4, 2), 255, np.uint8)
+    data[:, :3, :] = np.array(
+        [
+            [[1, 1], [2, 1], [1, 2]],
+            [[250, 250], [250, 250], [100, 101]],
+            [[7, 7], [9, 9], [4, 5]],
+            [[10, 20], [30, 41], [0, 3]],
+        ]
+    )
+    halved = halve(data, ["code", "share"])
+    assert halved[2, :, 0].tolist() == [7, 4]  # the most frequent code, the first met among equals
+    assert halved[3, :, 0].tolist() == [25, 1]  # the mean over pixels with data, rounded down as activations are
+    np.testing.assert_array_equal(halved[:2], halve(data[:2]))

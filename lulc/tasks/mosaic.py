@@ -1,0 +1,226 @@
+"""`lulc mosaic`: maps of many scenes in, one seamless product out.
+
+MosaicPlan -> chunks -> maps on the mosaic's grid -> Merge -> ProductWriter
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError, Interrupted
+from lulc.grid import Window
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.areas import ClassArea, class_areas
+from lulc.io.gdal import gdal_cache
+from lulc.io.product import ProductWriter
+from lulc.io.product_bands import ACTIVATION_SCALE
+from lulc.io.staging import check_outputs
+from lulc.legend import NODATA_CODE
+from lulc.model.quantise import product_bytes_of
+from lulc.tasks.memory import peak_resident_bytes
+from lulc.tasks.merging import MapPart, Merged, merge_of
+from lulc.tasks.mosaic_plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
+from lulc.tasks.mosaic_seams import MosaicSeams, mosaic_seams
+from lulc.tasks.mosaic_sources import SourceMapShare, source_shares, write_sources
+from lulc.tasks.stack import in_order
+
+Progress = Callable[[int, int], None]
+"""Told how many pixels of the mosaic are done, and how many there are."""
+
+_GDAL_CACHE = 128 << 20
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class MosaicReport:
+    """What a mosaic holds.
+
+    Attributes:
+        output: Path of the product.
+        sources_csv: Path of the list of its maps.
+        method: How they were merged.
+        crs: Of the mosaic, as EPSG:32631 or WKT.
+        height: Rows.
+        width: Columns.
+        valid_share: Share of its pixels with data.
+        classes: Pixels and hectares of each class, as counted in the mosaic.
+        maps: Each map, and how many pixels it counts most in.
+        seams: How much classes change at scene borders, when it was asked for.
+        resumed_chunks: Chunks taken over from an interrupted run.
+        seconds: Wall time.
+        peak_bytes: Peak of the process's main memory.
+        output_bytes: Size of the product.
+        warnings: What the user should know about the maps.
+    """
+
+    output: str
+    sources_csv: str
+    method: str
+    crs: str
+    height: int
+    width: int
+    valid_share: float
+    classes: tuple[ClassArea, ...]
+    maps: tuple[SourceMapShare, ...]
+    seams: MosaicSeams | None
+    resumed_chunks: int
+    seconds: float
+    peak_bytes: int
+    output_bytes: int
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form for `--json`."""
+        return asdict(self)
+
+
+def mosaic(
+    maps: Sequence[Path],
+    output: Path,
+    options: MosaicOptions | None = None,
+    *,
+    seams: bool = False,
+    progress: Progress = lambda _done, _all: None,
+) -> MosaicReport:
+    """Merge maps into one product, which is published whole or not at all.
+
+    Args:
+        maps: Products of one legend and resolution, any CRS; the order is that of precedence.
+        output: The product; the list of its maps is written beside it, as `OUT.sources.csv`.
+        options: How; None for the defaults.
+        seams: Also measure how much classes change at scene borders.
+        progress: Called after each chunk.
+
+    Raises:
+        LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
+    """
+    start = time.perf_counter()
+    options = options or MosaicOptions()
+    table = sources_path(output)
+    check_outputs([output, table], maps, overwrite=options.overwrite)
+    plan = plan_mosaic(maps, options)
+    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+        resumed, published = _publish(plan, output, stop, progress)
+        shares = source_shares(plan, output)
+        write_sources(table, plan, shares, overwrite=options.overwrite)
+        areas = class_areas(output)
+        return MosaicReport(
+            output=str(output),
+            sources_csv=str(table),
+            method=options.method,
+            crs=plan.grid.crs.to_string() if plan.grid.crs else "",
+            height=plan.grid.shape.height,
+            width=plan.grid.shape.width,
+            valid_share=sum(entry.pixels for entry in areas) / plan.grid.shape.size,
+            classes=areas,
+            maps=shares,
+            seams=mosaic_seams(plan, output) if seams else None,
+            resumed_chunks=resumed,
+            seconds=round(time.perf_counter() - start, 3),
+            peak_bytes=peak_resident_bytes(),
+            output_bytes=published,
+            warnings=_warnings(plan, shares),
+        )
+
+
+def sources_path(output: Path) -> Path:
+    """Where the list of a mosaic's maps lies: `out.tif.sources.csv`."""
+    return output.with_name(f"{output.name}.sources.csv")
+
+
+def _publish(plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress) -> tuple[int, int]:
+    """Merge what is not stored yet, and publish: chunks taken over, and the product's size in bytes."""
+    writer = ProductWriter(
+        output,
+        plan.grid,
+        plan.legend,
+        activations=plan.activations,
+        extra=plan.extra,
+        tags=plan.tags(),
+        fingerprint=plan.fingerprint,
+        creation_options=plan.options.creation_options,
+        overwrite=plan.options.overwrite,
+        resume=plan.options.resume,
+    )
+    try:
+        resumed = len(writer.finished)
+        _merge_into(writer, plan, stop, progress)
+        return resumed, writer.publish().bytes
+    except BaseException as error:
+        writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
+        raise
+
+
+def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progress: Progress) -> None:
+    """The one loop: chunks are merged in threads, and stored in order by this one."""
+    chunks = list(enumerate(plan.chunks()))
+    to_do = [entry for entry in chunks if entry[0] not in writer.finished]
+    done = sum(window.shape.size for index, window in chunks if index in writer.finished)
+    found = bool(writer.finished)
+
+    def merged(entry: tuple[int, Window]) -> tuple[int, Window, NDArray[Any]]:
+        return *entry, merged_chunk(plan, entry[1])
+
+    for index, window, data in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
+        writer.put(index, window, data)
+        found = found or bool((data[0] != NODATA_CODE).any())
+        done += window.shape.size
+        progress(done, plan.grid.shape.size)
+        stop.raise_if_set()
+    if not found:
+        raise InputError("no map has a valid pixel there", "choose other --bounds, or check the maps with lulc info")
+
+
+def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
+    """The product's bands in one window, (bands, height, width) of its type."""
+    merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
+    margin = plan.options.feather if plan.options.method == "activations" else 0
+    around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
+    for position in plan.near(window):
+        source = plan.parts[position]
+        part = MapPart(
+            number=position + 1,
+            codes_around=source.classes(around),
+            window=window,
+            around=around,
+            feather=margin,
+            read_activations=lambda source=source: source.activations(window),  # type: ignore[misc]
+        )
+        if part.valid.any():
+            merge.feed(part)
+    return _stored(merge.result(), plan)
+
+
+def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
+    valid = merged.codes != NODATA_CODE
+    if plan.activations == "uint8":
+        assert merged.shares is not None
+        shown = product_bytes_of(merged.shares, valid)
+    elif plan.activations == "float32":
+        assert merged.shares is not None
+        shown = np.concatenate([merged.codes[None].astype(np.float32), merged.shares])
+    else:
+        shown = merged.codes[None]
+    confidence = merged.confidence
+    if shown.dtype == np.uint8:
+        confidence = np.rint(confidence / ACTIVATION_SCALE)
+    number = np.maximum(merged.source - 1, 0)
+    pages = [number // SOURCES_A_BAND] if len(plan.maps) > SOURCES_A_BAND else []
+    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown.dtype)
+    data = np.concatenate([shown, extra])
+    data[:, ~valid] = NODATA_CODE
+    return data
+
+
+def _warnings(plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> tuple[str, ...]:
+    models = dict.fromkeys(one.tags.get("LULC_MODEL", "a model it does not name") for one in plan.maps)
+    mixed = [f"the maps are of {len(models)} models: {', '.join(models)}"] if len(models) > 1 else []
+    unused = [share.path for share in shares if not share.pixels]
+    note = f"{len(unused)} maps count most nowhere, such as {unused[0]}" if unused else ""
+    return (*mixed, *([note] if note else []))
