@@ -47,11 +47,20 @@ class ProductReader:
 
     def activations(self, window: Window) -> NDArray[np.float32]:
         """Activations: float32 (K, height, width), 0..1, NaN where there is no data."""
-        values = self._read(list(range(2, 2 + len(self.legend))), window).astype(np.float32)
-        nodata = values == NODATA_CODE
-        values *= np.float32(self._dataset.scales[1])
-        values[nodata] = np.nan
+        stored = self.stored_activations(window)
+        values = stored.astype(np.float32)
+        values *= self.activation_scale
+        values[stored == NODATA_CODE] = np.nan
         return values
+
+    def stored_activations(self, window: Window) -> NDArray[np.generic]:
+        """Activations as stored: uint8 or float32 (K, height, width), 255 where there is no data."""
+        return self._read(list(range(2, 2 + len(self.legend))), window)
+
+    @property
+    def activation_scale(self) -> np.float32:
+        """What turns stored activations into 0..1."""
+        return np.float32(self._dataset.scales[1])
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
         """Numbers of a band by its description, as stored: (height, width), 255 where there is no data."""

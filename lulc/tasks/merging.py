@@ -3,51 +3,66 @@
 All work on one window. Memory is that of a few planes per class, however many maps there are.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from lulc.grid import Window
+from lulc.io.product_on_grid import SIXTEENTHS
 from lulc.legend import NODATA_CODE
 
 Method = Literal["activations", "confidence", "first", "latest", "majority"]
 
-_OWN_CLASS = np.float32(1e-5)
-"""Added to the activation of a map's own class: that breaks ties between equal bytes as the map itself did."""
+_MOST_WEIGHT = 4095
+"""Weights are whole numbers 1.._MOST_WEIGHT: times sixteenths of a step they stay below 2**24, so what only one map says
+comes out of the mean exactly as it went in."""
 
+_STEPS = 250
 _NO_MAP = np.iinfo(np.int32).max
+
+
+class View(Protocol):
+    """What a map says of a window (`lulc.io.product_on_grid.ProductWindow`)."""
+
+    @property
+    def window(self) -> Window:
+        """The window."""
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Class codes: uint8 (height, width), 255 where the map has no data."""
+
+    @property
+    def steps(self) -> NDArray[Any]:
+        """Activations in steps of 1/250, to a sixteenth: (K, height, width), anything where the map has no data."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapPart:
-    """What one map says of a window.
+    """What one map says of a window, and what surrounds it.
 
     Attributes:
         number: Of the map, from 1.
         codes_around: uint8, class codes of the window and a margin around it; 255 where the map has no data.
-        window: The window.
+        view: The window.
         around: The window with its margin.
         feather: Distance from its edge and holes over which the map fades in, pixels; at most the margin.
-        read_activations: Gives float32 (K, height, width) of the window, NaN where the map has no data.
     """
 
     number: int
     codes_around: NDArray[np.uint8]
-    window: Window
+    view: View
     around: Window
     feather: int
-    read_activations: Callable[[], NDArray[np.float32]]
 
-    @cached_property
+    @property
     def codes(self) -> NDArray[np.uint8]:
         """Class codes of the window: uint8 (height, width)."""
-        codes: NDArray[np.uint8] = self.codes_around[self.window.slices(self.around)]
-        return codes
+        return self.view.classes
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
@@ -56,27 +71,27 @@ class MapPart:
         return valid
 
     @cached_property
-    def activations(self) -> NDArray[np.float32]:
-        """float32 (K, height, width), 0 where the map has no data; its own class leads among equals."""
-        shares = self.read_activations()
-        shares[:, ~self.valid] = 0
-        own = np.minimum(self.codes, len(shares)).astype(np.intp)[None] - 1
-        leading = np.take_along_axis(shares, own, axis=0) + np.where(self.valid, _OWN_CLASS, 0)
-        np.put_along_axis(shares, own, leading, axis=0)
-        return shares
+    def steps(self) -> NDArray[Any]:
+        """Activations as `View.steps`, read once."""
+        return self.view.steps
+
+    @cached_property
+    def own_output(self) -> NDArray[np.intp]:
+        """Position of the map's own class among the activations: (1, height, width); some position without data."""
+        return np.minimum(self.codes, len(self.steps)).astype(np.intp)[None] - 1
 
     def weight(self) -> NDArray[np.float32]:
-        """What the map counts: float32 (height, width), 0 without data, rising from its edge and holes to 1.
+        """What the map counts: whole numbers as float32 (height, width).
 
-        The rise is smooth at both ends (3 d^2 - 2 d^3 of the distance d in feathers).
+        0 without data, 1 at its edge and holes, then rising smoothly to 4095 (3 d^2 - 2 d^3 of the distance d in feathers).
         """
         known = self.codes_around != NODATA_CODE
         if known.all() or self.feather == 0:
-            return self.valid.astype(np.float32)
-        distance = np.asarray(distance_transform_edt(known), np.float32)[self.window.slices(self.around)]
+            return self.valid.astype(np.float32) * np.float32(_MOST_WEIGHT)
+        distance = np.asarray(distance_transform_edt(known), np.float32)[self.view.window.slices(self.around)]
         share = np.minimum(distance / np.float32(self.feather), np.float32(1))
-        weight: NDArray[np.float32] = share * share * (3 - 2 * share)
-        return weight
+        weight: NDArray[np.float32] = np.rint(share * share * (3 - 2 * share) * np.float32(_MOST_WEIGHT))
+        return np.maximum(weight, self.valid, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +133,8 @@ def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
 class AverageActivations:
     """The weighted mean of activations, and one argmax of it.
 
-    The source is the map of largest weight, the first of equals; the confidence is the mean activation of the class.
+    The source is the map of largest weight, the first of equals; the confidence is the mean activation of the class. A
+    map's own class gets a sixteenth of a step more: that breaks ties between equal bytes as the map itself did.
     """
 
     def __init__(self, classes: int, shape: tuple[int, int]) -> None:
@@ -130,8 +146,11 @@ class AverageActivations:
     def feed(self, part: MapPart) -> None:
         """Take in one map."""
         weight = part.weight()
-        for number, share in enumerate(part.activations):  # class by class: no second cube in memory
-            self._sum[number] += share * weight
+        whole = weight * np.float32(SIXTEENTHS)
+        for number, steps in enumerate(part.steps):  # class by class: no second cube in memory
+            self._sum[number] += steps * whole
+        own = np.take_along_axis(self._sum, part.own_output, axis=0) + weight
+        np.put_along_axis(self._sum, part.own_output, own, axis=0)
         self._weight += weight
         leads = weight > self._largest
         self._largest[leads] = weight[leads]
@@ -140,7 +159,9 @@ class AverageActivations:
     def result(self) -> Merged:
         """Means, their argmax, and where they come from."""
         valid = self._source > 0
-        shares: NDArray[np.float32] = self._sum / np.where(valid, self._weight, np.float32(1))
+        shares: NDArray[np.float32] = self._sum
+        shares /= np.where(valid, self._weight, np.float32(1))
+        shares /= np.float32(_STEPS * SIXTEENTHS)
         codes = np.where(valid, shares.argmax(axis=0) + 1, NODATA_CODE).astype(np.uint8)
         return Merged(codes, shares, self._source, np.minimum(shares.max(axis=0), 1))
 
@@ -155,7 +176,7 @@ class MostConfident:
 
     def feed(self, part: MapPart) -> None:
         """Take in one map."""
-        confidence = part.activations.max(axis=0)
+        confidence = np.take_along_axis(part.steps, part.own_output, axis=0)[0] / np.float32(_STEPS)
         surer = part.valid & ((confidence > self._confidence) | (self._source == 0))
         self._codes[surer] = part.codes[surer]
         self._source[surer] = part.number

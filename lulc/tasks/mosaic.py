@@ -179,22 +179,28 @@ def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progres
 
 def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     """The product's bands in one window, (bands, height, width) of its type."""
+    seen = [(position + 1, plan.parts[position].at(window)) for position in plan.near(window)]
+    there = [(number, view) for number, view in seen if (view.classes != NODATA_CODE).any()]
+    if len(there) == 1 and plan.activations == "uint8":
+        number, view = there[0]
+        steps = view.steps
+        if steps.dtype == np.uint8:
+            return _copied(plan, number, view.classes, steps)
     merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
-    margin = plan.options.feather if plan.options.method == "activations" else 0
+    # A map that is alone weighs the same everywhere: its surroundings need not be read.
+    margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
     around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
-    for position in plan.near(window):
-        source = plan.parts[position]
-        part = MapPart(
-            number=position + 1,
-            codes_around=source.classes(around),
-            window=window,
-            around=around,
-            feather=margin,
-            read_activations=lambda source=source: source.activations(window),  # type: ignore[misc]
-        )
-        if part.valid.any():
-            merge.feed(part)
+    for number, view in there:
+        codes_around = view.product.classes(around) if margin else view.classes
+        merge.feed(MapPart(number, codes_around, view, around, margin))
     return _stored(merge.result(), plan)
+
+
+def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
+    """What merging would make of one map on the mosaic's own pixels, without the arithmetic."""
+    return _with_extra(
+        plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
+    )
 
 
 def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
@@ -210,11 +216,18 @@ def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
     confidence = merged.confidence
     if shown.dtype == np.uint8:
         confidence = np.rint(confidence / ACTIVATION_SCALE)
-    number = np.maximum(merged.source - 1, 0)
+    return _with_extra(plan, shown, merged.source, confidence)
+
+
+def _with_extra(
+    plan: MosaicPlan, shown_byx: NDArray[Any], source: NDArray[np.int32], confidence: NDArray[Any]
+) -> NDArray[Any]:
+    """Bands of a product with those behind them: 255 wherever the class is."""
+    number = np.maximum(source - 1, 0)
     pages = [number // SOURCES_A_BAND] if len(plan.maps) > SOURCES_A_BAND else []
-    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown.dtype)
-    data = np.concatenate([shown, extra])
-    data[:, ~valid] = NODATA_CODE
+    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown_byx.dtype)
+    data = np.concatenate([shown_byx, extra])
+    data[:, shown_byx[0] == NODATA_CODE] = NODATA_CODE
     return data
 
 
