@@ -28,6 +28,8 @@ _PUBLIC = {
     "estimate_areas": "lulc.tasks.estimate",
     "evaluate_map": "lulc.tasks.evaluate",
     "evaluate_model": "lulc.tasks.evaluate_model",
+    "fetch": "lulc.tasks.fetch",
+    "map_change": "lulc.tasks.change",
     "open_scene": "lulc.io.scene",
     "open_training_set": "lulc.io.training_set",
     "prepare": "lulc.tasks.prepare",

@@ -61,6 +61,29 @@ from lulc.cli.progress import progress
     help="As --quantification, for every OTHER.",
 )
 @click.option(
+    "--composite",
+    type=click.Choice(["first", "best", "median", "max-ndvi"]),
+    default="first",
+    show_default=True,
+    help="How SCENE and every OTHER become one: the first that has the pixel, the order being as given, or (best) by share of clear pixels; the median of all dates; all bands from the date of the largest NDVI.",
+)
+@click.option(
+    "--clouds",
+    type=click.Choice(["none", "auto", "scl", "qa60", "model"]),
+    default="none",
+    show_default=True,
+    help="Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: whichever it has), or by a network (pip install 'lulc[cloud]').",
+)
+@click.option(
+    "--cloud-classes",
+    callback=split_names,
+    metavar="NAME|N,...",
+    help="SCL classes to mask. [default: saturated,shadow,cloud-medium,cloud-high,cirrus = 1,3,8,9,10]",
+)
+@click.option(
+    "--dilate", type=click.IntRange(0, 200), default=0, show_default=True, help="Grow clouds by N pixels, as a disc."
+)
+@click.option(
     "--chunk",
     type=click.IntRange(256, 8192),
     default=1024,

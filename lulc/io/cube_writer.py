@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Window, map_points
-from lulc.io.stack_writer import SOURCE, SOURCE_TITLE, StackLayout, StackSink
+from lulc.io.stack_writer import SOURCE, StackLayout, StackSink
 from lulc.io.staging import staged
 
 _REFLECTANCE = {"quantification": 1.0, "offset": 0.0}
@@ -89,7 +89,7 @@ def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:
     common = {"units": "1"} | ({"grid_mapping": "spatial_ref"} if layout.grid.crs is not None else {})
     channels = {name: {"long_name": title, **common} for name, title in layout.titles.items()}
     if layout.sources:
-        channels[SOURCE] = {"long_name": SOURCE_TITLE, **common}
+        channels[SOURCE] = {"long_name": layout.source_title, **common}
     return channels
 
 

@@ -1,10 +1,12 @@
-"""What an input's bytes are, from samples: a whole scene is too much to hash before every run."""
+"""What decides a run's bytes: an input, from samples (a whole scene is too much to hash every time), and the code."""
 
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import lulc
 from lulc.errors import StorageError
 
 _HEAD, _SPREAD, _BYTES = 1 << 20, 16, 64 << 10
@@ -44,3 +46,12 @@ def file_fingerprint(path: Path, *, times: bool = True) -> bytes:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
     return digest.digest()
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 over the package's sources: a changed lulc never continues another one's run."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(lulc.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

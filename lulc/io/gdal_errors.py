@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 _LOGGERS = [logging.getLogger(name) for name in ("rasterio._env", "rasterio._err")]
 _SIGNALLED = "GDAL signalled an error"
+_TRIED_AGAIN = "Retrying again in"
+"""How GDAL tells of an HTTP request that it is about to repeat; what comes of it is told separately."""
 
 
 class _Catcher(logging.Filter):
@@ -21,6 +23,8 @@ class _Catcher(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         caught: list[str] | None = getattr(self._own, "caught", None)
+        if _TRIED_AGAIN in record.getMessage():
+            return False
         if caught is not None and (_SIGNALLED in str(record.msg) or record.levelno >= self._own.severity):
             caught.append(record.getMessage())
             return False

@@ -8,9 +8,11 @@ from lulc.bands import sensor
 from lulc.errors import InputError
 from lulc.io.array_source import ArraySource, is_array
 from lulc.io.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.quality import quality_name
 from lulc.io.raster import open_raster, sniff
 from lulc.io.safe import is_safe, open_safe
 from lulc.io.source import Source, canonical_name
+from lulc.io.stac import is_item, open_item
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +35,13 @@ def open_sources(paths: list[Path]) -> list[Source]:
 
 
 def _open(path: Path) -> list[Source]:
+    if is_item(path):
+        return list(open_item(path))
     if not path.exists():
-        raise InputError(f"no such file: {path}", "give a local path; URLs and GDAL's virtual names are not opened")
+        raise InputError(
+            f"no such file: {path}",
+            "give a local path or the address of a STAC Item; GDAL's virtual names are not opened",
+        )
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
     try:
@@ -67,9 +74,13 @@ def _band_files(folder: Path) -> list[Source]:
             f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
         )
     sources = [open_raster(file) for file in files]
-    used = [source for source in sources if any(canonical_name(label, sensor()) for label in source.labels)]
+    used = [source for source in sources if any(_known(label) for label in source.labels)]
     for source in sources:
         if used and source not in used:
             _log.warning("%s is not used: it names no band", source.origin.path)
             source.close()
     return list(used or sources)
+
+
+def _known(label: str | None) -> bool:
+    return canonical_name(label, sensor()) is not None or quality_name(label) is not None

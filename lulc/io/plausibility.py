@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.bands import sensor
+from lulc.bands import Radiometry, sensor
 from lulc.grid import Window
 
 if TYPE_CHECKING:
@@ -15,7 +15,13 @@ _SIDE = 64
 _PER_AXIS = 4
 _VISIBLE = ("B02", "B03", "B04")
 _OFFSET_DN = 1000.0
+_NEAR_OFFSET_DN = 1400.0
+_NOISE_DN = -100.0
+_MOST_NEGATIVE = 0.05
 _DARKEST, _BRIGHTEST = 0.001, 1.0
+
+CATALOGUE = "STAC: "
+"""How the source of a radiometry begins that a catalogue states; its pixels are checked against it."""
 
 
 def implausible(scene: "Scene") -> tuple[str, ...]:
@@ -26,19 +32,35 @@ def implausible(scene: "Scene") -> tuple[str, ...]:
     samples = _samples(scene, names)
     if not samples.size:
         return ()
-    found = []
+    doubts = _doubted_offset(samples, scene.radiometry) if len(names) == len(_VISIBLE) else []
     median = float(np.median(scene.radiometry.reflectance(samples)))
-    if not _DARKEST <= median <= _BRIGHTEST:
-        found.append(
-            f"the median visible reflectance is {median:.3g}: check --quantification (now {scene.radiometry.quantification:g})"
+    if not _DARKEST <= median <= _BRIGHTEST and not doubts:
+        return (
+            f"the median visible reflectance is {median:.3g}: check --quantification (now {scene.radiometry.quantification:g})",
         )
-    unstated = scene.radiometry.source not in {"metadata", "option"}
-    shifted = unstated and scene.radiometry.quantification == sensor().quantification
-    if shifted and len(names) == len(_VISIBLE) and np.percentile(samples, 1, axis=1).min() >= _OFFSET_DN:
-        found.append(
-            "no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed"
-        )
-    return tuple(found)
+    return tuple(doubts)
+
+
+def _doubted_offset(samples: NDArray[np.float64], radiometry: Radiometry) -> list[str]:
+    """What the visible pixels say against the offset that is used.
+
+    Land without one dark pixel sits at DN 1000 and above where the offset of processing baseline 04.00 is still in the
+    digital numbers; reflectance well under 0 in many pixels shows that it was taken away twice.
+    """
+    if radiometry.quantification != sensor().quantification or radiometry.source in {"metadata", "option"}:
+        return []
+    darkest = np.percentile(samples, 1, axis=1).min()
+    catalogue = radiometry.source.startswith(CATALOGUE)
+    if radiometry.offset == 0 and not catalogue and darkest >= _OFFSET_DN:
+        return ["no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed"]
+    if radiometry.offset == 0 and _OFFSET_DN <= darkest < _NEAR_OFFSET_DN:
+        told = f"offset 0 was used ({radiometry.source}), yet the darkest visible pixels sit at DN {darkest:.0f}"
+        return [f"{told}: if the offset is still in the pixels, give --offset -1000"]
+    negative = float((samples + radiometry.offset < _NOISE_DN).any(axis=0).mean())
+    if radiometry.offset < 0 and negative > _MOST_NEGATIVE:
+        told = f"offset {radiometry.offset:g} was used ({radiometry.source}), yet {negative:.0%} of the pixels become negative"
+        return [f"{told}: if it was applied already, give --offset 0"]
+    return []
 
 
 def _samples(scene: "Scene", names: list[str]) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels, canonical_name
+from lulc.io.web import GDAL_HTTP
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ _MAGIC = {
 _OPEN = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
 _MOST_BANDS = 512
 _READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+OFFSET_SOURCE = "LULC_OFFSET_SOURCE"
+"""Tag that says where the offset of a fetched scene came from."""
+
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
 _TRIES = 3
 _HEAD_BYTES = 16
@@ -188,7 +192,8 @@ class RasterSource:
     def _open(self) -> Any:  # noqa: ANN401
         import warnings
 
-        with rasterio.Env(**_OPEN), warnings.catch_warnings():
+        options = _OPEN | (GDAL_HTTP if self._location.startswith("/vsicurl/") else {})
+        with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid without a place says so itself
             return rasterio.open(self._location, driver=self._driver)
 
@@ -319,7 +324,7 @@ def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiomet
     band = dataset.tags(index)
     names = [name for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band]
     offset = _number(band, names[0], dataset.name) if names else 0.0
-    source = "metadata" if names else "metadata, which state no offset"
+    source = tags.get(OFFSET_SOURCE, "metadata") if names else "metadata, which state no offset"
     for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
         if name in tags or name in band:
             return Radiometry(_number(band | tags, name, dataset.name), offset, source)

@@ -23,6 +23,7 @@ from lulc.io.source import Origin
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 _METADATA = re.compile(r"(^|/)MTD_MSI(L1C|L2A)\.xml$")
 _BAND_FILE = re.compile(r"/IMG_DATA/(?:R\d\dm/)?[^/]*_(B\d[\dA])(?:_(\d\d)m)?\.jp2$")
+_SCL_FILE = re.compile(r"/IMG_DATA/R20m/[^/]*_SCL_20m\.jp2$")
 _GRANULE = re.compile(r"(?:^|/)GRANULE/([^/]+)/IMG_DATA/")
 _MOST_METADATA = 16 << 20
 _OFFSETS_FROM = "04.00"
@@ -108,7 +109,7 @@ def is_safe(path: Path) -> bool:
 
 
 def open_safe(path: Path) -> list[RasterSource]:
-    """One source per band, each at its best resolution.
+    """One source per band, each at its best resolution, and the scene classification of Level-2A last.
 
     Raises:
         InputError: Metadata missing, unsafe or without bands.
@@ -125,9 +126,10 @@ def open_safe(path: Path) -> list[RasterSource]:
     files = _best_files(archive.members)
     if not files:
         raise InputError(f"{path} holds no band files under GRANULE/*/IMG_DATA", "fetch the product again")
+    classes = [("SCL", member) for member in archive.members if _SCL_FILE.search(member)][:1]
     return [
         _band_source(path, band, archive.driver(member), archive.location(member), metadata)
-        for band, member in sorted(files.items())
+        for band, member in (*sorted(files.items()), *classes)
     ]
 
 

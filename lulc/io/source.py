@@ -34,6 +34,8 @@ class Origin:
         acquired: Acquisition date or time; empty when not said.
         radiometry: How digital numbers become reflectance; None when not said.
         nodata: Value that means no data; None when not said.
+        files: Where its pixels lie on this machine, when that is not `path`.
+        stated: Text that tells this input from others where its files cannot, such as the addresses of a STAC Item.
     """
 
     path: Path
@@ -42,6 +44,8 @@ class Origin:
     acquired: str = ""
     radiometry: Radiometry | None = None
     nodata: float | None = None
+    files: tuple[Path, ...] = ()
+    stated: str = ""
 
 
 class Source(Protocol):

@@ -21,6 +21,8 @@ SOURCE = "source"
 
 SOURCE_TITLE = "input each pixel came from: 0 none, 1 first, 2 second, ..."
 
+DATES_TITLE = "number of dates the median was taken of"
+
 _BLOCK = 512
 _SMALL_BLOCK = 256
 
@@ -35,6 +37,7 @@ class StackLayout:
         tags: Provenance, stored with the file.
         sources: True when the channel `source` follows: 0 none, 1 first input, 2 second, ...
         chunk: Side of the windows that are written, pixels; a multiple of 256.
+        source_title: What the values of the channel `source` say.
     """
 
     grid: Grid
@@ -42,6 +45,7 @@ class StackLayout:
     tags: Mapping[str, str]
     sources: bool
     chunk: int
+    source_title: str = SOURCE_TITLE
 
 
 class StackSink(Protocol):
@@ -62,7 +66,7 @@ def geotiff_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) 
         with rasterio.open(temporary, "w", **_profile(layout)) as dataset:
             _describe(dataset, layout)
             yield _GeoTiff(dataset, layout.sources)
-        _check_blocks(temporary)
+        check_blocks(temporary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,18 @@ def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rast
         dataset.update_tags(AREA_OR_POINT="Point")
     if layout.grid.rpcs is not None:
         dataset.rpcs = layout.grid.rpcs
-    titles = {**layout.titles, **({SOURCE: SOURCE_TITLE} if layout.sources else {})}
+    titles = {**layout.titles, **({SOURCE: layout.source_title} if layout.sources else {})}
     for number, (name, title) in enumerate(titles.items(), start=1):
         dataset.set_band_description(number, name)
         dataset.update_tags(number, long_name=title)
 
 
-def _check_blocks(path: Path) -> None:
-    """Refuse a file with a block that was never stored: GDAL may report a full disk in its log alone."""
+def check_blocks(path: Path) -> None:
+    """Refuse a GeoTIFF with a block that was never stored: GDAL may report a full disk in its log alone.
+
+    Raises:
+        StorageError: A block is missing.
+    """
     size = os.path.getsize(path)  # noqa: PTH202 - one call
     with rasterio.open(path, driver="GTiff") as dataset:
         for band in dataset.indexes:

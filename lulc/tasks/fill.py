@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Shape, Window
-from lulc.io.scene import Scene
+from lulc.io.clouds import ClearScene
 from lulc.projection import Floats, GridProjection, inside
 
 Planes = NDArray[np.float32]
@@ -30,25 +30,26 @@ _LEAST_WEIGHT = 0.5
 
 
 class Composite:
-    """Several scenes as one: on the grid of the first, each pixel from the first scene that has it.
+    """Several scenes as one: on the grid of the first, each pixel from the first scene in order that has it.
 
     Args:
         scenes: The first gives the grid.
         names: Bands and indices to read; every scene has them.
+        order: Positions in `scenes`, the scene that is asked first in front; None is as given.
 
     Raises:
         InputError: A scene cannot be placed on the grid of the first, or does not meet it.
     """
 
-    def __init__(self, scenes: Sequence[Scene], names: Sequence[str]) -> None:
+    def __init__(self, scenes: Sequence[ClearScene], names: Sequence[str], order: Sequence[int] | None = None) -> None:
         self.names = tuple(names)
-        self._first = scenes[0]
-        self._others = [_donor(scene, self._first, self.names) for scene in scenes[1:]]
+        donors = [donor(scene, scenes[0], self.names) for scene in scenes]
+        self._dates = [(position + 1, donors[position]) for position in order or range(len(donors))]
 
     @property
     def scenes(self) -> int:
         """Number of scenes."""
-        return 1 + len(self._others)
+        return len(self._dates)
 
     def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
         """Pixels of a window inside the grid.
@@ -57,13 +58,14 @@ class Composite:
             Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the number
             of the scene each pixel came from, uint8 (row, column), 0 where none.
         """
-        planes = self._first.reflectance(self.names, window)
-        source = np.where(np.isnan(planes[0]), 0, 1).astype(np.uint8)
-        for number, donor in enumerate(self._others, start=2):
+        number, date = self._dates[0]
+        planes = date.whole(window)
+        source = np.where(np.isnan(planes[0]), 0, number).astype(np.uint8)
+        for number, date in self._dates[1:]:
             rows, cols = np.nonzero(source == 0)
             if rows.size == 0:
                 break
-            values = donor.at(rows + window.row, cols + window.col)
+            values = date.at(rows + window.row, cols + window.col)
             found = ~np.isnan(values[0])
             planes[:, rows[found], cols[found]] = values[:, found]
             source[rows[found], cols[found]] = number
@@ -76,8 +78,16 @@ class Donor(Protocol):
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         """Values at pixels of the other grid: float32 (name, pixel), NaN where the scene has no data."""
 
+    def whole(self, window: Window) -> Planes:
+        """Values of a window of the other grid: float32 (name, row, column), NaN where the scene has no data."""
 
-def _donor(scene: Scene, first: Scene, names: tuple[str, ...]) -> Donor:
+
+def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor:
+    """A scene on the grid of the first.
+
+    Raises:
+        InputError: It cannot be placed there, or does not meet it.
+    """
     if scene.grid.same_as(first.grid):
         return _SameGrid(scene, names)
     for placed in (scene, first):
@@ -94,8 +104,11 @@ def _donor(scene: Scene, first: Scene, names: tuple[str, ...]) -> Donor:
 
 @dataclass(frozen=True)
 class _SameGrid:
-    scene: Scene
+    scene: ClearScene
     names: tuple[str, ...]
+
+    def whole(self, window: Window) -> Planes:
+        return self.scene.reflectance(self.names, window)
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         window = bounding_window(rows, cols, self.scene.grid.shape)
@@ -106,9 +119,18 @@ class _SameGrid:
 
 @dataclass(frozen=True)
 class _OtherGrid:
-    scene: Scene
+    scene: ClearScene
     names: tuple[str, ...]
     projection: GridProjection
+
+    def whole(self, window: Window) -> Planes:
+        values = np.empty((len(self.names), window.height, window.width), np.float32)
+        height = max(1, _MOST_PLACES // window.width)  # places of a whole window would take many times its pixels
+        for top in range(0, window.height, height):
+            part = Window(window.row + top, window.col, min(height, window.height - top), window.width)
+            rows, cols = np.mgrid[part.slices()].reshape(2, -1)
+            values[:, top : top + part.height] = self.at(rows, cols).reshape(-1, part.height, part.width)
+        return values
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         values = np.full((len(self.names), rows.size), np.nan, np.float32)

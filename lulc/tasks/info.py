@@ -21,6 +21,7 @@ from lulc.indices import INDICES
 from lulc.io.product_reader import open_product
 from lulc.io.scene import Scene, open_scene
 from lulc.io.training_set import SET_CARD
+from lulc.io.web import web_address
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
 from lulc.tasks.patch_description import patch_facts
@@ -96,7 +97,7 @@ def describe(
     first = Path(paths[0])
     if not first.exists() and (pretrained_dir() / first).is_dir():
         first = pretrained_dir() / first
-    if not first.exists():
+    if not first.exists() and web_address(first) is None:
         raise InputError(f"there is no {first}", "check the path")
     if len(paths) == 1 and is_bundle(first):
         return describe_model(first)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-import lulc
 from lulc.errors import InputError, LimitError
+from lulc.io.fingerprint import code_fingerprint
 from lulc.io.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
@@ -23,6 +22,8 @@ from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.tasks.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
+
+__all__ = ["ClassifyOptions", "Job", "choose_halo", "code_fingerprint", "plan_job"]
 
 DEFAULT_CORE = 1024
 """Side of the kept square when `--window` is not given; smaller ones are tried under `--max-memory`."""
@@ -48,6 +49,8 @@ class ClassifyOptions(BaseModel):
         device: `auto`, `cpu`, `cuda`, ...
         precision: Precision of the network.
         batch: Windows per forward pass; None chooses for the device.
+        threads: CPU threads of the network; None is the cores that the process may use. The bytes of a map are promised
+            for one number of threads only, so shards of one plan share it whatever machine they run on.
         max_memory: Bytes of main memory that the run may take; None is no limit.
         creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
         overwrite: Replace an existing product.
@@ -68,6 +71,7 @@ class ClassifyOptions(BaseModel):
     device: str = "auto"
     precision: Precision = "auto"
     batch: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0)
     max_memory: int | None = Field(default=None, gt=0)
     creation_options: dict[str, str] = {}
     overwrite: bool = False
@@ -126,8 +130,14 @@ class Job:
         }
 
 
-def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions) -> Job:
+def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: Placement | None = None) -> Job:
     """Decide everything about a run.
+
+    Args:
+        scene: The input.
+        bundle: The model.
+        options: How.
+        placement: Where and how the network runs, when that is not this machine.
 
     Raises:
         InputError: The scene lacks bands or a georeference.
@@ -137,7 +147,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions) -> Job:
     card = bundle.card
     names = _names(scene, card)
     notes = _input_notes(scene, card, options)
-    placement = choose_placement(options.device, options.precision)
+    placement = placement or choose_placement(options.device, options.precision)
     reach = measure_reach(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(reach, options)
     plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, reach.stride)
@@ -222,7 +232,7 @@ def _fit_memory(
         network = forward_bytes(
             bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
         )
-        together = network * (options.batch or 1) * workers_on(placement)
+        together = network * (options.batch or 1) * workers_on(placement, options.threads)
         peak = predict_peak(plan, scene, names, bundle.card, options.activations, together)
         if peak <= limit:
             return plan, peak
@@ -255,15 +265,6 @@ def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TileP
         "grid": repr(scene.grid),
         "code": code_fingerprint(),
         "torch": version("torch"),
-        "cores": usable_cores(),
+        "cores": options.threads or usable_cores(),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def code_fingerprint() -> str:
-    """SHA-256 over the package's sources: a changed lulc never continues another one's run."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(lulc.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lulc.bands import sensor
 from lulc.errors import ConfigError, InputError, UsageError
@@ -14,6 +15,8 @@ from lulc.resources import read_toml
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
 """The channel `source` is uint8: 0 is none, 1 the first scene."""
+
+_MOST_DILATION = 200
 
 
 class Recipe(BaseModel):
@@ -52,6 +55,11 @@ class StackOptions(BaseModel):
         fill: Scenes whose pixels fill the holes of the first one, in order.
         fill_offset: As `offset`, for every scene in `fill`.
         fill_quantification: As `quantification`, for every scene in `fill`.
+        composite: How the dates become one: the first that has the pixel, the order being as given (`first`) or by share
+            of clear pixels (`best`); the median of all; all bands from the date of the largest NDVI (`max-ndvi`).
+        clouds: What says where clouds are, in every scene: nothing, SCL, QA60, a network; `auto` is SCL, else QA60.
+        cloud_classes: SCL classes to mask, names or numbers; None for `lulc.io.clouds.DEFAULT_CLASSES`.
+        dilate: Pixels by which clouds grow.
         chunk: Side of the windows read and written at once, and of the chunks of NetCDF and Zarr, pixels.
         overwrite: Replace an existing output.
     """
@@ -67,8 +75,20 @@ class StackOptions(BaseModel):
     fill: tuple[Path, ...] = Field(default=(), max_length=_MOST_FILLS)
     fill_offset: float | None = None
     fill_quantification: float | None = Field(default=None, gt=0)
+    composite: Literal["first", "best", "median", "max-ndvi"] = "first"
+    clouds: Literal["none", "auto", "scl", "qa60", "model"] = "none"
+    cloud_classes: tuple[str, ...] | None = None
+    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION)
     chunk: int = Field(default=1024, ge=_CHUNK_STEP, le=8192, multiple_of=_CHUNK_STEP)
     overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _clouds_that_are_asked(self) -> Self:
+        if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
+            raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
+        if self.dilate and self.clouds == "none":
+            raise ValueError("--dilate grows clouds: give --clouds")
+        return self
 
 
 def load_recipe(name: str | Path) -> Recipe:
@@ -112,16 +132,21 @@ def choose_recipe(options: StackOptions, scene: Scene) -> Recipe:
     return recipe
 
 
-def names_to_read(recipe: Recipe, scenes: Sequence[Scene]) -> tuple[str, ...]:
+def names_to_read(recipe: Recipe, scenes: Sequence[Scene], *, composite: str = "first") -> tuple[str, ...]:
     """Bands and indices to read: an index that every scene holds is read, any other is computed from its bands.
+
+    Of a median every index is computed, because the median of an index over dates is not the index of the median bands;
+    the bands of NDVI are read where it chooses the date.
 
     Raises:
         InputError: A scene lacks a band.
     """
     needed = list(recipe.bands)
     for name in recipe.indices:
-        held = all(name in scene.names for scene in scenes)
+        held = composite != "median" and all(name in scene.names for scene in scenes)
         needed += [name] if held else spectral_index(name).bands
+    if composite == "max-ndvi":
+        needed += spectral_index("NDVI").bands
     for scene in scenes:
         missing = [name for name in dict.fromkeys(needed) if name not in scene.names]
         if missing:

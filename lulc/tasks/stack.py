@@ -5,30 +5,35 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError, Interrupted, UsageError
-from lulc.grid import Shape, Window
+from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES, spectral_index
 from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.clouds import ClearScene
 from lulc.io.cube_writer import netcdf_sink, zarr_sink
 from lulc.io.gdal import gdal_cache
 from lulc.io.scene import Scene, open_scene
-from lulc.io.stack_writer import StackLayout, StackSink, geotiff_sink
+from lulc.io.stack_writer import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
 from lulc.io.staging import check_target
+from lulc.tasks.clouds import clear_scene
+from lulc.tasks.composite import MaxNdvi, Median, clear_shares
 from lulc.tasks.fill import Composite, Planes
 from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, names_to_read
+from lulc.tasks.stack_report import DateShare, SourceShare, StackReport
 from lulc.tiling import round_up
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
+AnyComposite = Composite | Median | MaxNdvi
 
 SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr": zarr_sink}
 """Output format by suffix."""
@@ -36,65 +41,6 @@ SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr
 _FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
 _READERS = 2
 _MOST_CACHE = 1 << 30
-_MEGA = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class SourceShare:
-    """How many pixels of a stack came from one input."""
-
-    number: int
-    name: str
-    pixels: int
-
-
-@dataclass(frozen=True, slots=True)
-class StackReport:
-    """What `stack` wrote.
-
-    Attributes:
-        output: The file or folder.
-        format: GeoTIFF, NetCDF or Zarr.
-        channels: Names of the channels, in order, without `source`.
-        height: Rows.
-        width: Columns.
-        crs: As `EPSG:32631`, WKT, or empty.
-        pixels: Pixels of one channel.
-        valid_pixels: Those with data.
-        sources: Pixels from each input; more than one when filled.
-        output_bytes: Size on disk.
-        seconds: Wall time.
-        warnings: What the inputs' readers found strange.
-    """
-
-    output: str
-    format: Literal["GeoTIFF", "NetCDF", "Zarr"]
-    channels: tuple[str, ...]
-    height: int
-    width: int
-    crs: str
-    pixels: int
-    valid_pixels: int
-    sources: tuple[SourceShare, ...]
-    output_bytes: int
-    seconds: float
-    warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain form."""
-        return asdict(self)
-
-    def to_text(self) -> str:
-        """Some lines for people."""
-        lines = [
-            f"{self.output}: {self.format}, {self.width} x {self.height} px, {self.output_bytes / _MEGA:.1f} MB",
-            f"channels  {' '.join(self.channels)}",
-            f"valid     {self.valid_pixels / self.pixels:.2%} of the pixels",
-        ]
-        if len(self.sources) > 1:
-            lines += [f"source {share.number}  {share.pixels:>12,d} px  {share.name}" for share in self.sources]
-        lines.append(f"took      {self.seconds:.1f} s ({self.pixels / _MEGA / max(self.seconds, 1e-9):.2f} Mpx/s)")
-        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
 
 def stack(
@@ -128,21 +74,73 @@ def stack(
     with ExitStack() as opened:
         scenes = _open_scenes(inputs, options, opened)
         recipe = choose_recipe(options, scenes[0])
-        names = names_to_read(recipe, scenes)
+        names = names_to_read(recipe, scenes, composite=options.composite)
+        dates = [clear_scene(scene, options) for scene in scenes]
         layout = StackLayout(
             grid=scenes[0].grid,
             titles={name: _title(name) for name in recipe.channels},
-            tags=_tags(recipe, scenes),
+            tags=_tags(recipe, dates, options),
             sources=len(scenes) > 1,
             chunk=options.chunk,
+            source_title=DATES_TITLE if options.composite == "median" else SOURCE_TITLE,
         )
         opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
         told = _stoppable(progress, opened.enter_context(stop_on_signals()))
+        composite, listed = _composite(dates, names, options, told)
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
-            counts = _copy(Composite(scenes, names), recipe, layout, sink, told)
+            counts = _copy(composite, recipe, layout, sink, told)
             if not counts[1:].any():
-                raise InputError(f"{scenes[0].info.name} has no valid pixel", "check its nodata value and its bands")
-        return _report(output, recipe, scenes, counts, time.perf_counter() - start)
+                raise InputError(f"{scenes[0].info.name} has no valid pixel", _remedy(options))
+        shares = _shares(dates, counts, options)
+        return _report(output, recipe, dates, Composed(options.composite, listed, shares), time.perf_counter() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """How the dates became one image."""
+
+    rule: str
+    dates: tuple[DateShare, ...]
+    sources: tuple[SourceShare, ...]
+
+
+def _remedy(options: StackOptions) -> str:
+    return "check its nodata value and its bands" + ("" if options.clouds == "none" else ", or mask fewer clouds")
+
+
+def _composite(
+    dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, told: Progress
+) -> tuple[AnyComposite, tuple[DateShare, ...]]:
+    """The dates as one image, and the dates in the order in which they are asked for pixels."""
+    listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
+    if options.composite == "median":
+        return Median(dates, names), tuple(listed)
+    if options.composite == "max-ndvi":
+        return MaxNdvi(dates, names), tuple(listed)
+    if options.composite == "first":
+        return Composite(dates, names), tuple(listed)
+    shares = clear_shares(dates, names, _watched(dates[0].grid, options.chunk, told))
+    listed = [replace(date, clear=round(share, 6)) for date, share in zip(listed, shares, strict=True)]
+    order = sorted(range(len(dates)), key=lambda position: -shares[position])
+    return Composite(dates, names, order), tuple(listed[position] for position in order)
+
+
+def _watched(grid: Grid, chunk: int, told: Progress) -> Iterator[Window]:
+    """Windows of a pass before the first pixel is written, between which a signal ends the run."""
+    for window in block_windows(grid.shape, chunk):
+        told(0, grid.shape.size)
+        yield window
+
+
+def _date(number: int, date: ClearScene) -> DateShare:
+    return DateShare(number, date.info.name, date.info.acquired, date.masked_by)
+
+
+def _shares(dates: Sequence[ClearScene], counts: NDArray[np.int64], options: StackOptions) -> tuple[SourceShare, ...]:
+    names = [date.info.name for date in dates]
+    if options.composite == "median":
+        names = [f"{number} date{'s' if number > 1 else ''}" for number in range(1, len(dates) + 1)]
+    return tuple(SourceShare(number, name, int(counts[number])) for number, name in enumerate(names, start=1))
 
 
 def block_windows(shape: Shape, chunk: int) -> Iterator[Window]:
@@ -194,12 +192,12 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
 
 
 def _copy(
-    composite: Composite, recipe: Recipe, layout: StackLayout, sink: StackSink, progress: Progress
+    composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: StackSink, progress: Progress
 ) -> NDArray[np.int64]:
     """The one loop: blocks are read and computed in threads, and written in order by this one.
 
     Returns:
-        Pixels from each input: int64, entry 0 for none, 1 for the first, ...
+        Pixels by value of the channel `source`: int64, entry 0 for none.
     """
     counts = np.zeros(composite.scenes + 1, np.int64)
     done, total = 0, layout.grid.shape.size
@@ -241,8 +239,8 @@ def _title(name: str) -> str:
     return INDICES[name].title if name in INDICES else f"reflectance of band {name}"
 
 
-def _tags(recipe: Recipe, scenes: Sequence[Scene]) -> dict[str, str]:
-    first = scenes[0]
+def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) -> dict[str, str]:
+    first = dates[0]
     tags = {
         "LULC_KIND": "stack",
         "LULC_VERSION": version("lulc"),
@@ -251,13 +249,16 @@ def _tags(recipe: Recipe, scenes: Sequence[Scene]) -> dict[str, str]:
         "REFLECTANCE_SCALE": "1",
         "LEVEL": first.info.level,
         "ACQUISITION_DATE": first.info.acquired,
+        "LULC_COMPOSITE": options.composite if len(dates) > 1 else "",
     }
-    for number, scene in enumerate(scenes, start=1):
+    for number, date in enumerate(dates, start=1):
+        scene = date.scene
         end = f"_{number}" if number > 1 else ""
         radiometry = scene.radiometry
         tags |= {
             f"LULC_INPUT{end}": scene.info.name,
-            f"LULC_INPUT_SHA256{end}": scene.fingerprint(),
+            f"LULC_INPUT_SHA256{end}": scene.fingerprint(times=False),
+            f"LULC_CLOUDS{end}": "" if date.masked_by == "none" else date.masked_by,
             f"LULC_OFFSET{end}": f"{radiometry.offset:g} ({radiometry.source})",
             f"LULC_QUANTIFICATION{end}": f"{radiometry.quantification:g} ({radiometry.source})",
         }
@@ -265,9 +266,9 @@ def _tags(recipe: Recipe, scenes: Sequence[Scene]) -> dict[str, str]:
 
 
 def _report(
-    output: Path, recipe: Recipe, scenes: Sequence[Scene], counts: NDArray[np.int64], seconds: float
+    output: Path, recipe: Recipe, dates: Sequence[ClearScene], composed: Composed, seconds: float
 ) -> StackReport:
-    grid = scenes[0].grid
+    grid = dates[0].grid
     inside = [path.stat().st_size for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
     return StackReport(
         output=str(output),
@@ -277,11 +278,11 @@ def _report(
         width=grid.shape.width,
         crs=grid.crs.to_string() if grid.crs else "",
         pixels=grid.shape.size,
-        valid_pixels=int(counts[1:].sum()),
-        sources=tuple(
-            SourceShare(number, scene.info.name, int(counts[number])) for number, scene in enumerate(scenes, start=1)
-        ),
+        valid_pixels=sum(share.pixels for share in composed.sources),
+        sources=composed.sources,
+        composite=composed.rule,
+        dates=composed.dates,
         output_bytes=sum(inside) if output.is_dir() else output.stat().st_size,
         seconds=round(seconds, 3),
-        warnings=tuple(warning for scene in scenes for warning in scene.warnings),
+        warnings=tuple(warning for date in dates for warning in (*date.warnings, *date.scene.warnings)),
     )

@@ -8,7 +8,7 @@ from rasterio.rpc import RPC
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.stack_writer import SOURCE, StackLayout, _check_blocks, geotiff_sink
+from lulc.io.stack_writer import SOURCE, StackLayout, check_blocks, geotiff_sink
 
 PLACE = Affine(10, 0, 399_960.0, 0, -10, 5_000_040.0)
 UTM = CRS.from_epsg(32631)
@@ -158,7 +158,7 @@ def test_a_missing_block_is_found(tmp_path):
     ) as raster:
         raster.write(np.ones((256, 256), np.float32), 1, window=((0, 256), (0, 256)))
     with pytest.raises(StorageError, match="block is missing"):
-        _check_blocks(path)
+        check_blocks(path)
 
 
 def test_a_cut_file_is_found(tmp_path):
@@ -167,4 +167,4 @@ def test_a_cut_file_is_found(tmp_path):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 1000)
     with pytest.raises(StorageError, match="block is missing"):
-        _check_blocks(path)
+        check_blocks(path)

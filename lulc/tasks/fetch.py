@@ -1,0 +1,288 @@
+"""Fetching: items of a STAC catalogue become scene files, clipped to an area, digital numbers as they are.
+
+Pixels go through the same sources that `lulc stack` reads an item with, so a fetched file and its item give the same
+reflectance to the last bit.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.bands import sensor
+from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
+from lulc.grid import Window
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.area_of_interest import Area, read_area
+from lulc.io.catalog import Wanted, find_items, parse_period
+from lulc.io.quality import quality_name
+from lulc.io.scene import Asked, Scene, open_scene
+from lulc.io.scene_writer import fetch_key, scene_sink
+from lulc.io.stac import band_assets, item_date, item_identity, item_sources
+from lulc.io.staging import check_folder
+from lulc.tasks.fetch_layout import file_names, item_tile, scene_layout
+from lulc.tasks.fetch_report import FetchedItem, FetchReport, write_items
+from lulc.tasks.stack import block_windows, in_order
+
+if TYPE_CHECKING:
+    from pystac import Item
+
+Progress = Callable[[int, int], None]
+Refused = Callable[[LulcError], None]
+
+DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
+"""What is fetched, as far as an item has it, when no bands are named: all of 10 and 20 m, and the scene classification."""
+
+ITEMS = "items.csv"
+
+_CHUNK = 1024
+_COUNTS = ("uint8", "uint16")
+_BYTES = 2
+
+
+class FetchOptions(BaseModel):
+    """Options of `lulc fetch`.
+
+    Attributes:
+        area: `W,S,E,N` in degrees, or a file of polygons.
+        dates: `2021-05-01/2021-09-30`, one day, or one open end.
+        max_cloud: Largest cloud cover, percent; None takes all.
+        collection: Collections to look in; empty for all of a static catalogue, `sentinel-2-l2a` of an API.
+        bands: Bands to fetch; None for `DEFAULT_BANDS`, as far as an item has them.
+        limit: Most items, those with least cloud first; None for all.
+        plan: List items and sizes; write nothing.
+        overwrite: Replace files of another area, of other bands or of a changed item.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    area: str
+    dates: str
+    max_cloud: float | None = Field(default=None, ge=0, le=100)
+    collection: tuple[str, ...] = ()
+    bands: tuple[str, ...] | None = None
+    limit: int | None = Field(default=None, ge=1)
+    plan: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One item to fetch.
+
+    Attributes:
+        item: What.
+        target: Its file.
+        area: What to clip it to.
+        names: Bands, in order.
+        overwrite: Replace a file that was made of something else.
+        progress: Told (done, total) pixels.
+    """
+
+    item: "Item"
+    target: Path
+    area: Area
+    names: tuple[str, ...]
+    overwrite: bool
+    progress: Progress
+
+    @property
+    def key(self) -> str:
+        """Tells this item, area and bands from any other."""
+        parts = [item_identity(self.item), self.area.geometry.wkt, self.names]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def window(self, scene: Scene) -> Window:
+        """Pixels of the item's grid that the area touches."""
+        window = self.area.window(scene.grid, self.item.bbox)
+        if not window.shape.size:
+            raise InputError("its pixels do not meet the area", "check the item's geometry and the area")
+        return window
+
+    def described(self, state: Literal["planned", "fetched", "kept"], scene: Scene, window: Window) -> FetchedItem:
+        """What the report says; `scene` is the file, or the item where there is none yet."""
+        cloud = self.item.properties.get("eo:cloud_cover")
+        planned = state == "planned"
+        why = "" if planned else "; ".join((scene.radiometry.source, *scene.warnings))
+        return FetchedItem(
+            id=self.item.id,
+            date=item_date(self.item),
+            cloud=float(cloud) if isinstance(cloud, int | float) else None,
+            tile=item_tile(self.item),
+            offset=None if planned else scene.radiometry.offset,
+            why=why,
+            file=self.target.name,
+            state=state,
+            height=window.height,
+            width=window.width,
+            bands=self.names,
+            bytes=window.shape.size * len(self.names) * _BYTES if planned else self.target.stat().st_size,
+        )
+
+
+def fetch(
+    catalog: str,
+    folder: Path,
+    options: FetchOptions,
+    *,
+    progress: Progress = lambda _done, _total: None,
+    refused: Refused = lambda _error: None,
+) -> FetchReport:
+    """Fetch the items of a catalogue that meet an area in some dates, each as one GeoTIFF in a folder.
+
+    A file is published whole; one that is there already, of the same item, area and bands, is kept. `items.csv` beside
+    them says what each holds. An item that fails is told to `refused` and the others go on.
+
+    Args:
+        catalog: URL of a STAC API or a static catalogue, or the path of one.
+        folder: Made when it is not there.
+        options: See `FetchOptions`.
+        progress: Told (done, total) pixels of the item at work.
+        refused: Told of every item that could not be fetched.
+
+    Raises:
+        UsageError: An area, period or band that is none.
+        InputError: No catalogue there, or no item that fits.
+        StorageError: The catalogue cannot be read, or the folder not be written.
+        Interrupted: A signal came; what was finished is kept.
+    """
+    area, bands = read_area(options.area), _bands(options.bands)
+    wanted = Wanted(area, parse_period(options.dates), options.max_cloud, options.collection)
+    failures: list[LulcError] = []
+
+    def failed(error: LulcError) -> None:
+        failures.append(error)
+        refused(error)
+
+    items = find_items(catalog, wanted, failed)[: options.limit]
+    if not items and not failures:
+        raise InputError(f"no item of {catalog} fits", "widen --area, --dates or --max-cloud, or name a --collection")
+    names = file_names(items)
+    done: list[FetchedItem] = []
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        if not options.plan:
+            _make(folder)
+            stack.callback(lambda: write_items(folder / ITEMS, done))
+        for item, name in zip(items, names, strict=True):
+            _obey(stop)
+            try:
+                chosen = _available(item, bands)
+                job = _Job(item, folder / name, area, chosen, options.overwrite, _stoppable(progress, stop))
+                done.append(_plan(job) if options.plan else _fetch(job))
+            except Interrupted:
+                raise
+            except LulcError as error:
+                failed(_of_item(error, item))
+    return FetchReport(str(folder), tuple(done), tuple(str(error) for error in failures), options.plan)
+
+
+def _make(folder: Path) -> None:
+    check_folder(folder, ())
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _bands(asked: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Canonical names of the bands that are asked for."""
+    if asked is None:
+        return None
+    known = [sensor().canonical(name) or quality_name(name) for name in asked]
+    unknown = [name for name, found in zip(asked, known, strict=True) if found is None]
+    names = tuple(dict.fromkeys(name for name in known if name))
+    if unknown or not any(quality_name(name) is None for name in names):
+        raise UsageError(f"--bands {','.join(asked)}: {', '.join(unknown) or 'no spectral band'}", "name B02, ..., SCL")
+    return names
+
+
+def _available(item: "Item", bands: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names of the bands to fetch of an item.
+
+    Raises:
+        InputError: It lacks one that was asked for.
+    """
+    assets = band_assets(item)
+    missing = [name for name in bands or () if name not in assets]
+    if missing:
+        raise InputError(f"{item.id} has no {', '.join(missing)}; it has {', '.join(assets)}", "name other --bands")
+    return bands or tuple(name for name in DEFAULT_BANDS if name in assets)
+
+
+def _plan(job: _Job) -> FetchedItem:
+    """Size of an item's file, from the header of its finest asset alone."""
+    assets = band_assets(job.item)
+    spectral = [name for name in job.names if name in assets and quality_name(name) is None]
+    finest = min(spectral, key=lambda name: assets[name].resolution, default=None)
+    with Scene(
+        list(item_sources(job.item, Path(job.item.id), [finest] if finest else job.names)), None, Asked()
+    ) as scene:
+        return job.described("planned", scene, job.window(scene))
+
+
+def _fetch(job: _Job) -> FetchedItem:
+    """Fetch an item, or keep its file."""
+    if job.target.exists() and not job.overwrite and fetch_key(job.target) != job.key:
+        raise StorageError(
+            f"{job.target} exists, of another area, other bands or a changed item", "use --overwrite to replace it"
+        )
+    kept = job.target.exists() and fetch_key(job.target) == job.key
+    if not kept:
+        _write(job)
+    with open_scene([job.target]) as scene:
+        return job.described("kept" if kept else "fetched", scene, scene.grid.window)
+
+
+def _write(job: _Job) -> None:
+    with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, Asked()) as scene:
+        if scene.dtype.name not in _COUNTS:
+            raise InputError(f"its bands hold {scene.dtype}, not digital numbers", "give the item to lulc stack itself")
+        whole = job.window(scene)
+        layout = scene_layout(job.item, scene, whole, job.names, job.key)
+
+        def block(part: Window) -> tuple[Window, NDArray[np.uint16]]:
+            there = Window(part.row + whole.row, part.col + whole.col, part.height, part.width)
+            return part, _digital_numbers(scene, job.names, there)
+
+        done = 0
+        with scene_sink(job.target, layout, overwrite=job.overwrite) as sink:
+            for part, planes in in_order(block, block_windows(whole.shape, _CHUNK)):
+                sink.write(part, planes)
+                done += part.shape.size
+                job.progress(done, whole.shape.size)
+
+
+def _digital_numbers(scene: Scene, names: Sequence[str], window: Window) -> NDArray[np.uint16]:
+    """Raw values of bands, uint16 (band, row, column): coarser ones interpolated as every scene's are, SCL nearest."""
+    planes = np.empty((len(names), window.height, window.width), np.uint16)
+    spectral = [position for position, name in enumerate(names) if quality_name(name) is None]
+    planes[spectral] = scene.read([names[position] for position in spectral], window)[0]
+    for position in set(range(len(names))) - set(spectral):
+        planes[position] = scene.quality[names[position]].read(window)
+    return planes
+
+
+def _of_item(error: LulcError, item: "Item") -> LulcError:
+    """The error with the item's name in it."""
+    problem = error.problem if item.id in error.problem else f"{item.id}: {error.problem}"
+    return type(error)(problem, error.remedy)
+
+
+def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
+    """A `progress` that ends the run between two windows once a signal has asked for it."""
+
+    def told(done: int, total: int) -> None:
+        progress(done, total)
+        _obey(stop)
+
+    return told
+
+
+def _obey(stop: StopFlag) -> None:
+    if stop.signal is not None:
+        raise Interrupted(f"stopped by {stop.signal.name}", "finished files are kept; run the same command again")

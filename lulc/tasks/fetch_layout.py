@@ -1,0 +1,80 @@
+"""How a fetched item is stored: its name, its grid, and the tags by which its offset is read right."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from lulc.errors import InputError
+from lulc.grid import Window
+from lulc.io.plausibility import CATALOGUE
+from lulc.io.quality import quality_name
+from lulc.io.raster import OFFSET_SOURCE
+from lulc.io.scene import Scene
+from lulc.io.scene_writer import FETCH_KEY, SceneLayout
+from lulc.io.stac import item_date, item_level
+
+if TYPE_CHECKING:
+    from pystac import Item
+
+_STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
+_TILE = re.compile(r"(?:MGRS-)?(\d{1,2}[A-Z]{3})")
+
+
+def file_names(items: Sequence["Item"]) -> list[str]:
+    """`ITEM_ID.tif` of every item, with what a file name cannot hold replaced.
+
+    Raises:
+        InputError: Two items have the same id.
+    """
+    names = [f"{_STRANGE.sub('_', item.id).lstrip('.') or 'item'}.tif" for item in items]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"several items are called {twice[0].removesuffix('.tif')}", "name one --collection")
+    return names
+
+
+def item_tile(item: "Item") -> str:
+    """Tile of the MGRS grid, such as `33TUL`; empty when the item does not say."""
+    for name in ("grid:code", "s2:mgrs_tile", "mgrs:tile"):
+        match = _TILE.fullmatch(str(item.properties.get(name, "")))
+        if match:
+            return match[1]
+    parts = [item.properties.get(f"mgrs:{part}") for part in ("utm_zone", "latitude_band", "grid_square")]
+    return "".join(str(part) for part in parts) if all(parts) else ""
+
+
+def scene_layout(item: "Item", scene: Scene, window: Window, names: tuple[str, ...], key: str) -> SceneLayout:
+    """Layout of an item's file.
+
+    Args:
+        item: The item.
+        scene: Opened from it.
+        window: What of its grid is stored.
+        names: Bands, in order.
+        key: Tells this item, area and bands from any other.
+    """
+    radiometry = scene.radiometry
+    tags = {
+        "LEVEL": scene.info.level or item_level(item),
+        "ACQUISITION_DATE": item_date(item),
+        "STAC_ID": item.id,
+        "STAC_COLLECTION": item.collection_id or "",
+        "STAC_HREF": _without_query(item.get_self_href() or ""),
+        "LULC_VERSION": version("lulc"),
+        FETCH_KEY: key,
+    }
+    band_tags: dict[str, dict[str, str]] = {}
+    if radiometry.source.startswith(CATALOGUE):  # what nobody states stays unstated, so that it is asked again
+        tags |= {"QUANTIFICATION_VALUE": f"{radiometry.quantification:g}", OFFSET_SOURCE: radiometry.source}
+        offset = "RADIO_ADD_OFFSET" if scene.info.level == "L1C" else "BOA_ADD_OFFSET"
+        band_tags = {name: {offset: f"{radiometry.offset:g}"} for name in names if quality_name(name) is None}
+    stored = {name: value for name, value in tags.items() if value}
+    return SceneLayout(scene.grid.part(window), names, stored, band_tags)
+
+
+def _without_query(href: str) -> str:
+    """An address without what may be a signature."""
+    return urlunsplit((*urlsplit(href)[:3], "", "")) if "://" in href else href
