@@ -12,6 +12,7 @@ from lulc.legend import Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate
 
 _NONE = "-"
+_WIDEST_MATRIX = 16
 
 NOT_A_SAMPLE = (
     "NOT A PROBABILITY SAMPLE: the file does not say how its points were drawn (`lulc sample` keeps that in "
@@ -208,6 +209,8 @@ class AreaReport:
 
     def _matrix(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
         shown, names = self._shown(), self.legend.names
+        if len(shown) > _WIDEST_MATRIX:
+            return self._listed(title, cell)
         rows = [[names[row], *(cell(row, col) for col in shown)] for row in shown]
         return [
             title,
@@ -216,6 +219,13 @@ class AreaReport:
             "",
             *markdown_table(["map", *(names[col] for col in shown)], rows),
         ]
+
+    def _listed(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
+        """A matrix too wide to read, such as that of a change map: the cells that hold points, one a line."""
+        names = self.legend.names
+        places = zip(*self.estimates.counts.nonzero(), strict=True)
+        rows = [[f"{names[row]} / {names[col]}", cell(int(row), int(col))] for row, col in places]
+        return [title, "", *markdown_table(["map / reference", "value"], rows)]
 
     def _strata(self) -> list[str]:
         if self.design is None:
@@ -229,6 +239,7 @@ class AreaReport:
                 str(self.labelled.get(entry.code, 0)),
             ]
             for entry in self.design.strata
+            if entry.pixels
         ]
         return [
             f"## Sample design: simple random in each class of {self.design.map_name}",

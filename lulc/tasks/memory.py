@@ -3,10 +3,13 @@
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lulc.io.scene import Scene
-from lulc.model.bundle import Card
 from lulc.tiling import BLOCK, TilePlan
+
+if TYPE_CHECKING:  # commands without a network do not load torch
+    from lulc.model.bundle import Card
 
 _RETAINED = 1.6
 """What glibc holds for each byte that the network needs at once (measured with the shipped model: 1.5 to 1.7)."""
@@ -29,7 +32,7 @@ def gdal_cache_bytes(plan: TilePlan, scene: Scene, planes: int) -> int:
 
 
 def predict_peak(
-    plan: TilePlan, scene: Scene, names: tuple[str, ...], card: Card, activations: str, network_bytes: int
+    plan: TilePlan, scene: Scene, names: tuple[str, ...], card: "Card", activations: str, network_bytes: int
 ) -> int:
     """Peak of main memory of a run, bytes: what the process holds now, and what the run adds.
 

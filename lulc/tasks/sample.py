@@ -107,8 +107,9 @@ class SampleReport:
 
     def to_text(self) -> str:
         """Aligned columns for people."""
-        width = max(len(entry.name) for entry in self.design.strata)
-        whole = sum(entry.pixels for entry in self.design.strata)
+        there = [entry for entry in self.design.strata if entry.pixels]  # few of the transitions of a change map occur
+        width = max(len(entry.name) for entry in there)
+        whole = sum(entry.pixels for entry in there)
         lines = [
             f"{self.output}: {self.design.points} points of {self.map_path}, stratified random, seed {self.design.seed}",
             f"expected standard error of the overall accuracy: {self.expected_se:.4f}",
@@ -116,7 +117,7 @@ class SampleReport:
         ]
         lines += [
             f"{entry.name:<{width}}  {entry.pixels:>13,}  {entry.pixels / whole:>7.2%}  {entry.points:>6}"
-            for entry in self.design.strata
+            for entry in there
         ]
         label = "label every point in the column `reference` (class name or code)"
         return "\n".join([*lines, f"next: {label}, then: lulc evaluate {self.map_path} {self.output}"])
