@@ -45,10 +45,11 @@ format: $(VENV)/.dev ## format the sources
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 15 minutes)
+bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 20 minutes)
 	$(BIN)/python benchmarks/classify.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/patches.py
+	$(BIN)/python benchmarks/scaling.py
 
 clean: ## remove the virtual environment and what demo and bench left
 	rm -rf $(VENV) demo bench

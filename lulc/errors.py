@@ -57,6 +57,12 @@ class LimitError(LulcError):
     exit_code = 6
 
 
+class ShardError(LulcError):
+    """A shard, or a worker of a cluster, failed; what the others finished is kept."""
+
+    exit_code = 7
+
+
 class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
     """Stopped by a signal; finished work is kept and the same command continues."""
 
@@ -70,6 +76,7 @@ EXIT_CODES: dict[int, str] = {
     4: "model or configuration refused",
     5: "reading or writing failed (damaged block, full disk, permission, output exists or is in use)",
     6: "over a limit (memory, size)",
+    7: "a shard or a worker of a cluster failed; what the others finished is kept",
     75: "interrupted; run the same command again to continue",
     130: "stopped at once by a second Ctrl-C",
 }

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,6 +10,8 @@ from types import FrameType
 from lulc.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_ECHO_S = 5.0
+"""A scheduler's signal may come twice at once: to all processes of a job, and passed on by the job's script."""
 
 
 class StopFlag:
@@ -31,15 +34,24 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag; the second one acts as usual. No-op outside the main thread."""
+    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag; the second one acts as usual. No-op outside the main thread.
+
+    A SIGTERM or SIGUSR1 that repeats the first within some seconds is the same request passed on twice, and is ignored.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
 
+    heard: dict[int, float] = {}
+
     def remember(number: int, _frame: FrameType | None) -> None:
-        flag.signal = signal.Signals(number)
-        signal.signal(number, previous[flag.signal])
+        if number not in heard:
+            heard[number] = time.monotonic()
+            flag.signal = signal.Signals(number)
+        elif number == signal.SIGINT or time.monotonic() - heard[number] > _ECHO_S:
+            signal.signal(number, previous[signal.Signals(number)])
+            signal.raise_signal(number)
 
     previous = {number: signal.signal(number, remember) for number in _SIGNALS}
     try:

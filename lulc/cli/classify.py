@@ -6,20 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lulc.cli.classify_options import classify_options
 from lulc.cli.main import set_verbosity
-from lulc.cli.options import (
-    AutoOr,
-    Bytes,
-    bands_option,
-    creation_option,
-    json_option,
-    offset_option,
-    output_argument,
-    overwrite_option,
-    quantification_option,
-    scene_arguments,
-    verbosity_options,
-)
+from lulc.cli.options import json_option, output_argument, scene_arguments, verbosity_options
 from lulc.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -33,61 +22,7 @@ _MEGA, _GIGA = 1e6, 1e9
 @click.command()
 @scene_arguments
 @output_argument
-@click.option(
-    "--model", metavar="NAME|PATH", help="A shipped model, or a bundle's folder or zip. [default: dw9-s2-10m]"
-)
-@bands_option
-@offset_option
-@quantification_option
-@click.option(
-    "--window",
-    type=AutoOr(click.IntRange(min=1)),
-    default="auto",
-    show_default=True,
-    help="Side of what the network sees at once, halo included, in pixels.",
-)
-@click.option(
-    "--halo",
-    type=AutoOr(click.IntRange(min=0)),
-    default="auto",
-    show_default=True,
-    help="Margin of each window that is thrown away, in pixels; auto follows the network's receptive field.",
-)
-@click.option(
-    "--blend",
-    type=AutoOr(click.IntRange(min=0)),
-    default="auto",
-    show_default=True,
-    help="Width of the cross-fade between windows, in pixels; auto is 0 when the halo is exact.",
-)
-@click.option(
-    "--activations",
-    type=click.Choice(["uint8", "float32", "none"]),
-    default="uint8",
-    show_default=True,
-    help="How the activation of each class is stored.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Precision of the network; auto is bf16 where the hardware has it.",
-)
-@click.option(
-    "--batch",
-    type=AutoOr(click.IntRange(min=1)),
-    default="auto",
-    show_default=True,
-    help="Windows per forward pass; halved when the device runs out of memory.",
-)
-@click.option(
-    "--max-memory",
-    type=Bytes(),
-    metavar="SIZE",
-    help="Main memory the run may take, such as 2G; the window shrinks to fit.",
-)
+@classify_options
 @click.option(
     "--plan", "plan_only", is_flag=True, help="Print windows, cost, predicted memory and size; write nothing."
 )
@@ -100,15 +35,17 @@ _MEGA, _GIGA = 1e6, 1e9
 @click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Continue an interrupted run of the same job."
 )
-@overwrite_option
-@creation_option
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster: tcp://HOST:PORT, local:N (processes of this machine) or slurm:SITE (jobs).",
+)
 @click.option(
     "--quicklook",
     type=click.Path(path_type=Path),
     metavar="PNG",
     help="Also write a picture: true colour, map, legend, areas.",
 )
-@click.option("--allow-no-georef", is_flag=True, help="Accept a scene without georeference; the map has none either.")
 @json_option
 @verbosity_options
 def classify(
@@ -120,7 +57,7 @@ def classify(
     as_json: bool,  # noqa: FBT001
     verbose: int,
     quiet: int,
-    **given: Any,  # noqa: ANN401 - fields of ClassifyOptions
+    **given: Any,  # noqa: ANN401 - scheduler, and fields of ClassifyOptions
 ) -> None:
     """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
 
@@ -130,15 +67,19 @@ def classify(
     from lulc.tasks.job import ClassifyOptions
 
     set_verbosity(verbose, quiet)
+    scheduler = given.pop("scheduler")
     options = ClassifyOptions(**{name: value for name, value in given.items() if value is not None})
     if plan_only:
         summary = task.plan_classification(inputs, options).summary()
         click.echo(json.dumps(summary) if as_json else plan_text(summary))
         return
     with progress(bool(quiet)) as report:
-        done = task.classify(
-            inputs, output, options, progress=report, seam_windows=verify_seams or 0, quicklook=quicklook
-        )
+        extras: dict[str, Any] = {"seam_windows": verify_seams or 0, "quicklook": quicklook}
+        if scheduler:
+            from lulc.hpc.remote import fill_on
+
+            extras["fill"] = fill_on(scheduler, inputs)
+        done = task.classify(inputs, output, options, progress=report, **extras)
     if as_json:
         click.echo(json.dumps(done.to_json()))
     elif not quiet:

@@ -11,12 +11,16 @@ import click
 from lulc.errors import EXIT_CODES, LulcError
 
 _COMMANDS = {
+    "change": "Map what became what between two maps of one place.",
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
+    "fetch": "Fetch scenes of an area from a STAC API or catalogue.",
+    "hpc": "Cut classifications into shards, run them as Slurm jobs, merge them.",
     "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",
     "mosaic": "Merge maps of scenes that overlap into one seamless map.",
     "patches": "Classify small images as wholes: train, evaluate, predict, explain, compare.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
+    "report": "Write what a map holds: areas as counted, confidence, a picture.",
     "sample": "Draw a stratified random sample of points to label, from a map.",
     "stack": "Write bands and spectral indices of scenes as one file.",
     "train": "Train a network on a training set; leaves a model bundle.",

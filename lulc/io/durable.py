@@ -73,6 +73,16 @@ def publish(finished: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a whole, flushed file a second name; a copy where the disk has no hard links, or on another disk."""
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:
+        write_whole(target, source.read_bytes())
+
+
 def write_whole(path: Path, *parts: bytes, beside: Path | None = None) -> None:
     """Write a file so that its name never holds a part of it, not even after a power cut.
 

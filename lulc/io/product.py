@@ -6,7 +6,7 @@ activations 0..1, 255 nodata. `lulc.io.cog` says how the file is laid out, `lulc
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError, UsageError
 from lulc.grid import Grid, Shape, Window
+from lulc.io.chunk_tiles import empty_checksum, encode_tile, split_chunk
 from lulc.io.cog import CogLayout, GeoTag, write_cog
 from lulc.io.creation_options import encoding_of
 from lulc.io.durable import free_bytes, megabytes, publish, storage_errors
 from lulc.io.geotags import BandInfo, geo_tags
 from lulc.io.overviews import OverviewBuilder, PixelTile, halve
 from lulc.io.product_bands import Activations, ExtraBand, band_infos
-from lulc.io.readback import pixels_checksum, read_back
+from lulc.io.readback import read_back
 from lulc.io.sidecars import check_sidecars, write_sidecars
 from lulc.io.staging import check_target
 from lulc.io.store import EncodedTile, TileStore, work_folder
@@ -100,6 +101,7 @@ class ProductWriter:
         overwrite: Replace an existing product; it stays in place until the new one is whole. Also replace a style
             of its name, and remove a mask and overviews that a former file left beside it.
         resume: Take over the finished chunks of an interrupted run of the same job.
+        parts: Work folders of shards: their chunks are taken over where they belong to the same job.
         threads: Threads that compress; None for the machine's cores, at most 4.
 
     Raises:
@@ -120,6 +122,7 @@ class ProductWriter:
         creation_options: Mapping[str, str] | None = None,
         overwrite: bool = False,
         resume: bool = True,
+        parts: Iterable[Path] = (),
         threads: int | None = None,
     ) -> None:
         self.path, self._legend, self._overwrite = Path(path), legend, overwrite
@@ -130,10 +133,12 @@ class ProductWriter:
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._overviews = OverviewBuilder(self.layout)
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
-        self.finished = self._store.finished
-        self._to_halve = sorted(self.finished)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:
+            for part in parts:
+                self._store.take_over(part)
+            self.finished = self._store.finished
+            self._to_halve = sorted(self.finished)
             self._check_space()
         except BaseException:
             self.abandon()
@@ -152,15 +157,39 @@ class ProductWriter:
         """
         if chunk in self._store.finished:
             raise ValueError(f"chunk {chunk} is stored already")
-        if data_byx.dtype != self.layout.dtype or data_byx.shape != (self.layout.bands, window.height, window.width):
-            raise ValueError(f"{data_byx.dtype} {data_byx.shape} is not a chunk of {self.layout} in {window}")
         self._halve_resumed()
-        encoded, halved = self._finish(_split(self.layout, window, data_byx))
+        encoded, halved = self._finish(split_chunk(self.layout, window, data_byx))
         self._store.put(chunk, encoded)
         self._build_overviews(halved)
 
-    def publish(self) -> PublishReport:
+    def put_encoded(self, chunk: int, tiles: Sequence[EncodedTile]) -> None:
+        """Store a finished chunk that another process has compressed; on return it survives a kill.
+
+        Args:
+            chunk: Its index, from 0.
+            tiles: All its tiles, as `encode_tile` makes them for this layout.
+
+        Raises:
+            StorageError: The disk is full or refuses.
+        """
+        if chunk in self._store.finished:
+            raise ValueError(f"chunk {chunk} is stored already")
+        self._store.put(chunk, tiles)
+        self._to_halve.append(chunk)
+        self._halve_resumed()
+
+    def holds_data(self) -> bool:
+        """True when any stored pixel is valid."""
+        chunks = (self._store.tiles_of(chunk) for chunk in self._store.finished)
+        return any(
+            self._store.checksum(0, *tile) != empty_checksum(self.layout, *tile) for tiles in chunks for tile in tiles
+        )
+
+    def publish(self, beside: Callable[[Path], None] = lambda _whole: None) -> PublishReport:
         """Put the file together, read it back, and give it its name; the work folder is removed.
+
+        Args:
+            beside: Called with the whole file before it gets its name: writes what is to stand beside the product.
 
         Raises:
             StorageError: The disk is full or refuses, or the file does not read back. The target is untouched.
@@ -172,6 +201,7 @@ class ProductWriter:
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
         self._check_target()
+        beside(made)
         write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
             publish(made, self.path)
@@ -211,7 +241,7 @@ class ProductWriter:
 
     def _finish(self, tiles: Iterable[PixelTile]) -> tuple[list[EncodedTile], list[PixelTile]]:
         """Compress and halve tiles, several at a time."""
-        pairs = list(self._pool.map(lambda tile: (_encode(self.layout, tile), self._halved(tile)), tiles))
+        pairs = list(self._pool.map(lambda tile: (encode_tile(self.layout, tile), self._halved(tile)), tiles))
         return [encoded for encoded, _ in pairs], [halved for _, halved in pairs]
 
     def _build_overviews(self, halved: Iterable[PixelTile]) -> None:
@@ -230,7 +260,7 @@ class ProductWriter:
         return [tile for tile in placed if tile is not None]
 
     def _halve_resumed(self) -> None:
-        """Catch up with the overviews of chunks that an earlier process finished."""
+        """Catch up with the overviews of chunks that another process finished."""
         while self._to_halve:
             tiles = self._store.tiles_of(self._to_halve.pop(0))
             self._build_overviews(self._pool.map(lambda place: self._halved(self._stored(*place)), tiles))
@@ -250,39 +280,3 @@ def _product_tags(
     if strange:
         raise ValueError(f"tags of a product start with LULC_: {strange}")
     return geo_tags(grid, bands, dtype=layout.dtype, nodata=NODATA_CODE, tags=tags)
-
-
-def _split(layout: CogLayout, window: Window, data_byx: NDArray[Any]) -> list[PixelTile]:
-    """Cut a chunk into tiles, padded with nodata at the scene's end."""
-    side, shape = layout.block, layout.shape
-    whole = (window.row_end % side == 0 or window.row_end == shape.height) and (
-        window.col_end % side == 0 or window.col_end == shape.width
-    )
-    if window.row % side or window.col % side or not whole:
-        raise ValueError(f"{window} does not cover whole blocks of {side} px")
-    return [
-        PixelTile(
-            0,
-            (window.row + row) // side,
-            (window.col + col) // side,
-            _padded(layout, data_byx[:, row : row + side, col : col + side]),
-        )
-        for row in range(0, window.height, side)
-        for col in range(0, window.width, side)
-    ]
-
-
-def _padded(layout: CogLayout, data_byx: NDArray[Any]) -> NDArray[Any]:
-    side = layout.block
-    if data_byx.shape[1:] == (side, side):
-        return data_byx
-    padded = np.full((layout.bands, side, side), NODATA_CODE, layout.dtype)
-    padded[:, : data_byx.shape[1], : data_byx.shape[2]] = data_byx
-    return padded
-
-
-def _encode(layout: CogLayout, tile: PixelTile) -> EncodedTile:
-    inside = layout.tile_window(tile.level, tile.row, tile.col)
-    checksum = pixels_checksum(tile.data_byx[:, : inside.height, : inside.width])
-    parts = tuple(layout.codec.encode(band) for band in tile.data_byx)
-    return EncodedTile(tile.level, tile.row, tile.col, checksum, parts)

@@ -1,5 +1,6 @@
 """The work folder beside the output: finished, compressed tiles, kept so that a killed run can go on.
 
+    OUT.parts/0003.lulc/        such a folder of a shard, which keeps its chunks until a merge takes them over
     OUT.lulc/lock               held (flock) by the one process that may write OUT
     OUT.lulc/job.json           what the chunks belong to: the caller's fingerprint and the layout
     OUT.lulc/chunk-000012.tiles the tiles of a finished chunk, with their SHA-256; whole or absent
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.io.cog import CogLayout
-from lulc.io.durable import storage_errors, sync_folder, write_whole
+from lulc.io.durable import link_or_copy, storage_errors, sync_folder, write_whole
 
 _MAGIC = b"LULC-TILES-1\n"
 _DIGEST = hashlib.sha256().digest_size
@@ -52,6 +53,10 @@ class EncodedTile:
     col: int
     checksum: int
     parts: tuple[bytes, ...]
+
+
+class FolderInUseError(StorageError):
+    """Another process holds a work folder."""
 
 
 def work_folder(output: Path) -> Path:
@@ -164,15 +169,28 @@ class TileStore:
             raise StorageError(f"{path} was cut short", "run the same command again")
         return part
 
+    def take_over(self, part: Path) -> None:
+        """Take over the whole chunks of another folder of the same job that are not stored here; that folder keeps them.
+
+        Raises:
+            StorageError: The disk is full or refuses.
+        """
+        card = part / "job.json"
+        if not card.is_file() or card.read_bytes() != (self.folder / "job.json").read_bytes():
+            return
+        with storage_errors(self.folder):
+            for path in sorted(part.glob("chunk-*.tiles")):
+                own = self.folder / path.name
+                if not own.exists():
+                    link_or_copy(path, own)
+                    if not self._load(own):
+                        own.unlink()
+            sync_folder(self.folder)
+
     def discard(self) -> None:
         """Remove the work folder, as far as it is ours, and let go of it."""
         self._close_files()
-        with suppress(FileNotFoundError):
-            for path in sorted(self.folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
-                if _OWN_NAMES.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
+        _remove_own(self.folder)
         self.close()
 
     def close(self) -> None:
@@ -269,6 +287,26 @@ def _read_table(path: Path, layout: CogLayout) -> NDArray[np.int64] | None:
     return table if fits else None
 
 
+def discard_folder(folder: Path) -> None:
+    """Remove a work folder that no process holds, as far as it is ours.
+
+    Raises:
+        StorageError: A process holds it.
+    """
+    lock = _take_folder(folder)
+    _remove_own(folder)
+    os.close(lock)
+
+
+def _remove_own(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
+            if _OWN_NAMES.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _take_folder(folder: Path) -> int:
     """Make the folder and lock it: a file descriptor that holds the lock until it is closed."""
     with storage_errors(folder):
@@ -289,7 +327,9 @@ def _locked(handle: int, folder: Path) -> bool:
     except BlockingIOError as error:
         os.close(handle)
         output = folder.name.removesuffix(".lulc")
-        raise StorageError(f"another process is writing {folder.with_name(output)}", "wait for it to end") from error
+        raise FolderInUseError(
+            f"another process is writing {folder.with_name(output)}", "wait for it to end"
+        ) from error
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(handle), (folder / "lock").stat()):
             return True

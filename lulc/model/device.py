@@ -39,6 +39,23 @@ def choose_placement(device: str = "auto", precision: Precision = "auto") -> Pla
     return Placement(chosen, choose_precision(precision, chosen))
 
 
+def placement_elsewhere(device: str, precision: Precision) -> Placement:
+    """Device and precision on another machine; what it can do is asked of this one where this one is alike.
+
+    Raises:
+        UsageError: No kind of device, or the precision is left to a GPU while this machine has none.
+    """
+    if device == "auto":
+        return choose_placement(device, precision)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"there is no kind of device {device!r}", "use --device cpu or cuda") from error
+    if precision == "auto" and chosen.type != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"{device} is not here and cannot be asked for its precision", "use --precision bf16 or fp32")
+    return Placement(chosen, choose_precision(precision, chosen))
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """Device by name; `auto` takes a GPU when there is one.
 

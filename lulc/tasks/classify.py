@@ -8,30 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lulc.errors import InputError, Interrupted, UsageError
-from lulc.interruption import StopFlag, stop_on_signals
+from lulc.errors import Interrupted, ShardError, UsageError
+from lulc.interruption import stop_on_signals
 from lulc.io.areas import ClassArea, class_areas
 from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter, PublishReport
 from lulc.io.quicklook import quicklook_of
-from lulc.io.scene import Scene, open_scene
 from lulc.io.staging import check_outputs
 from lulc.model.bundle import load_bundle
-from lulc.model.inference import ChunkInference, Pixels
-from lulc.model.predictor import Predictor
+from lulc.model.device import placement_elsewhere
+from lulc.tasks.chunk_loop import ChunkLoop, Progress, open_input, product_writer, refuse_empty
 from lulc.tasks.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.seams import SeamReport, verify_seams
-from lulc.tasks.stages import Stages, StageTimes
-from lulc.tiling import Chunk
-
-Progress = Callable[[int, int], None]
-"""Told how many pixels of the scene are done, and how many there are."""
+from lulc.tasks.stages import StageTimes
 
 _MEGA = 1e6
+
+
+Fill = Callable[[ChunkLoop, ProductWriter], None]
+"""Puts all chunks of a job that a writer lacks into it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def plan_classification(inputs: Sequence[Path], options: ClassifyOptions) -> Job
     Raises:
         LulcError: The scene, the model or an option is refused.
     """
-    with _open(inputs, options) as scene:
+    with open_input(inputs, options) as scene:
         return plan_job(scene, load_bundle(options.model), options)
 
 
@@ -97,6 +93,7 @@ def classify(
     progress: Progress = lambda _done, _all: None,
     seam_windows: int = 0,
     quicklook: Path | None = None,
+    fill: Fill | None = None,
 ) -> ClassifyReport:
     """Classify a scene into a product, which is published whole or not at all.
 
@@ -107,6 +104,7 @@ def classify(
         progress: Called after each chunk.
         seam_windows: Number of windows to infer again across seams.
         quicklook: PNG to write beside the product, or None.
+        fill: Puts all chunks that the writer lacks into it, by other machines; None infers them here.
 
     Raises:
         LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
@@ -117,126 +115,60 @@ def classify(
     if quicklook is not None:
         check_outputs([quicklook], [*inputs, output], overwrite=options.overwrite)
     times = StageTimes()
-    with times.measure("total"), _open(inputs, options) as scene:
+    with times.measure("total"), open_input(inputs, options) as scene:
         bundle = load_bundle(options.model)
-        job = plan_job(scene, bundle, options)
+        workers_alone = (
+            fill is not None and not seam_windows
+        )  # seams are verified here, on the device that was asked for
+        elsewhere = placement_elsewhere(options.device, options.precision) if workers_alone else None
+        job = plan_job(scene, bundle, options, elsewhere)
         with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), stop_on_signals() as stop:
-            predictor = Predictor(bundle, scene.radiometry, job.names, job.placement, options.batch)
-            times.ready()
-            run = _Run(scene, job, options, predictor, stop, progress, times)
-            published = run.into(output)
-            seams = verify_seams(scene, job, predictor, output, seam_windows) if seam_windows else None
+            loop = ChunkLoop(scene, job, options, bundle, stop, progress, times)
+            published = _run(loop, output, fill or _fill_here)
+            seams = verify_seams(scene, job, loop.predictor, output, seam_windows) if seam_windows else None
         areas = class_areas(output)
         if quicklook is not None:
             quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
-    return _report(job, run, published, areas, seams)
+    return _report(loop, published, areas, seams)
 
 
-def _open(inputs: Sequence[Path], options: ClassifyOptions) -> Scene:
-    return open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
+def _fill_here(loop: ChunkLoop, writer: ProductWriter) -> None:
+    loop.fill(writer, range(loop.job.plan.chunk_count))
 
 
-@dataclass
-class _Run:
-    """The loop over chunks, with what it counts."""
-
-    scene: Scene
-    job: Job
-    options: ClassifyOptions
-    predictor: Predictor
-    stop: StopFlag
-    progress: Progress
-    times: StageTimes
-    resumed: int = 0
-    valid_pixels: int = 0
-    inferred_pixels: int = 0
-
-    def into(self, output: Path) -> PublishReport:
-        """Infer what is not stored yet, then publish."""
-        writer = ProductWriter(
-            output,
-            self.scene.grid,
-            self.job.card.classes,
-            activations=self.options.activations,
-            tags=self.job.tags,
-            fingerprint=self.job.fingerprint,
-            creation_options=self.options.creation_options,
-            overwrite=self.options.overwrite,
-            resume=self.options.resume,
-        )
-        try:
-            self._infer_into(writer)
-            with self.times.measure("publish"):
-                return writer.publish()
-        except BaseException as error:
-            writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
-            raise
-
-    def _infer_into(self, writer: ProductWriter) -> None:
-        finished = writer.finished
-        self.resumed = len(finished)
-        infer = ChunkInference(self.predictor, self.job.plan, self.options.activations, self.stop.raise_if_set)
-
-        def write(chunk: Chunk, product: NDArray[np.generic]) -> None:
-            if chunk.index not in finished:
-                writer.put(chunk.index, chunk.core, product)
-
-        stages = Stages(read=self._read, infer=infer, write=write, times=self.times)
-        total = self.job.plan.shape.size
-        taken_over = sum(chunk.core.shape.size for chunk in self.job.plan.chunks() if chunk.index in finished)
-        for chunk in stages.run(self._to_do(finished)):
-            self.inferred_pixels += chunk.core.shape.size
-            self.progress(min(taken_over + self.inferred_pixels, total), total)
-        if not self.valid_pixels and not finished:
-            raise InputError(f"{self.scene.info.name} has no valid pixel", "check its nodata value and its bands")
-
-    def _to_do(self, finished: frozenset[int] | set[int]) -> list[Chunk]:
-        """Chunks to infer: those not stored, and the stored one whose margin fades into the first of them."""
-        chunks = list(self.job.plan.chunks())
-        wanted = {chunk.index for chunk in chunks} - finished
-        if self.job.plan.fade:
-            wanted |= {index - 1 for index in wanted if index > 0}
-        return [chunk for chunk in chunks if chunk.index in wanted]
-
-    def _read(self, chunk: Chunk) -> Pixels:
-        raw, valid = self.scene.read(self.job.names, chunk.read)
-        self.valid_pixels += int(np.count_nonzero(valid[chunk.core.slices(chunk.read)]))
-        return raw, valid
+def _run(loop: ChunkLoop, output: Path, fill: Fill) -> PublishReport:
+    """Infer what is not stored yet, then publish."""
+    writer = product_writer(loop.scene, loop.job, loop.options, output)
+    try:
+        fill(loop, writer)
+        refuse_empty(writer, loop.scene)
+        with loop.times.measure("publish"):
+            return writer.publish()
+    except BaseException as error:
+        writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt | ShardError))
+        raise
 
 
 def _report(
-    job: Job,
-    run: _Run,
-    published: PublishReport,
-    areas: tuple[ClassArea, ...],
-    seams: SeamReport | None,
+    loop: ChunkLoop, published: PublishReport, areas: tuple[ClassArea, ...], seams: SeamReport | None
 ) -> ClassifyReport:
-    times, size = run.times, job.plan.shape.size
+    times, size = loop.times, loop.job.plan.shape.size
     seconds = times.wall_s["total"]
-    stages = {
-        stage: {
-            "wall_s": round(times.wall_s[stage], 3),
-            "cpu_s": round(times.cpu_s[stage], 3),
-            "waited_s": round(times.waited_s.get(stage, 0.0), 3),
-        }
-        for stage in times.wall_s
-        if stage != "total"
-    }
     return ClassifyReport(
         output=str(published.path),
-        plan=job.summary(),
+        plan=loop.job.summary(),
         classes=areas,
         valid_share=sum(entry.pixels for entry in areas) / size,
         megapixels=size / _MEGA,
         seconds=round(seconds, 3),
         start_up_s=round(times.start_up_s, 3),
         start_up_cpu_s=round(times.start_up_cpu_s, 3),
-        mpx_per_s=round(run.inferred_pixels / _MEGA / max(seconds - times.start_up_s, 1e-9), 3),
-        stages=stages,
+        mpx_per_s=round(loop.inferred_pixels / _MEGA / max(seconds - times.start_up_s, 1e-9), 3),
+        stages=times.summary(),
         bound=times.bound,
-        resumed_chunks=run.resumed,
+        resumed_chunks=loop.resumed,
         peak_bytes=peak_resident_bytes(),
         output_bytes=published.bytes,
         seams=seams,
-        warnings=tuple(run.scene.warnings),
+        warnings=tuple(loop.scene.warnings),
     )

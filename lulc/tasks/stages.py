@@ -52,6 +52,18 @@ class StageTimes:
         finally:
             self.waited_s[stage] = self.waited_s.get(stage, 0.0) + time.perf_counter() - start
 
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per stage: wall seconds worked, CPU seconds of its thread, seconds the inference waited for it."""
+        return {
+            stage: {
+                "wall_s": round(wall, 3),
+                "cpu_s": round(self.cpu_s[stage], 3),
+                "waited_s": round(self.waited_s.get(stage, 0.0), 3),
+            }
+            for stage, wall in self.wall_s.items()
+            if stage != "total"
+        }
+
     @property
     def bound(self) -> str:
         """The stage the others waited for."""

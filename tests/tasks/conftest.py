@@ -58,36 +58,38 @@ def texture(height, width, seed=0):
     return np.clip(planes, 1, 10_000).astype(np.uint16)
 
 
+def write_scene(path, height, width, *, pixels=None, descriptions=BANDS, seed=0, gcps=None, tags=None, **profile):
+    """Write a scene; further keyword arguments go into the profile."""
+    pixels = texture(height, width, seed) if pixels is None else pixels
+    settings = {
+        "driver": "GTiff",
+        "count": len(pixels),
+        "height": height,
+        "width": width,
+        "dtype": pixels.dtype,
+        "crs": "EPSG:32631",
+        "transform": from_origin(356040, 4835680, 10, 10),
+        "nodata": 0,
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+    } | profile
+    with rasterio.open(path, "w", **settings) as target:
+        target.write(pixels)
+        if descriptions:
+            target.descriptions = descriptions
+        if gcps:
+            target.gcps = gcps
+        target.update_tags(**(tags or {}))
+    return path
+
+
 @pytest.fixture
 def scene_file(tmp_path):
-    """Factory: write a scene; keyword arguments go into the profile."""
+    """Factory: write a scene of a name; keyword arguments as for `write_scene`."""
 
-    def write(
-        height, width, *, name="scene.tif", pixels=None, descriptions=BANDS, seed=0, gcps=None, tags=None, **profile
-    ):
-        pixels = texture(height, width, seed) if pixels is None else pixels
-        settings = {
-            "driver": "GTiff",
-            "count": len(pixels),
-            "height": height,
-            "width": width,
-            "dtype": pixels.dtype,
-            "crs": "EPSG:32631",
-            "transform": from_origin(356040, 4835680, 10, 10),
-            "nodata": 0,
-            "tiled": True,
-            "blockxsize": 256,
-            "blockysize": 256,
-            "compress": "deflate",
-        } | profile
-        path = tmp_path / name
-        with rasterio.open(path, "w", **settings) as target:
-            target.write(pixels)
-            if descriptions:
-                target.descriptions = descriptions
-            if gcps:
-                target.gcps = gcps
-            target.update_tags(**(tags or {}))
-        return path
+    def write(height, width, *, name="scene.tif", **given):
+        return write_scene(tmp_path / name, height, width, **given)
 
     return write

@@ -107,7 +107,14 @@ def interrupted(scene_file, bundle, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("changed", "resumed"),
-    [({}, 1), ({"window": 400}, 0), ({"offset": -10.0}, 0), ({"resume": False}, 0), ({"activations": "none"}, 0)],
+    [
+        ({}, 1),
+        ({"window": 400}, 0),
+        ({"threads": 64}, 0),
+        ({"offset": -10.0}, 0),
+        ({"resume": False}, 0),
+        ({"activations": "none"}, 0),
+    ],
 )
 def test_only_the_same_job_takes_over_finished_parts(interrupted, bundle, changed, resumed):
     scene, out = interrupted

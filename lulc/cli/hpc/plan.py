@@ -1,0 +1,87 @@
+"""`lulc hpc plan`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lulc.cli.classify_options import classify_options
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import checked, json_option, verbosity_options
+
+if TYPE_CHECKING:
+    from lulc.hpc.plan import ShardPlan
+
+
+@click.command()
+@click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder of the maps; one a scene."
+)
+@click.option(
+    "--list",
+    "listed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also the scenes in this file: one a line, or the files of one scene separated by tabs.",
+)
+@click.option(
+    "--shard-chunks", type=click.IntRange(min=1), metavar="N", help="Chunks of a shard. [default: a whole scene]"
+)
+@classify_options
+@json_option
+@verbosity_options
+def plan(
+    scenes: tuple[Path, ...],
+    plan: Path,
+    out: Path,
+    listed: Path | None,
+    shard_chunks: int | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    verbose: int,
+    quiet: int,
+    **given: Any,  # noqa: ANN401 - fields of ClassifyOptions
+) -> None:
+    """Cut each SCENE into shards and write PLAN, a JSON file that says everything: scenes, maps, options, shards.
+
+    A shard is a range of a scene's chunks. What lulc would choose on each machine for itself (device, precision, threads,
+    window) is chosen here, once for all: give --threads as many as a job has CPUs.
+    """
+    from lulc.hpc.plan import listed_scenes, make_plan, write_plan
+    from lulc.tasks.job import ClassifyOptions
+
+    set_verbosity(verbose, quiet)
+    groups = [(scene,) for scene in scenes] + (listed_scenes(listed) if listed else [])
+    if not groups:
+        raise click.UsageError("name a SCENE, or a file of scenes with --list")
+    options = checked(ClassifyOptions, given)
+    made = make_plan(groups, out, options, shard_chunks)
+    write_plan(made, plan, overwrite=options.overwrite)
+    if as_json:
+        click.echo(json.dumps(_facts(made, plan)))
+    elif not quiet:
+        click.echo(_text(made, plan))
+
+
+def _facts(made: "ShardPlan", path: Path) -> dict[str, Any]:
+    shards = made.shards
+    return {
+        "plan": str(path),
+        "scenes": len(made.scenes),
+        "shards": len(shards),
+        "chunks": sum(len(shard.chunks) for shard in shards),
+        "largest_shard": max(len(shard.chunks) for shard in shards),
+        "device": made.options.device,
+        "precision": made.options.precision,
+        "threads": made.options.threads,
+    }
+
+
+def _text(made: "ShardPlan", path: Path) -> str:
+    facts = _facts(made, path)
+    return (
+        f"{path}: {facts['scenes']} scenes, {facts['shards']} shards of at most {facts['largest_shard']} chunks, "
+        f"{facts['device']} {facts['precision']}, {facts['threads']} threads"
+    )

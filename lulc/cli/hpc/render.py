@@ -1,0 +1,29 @@
+"""`lulc hpc render`."""
+
+from pathlib import Path
+
+import click
+
+from lulc.cli.hpc.arguments import plan_argument, site_option
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import verbosity_options
+
+
+@click.command()
+@plan_argument
+@site_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the scripts. [default: PLAN's .run folder]"
+)
+@verbosity_options
+def render(plan: Path, site: str, out: Path | None, verbose: int, quiet: int) -> None:
+    """Write the job scripts of PLAN: an array job of shards, an array job of merges, and a script that submits both."""
+    from lulc.hpc.plan import notes_folder, read_plan
+    from lulc.hpc.site import load_site
+    from lulc.hpc.slurm import write_scripts
+
+    set_verbosity(verbose, quiet)
+    plan = plan.absolute()
+    folder = write_scripts(read_plan(plan), plan, load_site(site), (out or notes_folder(plan)).absolute())
+    if not quiet:
+        click.echo(f"{folder / 'submit.sh'} submits {folder / 'shards.sbatch'} and {folder / 'merge.sbatch'}")

@@ -1,0 +1,54 @@
+"""`lulc hpc run`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lulc.cli.hpc.arguments import plan_argument
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import json_option, verbosity_options
+from lulc.cli.progress import progress
+from lulc.interruption import stop_on_signals
+
+if TYPE_CHECKING:
+    from lulc.tasks.shard import ShardReport
+
+
+@click.command()
+@plan_argument
+@click.argument("shard", metavar="SHARD", type=int)
+@json_option
+@verbosity_options
+def run(
+    plan: Path,
+    shard: int,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    verbose: int,
+    quiet: int,
+) -> None:
+    """Run shard number SHARD of PLAN: what a job does.
+
+    Finished chunks are kept beside the map, in OUT.parts/; stopped or killed, the same command goes on from them. A
+    failure leaves its reason in one line for lulc hpc status.
+    """
+    set_verbosity(verbose, quiet)
+    with stop_on_signals() as early:  # a job may be told to stop while torch is still being loaded
+        from lulc.hpc.plan import read_plan
+        from lulc.hpc.shards import run_planned
+
+        early.raise_if_set()
+    with progress(bool(quiet)) as report:
+        done = run_planned(read_plan(plan), plan, shard, progress=report)
+    if as_json:
+        click.echo(json.dumps(done.to_json() if done else None))
+    elif not quiet:
+        click.echo(_text(shard, done))
+
+
+def _text(shard: int, done: "ShardReport | None") -> str:
+    if done is None:
+        return f"shard {shard}: its scene has been merged already"
+    resumed = f", {done.resumed} of them by an earlier run" if done.resumed else ""
+    return f"shard {shard}: {done.chunks} chunks done{resumed}; {done.megapixels:.2f} Mpx in {done.seconds:.1f} s"

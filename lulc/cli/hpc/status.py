@@ -1,0 +1,44 @@
+"""`lulc hpc status`."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lulc.cli.hpc.arguments import plan_argument
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import json_option, verbosity_options
+
+if TYPE_CHECKING:
+    from lulc.hpc.shards import ShardStatus
+
+
+@click.command()
+@plan_argument
+@json_option
+@verbosity_options
+def status(plan: Path, as_json: bool, verbose: int, quiet: int) -> None:  # noqa: FBT001 - click passes flags by name
+    """Say what each shard of PLAN has come to: chunks done, and why it failed."""
+    from lulc.hpc.plan import read_plan
+    from lulc.hpc.shards import shard_statuses
+    from lulc.hpc.slurm import queue
+
+    set_verbosity(verbose, quiet)
+    plan = plan.absolute()
+    read = read_plan(plan)
+    statuses = shard_statuses(read, plan, read.shards, queue(plan))
+    counts = Counter(status.state for status in statuses)
+    if as_json:
+        click.echo(json.dumps({"counts": counts, "shards": [status.to_json() for status in statuses]}))
+        return
+    for entry in statuses:
+        if verbose or not entry.finished:
+            click.echo(_line(entry))
+    click.echo(f"{len(statuses)} shards: {', '.join(f'{count} {state}' for state, count in counts.most_common())}")
+
+
+def _line(entry: "ShardStatus") -> str:
+    reason = f"  {entry.reason}" if entry.reason else ""
+    return f"shard {entry.shard:<5} {entry.state:<11} {entry.done:>4} of {entry.chunks} chunks  {Path(entry.output).name}{reason}"

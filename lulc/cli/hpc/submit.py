@@ -1,0 +1,44 @@
+"""`lulc hpc submit`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from lulc.cli.hpc.arguments import Numbers, plan_argument, site_option
+from lulc.cli.main import set_verbosity
+from lulc.cli.options import json_option, verbosity_options
+
+
+@click.command()
+@plan_argument
+@site_option
+@click.option("--failed", is_flag=True, help="Only shards that were submitted before and are neither done nor queued.")
+@click.option("--shards", type=Numbers(), metavar="3,7,10-12", help="Only these shards.")
+@json_option
+@verbosity_options
+def submit(
+    plan: Path,
+    site: str,
+    failed: bool,  # noqa: FBT001 - click passes flags by name
+    shards: tuple[int, ...] | None,
+    as_json: bool,  # noqa: FBT001
+    verbose: int,
+    quiet: int,
+) -> None:
+    """Submit the shards of PLAN that are neither done nor in the queue, and the merges of their scenes after them."""
+    from lulc.hpc.plan import read_plan
+    from lulc.hpc.render import ranges
+    from lulc.hpc.site import load_site
+    from lulc.hpc.slurm import submit as submit_to_slurm
+
+    set_verbosity(verbose, quiet)
+    plan = plan.absolute()
+    done = submit_to_slurm(read_plan(plan), plan, load_site(site), only=shards, failed=failed)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    elif not quiet:
+        if done.shards:
+            click.echo(f"shards {ranges(done.shards)}: jobs {', '.join(done.jobs)}")
+        click.echo(f"merges of scenes {ranges(done.scenes)}: jobs {', '.join(done.merges)}")

@@ -1,0 +1,1 @@
+"""Clusters: shards of classifications, Slurm jobs, Dask workers."""

@@ -1,0 +1,131 @@
+"""Dask clusters by address: `tcp://HOST:PORT`, `local:N` or `slurm:SITE`."""
+
+import logging
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from lulc.errors import ShardError, UsageError
+from lulc.hpc.site import Site, load_site
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_LOCAL = re.compile(r"local:(\d+)")
+_ALLOWED_FAILURES = 1
+"""Workers that may die over one chunk before the chunk is blamed, beside the first."""
+
+_CONNECT_WITHIN_S = 20
+_WORKER_WAITS_S = 60
+_ANY_PORT = "127.0.0.1:0"
+"""Of the scheduler's own pages: a fixed port would be taken when two runs share a machine."""
+
+
+@contextmanager
+def cluster_client(address: str) -> Iterator["Client"]:
+    """A client of a Dask cluster; one that is started here is ended with the block.
+
+    Args:
+        address: `tcp://HOST:PORT` of a running scheduler, `local:N` for N processes of this machine, or `slurm:SITE`
+            for jobs of Slurm, with a site by name or by path of its TOML file.
+
+    Raises:
+        UsageError: Not such an address, or dask.distributed is not installed.
+        ConfigError: The site file is refused.
+        ShardError: Nothing answers at the address, or the jobs are refused.
+    """
+    try:
+        import dask
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("--scheduler needs dask.distributed", "pip install 'lulc[dask]'") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is reported by lulc, in one line
+    settings = {"distributed.scheduler.allowed-failures": _ALLOWED_FAILURES}
+    with dask.config.set(settings), ExitStack() as opened:
+        where = address if "://" in address else opened.enter_context(_started(address))
+        try:
+            client = Client(where, timeout=_CONNECT_WITHIN_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ShardError(f"no Dask scheduler answers at {address}: {reason}", "check its address") from error
+        with client:
+            yield client
+
+
+def _started(address: str) -> Any:  # noqa: ANN401 - a cluster of dask.distributed or of dask-jobqueue
+    kind, _, rest = address.partition(":")
+    if match := _LOCAL.fullmatch(address):
+        return _local(int(match[1]))
+    if kind == "slurm" and rest:
+        return _slurm(load_site(rest))
+    raise UsageError(f"{address!r} is no cluster", "use tcp://HOST:PORT, local:N or slurm:SITE")
+
+
+def _local(workers: int) -> Any:  # noqa: ANN401
+    """Processes of this machine, each with one task at a time; lulc itself keeps their memory in bounds."""
+    from distributed import LocalCluster
+
+    if not workers:
+        raise UsageError("local:0 has no worker", "use local:1 or more")
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=0,
+        dashboard_address=_ANY_PORT,
+        host="127.0.0.1",
+        silence_logs=logging.CRITICAL,
+        preload=[__name__],
+    )
+
+
+def dask_setup(_worker: object) -> None:
+    """Called in each local worker: a Ctrl-C in the terminal is for the client, which then ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _slurm(site: Site) -> Any:  # noqa: ANN401
+    """Jobs of Slurm, each with one worker that takes one task at a time."""
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise UsageError("--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'") from error
+    lines = [f"--gres={site.gres}"] * bool(site.gres) + [f"--qos={site.qos}"] * bool(site.qos) + list(site.sbatch)
+    prologue = [f"module load {shlex.quote(module)}" for module in site.modules]
+    prologue += [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]
+    cluster = SLURMCluster(
+        queue=site.partition or None,
+        account=site.account or None,
+        cores=1,
+        job_cpu=site.cpus or 1,
+        processes=1,
+        memory=f"{ceil(_gigabytes(site.memory))}GB",
+        walltime=site.time,
+        interface=site.interface or None,
+        job_extra_directives=lines,
+        job_script_prologue=[*prologue, *site.setup],
+        local_directory=site.scratch or None,
+        death_timeout=_WORKER_WAITS_S,
+        scheduler_options={"dashboard": False, "dashboard_address": _ANY_PORT},
+        worker_extra_args=["--memory-limit", "0", "--no-dashboard"],
+        silence_logs=logging.CRITICAL,
+        **({"python": site.python} if site.python else {}),
+    )
+    cluster.scale(jobs=site.workers)
+    return cluster
+
+
+def _gigabytes(memory: str) -> float:
+    """Gigabytes of a size as Slurm writes it: `4G`, `500M`.
+
+    Raises:
+        UsageError: It is no such size.
+    """
+    match = re.fullmatch(r"(\d+)([KMGT]?)B?", memory.upper())
+    if match is None:
+        raise UsageError(f"memory = {memory!r} of the site is no size", "write 800M or 8G")
+    return int(match[1]) * {"K": 1e-6, "": 1e-3, "M": 1e-3, "G": 1.0, "T": 1e3}[match[2]]

@@ -1,0 +1,208 @@
+"""The plan of a sharded run: one JSON file that says everything, and a folder of notes beside it.
+
+`region.json` names scenes, products, options and chunk ranges of the shards. In `region.run/` lie the one-line reasons
+of failed shards, notes of merged scenes, submitted jobs, scripts and logs.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lulc.config import Table, parse_config
+from lulc.errors import ConfigError, InputError, UsageError
+from lulc.io.durable import write_whole
+from lulc.io.parts import part_folder
+from lulc.io.staging import check_outputs, check_target
+from lulc.model.bundle import load_bundle
+from lulc.tasks.job import ClassifyOptions
+from lulc.tasks.shard import decide, lasting, pinned
+
+
+class PlannedScene(Table):
+    """One scene, its product and its shards.
+
+    Attributes:
+        inputs: The scene, or several files that are stacked.
+        output: The product.
+        fingerprint: Of the job; parts of another one are not merged.
+        window: Side of what the network sees, pixels.
+        halo: Margin of each window that is thrown away, pixels.
+        blend: Width of the cross-fade, pixels.
+        cuts: Shard i of the scene has chunks cuts[i] to cuts[i + 1] - 1.
+    """
+
+    inputs: tuple[Path, ...] = Field(min_length=1)
+    output: Path
+    fingerprint: str
+    window: int
+    halo: int
+    blend: int
+    cuts: tuple[int, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "PlannedScene":
+        if self.cuts[0] != 0 or any(later <= sooner for sooner, later in pairwise(self.cuts)):
+            raise ValueError(f"cuts must rise from 0: {self.cuts}")
+        return self
+
+
+class ShardPlan(Table):
+    """A sharded run.
+
+    Attributes:
+        format: What the file is.
+        options: Of all scenes; device, precision and threads are written down, never `auto`.
+        scenes: In the order of their shards.
+    """
+
+    format: Literal["lulc-shards-1"] = "lulc-shards-1"
+    options: ClassifyOptions
+    scenes: tuple[PlannedScene, ...] = Field(min_length=1)
+
+    @cached_property
+    def shards(self) -> tuple["Shard", ...]:
+        """All shards; their numbers run through the scenes."""
+        ranges = [
+            (number, scene, range(first, end))
+            for number, scene in enumerate(self.scenes)
+            for first, end in pairwise(scene.cuts)
+        ]
+        return tuple(Shard(index, number, scene, chunks) for index, (number, scene, chunks) in enumerate(ranges))
+
+    def shard(self, index: int) -> "Shard":
+        """Shard by number.
+
+        Raises:
+            UsageError: There is no such shard.
+        """
+        if not 0 <= index < len(self.shards):
+            raise UsageError(f"there is no shard {index}", f"the plan has shards 0 to {len(self.shards) - 1}")
+        return self.shards[index]
+
+    def options_for(self, scene: PlannedScene) -> ClassifyOptions:
+        """Options of one scene, with its window, halo and blend."""
+        return self.options.model_copy(update={"window": scene.window, "halo": scene.halo, "blend": scene.blend})
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A range of chunks of one scene.
+
+    Attributes:
+        index: Its number in the plan.
+        scene_index: Number of its scene in the plan.
+        scene: Its scene.
+        chunks: Indices of its chunks.
+    """
+
+    index: int
+    scene_index: int
+    scene: PlannedScene
+    chunks: range
+
+    @property
+    def folder(self) -> Path:
+        """Where its chunks are kept."""
+        return part_folder(self.scene.output, self.index)
+
+
+def make_plan(
+    scenes: Sequence[Sequence[Path]], out: Path, options: ClassifyOptions, shard_chunks: int | None = None
+) -> ShardPlan:
+    """Decide how scenes are cut into shards; nothing is written.
+
+    Args:
+        scenes: Each one scene, or several files that are stacked.
+        out: Folder of the products; each has its scene's name.
+        options: How; what this machine would choose by itself is written down for all.
+        shard_chunks: Chunks of a shard; None makes each scene one shard.
+
+    Raises:
+        LulcError: A scene, the model, an option or a product's name is refused.
+    """
+    options = pinned(options)
+    outputs = [out / f"{scene_name(inputs[0])}.tif" for inputs in scenes]
+    every_input = [path for inputs in scenes for path in inputs]
+    check_outputs(outputs, every_input, overwrite=options.overwrite)
+    bundle = load_bundle(options.model)
+    planned = []
+    for inputs, output in zip(scenes, outputs, strict=True):
+        decided = decide(inputs, bundle, options)
+        planned.append(
+            PlannedScene(
+                inputs=tuple(map(lasting, inputs)),
+                output=output.resolve(),
+                fingerprint=decided.fingerprint,
+                window=decided.window,
+                halo=decided.halo,
+                blend=decided.blend,
+                cuts=(*range(0, decided.chunks, shard_chunks or decided.chunks), decided.chunks),
+            )
+        )
+    return ShardPlan(options=options, scenes=tuple(planned))
+
+
+def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
+    """Scenes of a text file: one a line, or the files of one scene separated by tabs.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "give a text file with one scene a line") from error
+    return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
+
+
+def scene_name(path: Path) -> str:
+    """Name of a scene without its endings: `S2A_...` of `S2A_....SAFE.zip`."""
+    name = path.resolve().name
+    for ending in (".zip", ".SAFE"):
+        name = name.removesuffix(ending)
+    return name if name != path.resolve().name else Path(name).stem
+
+
+def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:
+    """Write a plan, one line a scene; notes of a former plan of that name are removed.
+
+    Raises:
+        StorageError: It exists, or cannot be written.
+    """
+    check_target(path, overwrite=overwrite)
+    table = plan.model_dump(mode="json")
+    scenes = ",\n".join(f"  {json.dumps(scene)}" for scene in table.pop("scenes"))
+    head = json.dumps(table, indent=1).removesuffix("\n}")
+    write_whole(path, f'{head},\n "scenes": [\n{scenes}\n ]\n}}\n'.encode())
+    notes = notes_folder(path)
+    for kind in ("shard-*.error", "scene-*.merg*", "jobs.jsonl"):
+        for note in notes.glob(kind):
+            note.unlink(missing_ok=True)
+
+
+def read_plan(path: Path) -> ShardPlan:
+    """A plan that `lulc hpc plan` wrote.
+
+    Raises:
+        ConfigError: Not there, or not a plan.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the file of lulc hpc plan") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a plan of shards: {error}", "make it with lulc hpc plan") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} is not a plan of shards", "make it with lulc hpc plan")
+    return parse_config(ShardPlan, table, str(path))
+
+
+def notes_folder(path: Path) -> Path:
+    """Folder of a plan's notes, scripts and logs: `region.run` beside `region.json`."""
+    return path.with_name(f"{path.stem}.run")

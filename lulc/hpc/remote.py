@@ -1,0 +1,168 @@
+"""`lulc classify` on the workers of a Dask cluster: chunks as tasks, one writer in the client.
+
+As many tasks are on their way as workers can take at once, no more: memory stays flat, and a worker that dies takes one task
+with it, so that the chunk to blame is known. Chunks are written when they arrive, not in their order: what has arrived
+survives the client, and the bytes of the product do not depend on the order.
+"""
+
+import logging
+import queue
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lulc.errors import LulcError, ShardError
+from lulc.hpc.cluster import cluster_client
+from lulc.io.product import ProductWriter
+from lulc.tasks.chunk_loop import ChunkLoop
+from lulc.tasks.chunk_worker import ChunkWork, infer_chunks
+from lulc.tasks.classify import Fill
+from lulc.tasks.shard import lasting, pinned
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.2
+_WARN_AFTER_S = 30.0
+_RETRIES = 1
+_FADING_TASK = 4
+"""Chunks of a task where they fade into each other: its first one is inferred twice, once for its margin."""
+
+
+def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
+    """A way to fill a writer by the workers of a cluster.
+
+    Args:
+        address: As for `cluster_client`.
+        inputs: The scene; the workers open it by the same path.
+    """
+
+    def fill(loop: ChunkLoop, writer: ProductWriter) -> None:
+        missing = sorted(set(range(loop.job.plan.chunk_count)) - writer.finished)
+        loop.resumed = loop.job.plan.chunk_count - len(missing)
+        if missing:
+            with cluster_client(address) as client:
+                loop.times.ready()
+                _RemoteFill(client, loop, writer, _work(loop, inputs)).run(_tasks(missing, loop.job.plan.fade))
+        else:
+            loop.times.ready()
+
+    return fill
+
+
+def _work(loop: ChunkLoop, inputs: Sequence[Path]) -> ChunkWork:
+    plan = loop.job.plan
+    decided = {"window": plan.window, "halo": plan.halo, "blend": plan.fade}
+    options = pinned(loop.options).model_copy(update=decided)
+    return ChunkWork(tuple(map(lasting, inputs)), options, loop.job.fingerprint)
+
+
+def _tasks(missing: Sequence[int], fade: int) -> list[range]:
+    """Ranges of chunks, one for each task."""
+    most = _FADING_TASK if fade else 1
+    tasks: list[range] = []
+    for chunk in missing:
+        if tasks and tasks[-1].stop == chunk and len(tasks[-1]) < most:
+            tasks[-1] = range(tasks[-1].start, chunk + 1)
+        else:
+            tasks.append(range(chunk, chunk + 1))
+    return tasks
+
+
+class _RemoteFill:
+    """Hands tasks to workers and their chunks to the writer."""
+
+    def __init__(self, client: "Client", loop: ChunkLoop, writer: ProductWriter, work: ChunkWork) -> None:
+        self._client, self._loop, self._writer, self._work = client, loop, writer, work
+        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._running: dict[Future, range] = {}
+        self._idle_s = 0.0
+        self._own = uuid4().hex[:8]  # a scheduler may serve several clients
+
+    def run(self, tasks: Sequence[range]) -> None:
+        """Run all tasks.
+
+        Raises:
+            ShardError: A chunk failed, or killed its workers; it is named.
+            Interrupted: A signal has arrived.
+        """
+        waiting = list(reversed(tasks))
+        try:
+            while waiting or self._running:
+                self._loop.stop.raise_if_set()
+                while waiting and len(self._running) < self._places():
+                    self._submit(waiting.pop())
+                with self._loop.times.measure("infer"):
+                    future = self._next_ended()
+                if future is not None:
+                    chunks = self._running.pop(future)
+                    if waiting:  # before its result is fetched and stored: the worker need not wait for that
+                        self._submit(waiting.pop())
+                    self._store(future, chunks)
+        finally:
+            self._client.cancel(list(self._running), force=True)
+
+    def _places(self) -> int:
+        """Tasks that the workers can take at once; one while there is no worker yet."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
+
+    def _submit(self, chunks: range) -> None:
+        future = self._client.submit(
+            infer_chunks,
+            self._work,
+            chunks.start,
+            chunks.stop,
+            key=f"lulc-chunk-{chunks.start}-{self._loop.job.fingerprint[:16]}-{self._own}",
+            pure=False,
+            retries=_RETRIES,
+        )
+        self._running[future] = chunks
+        future.add_done_callback(self._ended.put)
+
+    def _next_ended(self) -> "Future | None":
+        try:
+            future = self._ended.get(timeout=_LOOK_EVERY_S)
+        except queue.Empty:
+            before, self._idle_s = self._idle_s, self._idle_s + _LOOK_EVERY_S
+            if before < _WARN_AFTER_S <= self._idle_s and not self._client.nthreads():
+                _log.warning("the cluster has no worker yet; waiting for one")
+            return None
+        self._idle_s = 0.0
+        return future
+
+    def _store(self, future: "Future", chunks: range) -> None:
+        try:
+            encoded = future.result()
+        except LulcError as error:
+            raise ShardError(f"{self._name(chunks)} failed on a worker: {error.problem}", error.remedy) from error
+        except Exception as error:
+            raise ShardError(f"{self._name(chunks)} {_what_happened(error)}", _KEPT) from error
+        loop, size = self._loop, self._loop.job.plan.shape.size
+        with loop.times.measure("write"):
+            for index, tiles in encoded:
+                self._writer.put_encoded(index, tiles)
+        done = {chunk.index: chunk.core.shape.size for chunk in loop.job.plan.chunks() if chunk.index in chunks}
+        loop.inferred_pixels += sum(done.values())
+        loop.progress(min(loop.inferred_pixels, size), size)
+
+    def _name(self, chunks: range) -> str:
+        cores = [chunk.core for chunk in self._loop.job.plan.chunks() if chunk.index in chunks]
+        first, last = cores[0], cores[-1]
+        names = f"chunk {chunks.start}" if len(chunks) == 1 else f"chunks {chunks.start} to {chunks.stop - 1}"
+        place = f"rows {first.row} to {last.row_end - 1}, columns {first.col} to {last.col_end - 1}"
+        return f"{names} of {self._loop.scene.info.name} ({place})"
+
+
+_KEPT = "finished chunks are kept; run the same command again to continue"
+
+
+def _what_happened(error: Any) -> str:  # noqa: ANN401
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return "killed every worker that tried it (out of memory, or a crash in a library)"
+    return f"failed on a worker: {type(error).__name__}: {' '.join(str(error).split())}"

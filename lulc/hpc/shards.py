@@ -1,0 +1,252 @@
+"""Running one shard of a plan, merging a scene's shards, and what each shard has come to."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import Interrupted, LulcError, ShardError, UsageError
+from lulc.hpc.plan import PlannedScene, Shard, ShardPlan, notes_folder
+from lulc.io.durable import storage_errors, write_whole
+from lulc.io.parts import PartState, discard_parts, part_folders, part_state
+from lulc.tasks.chunk_loop import Progress
+from lulc.tasks.shard import MissingChunksError, ShardReport, merge_parts, run_shard
+
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class ShardStatus:
+    """What a shard has come to.
+
+    Attributes:
+        shard: Its number.
+        scene: Number of its scene.
+        output: The product of its scene.
+        state: `merged`, `done`, `running`, `queued`, `interrupted`, `failed` or `waiting`.
+        done: Chunks stored.
+        chunks: Chunks that it has.
+        reason: Why it failed, was interrupted or still waits; empty where there is nothing to say.
+    """
+
+    shard: int
+    scene: int
+    output: str
+    state: str
+    done: int
+    chunks: int
+    reason: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to do for it but, perhaps, the merge."""
+        return self.state in {"merged", "done"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form for `--json`."""
+        return asdict(self)
+
+
+def run_planned(
+    plan: ShardPlan, path: Path, index: int, *, progress: Progress = lambda _done, _all: None
+) -> ShardReport | None:
+    """Run one shard, or what an earlier run left of it; None when its scene has been merged already.
+
+    The reason of a failure is noted beside the plan, in one line.
+
+    Args:
+        plan: From `read_plan`.
+        path: Its file.
+        index: Number of the shard.
+        progress: Called after each chunk.
+
+    Raises:
+        LulcError: As `run_shard`.
+    """
+    shard = plan.shard(index)
+    if _merged(plan, path, shard.scene_index):
+        return None
+    note = error_note(path, index)
+    with storage_errors(note):
+        note.parent.mkdir(exist_ok=True)
+        note.unlink(missing_ok=True)
+    options = plan.options_for(shard.scene)
+    scene = shard.scene
+    try:
+        return run_shard(scene.inputs, shard.folder, options, shard.chunks, scene.fingerprint, progress=progress)
+    except LulcError as error:
+        _note(note, f"{error.exit_code} {error}")
+        raise
+    except Exception as error:
+        _note(note, f"1 {type(error).__name__}: {error}")
+        raise
+
+
+def merge_scenes(plan: ShardPlan, path: Path, scenes: Sequence[int] | None) -> Iterator[Path]:
+    """Publish the products of scenes, one after the other; yields each when it is there.
+
+    Args:
+        plan: From `read_plan`.
+        path: Its file.
+        scenes: Their numbers; None for all.
+
+    Raises:
+        UsageError: There is no such scene.
+        ShardError: Scenes lack shards; raised at the end, when all the others are published.
+        LulcError: As `merge_parts`.
+    """
+    numbers = range(len(plan.scenes)) if scenes is None else scenes
+    if strange := [number for number in numbers if number >= len(plan.scenes)]:
+        raise UsageError(f"there is no scene {strange[0]}", f"the plan has scenes 0 to {len(plan.scenes) - 1}")
+    incomplete = []
+    for number in numbers:
+        try:
+            yield merge_planned(plan, path, number)
+        except ShardError as error:
+            incomplete.append(error)
+    if incomplete:
+        raise ShardError(". ".join(error.problem for error in incomplete), incomplete[0].remedy)
+
+
+def merge_planned(plan: ShardPlan, path: Path, scene_index: int) -> Path:
+    """Publish a scene's product from its parts and remove them; one that is published already is left alone.
+
+    Args:
+        plan: From `read_plan`.
+        path: Its file.
+        scene_index: Number of the scene.
+
+    Raises:
+        ShardError: Shards are missing; each is named with its reason. Nothing is left behind.
+        LulcError: As `merge_parts`.
+    """
+    scene = plan.scenes[scene_index]
+    if not _merged(plan, path, scene_index):
+        shards = [shard for shard in plan.shards if shard.scene_index == scene_index]
+        _refuse_missing(scene, shard_statuses(plan, path, shards, {}, mixed=True))
+        ours = _merge_note(path, scene_index, "merging")
+        overwrite = _says(ours, scene.fingerprint)  # a merge of this plan was killed between publishing and its note
+        if not (scene.output.exists() and not plan.options.overwrite):
+            _note(ours, scene.fingerprint)
+        try:
+            merge_parts(scene.inputs, scene.output, plan.options_for(scene), scene.fingerprint, overwrite=overwrite)
+        except MissingChunksError as error:
+            _note_damage(path, shards, error.chunks)
+            _refuse_missing(scene, shard_statuses(plan, path, shards, {}))
+            raise
+        ours.replace(_merge_note(path, scene_index, "merged"))
+    discard_parts(scene.output)
+    return scene.output
+
+
+def shard_statuses(
+    plan: ShardPlan, path: Path, shards: Iterable[Shard], queue: Mapping[int, tuple[str, str]], *, mixed: bool = False
+) -> list[ShardStatus]:
+    """What shards have come to.
+
+    Args:
+        plan: From `read_plan`.
+        path: Its file.
+        shards: Those of interest.
+        queue: By number: whether a shard is `queued` or `running` according to a scheduler, and why.
+        mixed: Count chunks of the same job in whatever part they lie, as a merge does.
+    """
+    return [_status(plan, path, shard, queue.get(shard.index), mixed=mixed) for shard in shards]
+
+
+def error_note(path: Path, index: int) -> Path:
+    """Where the one-line reason of a failed shard is noted."""
+    return notes_folder(path) / f"shard-{index:04d}.error"
+
+
+def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] | None, *, mixed: bool) -> ShardStatus:
+    say = partial(_say, shard)
+    if _merged(plan, path, shard.scene_index):
+        return say("merged", len(shard.chunks))
+    part = part_state(shard.folder)
+    stored = len(_stored(shard, part, mixed=mixed))
+    code, reason = _read_note(error_note(path, shard.index))
+    foreign = bool(part.chunks) and part.fingerprint != shard.scene.fingerprint
+    first_that_holds = (
+        (part.held or (queued or ("", ""))[0] == "running", "running", ""),
+        (queued is not None, "queued", (queued or ("", ""))[1]),
+        (code == Interrupted.exit_code, "interrupted", reason),
+        (code > 0, "failed", reason),
+        (stored == len(shard.chunks), "done", ""),
+        (foreign, "failed", f"{shard.folder} holds chunks of another job"),
+        (stored > 0, "interrupted", "ended without a word: killed, or out of memory"),
+        (True, "waiting", "not started"),
+    )
+    state, why = next((state, why) for holds, state, why in first_that_holds if holds)
+    return say(state, stored, why)
+
+
+def _say(shard: Shard, state: str, done: int, reason: str = "") -> ShardStatus:
+    chunks, output = len(shard.chunks), str(shard.scene.output)
+    return ShardStatus(shard.index, shard.scene_index, output, state, done, chunks, reason)
+
+
+def _stored(shard: Shard, part: PartState, *, mixed: bool) -> set[int]:
+    """Chunks of a shard that are stored, by their names."""
+    parts = [part, *map(part_state, part_folders(shard.scene.output))] if mixed else [part]
+    same = [part.chunks for part in parts if part.fingerprint == shard.scene.fingerprint]
+    return set(shard.chunks) & set().union(*same)
+
+
+def _refuse_missing(scene: PlannedScene, statuses: Iterable[ShardStatus]) -> None:
+    missing = [status for status in statuses if status.done < status.chunks or status.state == "failed"]
+    if not missing:
+        return
+    named = [
+        f"shard {status.shard} ({status.state}, {status.done} of {status.chunks} chunks"
+        f"{': ' if status.reason else ''}{status.reason})"
+        for status in missing[:_NAMED]
+    ]
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    raise ShardError(
+        f"{scene.output} cannot be merged: {len(missing)} shards are missing: {', '.join(named)}{more}",
+        "run them, then merge again",
+    )
+
+
+def _note_damage(path: Path, shards: Iterable[Shard], chunks: Iterable[int]) -> None:
+    """Note shards of which a chunk is there by name but is not whole, so that they are run again."""
+    damaged = set(chunks)
+    for shard in shards:
+        lost = sorted(damaged & set(shard.chunks))
+        if lost:
+            _note(error_note(path, shard.index), f"5 chunk {lost[0]} of {shard.folder} is damaged")
+
+
+def _merged(plan: ShardPlan, path: Path, scene_index: int) -> bool:
+    scene = plan.scenes[scene_index]
+    return scene.output.exists() and _says(_merge_note(path, scene_index, "merged"), scene.fingerprint)
+
+
+def _merge_note(path: Path, scene_index: int, state: str) -> Path:
+    return notes_folder(path) / f"scene-{scene_index:04d}.{state}"
+
+
+def _says(note: Path, text: str) -> bool:
+    try:
+        return note.read_text(encoding="utf-8").strip() == text
+    except OSError:
+        return False
+
+
+def _note(note: Path, text: str) -> None:
+    """Write a note; its failure must not hide what it would have said."""
+    with suppress(LulcError, OSError):
+        note.parent.mkdir(exist_ok=True)
+        write_whole(note, f"{' '.join(text.split())}\n".encode())
+
+
+def _read_note(note: Path) -> tuple[int, str]:
+    """Exit code and reason; (0, "") where there is none."""
+    try:
+        code, _, reason = note.read_text(encoding="utf-8").strip().partition(" ")
+        return int(code), reason
+    except (OSError, ValueError):
+        return 0, ""

@@ -1,0 +1,309 @@
+"""Shards on one machine: any of them may be killed, and the merged map equals that of one run byte for byte."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from shard_samples import ENVIRONMENT, WINDOW, lulc, sha256, whole_runs
+
+from lulc.cli.main import cli
+from lulc.errors import ConfigError, InputError, ShardError, StorageError, UsageError
+from lulc.hpc.plan import make_plan, notes_folder, read_plan, scene_name, write_plan
+from lulc.hpc.shards import merge_planned, merge_scenes, run_planned, shard_statuses
+from lulc.io.parts import part_folder, parts_folder
+
+
+def states(path):
+    plan = read_plan(path)
+    return [(status.state, status.done) for status in shard_statuses(plan, path, plan.shards, {})]
+
+
+def begin(path, shard, chunks=1):
+    """A process that runs a shard and has stored so many chunks."""
+    process = subprocess.Popen(
+        lulc("hpc", "run", path, shard), stderr=subprocess.PIPE, text=True, cwd=Path.cwd(), env=ENVIRONMENT
+    )
+    folder = read_plan(path).shard(shard).folder
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("chunk*.tiles"))) < chunks and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()[1]
+    return process, folder
+
+
+def test_shards_and_their_merge_make_the_same_bytes_as_one_run(region):
+    path, out, expected = region
+    plan = read_plan(path)
+    assert [shard.chunks for shard in plan.shards] == [range(3), range(3, 6)]
+    assert states(path) == [("waiting", 0)] * 2
+    for index in (1, 0):
+        assert run_planned(plan, path, index).resumed == 0
+    assert states(path) == [("done", 3)] * 2
+    assert not out.exists()
+    assert merge_planned(plan, path, 0) == out
+    assert sha256(out) == expected
+    assert states(path) == [("merged", 3)] * 2
+    assert not parts_folder(out).exists()
+    assert not out.with_name("scene.tif.lulc").exists()
+    assert run_planned(plan, path, 0) is None
+    assert merge_planned(plan, path, 0) == out
+
+
+def test_a_finished_shard_does_nothing_when_it_is_run_again(region):
+    path, _, _ = region
+    plan = read_plan(path)
+    run_planned(plan, path, 0)
+    again = run_planned(plan, path, 0)
+    assert (again.resumed, again.megapixels) == (3, 0)
+
+
+def test_a_shard_is_killed_and_goes_on(region):
+    path, out, expected = region
+    process, folder = begin(path, 0)
+    process.kill()
+    process.wait()
+    stored = {chunk: chunk.stat().st_mtime_ns for chunk in folder.glob("chunk*.tiles")}
+    assert states(path)[0] == ("interrupted", len(stored))
+    plan = read_plan(path)
+    assert run_planned(plan, path, 0).resumed == len(stored)
+    assert {chunk: chunk.stat().st_mtime_ns for chunk in stored} == stored
+    run_planned(plan, path, 1)
+    assert sha256(merge_planned(plan, path, 0)) == expected
+    assert out.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_ends_a_shard_with_75_and_a_reason(region, number):
+    path, _, _ = region
+    process, _ = begin(path, 0)
+    for _ in range(2):  # once to the job, once passed on by its script
+        process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert stderr.count("\n") == 1
+    plan = read_plan(path)
+    status = shard_statuses(plan, path, plan.shards, {})[0]
+    assert (status.state, status.reason.partition(";")[0]) == ("interrupted", f"stopped by {number.name}")
+
+
+def test_a_running_shard_is_seen_and_not_run_twice(region):
+    path, _, _ = region
+    process, _ = begin(path, 0)
+    assert states(path)[0][0] == "running"
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(StorageError, match="another process"):
+        run_planned(read_plan(path), path, 0)
+    process.kill()
+    process.wait()
+
+
+def test_a_merge_names_the_shards_that_are_missing_and_leaves_nothing(region):
+    path, out, _ = region
+    plan = read_plan(path)
+    run_planned(plan, path, 1)
+    with pytest.raises(ShardError, match=r"shard 0 \(waiting, 0 of 3 chunks: not started\)") as refused:
+        merge_planned(plan, path, 0)
+    assert "shard 1" not in str(refused.value)
+    assert sorted(entry.name for entry in out.parent.iterdir()) == ["scene.tif.parts"]
+
+
+def test_a_damaged_chunk_is_found_by_the_merge_and_made_again(region):
+    path, out, expected = region
+    plan = read_plan(path)
+    for index in (0, 1):
+        run_planned(plan, path, index)
+    chunk = part_folder(out, 1) / "chunk-000004.tiles"
+    content = bytearray(chunk.read_bytes())
+    content[-50] ^= 1
+    chunk.write_bytes(content)
+    with pytest.raises(ShardError, match=r"shard 1 \(failed, 3 of 3 chunks: chunk 4 of .* is damaged\)"):
+        merge_planned(plan, path, 0)
+    assert not out.with_name("scene.tif.lulc").exists()
+    assert run_planned(plan, path, 1).resumed == 2
+    assert sha256(merge_planned(plan, path, 0)) == expected
+
+
+def test_parts_of_another_job_are_refused(region, ready, settings):
+    path, out, _ = region
+    plan = read_plan(path)
+    for index in (0, 1):
+        run_planned(plan, path, index)
+    other = make_plan([(ready[0],)], out.parent, settings.model_copy(update={"activations": "none"}), 3)
+    write_plan(other, path, overwrite=True)
+    with pytest.raises(ShardError, match="holds chunks of another job"):
+        merge_planned(other, path, 0)
+    assert not out.exists()
+
+
+def test_parts_of_the_same_job_count_however_they_were_cut(region, ready, settings):
+    path, out, expected = region
+    run_planned(read_plan(path), path, 0)
+    finer = make_plan([(ready[0],)], out.parent, settings, 1)
+    write_plan(finer, path, overwrite=True)
+    for index in (3, 4, 5):
+        run_planned(finer, path, index)
+    assert sha256(merge_planned(finer, path, 0)) == expected
+    assert not parts_folder(out).exists()
+
+
+def test_a_changed_scene_is_refused_by_its_shards(region):
+    path, _, _ = region
+    plan = read_plan(path)
+    scene = plan.scenes[0].model_copy(update={"fingerprint": "0" * 64})
+    changed = plan.model_copy(update={"scenes": (scene,)})
+    with pytest.raises(InputError, match="has changed since the plan was made"):
+        run_planned(changed, path, 0)
+    note = (notes_folder(path) / "shard-0000.error").read_text()
+    assert note.startswith("3 ")
+    assert note.count("\n") == 1
+
+
+def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
+    from lulc.tasks.classify import classify
+
+    scene = whole_runs.write_scene(tmp_path / "scene.tif", 1600, 300)
+    blended = settings.model_copy(update={"window": 192, "halo": 32, "blend": 16})
+    classify([scene], tmp_path / "whole.tif", blended)
+    (tmp_path / "maps").mkdir()
+    path = tmp_path / "plan.json"
+    plan = make_plan([(scene,)], tmp_path / "maps", blended, 1)
+    write_plan(plan, path)
+    for shard in plan.shards:
+        run_planned(plan, path, shard.index)
+    assert sha256(merge_planned(plan, path, 0)) == sha256(tmp_path / "whole.tif")
+
+
+def test_a_scene_without_data_is_refused_by_the_merge(settings, tmp_path):
+    import numpy as np
+
+    scene = whole_runs.write_scene(tmp_path / "scene.tif", 600, 100, pixels=np.zeros((4, 600, 100), np.uint16))
+    (tmp_path / "maps").mkdir()
+    plan = make_plan([(scene,)], tmp_path / "maps", settings, 1)
+    write_plan(plan, tmp_path / "plan.json")
+    for shard in plan.shards:
+        run_planned(plan, tmp_path / "plan.json", shard.index)
+    with pytest.raises(InputError, match="no valid pixel"):
+        merge_planned(plan, tmp_path / "plan.json", 0)
+
+
+def test_a_merge_killed_after_publishing_is_repeated(region, monkeypatch):
+    path, out, expected = region
+    plan = read_plan(path)
+    for index in (0, 1):
+        run_planned(plan, path, index)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", _fail_on("scene-0000.merging", Path.replace))
+        with pytest.raises(KeyboardInterrupt):
+            merge_planned(plan, path, 0)
+    assert out.exists()
+    merge_planned(plan, path, 0)
+    assert sha256(out) == expected
+    assert states(path) == [("merged", 3)] * 2
+
+
+def _fail_on(name, original):
+    def replace(self, target):
+        if self.name == name:
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    return replace
+
+
+def test_scenes_that_are_complete_are_merged_all_the_same(ready, settings, tmp_path):
+    scenes = [whole_runs.write_scene(tmp_path / f"{name}.tif", 300, 200, seed=seed) for seed, name in enumerate("ab")]
+    (tmp_path / "maps").mkdir()
+    path = tmp_path / "plan.json"
+    plan = make_plan([(scene,) for scene in scenes], tmp_path / "maps", settings)
+    write_plan(plan, path)
+    run_planned(plan, path, 1)
+    published = []
+    with pytest.raises(ShardError, match=r"a\.tif cannot be merged: 1 shards are missing"):
+        published.extend(merge_scenes(plan, path, None))
+    assert (tmp_path / "maps" / "b.tif").exists()
+    with pytest.raises(UsageError, match="there is no scene 2"):
+        list(merge_scenes(plan, path, [2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "is not a plan"),
+        ("{", "is not a plan"),
+        ('{"options": {"windo": 300}}', "did you mean 'window'"),
+        ("{}", "missing"),
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path, text, message):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_plan(path)
+
+
+def test_equal_names_of_scenes_are_refused(ready, settings, tmp_path):
+    with pytest.raises(UsageError, match="is given for two outputs"):
+        make_plan([(ready[0],), (ready[0],)], tmp_path, settings)
+    with pytest.raises(StorageError, match="there is no folder"):
+        make_plan([(ready[0],)], tmp_path / "absent", settings)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/S2A_T31.SAFE.zip", "S2A_T31"),
+        ("S2A_T31.SAFE/", "S2A_T31"),
+        ("b/x.y.tif", "x.y"),
+        ("https:/host/a/T31.json", "T31"),
+    ],
+)
+def test_names_of_scenes(path, name):
+    assert scene_name(Path(path)) == name
+
+
+def test_a_plan_for_gpus_is_made_without_one(ready, settings, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    gpu = settings.model_copy(update={"device": "cuda", "precision": "auto"})
+    with pytest.raises(UsageError, match="cannot be asked for its precision"):
+        make_plan([(ready[0],)], tmp_path, gpu)
+    plan = make_plan([(ready[0],)], tmp_path, gpu.model_copy(update={"precision": "bf16"}))
+    write_plan(plan, tmp_path / "plan.json")
+    assert (plan.options.device, plan.options.precision) == ("cuda", "bf16")
+    with pytest.raises(UsageError, match="cannot be used"):
+        run_planned(plan, tmp_path / "plan.json", 0)
+
+
+def test_the_commands(ready, bundle, tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "list.txt").write_text(f"{ready[0]}\n")
+    path, out = tmp_path / "plan.json", tmp_path / "maps"
+    runner = CliRunner()
+
+    def call(*arguments):
+        done = runner.invoke(cli, [str(argument) for argument in arguments])
+        return done.exit_code, done.output
+
+    options = ("--model", bundle, "--window", WINDOW, "--precision", "fp32", "--threads", 1, "--shard-chunks", 3)
+    assert call("hpc", "plan", path, "--out", out)[0] == 2
+    code, text = call("hpc", "plan", "--list", tmp_path / "list.txt", path, "--out", out, *options, "--json")
+    assert (code, json.loads(text)["shards"]) == (0, 2)
+    assert call("hpc", "plan", ready[0], path, "--out", out, *options)[0] == 5
+    assert call("hpc", "run", path, 2)[0] == 2
+    assert call("hpc", "run", path, 0)[0] == 0
+    code, text = call("hpc", "merge", path)
+    assert (code, text.count("\n")) == (7, 1)
+    code, text = call("hpc", "status", path)
+    assert (code, "shard 1     waiting" in text) == (0, True)
+    assert call("hpc", "run", path, 1, "--quiet") == (0, "")
+    assert json.loads(call("hpc", "status", path, "--json")[1])["counts"] == {"done": 2}
+    assert call("hpc", "merge", path, "--scene", 0)[0] == 0
+    assert sha256(out / "scene.tif") == ready[1]
+    assert call("hpc", "submit", path)[0] == 2

@@ -1,0 +1,120 @@
+"""Shards as jobs of a real Slurm: queued again after USR1, cancelled and redone alone, merged when all are done."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from shard_samples import lulc, sha256
+from slurm_cluster import slurm, why_not
+
+from lulc.errors import ShardError, UsageError
+from lulc.hpc.plan import notes_folder, read_plan
+from lulc.hpc.shards import shard_statuses
+from lulc.hpc.site import Site
+from lulc.hpc.slurm import queue, submit
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+
+SITE = Site(lulc=f"{sys.executable} -m lulc", memory="1G", time="00:05:00", cpus=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory):
+    with slurm(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, subprocess.run(
+            ["squeue"], capture_output=True, text=True, check=False
+        ).stdout
+        time.sleep(0.05)
+
+
+def state(path, index):
+    plan = read_plan(path)
+    return shard_statuses(plan, path, [plan.shard(index)], queue(path))[0]
+
+
+def stored(path, index):
+    return len(list(read_plan(path).shard(index).folder.glob("chunk*.tiles")))
+
+
+def log(path, job, task=0):
+    return (notes_folder(path) / "logs" / f"shard-{job}_{task}.log").read_text()
+
+
+def queued(job):
+    return subprocess.run(["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True, check=False).stdout
+
+
+def test_the_rendered_scripts_make_the_same_bytes_as_one_run(region):
+    path, out, expected = region
+    site = path.with_name("site.toml")
+    site.write_text(
+        f"lulc = {json.dumps(SITE.lulc)}\nmemory = '1G'\ncpus = 1\nmax_array = 1\nscratch = '/tmp/lulc-$SLURM_JOB_ID'\n"
+    )
+    subprocess.run(lulc("hpc", "render", path, "--site", site), check=True, capture_output=True)
+    subprocess.run(["bash", notes_folder(path) / "submit.sh"], check=True, capture_output=True)
+    wait_for(lambda: state(path, 1).state == "merged")
+    assert sha256(out) == expected
+
+
+def test_one_shard_is_queued_again_another_cancelled_and_redone_alone(region):
+    path, out, expected = region
+    submission = submit(read_plan(path), path, SITE)
+    assert (submission.shards, submission.scenes) == ((0, 1), (0,))
+    job, merge = submission.jobs[0], submission.merges[0]
+    with pytest.raises(UsageError, match="nothing is left to submit"):
+        submit(read_plan(path), path, SITE)
+
+    wait_for(lambda: stored(path, 0) >= 1)
+    subprocess.run(["scancel", "--signal=USR1", "--batch", f"{job}_0"], check=True)  # as --signal=B:USR1@60 does
+    wait_for(lambda: stored(path, 1) >= 1)
+    subprocess.run(["scancel", f"{job}_1"], check=True)
+
+    wait_for(lambda: "stopped by SIGUSR1" in log(path, job))
+    before = {chunk: chunk.stat().st_mtime_ns for chunk in read_plan(path).shard(0).folder.glob("chunk*.tiles")}
+    assert 1 <= len(before) < 3
+    wait_for(lambda: f"3 chunks done, {len(before)} of them by an earlier run" in log(path, job))
+    assert {chunk: chunk.stat().st_mtime_ns for chunk in before} == before
+
+    wait_for(lambda: not queued(job) and not queued(merge))  # the merge is cancelled: it waits for what cannot happen
+    assert not out.exists()
+    assert state(path, 0).state == "done"
+    cancelled = state(path, 1)
+    assert (cancelled.state, cancelled.reason.partition(";")[0]) == ("interrupted", "stopped by SIGTERM")
+    again = submit(read_plan(path), path, SITE, failed=True)
+    assert (again.shards, again.scenes) == ((1,), (0,))
+    wait_for(lambda: state(path, 1).state == "merged")
+    assert f"{cancelled.done} of them by an earlier run" in log(path, again.jobs[0], 1)
+    assert sha256(out) == expected
+
+
+def test_what_slurm_refuses_is_one_line(region):
+    path, _, _ = region
+    with pytest.raises(ShardError, match=r"Slurm refuses shards.sbatch: .*[Pp]artition"):
+        submit(read_plan(path), path, SITE.model_copy(update={"partition": "absent"}))
+
+
+def test_dask_workers_are_jobs(ready, settings, tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    from lulc.hpc.remote import fill_on
+    from lulc.tasks.classify import classify
+
+    scene, expected = ready
+    site = tmp_path / "site.toml"
+    site.write_text(f"python = {json.dumps(sys.executable)}\ninterface = 'lo'\nmemory = '1G'\nworkers = 2\n")
+    jobs = []
+
+    def note_jobs(_done, _all):
+        jobs.append(subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=False).stdout)
+
+    classify([scene], tmp_path / "map.tif", settings, progress=note_jobs, fill=fill_on(f"slurm:{site}", [scene]))
+    assert sha256(tmp_path / "map.tif") == expected
+    assert "dask-wor" in jobs[0]
+    wait_for(lambda: "dask-wor" not in subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout)
