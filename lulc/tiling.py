@@ -174,6 +174,28 @@ class TilePlan:
         return Tile(read.intersection(self.canvas), core.intersection(scene), self.fade)
 
 
+def block_windows(shape: Shape, side: int) -> Iterator[Window]:
+    """Windows of at most `side` pixels a side, row by row, that hold each pixel once."""
+    yield from panel_windows(shape, side, max(shape.width, 1))
+
+
+def panel_windows(shape: Shape, side: int, panel: int = 4096) -> Iterator[Window]:
+    """The same down one panel of columns, then the next.
+
+    What is unfinished while a product is written in this order, such as overview tiles, does not grow with its width.
+
+    Args:
+        shape: Rows and columns to cover.
+        side: Of a window, pixels.
+        panel: Width of a panel, a multiple of the side.
+    """
+    whole = Window(0, 0, shape.height, shape.width)
+    for first in range(0, shape.width, panel):
+        for row in range(0, shape.height, side):
+            for col in range(first, min(first + panel, shape.width), side):
+                yield Window(row, col, side, side).intersection(whole)
+
+
 def round_up(value: int, step: int) -> int:
     """Smallest multiple of `step` that is not below `value`."""
     return -(-value // step) * step

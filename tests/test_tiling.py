@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lulc.errors import UsageError
 from lulc.grid import Shape, Window
-from lulc.tiling import BLOCK, TilePlan, round_up
+from lulc.tiling import BLOCK, TilePlan, block_windows, panel_windows, round_up
 
 plans = st.builds(
     lambda height, width, stride, halo, core, fade: TilePlan(
@@ -94,3 +94,18 @@ def test_a_blend_wider_than_the_halo_is_refused():
 @pytest.mark.parametrize(("value", "step", "expected"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (10980, 32, 11_008)])
 def test_round_up(value, step, expected):
     assert round_up(value, step) == expected
+
+
+@given(st.integers(1, 1500), st.integers(1, 1500), st.sampled_from([256, 512]))
+def test_windows_hold_each_pixel_once(height, width, side):
+    for windows in (block_windows(Shape(height, width), side), panel_windows(Shape(height, width), side, 2 * side)):
+        canvas = np.zeros((height, width), np.uint8)
+        for window in windows:
+            canvas[window.slices()] += 1
+        assert (canvas == 1).all()
+
+
+def test_panels_are_finished_one_after_the_other():
+    windows = list(panel_windows(Shape(1000, 2000), 256, 512))
+    panels = [window.col // 512 for window in windows]
+    assert panels == sorted(panels)

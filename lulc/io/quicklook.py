@@ -14,7 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform as transform_points
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.grid import Grid, Window, map_points
+from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.figure import NODATA_GREY, Ground, write_quicklook
 from lulc.legend import Legend
 
@@ -42,28 +42,32 @@ class Source(Protocol):
         """Digital numbers (bands, height, width) and where they are valid (height, width)."""
 
 
-def quicklook_of(product: Path, scene: Source, png: Path, areas_ha: Mapping[str, float | None] | None = None) -> None:
-    """Draw a product beside its scene, both reduced to at most 1200 pixels a side.
+def quicklook_of(
+    product: Path, scene: Source | None, png: Path, areas_ha: Mapping[str, float | None] | None = None
+) -> None:
+    """Draw a product, beside its scene if there is one, reduced to at most 1200 pixels a side.
 
     Args:
-        product: A product of this scene, on its grid or with larger pixels from the same corner.
-        scene: The scene; without bands B04, B03 and B02 the class map stands alone.
+        product: A product, of this scene on its grid or with larger pixels from the same corner.
+        scene: Its scene; without one, or without bands B04, B03 and B02 of it, the class map stands alone.
         png: Picture to write.
         areas_ha: Hectares by class name, where known.
 
     Raises:
         StorageError: The picture cannot be written.
     """
-    step = max(1, ceil(max(scene.grid.shape.height, scene.grid.shape.width) / MOST_PIXELS))
     with rasterio.open(product, driver="GTiff") as source:
-        full, factor = scene.grid.shape, max(1, ceil(scene.grid.shape.width / source.width))
+        grid = scene.grid if scene else Grid(source.crs, source.transform, Shape(*source.shape))
+        full = grid.shape
+        step = max(1, ceil(max(full.height, full.width) / MOST_PIXELS))
+        factor = max(1, ceil(full.width / source.width))
         shape = (ceil(full.height / step), ceil(full.width / step))
         covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
         classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
         tags, legend = source.tags(), _legend_of(source)
-    rgb = _true_color(scene, step) if set(_RGB) <= set(scene.names) else None
+    rgb = _true_color(scene, step) if scene and set(_RGB) <= set(scene.names) else None
     title = tags.get("LULC_INPUT", product.name)
-    ground = _reduced(ground_of(scene.grid), step)
+    ground = _reduced(ground_of(grid), step)
     write_quicklook(png, rgb, classes, legend, areas_ha, title, subtitle=tags.get("LULC_MODEL", ""), ground=ground)
 
 

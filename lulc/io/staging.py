@@ -54,8 +54,21 @@ def _remove_orphans(target: Path) -> None:
     """Remove what killed processes left half written for the same target."""
     for path in target.parent.glob(f".{glob.escape(target.stem)}.*.partial{glob.escape(target.suffix)}"):
         number = path.name[len(target.stem) + 2 :].partition(".")[0]
-        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+        if number.isdigit() and _is_over(int(number)):
             _remove(path)
+
+
+def _is_over(process: int) -> bool:
+    """True when a process has surely ended, also when nobody has asked how (a zombie)."""
+    if not Path("/proc/self").exists():
+        return False
+    try:
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return state in {b"Z", b"X"}
 
 
 @contextmanager

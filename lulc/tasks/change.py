@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,8 @@ from lulc.tasks.change_patches import halo_px, large_patches
 from lulc.tasks.change_pixels import ChangePixels, change_pixels
 from lulc.tasks.change_report import ChangeReport, change_report
 from lulc.tasks.estimate import EstimateOptions, estimate_areas
-from lulc.tasks.stack import in_order
+from lulc.tasks.in_order import in_order
+from lulc.tiling import panel_windows
 
 Progress = Callable[[int, int], None]
 """Told how many pixels of the map are done, and how many there are."""
@@ -208,7 +209,9 @@ class _Run:
             return index, window, *self.chunk(window)
 
         threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        for index, window, bands, expected in in_order(decided, enumerate(self._windows()), threads):
+        for index, window, bands, expected in in_order(
+            decided, enumerate(panel_windows(self.pair.grid.shape, CHUNK)), threads
+        ):
             if bands is not None:
                 writer.put(index, window, bands)
             self.expected += expected
@@ -244,12 +247,6 @@ class _Run:
             expected += sums
         names = ChangePixels.__slots__
         return ChangePixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), expected
-
-    def _windows(self) -> Iterator[Window]:
-        whole = self.pair.grid.window
-        for row in range(0, whole.height, CHUNK):
-            for col in range(0, whole.width, CHUNK):
-                yield Window(row, col, CHUNK, CHUNK).intersection(whole)
 
     def _fingerprint(self) -> str:
         """SHA-256 over everything that decides the product's bytes."""

@@ -29,7 +29,8 @@ from lulc.io.stac import band_assets, item_date, item_identity, item_sources
 from lulc.io.staging import check_folder
 from lulc.tasks.fetch_layout import file_names, item_tile, scene_layout
 from lulc.tasks.fetch_report import FetchedItem, FetchReport, write_items
-from lulc.tasks.stack import block_windows, in_order
+from lulc.tasks.in_order import in_order
+from lulc.tiling import block_windows
 
 if TYPE_CHECKING:
     from pystac import Item

@@ -21,14 +21,15 @@ from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter
 from lulc.io.product_bands import ACTIVATION_SCALE
 from lulc.io.staging import check_outputs
+from lulc.io.store import work_folder
 from lulc.legend import NODATA_CODE
 from lulc.model.quantise import product_bytes_of
+from lulc.tasks.in_order import in_order
 from lulc.tasks.memory import peak_resident_bytes
 from lulc.tasks.merging import MapPart, Merged, merge_of
 from lulc.tasks.mosaic_plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic_seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic_sources import SourceMapShare, source_shares, write_sources
-from lulc.tasks.stack import in_order
 
 Progress = Callable[[int, int], None]
 """Told how many pixels of the mosaic are done, and how many there are."""
@@ -103,12 +104,12 @@ def mosaic(
     start = time.perf_counter()
     options = options or MosaicOptions()
     table = sources_path(output)
-    check_outputs([output, table], maps, overwrite=options.overwrite)
+    check_outputs([output], maps, overwrite=options.overwrite)
+    # A run that was killed while it published has left the table, and its work folder.
+    check_outputs([table], maps, overwrite=options.overwrite or (options.resume and work_folder(output).is_dir()))
     plan = plan_mosaic(maps, options)
     with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
-        resumed, published = _publish(plan, output, stop, progress)
-        shares = source_shares(plan, output)
-        write_sources(table, plan, shares, overwrite=options.overwrite)
+        resumed, published, shares = _publish(plan, output, stop, progress)
         areas = class_areas(output)
         return MosaicReport(
             output=str(output),
@@ -134,8 +135,10 @@ def sources_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.sources.csv")
 
 
-def _publish(plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress) -> tuple[int, int]:
-    """Merge what is not stored yet, and publish: chunks taken over, and the product's size in bytes."""
+def _publish(
+    plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress
+) -> tuple[int, int, tuple[SourceMapShare, ...]]:
+    """Merge what is not stored yet, and publish: chunks taken over, the product's size in bytes, pixels of each map."""
     writer = ProductWriter(
         output,
         plan.grid,
@@ -148,10 +151,16 @@ def _publish(plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress)
         overwrite=plan.options.overwrite,
         resume=plan.options.resume,
     )
+    shares: list[SourceMapShare] = []
+
+    def list_sources(whole: Path) -> None:
+        shares.extend(source_shares(plan, whole))
+        write_sources(sources_path(output), plan, shares)
+
     try:
         resumed = len(writer.finished)
         _merge_into(writer, plan, stop, progress)
-        return resumed, writer.publish().bytes
+        return resumed, writer.publish(list_sources).bytes, tuple(shares)
     except BaseException as error:
         writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
         raise

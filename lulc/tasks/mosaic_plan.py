@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.fingerprint import file_fingerprint
+from lulc.io.fingerprint import code_fingerprint, file_fingerprint
 from lulc.io.product_bands import Activations, ExtraBand
 from lulc.io.product_on_grid import ProductOnGrid
 from lulc.io.product_reader import open_product
 from lulc.legend import Legend
-from lulc.tasks.job import code_fingerprint
 from lulc.tasks.merging import Method
 from lulc.tasks.mosaic_grid import Placed, mosaic_grid
+from lulc.tiling import panel_windows
 
 SOURCES_A_BAND = 250
 """Maps that one band of bytes can tell apart; of more, a second band counts the 250s."""
@@ -29,7 +29,6 @@ SOURCES_A_BAND = 250
 _CHUNK = 1024
 _CHUNK_OF_MANY_CLASSES = 512
 _MANY_CLASSES = 16
-_PANEL_WIDTH = 4096
 _LISTED = 50
 
 
@@ -135,18 +134,9 @@ class MosaicPlan:
         return (source, *([page] if paged else []), ExtraBand("confidence", "share", "probability"))
 
     def chunks(self) -> list[Window]:
-        """Windows of whole blocks that hold each pixel once: down one panel of columns, then the next.
-
-        Panels bound what the overviews hold at once, whatever the width of the mosaic.
-        """
+        """Windows of whole blocks that hold each pixel once."""
         side = _CHUNK_OF_MANY_CLASSES if len(self.legend) > _MANY_CLASSES else _CHUNK
-        shape = self.grid.shape
-        return [
-            Window(row, col, side, side).intersection(self.grid.window)
-            for panel in range(0, shape.width, _PANEL_WIDTH)
-            for row in range(0, shape.height, side)
-            for col in range(panel, min(panel + _PANEL_WIDTH, shape.width), side)
-        ]
+        return list(panel_windows(self.grid.shape, side))
 
     def near(self, window: Window) -> list[int]:
         """Positions of the maps that may have data in a window."""

@@ -33,11 +33,11 @@ class SourceMapShare:
     pixels: int
 
 
-def source_shares(plan: MosaicPlan, output: Path) -> tuple[SourceMapShare, ...]:
-    """Pixels of each map, counted in the bands of a mosaic."""
+def source_shares(plan: MosaicPlan, whole: Path) -> tuple[SourceMapShare, ...]:
+    """Pixels of each map, counted in the bands of a mosaic's whole file."""
     counts = np.zeros(len(plan.maps) + 1, np.int64)
-    with open_product(output) as product:
-        for window in product.block_rows():
+    with open_product(whole) as product:
+        for window in plan.chunks():
             valid = product.classes(window) != NODATA_CODE
             number = product.band("source", window)[valid].astype(np.int64)
             if len(plan.maps) > SOURCES_A_BAND:
@@ -49,11 +49,11 @@ def source_shares(plan: MosaicPlan, output: Path) -> tuple[SourceMapShare, ...]:
     )
 
 
-def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare], *, overwrite: bool) -> None:
-    """Write one line per map.
+def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> None:
+    """Write one line per map, in place of what has the name.
 
     Raises:
-        StorageError: It exists, or cannot be written.
+        StorageError: It cannot be written.
     """
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -62,5 +62,5 @@ def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]
         crs = one.grid.crs.to_string() if one.grid.crs else ""
         said = [one.tags.get(name, "") for name in ("LULC_MODEL", "LULC_INPUT", "LULC_INPUT_SHA256")]
         rows.writerow([share.number, one.path.name, share.pixels, share.acquired, crs, *said])
-    with staged(path, overwrite=overwrite) as temporary:
+    with staged(path, overwrite=True) as temporary:
         temporary.write_text(table.getvalue(), encoding="utf-8")

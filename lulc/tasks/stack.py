@@ -1,20 +1,17 @@
 """Stacking: bands and spectral indices of scenes as one file of reflectance, in flat memory."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError, Interrupted, UsageError
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid, Window
 from lulc.indices import INDICES, spectral_index
 from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.clouds import ClearScene
@@ -26,12 +23,11 @@ from lulc.io.staging import check_target
 from lulc.tasks.clouds import clear_scene
 from lulc.tasks.composite import MaxNdvi, Median, clear_shares
 from lulc.tasks.fill import Composite, Planes
+from lulc.tasks.in_order import READERS, in_order
 from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, names_to_read
 from lulc.tasks.stack_report import DateShare, SourceShare, StackReport
-from lulc.tiling import round_up
+from lulc.tiling import block_windows, round_up
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 AnyComposite = Composite | Median | MaxNdvi
 
@@ -39,7 +35,6 @@ SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr
 """Output format by suffix."""
 
 _FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
-_READERS = 2
 _MOST_CACHE = 1 << 30
 
 
@@ -143,14 +138,6 @@ def _shares(dates: Sequence[ClearScene], counts: NDArray[np.int64], options: Sta
     return tuple(SourceShare(number, name, int(counts[number])) for number, name in enumerate(names, start=1))
 
 
-def block_windows(shape: Shape, chunk: int) -> Iterator[Window]:
-    """Windows of at most `chunk` pixels a side, row by row, that hold each pixel once."""
-    scene = Window(0, 0, shape.height, shape.width)
-    for row in range(0, shape.height, chunk):
-        for col in range(0, shape.width, chunk):
-            yield Window(row, col, chunk, chunk).intersection(scene)
-
-
 def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
     """What GDAL's block cache must hold so that no block of the input is decoded twice, and none is evicted half written.
 
@@ -159,7 +146,7 @@ def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
     block = scene.block_shape
     rows = min(round_up(chunk, block.height), scene.grid.shape.height)
     cols = min(round_up(chunk, block.width), scene.grid.shape.width)
-    read: int = (_READERS + 1) * rows * cols * bands * scene.dtype.itemsize
+    read: int = (READERS + 1) * rows * cols * bands * scene.dtype.itemsize
     return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
 
 
@@ -218,21 +205,6 @@ def channels(values: dict[str, Planes], recipe: Recipe) -> Planes:
     """Channels of a recipe, float32 (channel, row, column), from reflectance and index values by name."""
     computed = [values[name] if name in values else spectral_index(name)(values) for name in recipe.indices]
     return np.stack([*(values[name] for name in recipe.bands), *computed])
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers: int = _READERS) -> Iterator[Result]:
-    """Results of a function in the order of its items, computed in threads at most `readers` items ahead."""
-    with ThreadPoolExecutor(readers, thread_name_prefix="lulc-read") as pool:
-        pending: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > readers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _title(name: str) -> str:

@@ -8,16 +8,13 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lulc.errors import ConfigError, InputError, Interrupted, LulcError, StorageError, UsageError
-from lulc.grid import Shape
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene import open_scene
 from lulc.tasks.recipe import Recipe, StackOptions, choose_recipe, load_recipe
-from lulc.tasks.stack import block_windows, in_order, stack
+from lulc.tasks.stack import stack
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 PLACE = Affine(10, 0, 350_000.0, 0, -10, 5_070_000.0)
@@ -323,32 +320,6 @@ class TestRealScenes:
         found = content(tmp_path / "out.tif")
         assert 0.02 < np.nanmedian(found["B04"]) < 0.1
         assert 0.4 < np.nanmedian(found["NDVI"]) < 0.95
-
-
-@given(st.integers(1, 1500), st.integers(1, 1500), st.sampled_from([256, 512]))
-def test_windows_hold_each_pixel_once(height, width, chunk):
-    canvas = np.zeros((height, width), np.uint8)
-    for window in block_windows(Shape(height, width), chunk):
-        canvas[window.slices()] += 1
-    assert (canvas == 1).all()
-
-
-class TestInOrder:
-    def test_results_keep_the_order(self):
-        assert list(in_order(lambda value: value * value, range(20), readers=4)) == [
-            value * value for value in range(20)
-        ]
-
-    def test_an_error_comes_out(self):
-        with pytest.raises(ZeroDivisionError):
-            list(in_order(lambda value: 1 // value, [1, 0, 1]))
-
-    def test_it_never_runs_far_ahead(self):
-        begun = []
-        results = in_order(lambda value: begun.append(value) or value, range(100), readers=2)
-        next(results)
-        assert len(begun) <= 4
-        results.close()
 
 
 _MEASURE = """

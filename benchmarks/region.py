@@ -1,0 +1,306 @@
+"""One region three ways, and killed at random moments; prints Markdown.
+
+python benchmarks/region.py [--side 1600] [--kills 20] [--ways make slurm dask]
+
+Four overlapping scenes in two UTM zones become one mosaic: by `make -j2`, by a Slurm array (a real one, started here; needs root,
+slurm-wlm and munge) and by Dask (two workers). The maps and the mosaic must have the same bytes. Then each way is killed
+at random moments (SIGKILL: of make and all it runs, of a running shard of the array, of the Dask client and all it runs), done
+again by the same command, and compared with the clean one. With Slurm and Dask it is counted how many chunks had to be
+inferred a second time.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from mosaic import lulc
+from scenes import texture
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tasks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "hpc"))
+from region_samples import write_region
+from slurm_cluster import slurm, why_not
+
+ROOT = Path(__file__).parents[1]
+CLASSIFY = {"window": 624, "threads": 1}
+"""Chunks of 512 rows, so that a scene has several; one thread, so that the bytes do not depend on who runs it."""
+
+_REGION = """
+name = "zones"
+out = "made"
+scenes = ["scene1.tif", "scene2.tif", "scene3.tif", "scene4.tif"]
+[stack]
+preset = "bands9"
+[classify]
+window = 624
+threads = 1
+"""
+_SITE = """
+memory = "3G"
+cpus = 1
+time = "00:10:00"
+signal_seconds = 30
+lulc = "{lulc}"
+[environment]
+OMP_WAIT_POLICY = "PASSIVE"
+[merge]
+memory = "2G"
+time = "00:10:00"
+"""
+_DATES = 7
+_SCENES = 4
+
+
+def sha256(path: Path) -> str:
+    """Of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def scenes_of(folder: Path, side: int) -> None:
+    """Four scenes of four dates, and the region file."""
+    tile = texture()
+    width = tile.shape[2] // _DATES
+    dates = [tile[:, :, number * width : (number + 1) * width] for number in (2, 3, 4, 5)]
+    rows, cols = np.arange(side) % tile.shape[1], np.arange(side) % (2 * width)
+    write_region(folder, [np.concatenate([date, date[:, :, ::-1]], axis=2)[:, rows][:, :, cols] for date in dates])
+    (folder / "region.toml").write_text(_REGION)
+
+
+class Make:
+    """The whole region by `make -j2`."""
+
+    def __init__(self, source: Path, work: Path) -> None:
+        for path in source.iterdir() if work != source else ():
+            if path.is_file():
+                (work / path.name).hardlink_to(path)
+        self.work = work
+        self.command = [
+            "make",
+            "-C",
+            str(ROOT / "pipelines"),
+            f"REGION={work / 'region.toml'}",
+            f"PYTHON={sys.executable}",
+            "-j2",
+            "-s",
+        ]
+
+    def run(self) -> int:
+        """To its end; chunks inferred twice are not known."""
+        subprocess.run(self.command, check=True)
+        return 0
+
+    def killed(self, after: float) -> int:
+        """Kill everything after some seconds."""
+        kill_after(self.command, after)
+        return 0
+
+    def products(self) -> dict[str, str]:
+        """What came of it."""
+        return {
+            path.name: sha256(path)
+            for path in [*sorted((self.work / "made" / "maps").glob("*.tif")), self.work / "made" / "mosaic.tif"]
+        }
+
+
+class Stacks:
+    """Maps of stacks that lie ready, and their mosaic."""
+
+    def __init__(self, stacks: list[Path], work: Path) -> None:
+        self.stacks, self.work = stacks, work
+        self.maps = [work / stack.name for stack in stacks]
+
+    def products(self) -> dict[str, str]:
+        """Maps and mosaic."""
+        lulc("mosaic", *self.maps, self.work / "mosaic.tif", "--overwrite")
+        return {path.name: sha256(path) for path in [*self.maps, self.work / "mosaic.tif"]}
+
+
+class Dask(Stacks):
+    """Each scene on two workers."""
+
+    def commands(self) -> list[list[str]]:
+        """One a scene."""
+        options = [word for name, value in CLASSIFY.items() for word in (f"--{name}", str(value))]
+        return [
+            [
+                sys.executable,
+                "-m",
+                "lulc",
+                "classify",
+                str(stack),
+                str(out),
+                "--scheduler",
+                "local:2",
+                "-q",
+                "--json",
+                *options,
+            ]
+            for stack, out in zip(self.stacks, self.maps, strict=True)
+        ]
+
+    def run(self) -> int:
+        """Those scenes that have no map yet; chunks inferred twice."""
+        twice = 0
+        for command, out in zip(self.commands(), self.maps, strict=True):
+            if not out.exists():
+                stored = len(list(Path(f"{out}.lulc").glob("chunk-*.tiles")))
+                said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                twice += stored - said["resumed_chunks"]
+        return twice
+
+    def killed(self, after: float) -> int:
+        """Kill client and workers of the scene in work after some seconds."""
+        end = time.monotonic() + after
+        for command, out in zip(self.commands(), self.maps, strict=True):
+            if not out.exists() and time.monotonic() < end:
+                kill_after(command, end - time.monotonic())
+        return 0
+
+
+class Slurm(Stacks):
+    """An array of shards of one chunk, and merges after them."""
+
+    def __init__(self, stacks: list[Path], work: Path) -> None:
+        super().__init__(stacks, work)
+        self.plan, self.site = work / "plan.json", work / "site.toml"
+        self.site.write_text(_SITE.format(lulc=Path(sys.executable).with_name("lulc")))
+        options = [word for name, value in CLASSIFY.items() for word in (f"--{name}", str(value))]
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "lulc",
+                "hpc",
+                "plan",
+                *map(str, stacks),
+                str(self.plan),
+                "--out",
+                str(work),
+                "--shard-chunks",
+                "1",
+                "-q",
+                *options,
+            ],
+            check=True,
+        )
+
+    def _shards(self) -> list[dict]:
+        said = subprocess.run(
+            [sys.executable, "-m", "lulc", "hpc", "status", str(self.plan), "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        return json.loads(said)["shards"]
+
+    def _submit(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "lulc", "hpc", "submit", str(self.plan), "--site", str(self.site), "-q"], check=True
+        )
+
+    def run(self) -> int:
+        """Submit what is not done, until every scene is merged; nothing that was stored may be inferred again."""
+        self._submit()
+        while not all(out.exists() for out in self.maps):
+            time.sleep(1)
+            queue = subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout
+            if not queue.strip() and not all(out.exists() for out in self.maps):
+                self._submit()
+        while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout.strip():
+            time.sleep(0.5)
+        return 0
+
+    def killed(self, after: float) -> int:
+        """Kill the processes of running shards after some seconds; jobs that wait are cancelled."""
+        self._submit()
+        time.sleep(after)
+        subprocess.run(["scancel", "--state=PENDING", "--user=root"], check=True)
+        subprocess.run(["pkill", "-9", "-f", f"hpc run {self.plan}"], check=False)
+        while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout.strip():
+            time.sleep(0.5)
+        return 0
+
+
+def kill_after(command: list[str], seconds: float) -> None:
+    """Start a command with a process group of its own and kill the group after some seconds."""
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def main() -> None:
+    """Run all ways clean, compare, then kill each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=1600)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--ways", nargs="+", choices=["make", "slurm", "dask"], default=["make", "slurm", "dask"])
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    chance = np.random.default_rng(options.seed)
+    with tempfile.TemporaryDirectory() as place, ExitStack() as running:
+        folder = Path(place)
+        source = folder / "source"
+        source.mkdir()
+        scenes_of(source, options.side)
+        if "slurm" in options.ways:
+            if why_not():
+                raise SystemExit(f"no Slurm here: {why_not()}")
+            (folder / "slurm").mkdir()
+            running.enter_context(slurm(folder / "slurm"))
+        stacks = [source / "made" / "stacks" / f"scene{number + 1}.tif" for number in range(_SCENES)]
+        print(
+            "| way | wall s, clean | same bytes | killed | ended equal | chunks inferred twice |\n|---|---|---|---|---|---|",
+            flush=True,
+        )
+        expected: dict[str, str] = {}
+        for way in sorted({"make", *options.ways}, key=("make", "slurm", "dask").index):
+            report(way, folder, source, stacks, expected, options.kills if way in options.ways else 0, chance)
+
+
+def report(
+    way: str,
+    folder: Path,
+    source: Path,
+    stacks: list[Path],
+    expected: dict[str, str],
+    kills: int,
+    chance: np.random.Generator,
+) -> None:
+    """One line of the table; the first way says what all others must give."""
+    first = Make(source, source) if way == "make" else made(way, folder / f"{way}-clean", source, stacks)
+    start = time.perf_counter()
+    first.run()
+    clean = time.perf_counter() - start
+    found = first.products()
+    expected.update(found if way == "make" else {})
+    equal, twice = 0, 0
+    for number in range(kills):
+        again = made(way, folder / f"{way}-{number}", source, stacks)
+        again.killed(chance.uniform(1, clean))
+        twice += again.run()
+        equal += again.products() == expected
+        print(f"{way} {number + 1}/{kills}: {equal} equal", file=sys.stderr, flush=True)
+    told = "" if way == "make" else twice
+    print(f"| {way} | {clean:.1f} | {found == expected} | {kills} | {equal} | {told} |", flush=True)
+
+
+def made(way: str, work: Path, source: Path, stacks: list[Path]) -> Make | Dask | Slurm:
+    """A fresh one in a folder of its own."""
+    work.mkdir()
+    return Make(source, work) if way == "make" else {"dask": Dask, "slurm": Slurm}[way](stacks, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lulc.io.areas import ClassArea, class_areas
+from lulc.io.markdown_table import markdown_table
+from lulc.io.product_reader import ProductReader, open_product
+from lulc.io.quicklook import quicklook_of
+from lulc.io.staging import check_folder, staged
+from lulc.legend import NODATA_CODE
+from lulc.tiling import block_windows
+
+FILES = ("report.json", "report.md", "map.png")
+"""What is written."""
+
+_SIDE = 2048
+_SAID = {
+    "LULC_INPUT": "input",
+    "LULC_MODEL": "model",
+    "LULC_MAPS": "maps",
+    "LULC_METHOD": "merged by",
+    "LULC_ACQUIRED": "acquired",
+    "LULC_ACQUIRED_FROM": "acquired from",
+    "LULC_ACQUIRED_TO": "acquired to",
+    "LULC_ATTRIBUTION": "attribution",
+}
+_NOTE = (
+    "Areas are as counted: pixels times their ground area. A count carries the map's errors and is no estimate of area; "
+    "`lulc sample` and `lulc evaluate` make one, with intervals. Confidence is the mean activation of the class given, "
+    "which is not accuracy."
+)
+
+
+@dataclass(frozen=True)
+class MapReport:
+    """What a map holds.
+
+    Attributes:
+        map: Its file name.
+        height: Rows.
+        width: Columns.
+        crs: As EPSG:32631 or WKT; empty when it has none.
+        valid_share: Share of the pixels with data.
+        classes: Pixels and hectares of each class, as counted.
+        confidence: Mean activation of each class where it is given, in the order of `classes`; None where it is not
+            given, or the map does not say.
+        facts: Provenance, by name.
+    """
+
+    map: str
+    height: int
+    width: int
+    crs: str
+    valid_share: float
+    classes: tuple[ClassArea, ...]
+    confidence: tuple[float | None, ...]
+    facts: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """For people."""
+        lines = [
+            f"# {self.map}",
+            "",
+            f"{self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
+            "",
+        ]
+        lines += [f"* {name}: {text}" for name, text in self.facts.items()]
+        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", "![The map](map.png)", ""])
+
+    def table(self) -> list[str]:
+        """Lines of a Markdown table of the classes."""
+        rows = [
+            (
+                entry.name,
+                f"{entry.pixels:,d}",
+                _number(entry.hectares, ",.1f"),
+                f"{entry.share:.2%}",
+                _number(sure, ".2f"),
+            )
+            for entry, sure in zip(self.classes, self.confidence, strict=True)
+        ]
+        return markdown_table(("class", "pixels", "hectares", "share", "confidence"), rows)
+
+
+def report_map(product: Path, folder: Path, *, overwrite: bool = False) -> MapReport:
+    """Write `report.json`, `report.md` and `map.png` of a map into a folder, which is made when it is not there.
+
+    Raises:
+        InputError: It is no product of lulc.
+        StorageError: A file exists and may not be replaced, or cannot be read or written.
+    """
+    check_folder(folder, FILES, overwrite=overwrite)
+    report = _report(product)
+    folder.mkdir(parents=True, exist_ok=True)
+    with staged(folder / "map.png", overwrite=overwrite) as temporary:
+        quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes})
+    texts = {"report.json": json.dumps(report.to_json(), indent=1) + "\n", "report.md": report.to_markdown()}
+    for name, text in texts.items():
+        with staged(folder / name, overwrite=overwrite) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return report
+
+
+def _report(path: Path) -> MapReport:
+    areas = class_areas(path)
+    with open_product(path) as product:
+        shape, crs = product.grid.shape, product.grid.crs
+        return MapReport(
+            map=path.name,
+            height=shape.height,
+            width=shape.width,
+            crs=crs.to_string() if crs else "",
+            valid_share=sum(entry.pixels for entry in areas) / shape.size,
+            classes=areas,
+            confidence=_confidence(product, [entry.pixels for entry in areas]),
+            facts={name: product.tags[tag] for tag, name in _SAID.items() if product.tags.get(tag)},
+        )
+
+
+def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None, ...]:
+    """Mean activation of each class over the pixels that have it."""
+    if not product.has_activations:
+        return (None,) * len(pixels)
+    total = np.zeros(len(pixels) + 1)
+    for window in block_windows(product.grid.shape, _SIDE):
+        codes = product.classes(window)
+        valid = codes != NODATA_CODE
+        sure = product.activations(window).max(axis=0)[valid]
+        total += np.bincount(codes[valid], weights=sure, minlength=total.size)
+    return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))
+
+
+def _number(value: float | None, style: str) -> str:
+    return "" if value is None else format(value, style)
