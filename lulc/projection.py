@@ -53,12 +53,7 @@ class GridProjection:
 
     def places(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Rows and columns on `end` of places on `start`, each projected exactly; arrays of one shape."""
-        x, y = map_points(self.start.transform, cols + 0.5, rows + 0.5)
-        if self.start.crs != self.end.crs:
-            x, y = np.asarray(self._transformer.transform(x, y))
-            x[~np.isfinite(x)] = y[~np.isfinite(y)] = np.nan  # infinities would warn
-        there_cols, there_rows = map_points(~self.end.transform, _same_turn(x, self.end), y)
-        return there_rows - 0.5, there_cols - 0.5
+        return self._on_end(*self._project(rows, cols))
 
     def of_window(self, window: Window) -> tuple[Floats, Floats]:
         """Rows and columns on `end` of the pixels of a window of `start`: float64 (height, width) each.
@@ -66,14 +61,38 @@ class GridProjection:
         Points 64 px apart are projected exactly and the pixels between them bilinearly. The points are counted from
         the corner of `start`, so a pixel's place does not depend on the window it is asked for in.
         """
-        rows, cols = (
-            _lattice_points(window.row, window.row_end),
-            _lattice_points(window.col, window.col_end),
-        )
-        known = self.places(*(axis.astype(np.float64) for axis in np.meshgrid(rows, cols, indexing="ij")))
+        rows, cols = _lattice_points(window.row, window.row_end), _lattice_points(window.col, window.col_end)
+        x, y = self._project(*(axis.astype(np.float64) for axis in np.meshgrid(rows, cols, indexing="ij")))
+        if self._in_degrees and np.isfinite(x).any():
+            x = _turned(x, float(x[np.isfinite(x)][0]))  # no jump between neighbours, wherever 180 degrees lie
         down, across = np.arange(window.row, window.row_end), np.arange(window.col, window.col_end)
-        there_rows, there_cols = (_between(_between(plane, rows, down).T, cols, across).T for plane in known)
-        return there_rows, there_cols
+        return self._on_end(*(_between(_between(plane, rows, down).T, cols, across).T for plane in (x, y)))
+
+    def _project(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
+        """Places on `start` in the CRS of `end`."""
+        x, y = map_points(self.start.transform, cols + 0.5, rows + 0.5)
+        if self.start.crs != self.end.crs:
+            x, y = np.asarray(self._transformer.transform(x, y))
+            x[~np.isfinite(x)] = y[~np.isfinite(y)] = np.nan  # infinities would warn
+        return x, y
+
+    def _on_end(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Rows and columns on `end` of places in its CRS; longitudes by the turn that is nearest to the grid."""
+        if self._in_degrees:
+            x = _turned(x, self._middle)
+        cols, rows = map_points(~self.end.transform, x, y)
+        return rows - 0.5, cols - 0.5
+
+    @property
+    def _in_degrees(self) -> bool:
+        assert self.end.crs is not None
+        return bool(self.end.crs.is_geographic)
+
+    @cached_property
+    def _middle(self) -> float:
+        """Longitude of the middle of `end`."""
+        middle = np.array([self.end.shape.width / 2]), np.array([self.end.shape.height / 2])
+        return float(map_points(self.end.transform, *middle)[0][0])
 
     def meets(self) -> bool:
         """True when some of a lattice of points over either grid lies in the other one."""
@@ -116,17 +135,10 @@ def inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
     return np.asarray(within)
 
 
-def _same_turn(x: Floats, grid: Grid) -> Floats:
-    """Longitudes moved by a full turn where that brings them into a grid that crosses the antimeridian."""
-    assert grid.crs is not None
-    if not grid.crs.is_geographic:
-        return x
-    corners = (
-        np.array([0, grid.shape.width, 0, grid.shape.width]),
-        np.array([0, 0, grid.shape.height, grid.shape.height]),
-    )
-    west = map_points(grid.transform, *corners)[0].min()
-    return np.asarray(np.where(x < west, x + _TURN, np.where(x >= west + _TURN, x - _TURN, x)))
+def _turned(x: Floats, middle: float) -> Floats:
+    """Longitudes moved by full turns to at most half a turn from the middle; those that are near it stay as they are."""
+    turned: Floats = np.where(np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2)
+    return turned
 
 
 def _lattice_points(first: int, end: int) -> NDArray[np.int64]:

@@ -78,3 +78,34 @@ def test_grids_apart_do_not_meet():
 def test_a_grid_without_a_place_is_refused():
     with pytest.raises(ValueError, match="nowhere"):
         GridProjection(ZONE31, Grid(None, Affine.identity(), Shape(5, 5)))
+
+
+def degrees(west, width=300, height=200, north=44.0, pixel=1e-4):
+    return Grid(CRS.from_epsg(4326), Affine(pixel, 0, west, 0, -pixel, north), Shape(height, width))
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (degrees(6.0), degrees(6.013)),  # the other grid begins inside
+        (degrees(6.01, width=100), degrees(6.0, width=4000)),  # it reaches far beyond on both sides
+        (degrees(-180.01), degrees(179.985)),  # either side of 180 degrees
+        (degrees(179.985), degrees(-180.01)),
+        (ZONE31, DEGREES),
+        (
+            Grid(CRS.from_epsg(32701), Affine(10, 0, 166_000, 0, -10, 8_009_000), Shape(300, 400)),
+            degrees(179.85, 3000, 3000, -17.9),
+        ),
+    ],
+)
+def test_every_pixel_that_lies_on_the_other_grid_is_found(start, end):
+    projection = GridProjection(start, end)
+    rows, cols = np.meshgrid(np.arange(float(start.shape.height)), np.arange(float(start.shape.width)), indexing="ij")
+    exact = inside(*projection.places(rows, cols), end.shape)
+    assert exact.any()
+    found = inside(*projection.of_window(start.window), end.shape)
+    assert (found != exact).sum() <= 0.001 * exact.sum()
+    covered = projection.covered()
+    outside = exact.copy()
+    outside[covered.slices()] = False
+    assert not outside.any()
