@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
@@ -138,13 +139,30 @@ class Grid:
             return np.full(height, np.nan)
         if self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR:
             return self._geodesic_areas()
-        metres = self.crs.linear_units_factor[1]
+        try:
+            metres = self.crs.linear_units_factor[1]
+        except CRSError:  # of a drawing's own system
+            return np.full(height, np.nan)
         return np.full(height, abs(self.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
 
     def pixel_size_m(self) -> float | None:
         """Side of a square of a pixel's ground area, metres, in the middle row; None where it cannot be known."""
         area_ha = self.pixel_areas_ha()[self.shape.height // 2]
         return float(np.sqrt(area_ha * _SQUARE_METRES_PER_HECTARE)) if np.isfinite(area_ha) else None
+
+    def on_earth(self) -> bool:
+        """True when the CRS leads to longitudes and latitudes of the Earth."""
+        from pyproj import Transformer
+        from pyproj.exceptions import ProjError
+
+        if self.crs is None:
+            return False
+        middle = np.array([self.shape.width / 2]), np.array([self.shape.height / 2])
+        try:
+            to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
+            return bool(np.isfinite(to_degrees.transform(*map_points(self.transform, *middle))).all())
+        except (CRSError, ProjError):
+            return False
 
     def coarser(self, factor: int) -> "Grid":
         """The grid whose pixels cover factor x factor of these; the last ones may reach beyond the edge."""
@@ -183,7 +201,8 @@ def parse_crs(text: str) -> CRS:
         UsageError: There is none of that name.
     """
     try:
-        return CRS.from_user_input(text)
+        with Env():  # PROJ's own message would go to stderr
+            return CRS.from_user_input(text)
     except (CRSError, ValueError) as error:
         raise UsageError(f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT") from error
 

@@ -16,6 +16,9 @@ from lulc.legend import NODATA_CODE, Legend
 NODATA_GREY = 235
 """Red, green and blue of a pixel without data."""
 
+_SHOWN_THOUGH_ABSENT = 20
+"""Legends of more classes, such as all transitions of a change map, show those that occur alone."""
+
 _KM2_FROM_HA = 10_000.0
 _DPI = 150
 _TALLEST, _WIDEST = 6.0, 6.0
@@ -71,7 +74,8 @@ def write_quicklook(
     panels = [("True colour", rgb)] if rgb is not None else []
     panels.append(("Land cover", _colored(classes, legend)))
     aspect = ground.height_m / ground.width_m if ground else 1.0
-    page = _Page(Shape(*classes.shape), len(panels), len(legend), aspect)
+    rows = _rows(classes, legend, areas_ha)
+    page = _Page(Shape(*classes.shape), len(panels), len(rows), aspect)
     figure = Figure(figsize=page.size, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     _write_title(figure, page, title, subtitle)
@@ -85,7 +89,7 @@ def write_quicklook(
     if ground:
         _draw_scale(axes, classes.shape[1], ground.width_m, page)
         _draw_north(axes, ground.north_deg, page)
-    _write_legend(figure.add_axes(page.legend()), _rows(classes, legend, areas_ha), page)
+    _write_legend(figure.add_axes(page.legend()), rows, page)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     write_whole(path, buffer.getvalue())
@@ -161,6 +165,7 @@ def _rows(classes: NDArray[np.uint8], legend: Legend, areas_ha: Mapping[str, flo
     return [
         _LegendRow(entry.color, entry.name, _area(area, in_km2=unit_km2), _share(share))
         for entry, area, share in zip(legend, areas, shares, strict=True)
+        if share > 0 or len(legend) <= _SHOWN_THOUGH_ABSENT
     ]
 
 

@@ -14,7 +14,11 @@ from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import ConfigError, InputError, StorageError
 from lulc.grid import Grid, Shape, Window
+from lulc.io.product_bands import ACTIVATION_SCALE
 from lulc.legend import NODATA_CODE, Legend
+
+_STEPS = 250
+_FLOAT_SLACK = 2e-3
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class ProductReader:
     legend: Legend
     tags: dict[str, str]
     _dataset: rasterio.DatasetReader
+    _sound: bool = True
 
     @property
     def has_activations(self) -> bool:
@@ -41,8 +46,15 @@ class ProductReader:
         return bool(names == self.legend.names or (not any(names) and len(names) == len(self.legend)))
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 1..K, 255 nodata."""
+        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A code is not in the legend.
+            StorageError: A block cannot be read.
+        """
         codes: NDArray[np.uint8] = self._read([1], window)[0].astype(np.uint8, copy=False)
+        if self._sound:
+            self._check_codes(codes, window)
         return codes
 
     def activations(self, window: Window) -> NDArray[np.float32]:
@@ -54,13 +66,21 @@ class ProductReader:
         return values
 
     def stored_activations(self, window: Window) -> NDArray[np.generic]:
-        """Activations as stored: uint8 or float32 (K, height, width), 255 where there is no data."""
-        return self._read(list(range(2, 2 + len(self.legend))), window)
+        """Activations as stored: uint8 or float32 (K, height, width), 255 where there is no data.
+
+        Raises:
+            InputError: Those of a pixel do not sum to 1, or are not there where its class is.
+            StorageError: A block cannot be read.
+        """
+        stored = self._read(list(range(1, 2 + len(self.legend))), window)
+        if self._sound:
+            self._check_sums(stored[0] == NODATA_CODE, stored[1:], window)
+        return stored[1:]
 
     @property
     def activation_scale(self) -> np.float32:
-        """What turns stored activations into 0..1."""
-        return np.float32(self._dataset.scales[1])
+        """What turns stored activations into 0..1, by the type of the file: programs that copy it may lose the tag."""
+        return np.float32(ACTIVATION_SCALE if self._dataset.dtypes[0] == "uint8" else 1.0)
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
         """Numbers of a band by its description, as stored: (height, width), 255 where there is no data."""
@@ -74,6 +94,25 @@ class ProductReader:
         for row in range(0, height, step):
             yield Window(row, 0, min(step, height - row), width)
 
+    def _check_codes(self, codes: NDArray[np.uint8], window: Window) -> None:
+        if ((codes == 0) | ((codes > len(self.legend)) & (codes != NODATA_CODE))).any():
+            raise InputError(
+                f"{self.path} holds class codes that its legend lacks, at rows {window.row}-{window.row_end}",
+                "it is damaged or was changed: make the map again",
+            )
+
+    def _check_sums(self, empty: NDArray[np.bool_], stored: NDArray[np.generic], window: Window) -> None:
+        """Refuse activations that cannot be lulc's: a damaged block may be decoded without an error."""
+        bytewise = stored.dtype == np.uint8
+        total = stored.sum(axis=0, dtype=np.uint16 if bytewise else np.float32)
+        whole, slack = (_STEPS, 0) if bytewise else (1, _FLOAT_SLACK)
+        nothing = NODATA_CODE * len(self.legend)
+        if not np.where(empty, total == nothing, np.abs(total.astype(np.float32) - whole) <= slack).all():
+            raise InputError(
+                f"activations of {self.path} do not sum to 1, at rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}",
+                "it is damaged or was changed: make the map again",
+            )
+
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
         place = RasterioWindow(window.col, window.row, window.width, window.height)
         try:
@@ -84,8 +123,12 @@ class ProductReader:
 
 
 @contextmanager
-def open_product(path: Path) -> Iterator[ProductReader]:
+def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     """Open a product that lulc made.
+
+    Args:
+        path: Its file.
+        sound: Refuse pixels that break the promises of the format; False reads them as they are.
 
     Raises:
         InputError: Not a GeoTIFF, or not a product of lulc.
@@ -112,4 +155,4 @@ def open_product(path: Path) -> Iterator[ProductReader]:
             dataset.rpcs,
             point=dataset.tags().get("AREA_OR_POINT") == "Point",
         )
-        yield ProductReader(Path(path), grid, legend, tags, dataset)
+        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)

@@ -157,7 +157,7 @@ def describe_scene(scene: Scene, path: str) -> Description:
 def describe_product(path: Path) -> Description | None:
     """Describe a product of `lulc classify`; None when the path is something else."""
     try:
-        with open_product(path) as product:
+        with open_product(path, sound=False) as product:
             codes, problems = check_samples(product)
             facts = {
                 "format": "GeoTIFF",

@@ -1,6 +1,7 @@
 """`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lulc.io.areas import ClassArea, class_areas
+from lulc.io.durable import storage_errors
 from lulc.io.markdown_table import markdown_table
 from lulc.io.product_reader import ProductReader, open_product
 from lulc.io.quicklook import quicklook_of
@@ -19,6 +21,9 @@ FILES = ("report.json", "report.md", "map.png")
 """What is written."""
 
 _SIDE = 2048
+_SHOWN_THOUGH_ABSENT = 20
+"""Legends of more classes show those that occur alone."""
+
 _SAID = {
     "LULC_INPUT": "input",
     "LULC_MODEL": "model",
@@ -87,6 +92,7 @@ class MapReport:
                 _number(sure, ".2f"),
             )
             for entry, sure in zip(self.classes, self.confidence, strict=True)
+            if entry.pixels or len(self.classes) <= _SHOWN_THOUGH_ABSENT
         ]
         return markdown_table(("class", "pixels", "hectares", "share", "confidence"), rows)
 
@@ -100,14 +106,25 @@ def report_map(product: Path, folder: Path, *, overwrite: bool = False) -> MapRe
     """
     check_folder(folder, FILES, overwrite=overwrite)
     report = _report(product)
-    folder.mkdir(parents=True, exist_ok=True)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(report, product, folder, overwrite=overwrite)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()  # as far as it is empty
+        raise
+    return report
+
+
+def _write(report: MapReport, product: Path, folder: Path, *, overwrite: bool) -> None:
+    """The picture, then the texts; report.md last."""
     with staged(folder / "map.png", overwrite=overwrite) as temporary:
         quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes})
     texts = {"report.json": json.dumps(report.to_json(), indent=1) + "\n", "report.md": report.to_markdown()}
     for name, text in texts.items():
         with staged(folder / name, overwrite=overwrite) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    return report
 
 
 def _report(path: Path) -> MapReport:

@@ -45,6 +45,7 @@ def mosaic_grid(
         LimitError: The mosaic would have too many pixels.
     """
     _check_places(maps)
+    _check_sizes(maps, "make maps of one resolution")
     lattice = _lattice(maps, crs, resolution)
     wanted = _bounds_window(lattice, bounds) if bounds else _union([_on(lattice, placed) for placed in maps])
     if not wanted.shape.size:
@@ -54,7 +55,7 @@ def mosaic_grid(
             f"the maps span {wanted.width} x {wanted.height} pixels", "mosaic parts of them, with --bounds"
         )
     grid = lattice.part(wanted)
-    _check_sizes([*maps, Placed("the mosaic", grid)])
+    _check_sizes([maps[0], Placed("the mosaic", grid)], "choose --resolution so that its pixels are about as large")
     return grid
 
 
@@ -62,6 +63,8 @@ def _check_places(maps: Sequence[Placed]) -> None:
     for placed in maps:
         if placed.grid.crs is None or placed.grid.gcps:
             raise InputError(f"{placed.name} has no CRS and transform", "warp it to a map projection first")
+        if not placed.grid.on_earth():
+            raise InputError(f"{placed.name} has a CRS that does not say where on Earth it lies", "correct its CRS")
 
 
 def _lattice(maps: Sequence[Placed], name: str | None, resolution: float | None) -> Grid:
@@ -112,13 +115,10 @@ def _bounds_window(lattice: Grid, bounds: tuple[float, float, float, float]) -> 
     return Window(top, left, bottom - top, right - left)
 
 
-def _check_sizes(maps: Sequence[Placed]) -> None:
+def _check_sizes(maps: Sequence[Placed], remedy: str) -> None:
     first = maps[0]
     side = first.grid.pixel_size_m()
     for other in maps[1:]:
         other_side = other.grid.pixel_size_m()
         if side and other_side and not 1 / SIZE_TOLERANCE <= other_side / side <= SIZE_TOLERANCE:
-            raise InputError(
-                f"{first.name} has pixels of {side:.4g} m, {other.name} of {other_side:.4g} m",
-                "make maps of one resolution, or choose --resolution to fit them",
-            )
+            raise InputError(f"{first.name} has pixels of {side:.4g} m, {other.name} of {other_side:.4g} m", remedy)

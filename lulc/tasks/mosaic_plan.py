@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,9 @@ _CHUNK = 1024
 _CHUNK_OF_MANY_CLASSES = 512
 _MANY_CLASSES = 16
 _LISTED = 50
+_NO_MAPS = {"change-map"}
+_HARDLY_FILLED = 0.02
+_log = logging.getLogger(__name__)
 
 
 class MosaicOptions(BaseModel):
@@ -53,7 +57,7 @@ class MosaicOptions(BaseModel):
     method: Method = "activations"
     feather: int = Field(default=128, ge=0, le=4096)
     crs: str | None = None
-    resolution: float | None = Field(default=None, gt=0)
+    resolution: float | None = Field(default=None, ge=1e-9, le=1e6, allow_inf_nan=False)
     bounds: tuple[float, float, float, float] | None = None
     activations: Literal["uint8", "float32", "none"] = "uint8"
     creation_options: dict[str, str] = {}
@@ -84,9 +88,11 @@ class SourceMap:
         """Read the header of a product.
 
         Raises:
-            InputError: It is no product of lulc.
+            InputError: It is no map of classes that lulc made.
         """
         with open_product(path) as product:
+            if product.tags.get("LULC_KIND") in _NO_MAPS:
+                raise InputError(f"{path} is a map of change", "give maps of one date each")
             return cls(path, product.legend, product.grid, product.tags, product.has_activations)
 
     @property
@@ -219,6 +225,14 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
         raise UsageError(f"{len(maps)} maps are too many for one mosaic", "mosaic parts first")
     if not plan.near(grid.window):
         raise InputError("no map lies in the bounds", "choose other --bounds, in the CRS of the mosaic")
+    filled = sum(part.covered.shape.size for part in plan.parts) / grid.shape.size
+    if filled < _HARDLY_FILLED:
+        _log.warning(
+            "the maps fill %.2g %% of a mosaic of %d x %d pixels: are they of one region?",
+            100 * filled,
+            grid.shape.width,
+            grid.shape.height,
+        )
     return plan
 
 

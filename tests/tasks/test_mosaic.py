@@ -281,3 +281,77 @@ def test_the_command(tmp_path):
     with open_product(tmp_path / "m.tif") as product:
         assert product.has_activations
         assert product.band("confidence", Window(0, 0, 5, 5)).shape == (5, 5)
+
+
+@pytest.mark.parametrize(
+    "crs",
+    ['LOCAL_CS["drawing",UNIT["metre",1]]', "+proj=longlat +a=3396190 +b=3376200 +no_defs"],
+    ids=["drawing", "mars"],
+)
+def test_maps_that_are_not_on_earth_are_refused(tmp_path, crs):
+    write(tmp_path / "odd.tif", pixels(64, 64), grid=grid_of(64, 64, crs=crs))
+    with pytest.raises(InputError, match=r"odd\.tif has a CRS that does not say where on Earth"):
+        mosaic([small_map(tmp_path / "a.tif"), tmp_path / "odd.tif"], tmp_path / "m.tif")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_maps_on_both_sides_of_the_antimeridian_meet_in_any_order(tmp_path, order):
+    west, east = Affine(1e-4, 0, 179.99, 0, -1e-4, -17.0), Affine(1e-4, 0, -179.995, 0, -1e-4, -17.0)
+    maps = []
+    for number, place in enumerate((west, east)):
+        maps.append(tmp_path / f"{number}.tif")
+        write(maps[-1], pixels(60, 100, seed=number), grid=grid_of(60, 100, place, "EPSG:4326"))
+    report = mosaic([maps[number] for number in order], tmp_path / "m.tif")
+    assert (report.height, report.width) == (60, 250)
+    assert min(share.pixels for share in report.maps) > 4000
+
+
+def test_a_map_of_change_is_no_map_to_merge(tmp_path):
+    changed = small_map(tmp_path / "c.tif", tags={"LULC_KIND": "change-map"})
+    with pytest.raises(InputError, match=r"c\.tif is a map of change"):
+        mosaic([changed], tmp_path / "m.tif", MosaicOptions(method="first"))
+
+
+def damaged(path, change):
+    small_map(path)
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
+        data = target.read()
+        change(data)
+        target.write(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[0, 200:].fill(77), "class codes that its legend lacks"),
+        (lambda data: data[0, 200:].fill(0), "class codes that its legend lacks"),
+        (lambda data: data[3, 200:].fill(9), "do not sum to 1"),
+        (lambda data: data[1:, 200:].fill(255), "do not sum to 1"),
+    ],
+    ids=["code", "zero", "sum", "nodata"],
+)
+def test_pixels_that_break_the_promises_of_a_product_are_refused(tmp_path, change, message):
+    wrong = damaged(tmp_path / "wrong.tif", change)
+    for options in (MosaicOptions(), MosaicOptions(crs="EPSG:3035", resolution=10.0)):
+        with pytest.raises(InputError, match=message):
+            mosaic([wrong, small_map(tmp_path / f"{options.crs}.tif", 100, 100)], tmp_path / "m.tif", options)
+    assert not (tmp_path / "m.tif").exists()
+    assert not (tmp_path / "m.tif.lulc").exists()
+
+
+def test_a_copy_that_lost_its_scales_is_read_right(tmp_path):
+    one = small_map(tmp_path / "a.tif")
+    mosaic([one], tmp_path / "m.tif", MosaicOptions(crs="EPSG:3035", resolution=10.0))
+    with rasterio.open(one, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
+        target.scales = [1.0] * target.count
+    mosaic([one], tmp_path / "n.tif", MosaicOptions(crs="EPSG:3035", resolution=10.0))
+    np.testing.assert_array_equal(bands(tmp_path / "n.tif"), bands(tmp_path / "m.tif"))
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e-300", "1e300", "0", "-10"])
+def test_a_resolution_out_of_range_is_a_usage_error(tmp_path, value):
+    result = CliRunner().invoke(
+        cli, ["mosaic", str(small_map(tmp_path / "a.tif")), str(tmp_path / "m.tif"), "--resolution", value]
+    )
+    assert result.exit_code == 2
