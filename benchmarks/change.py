@@ -27,6 +27,7 @@ from lulc.io.product_reader import open_product
 from lulc.tasks.change import ChangeOptions, map_change
 from lulc.tasks.change_joint import joint_probability
 from lulc.tasks.change_patches import large_patches
+from lulc.tasks.change_pixels import SLACK
 
 SCENES = {"Aberystwyth": "aber_s2_20210527_10band.tif", "Aquileia": "aquileia_20190416_l2a_12band.tif"}
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
@@ -172,7 +173,7 @@ def ours(rate: float = DEFAULTS.change_rate, threshold: float = DEFAULTS.thresho
     """lulc's, from arrays."""
 
     def method(case: Case) -> Array:
-        changed = case.probability(rate) >= threshold
+        changed = case.probability(rate) >= threshold - SLACK
         return case.sieved(changed) if sieve else changed
 
     return method

@@ -48,13 +48,13 @@ from lulc.cli.progress import progress
     default=0.5,
     show_default=True,
     metavar="HECTARES",
-    help="Minimum mapping unit: smaller patches of change are none; 0 keeps them all.",
+    help="Minimum mapping unit: smaller patches of change are none; 0 keeps them all. At most 1024 pixels: 10.24 at 10 m.",
 )
 @click.option(
     "--reference",
     metavar="POINTS",
     type=click.Path(path_type=Path),
-    help="Labelled points that `lulc sample` drew from this change map: also report adjusted areas.",
+    help="Labelled points that `lulc sample` drew from this very change map: also report adjusted areas.",
 )
 @click.option(
     "--out",
@@ -85,18 +85,12 @@ def change(
     Both are maps of `lulc classify` or `lulc mosaic` with activations and one legend. OUT has a class for every pair of
     classes, and the probability of change, the confidence, and the class before and after.
     """
-    from lulc.io.staging import check_folder
     from lulc.tasks.change import ChangeOptions, map_change
-    from lulc.tasks.change_report import FILES, write_change_report
 
     set_verbosity(verbose, quiet)
     options = checked(ChangeOptions, given)
-    if out is not None:
-        check_folder(out, FILES, overwrite=options.overwrite)
     with progress(bool(quiet)) as report:
-        done = map_change(before, after, output, options, reference=reference, progress=report)
-    if out is not None:
-        write_change_report(done, out, overwrite=options.overwrite)
+        done = map_change(before, after, output, options, reference=reference, folder=out, progress=report)
     if as_json:
         click.echo(json.dumps(done.to_json()))
     elif not quiet:

@@ -1,6 +1,6 @@
 """`lulc change`: two maps of one place in, one map of what became what out.
 
-MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWriter
+MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWriter -> ChangeReport -> published
 """
 
 import hashlib
@@ -16,22 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lulc.errors import InputError, Interrupted, UsageError
+from lulc.errors import Interrupted, UsageError
 from lulc.grid import Window
 from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.fingerprint import code_fingerprint, file_fingerprint
 from lulc.io.gdal import gdal_cache
-from lulc.io.points import read_points
 from lulc.io.product import ProductWriter
 from lulc.io.product_bands import ExtraBand
-from lulc.io.staging import check_outputs
 from lulc.legend import Legend
 from lulc.tasks.change_inputs import KIND, MapPair, open_pair
 from lulc.tasks.change_legend import transition_legend
 from lulc.tasks.change_patches import halo_px, large_patches
 from lulc.tasks.change_pixels import ChangePixels, change_pixels
-from lulc.tasks.change_report import ChangeReport, change_report
-from lulc.tasks.estimate import EstimateOptions, estimate_areas
+from lulc.tasks.change_reference import check_drawn_from, estimate_from_reference
+from lulc.tasks.change_report import ChangeReport, change_report, check_change_outputs, write_change_report
 from lulc.tasks.in_order import in_order
 from lulc.tiling import panel_windows
 
@@ -80,9 +78,10 @@ def map_change(
     options: ChangeOptions | None = None,
     *,
     reference: Path | None = None,
+    folder: Path | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> ChangeReport:
-    """Write a map of transitions, which is published whole or not at all.
+    """Write a map of transitions, which is published whole or not at all, after its report.
 
     Args:
         before: Product of the earlier date, with activations.
@@ -90,45 +89,45 @@ def map_change(
         output: The change map, on the grid of `before` where both maps reach.
         options: How; None for the defaults.
         reference: Points that `lulc sample` drew from this very change map, labelled; None estimates no areas. That they
-            are from another map of the same classes shows only at the end; the map is then published, but not the areas.
+            are from another map of the same classes shows when the map is whole; it is then not published.
+        folder: Where the report is written before the map gets its name; None writes none. What a run of this map left
+            there that was broken off is replaced.
         progress: Called after each chunk.
 
     Raises:
         LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
     """
     start, options = time.perf_counter(), options or ChangeOptions()
-    check_outputs([output], [before, after], overwrite=options.overwrite)
+    inputs = [path for path in (before, after, reference) if path is not None]
+    replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
     pair = open_pair(before, after, options.to, options.crosswalk)
-    if reference is not None:
-        _check_points(reference, pair)
+    adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
+    made: list[ChangeReport] = []
     with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
         run = _Run(pair, options, stop, progress)
-        size = run.into(output)
-        adjusted = estimate_areas(output, reference) if reference is not None else None
-        return change_report(
-            output,
-            pair,
-            run.expected,
-            adjusted,
-            settings=options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"}),
-            resumed_chunks=run.resumed,
-            output_bytes=size,
-            seconds=time.perf_counter() - start,
-        )
 
+        def report(whole: Path) -> None:
+            if adjusted is not None:
+                check_drawn_from(adjusted, whole, stop.raise_if_set)
+            made.append(
+                change_report(
+                    output,
+                    whole,
+                    pair,
+                    run.expected,
+                    adjusted,
+                    settings=options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"}),
+                    resumed_chunks=run.resumed,
+                    seconds=time.perf_counter() - start,
+                )
+            )
+            stop.raise_if_set()
+            if folder is not None:
+                run.reporting = True
+                write_change_report(made[0], folder, whole, overwrite=replace)
 
-def _check_points(path: Path, pair: MapPair) -> None:
-    """Refuse points before the work, as far as they show that they are not from this change map."""
-    design = read_points(path, label=EstimateOptions().label).design
-    if design is None:
-        raise InputError(
-            f"{path} does not say how its points were drawn, so no area can be adjusted", "draw points with lulc sample"
-        )
-    if design.legend.names != transition_legend(pair.legend).names:
-        raise InputError(
-            f"{path} was drawn from {design.map_name}, a map with other classes than the transitions of {pair.legend.name}",
-            "give points that lulc sample drew from this change map",
-        )
+        run.into(output, report)
+    return made[0]
 
 
 def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
@@ -144,13 +143,25 @@ def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
 
 @dataclass
 class _Run:
-    """The loop over chunks, with what it sums."""
+    """The loop over chunks, with what it sums.
+
+    Attributes:
+        pair: The two maps.
+        options: How.
+        stop: Looked at after each chunk.
+        progress: Called after each chunk.
+        resumed: Chunks taken over from an interrupted run.
+        reporting: Files of the report may be there, so what is finished is kept whatever happens: by the work folder
+            the next run knows them as its own.
+        expected: float64 (K, K) hectares by the joint probabilities.
+    """
 
     pair: MapPair
     options: ChangeOptions
     stop: StopFlag
     progress: Progress
     resumed: int = 0
+    reporting: bool = False
     expected: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,8 +176,13 @@ class _Run:
                 f"use at most --mmu {most:.4g} here",
             )
 
-    def into(self, output: Path) -> int:
-        """Decide what is not stored yet, and publish: size of the product in bytes."""
+    def into(self, output: Path, report: Callable[[Path], None]) -> None:
+        """Decide what is not stored yet, and publish.
+
+        Args:
+            output: The product.
+            report: Called with the whole product before it gets its name.
+        """
         writer = ProductWriter(
             output,
             self.pair.grid,
@@ -181,9 +197,9 @@ class _Run:
         )
         try:
             self._store(writer)
-            return writer.publish().bytes
+            writer.publish(report)
         except BaseException as error:
-            writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
+            writer.abandon(keep=self.reporting or isinstance(error, Interrupted | KeyboardInterrupt))
             raise
 
     @cached_property
@@ -220,8 +236,7 @@ class _Run:
             self.progress(done, whole)
             self.stop.raise_if_set()
         if not found:
-            both = f"{self.pair.before.path} and {self.pair.after.path}"
-            raise InputError(f"{both} have no pixel with data in both", "give two maps of one place")
+            raise self.pair.no_data_error()
 
     def chunk(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """The product's bands in a window, uint8 (5, height, width), and its expected areas, float64 (K, K)."""

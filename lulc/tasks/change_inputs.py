@@ -14,7 +14,7 @@ from lulc.grid import Grid, Window
 from lulc.io.fingerprint import file_fingerprint
 from lulc.io.product_on_grid import ProductOnGrid
 from lulc.io.product_reader import ProductReader, open_product
-from lulc.legend import Legend, load_legend
+from lulc.legend import NODATA_CODE, Legend, load_legend
 from lulc.projection import GridProjection
 from lulc.resources import read_toml
 
@@ -102,14 +102,20 @@ class MapPair:
             found.append("the maps are of two models: what these see differently looks like change")
         if self.before.acquired and self.after.acquired and self.before.acquired > self.after.acquired:
             found.append(f"BEFORE is of {self.before.acquired}, AFTER of {self.after.acquired}: are they swapped?")
-        ignored = [
-            entry.name
-            for entry, code in zip(self.crosswalk.source, self.crosswalk.codes, strict=True)
-            if code > len(self.legend)
-        ]
+        ignored = _ignored(self.crosswalk)
         if ignored:
             found.append(f"ignored by the crosswalk, so other classes take their place: {', '.join(ignored)}")
         return tuple(found)
+
+    def no_data_error(self) -> InputError:
+        """What is wrong when no pixel has data at both dates."""
+        both, ignored = f"{self.before.path} and {self.after.path}", _ignored(self.crosswalk)
+        if not ignored:
+            return InputError(f"{both} have no pixel with data in both", "give two maps of one place")
+        left = f"no pixel with data in both that the crosswalk to {self.legend.name} does not ignore"
+        return InputError(
+            f"{both} have {left}; it ignores {', '.join(ignored)}", "give two maps of one place, or another --to"
+        )
 
     def _of(self, one: DatedMap, window: Window) -> NDArray[np.float32]:
         values = ProductOnGrid(one.path, one.legend, one.grid, self.grid).activations(window)
@@ -143,6 +149,12 @@ def open_pair(before: Path, after: Path, to: Name | None = None, crosswalk: Name
     return MapPair(first, second, _common_grid(first.grid, second.grid, both), _crosswalk(first.legend, to, crosswalk))
 
 
+def _ignored(crosswalk: Crosswalk) -> list[str]:
+    """Names of the source classes that have no counterpart."""
+    pairs = zip(crosswalk.source, crosswalk.codes, strict=True)
+    return [entry.name for entry, code in pairs if code == NODATA_CODE]
+
+
 def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
     if to is None:
         if file is not None:
@@ -151,7 +163,12 @@ def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
     target = load_legend(to)
     if file is not None and str(read_toml("crosswalks", file).get("target")) != target.name:
         raise ConfigError(f"crosswalk {file} does not lead to {target.name}", "give another, or another --to")
-    return load_crosswalk(legend, target, file)
+    found = load_crosswalk(legend, target, file)
+    if len(_ignored(found)) == len(legend):
+        raise ConfigError(
+            f"the crosswalk from {legend.name} to {target.name} ignores every class", "give another --crosswalk or --to"
+        )
+    return found
 
 
 def _dated(path: Path) -> DatedMap:

@@ -31,8 +31,10 @@ def transition_legend(classes: Legend) -> Legend:
     count = len(classes)
     if not 1 < count <= MOST_CLASSES:
         raise UsageError(
-            f"legend {classes.name} has {count} classes; a change map holds transitions between 2 and {MOST_CLASSES}",
-            "bring both maps to a coarser legend, such as --to corine-1",
+            f"legend {classes.name} has {count} class{'es' if count != 1 else ''}; a change map holds transitions between 2 and {MOST_CLASSES}",
+            "bring both maps to a coarser legend, such as --to corine-1"
+            if count > MOST_CLASSES
+            else "compare in a legend of two classes or more",
         )
     entries = tuple(
         LandClass(transition_code(before.code, after.code, count), _name(before, after), _color(before, after, count))

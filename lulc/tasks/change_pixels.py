@@ -13,6 +13,9 @@ from lulc.tasks.change_legend import classes_of
 _PIECE = 1 << 15
 """Pixels that are worked on at once: their tables of K rows stay in the processor's cache."""
 
+SLACK = 1e-6
+"""Of probabilities in float32: a change of exactly the threshold reaches it, whatever the last digit says."""
+
 Bytes = NDArray[np.uint8]
 
 
@@ -87,7 +90,7 @@ def change_pixels(
         old, new, moved_share = joint.likeliest_change()
         stable = joint.stable()
         stays = stable.argmax(axis=0)
-        changed[here] = probability >= threshold
+        changed[here] = probability >= threshold - SLACK
         stays_share = np.take_along_axis(stable, stays[None], axis=0)[0]
         decided = (_steps(probability), old * classes + new + 1, _steps(moved_share))
         for plane, values in zip(flat, (*decided, stays * (classes + 1) + 1, _steps(stays_share)), strict=True):

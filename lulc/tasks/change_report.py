@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.errors import UsageError
 from lulc.io.areas import class_areas
 from lulc.io.change_figure import write_change_figure
 from lulc.io.durable import storage_errors, write_whole
-from lulc.io.staging import check_folder
+from lulc.io.staging import check_folder, check_outputs
+from lulc.io.store import work_folder
 from lulc.metrics.area_estimate import Estimate
 from lulc.tasks.area_report import AreaReport
 from lulc.tasks.change_inputs import MapPair
@@ -31,7 +33,7 @@ EXPECTED = (
 )
 ADJUSTED = "adjusted: estimated from labelled points of a probability sample of the change map, with 95 % intervals"
 
-_LEAST_SHOWN = 0.05
+LEAST_SHOWN = 0.05
 """Hectares below which a class is left out of tables: it would read 0.0."""
 
 
@@ -158,10 +160,10 @@ class ChangeReport:
         return text.getvalue()
 
     def shown(self) -> list[int]:
-        """Places of the classes that occur, as counted, or that points name."""
-        ways = [self.counted, *([self.adjusted] if self.adjusted else [])]
+        """Places of the classes that occur: as counted, as expected, or as points name them."""
+        ways = [self.counted, self.expected, *([self.adjusted] if self.adjusted else [])]
         cover = sum(way.hectares.sum(axis=0) + way.hectares.sum(axis=1) for way in ways)
-        return [int(place) for place in np.flatnonzero(cover >= _LEAST_SHOWN)]
+        return [int(place) for place in np.flatnonzero(cover >= LEAST_SHOWN)]
 
     def _way_json(self, way: Transitions) -> dict[str, Any]:
         balance = [
@@ -189,29 +191,29 @@ class ChangeReport:
 
 def change_report(
     output: Path,
+    whole: Path,
     pair: MapPair,
     expected: NDArray[np.float64],
     estimate: AreaReport | None,
     *,
     settings: Mapping[str, float],
     resumed_chunks: int,
-    output_bytes: int,
     seconds: float,
 ) -> ChangeReport:
     """Count the map, and put everything together.
 
     Args:
-        output: The change map.
+        output: Name of the change map.
+        whole: The change map, which need not have its name yet.
         pair: What it was made of.
         expected: float64 (K, K) hectares by the joint probabilities.
         estimate: What labelled points say of the map; None without them.
         settings: Threshold, change rate, minimum mapping unit.
         resumed_chunks: Chunks taken over.
-        output_bytes: Size of the map.
         seconds: Wall time.
     """
     side = (len(pair.legend),) * 2
-    areas = class_areas(output)
+    areas = class_areas(whole)
     counted = np.array([area.hectares or 0.0 for area in areas]).reshape(side)
     adjusted = None
     if estimate is not None:
@@ -231,14 +233,62 @@ def change_report(
         settings=settings,
         notes=(*pair.notes(), *(estimate.remarks if estimate else ())),
         resumed_chunks=resumed_chunks,
-        output_bytes=output_bytes,
+        output_bytes=whole.stat().st_size,
         peak_bytes=peak_resident_bytes(),
         seconds=seconds,
     )
 
 
-def write_change_report(report: ChangeReport, folder: Path, *, overwrite: bool = False) -> None:
+def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Path], *, overwrite: bool) -> bool:
+    """Refuse a map and a folder for its report that cannot or must not be written, before any work is done.
+
+    Args:
+        output: The change map.
+        folder: For the report; None for none.
+        inputs: Files that are read.
+        overwrite: Replace what is there.
+
+    Returns:
+        True when files of the report may be replaced: it was said, or a run of this map that was broken off left them.
+
+    Raises:
+        UsageError: One is an input, or the map and the report are in each other's way.
+        StorageError: One exists, or cannot be written.
+    """
+    check_outputs([output], inputs, overwrite=overwrite)
+    if folder is None:
+        return overwrite
+    inside = {folder.resolve(), *folder.resolve().parents}
+    if inside & {output.resolve(), work_folder(output).resolve()}:
+        raise UsageError(f"--out {folder} is the place of {output} itself", "choose another folder")
+    replace = overwrite or _left_by(output, folder)
+    if folder.is_dir():
+        check_outputs([output, *(folder / name for name in FILES)], inputs, overwrite=True)  # only whether names clash
+    check_folder(folder, FILES, overwrite=replace)
+    return replace
+
+
+def _left_by(output: Path, folder: Path) -> bool:
+    """True when a run of this map was broken off, and no report of another map is there."""
+    if not work_folder(output).is_dir():
+        return False
+    try:
+        said = json.loads((folder / FILES[0]).read_text("utf-8"))["output"]
+        return Path(said).resolve() == output.resolve()
+    except (FileNotFoundError, NotADirectoryError):  # it is the last that is written
+        return True
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def write_change_report(report: ChangeReport, folder: Path, whole: Path, *, overwrite: bool = False) -> None:
     """Write report.json, report.md, matrix.csv and change.png, each whole; report.json is the last.
+
+    Args:
+        report: What they say.
+        folder: Made when it is not there.
+        whole: The change map, which need not have its name yet.
+        overwrite: Replace former ones.
 
     Raises:
         StorageError: A former report is there, or the disk is full or refuses.
@@ -248,7 +298,7 @@ def write_change_report(report: ChangeReport, folder: Path, *, overwrite: bool =
         folder.mkdir(parents=True, exist_ok=True)
     numbers, text, table, picture = (folder / name for name in FILES)
     subtitle = " to ".join(filter(None, report.dates)) or f"{report.before.name} to {report.after.name}"
-    write_change_figure(picture, report.output, report.counted.hectares, report.classes, subtitle)
+    write_change_figure(picture, whole, report.counted.hectares, report.classes, subtitle)
     write_whole(table, report.to_csv().encode())
     write_whole(text, report.to_markdown().encode())
     write_whole(numbers, (json.dumps(report.to_json(), indent=1) + "\n").encode())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.io.markdown_table import markdown_table
-from lulc.tasks.change_report import ChangeReport, Transitions
+from lulc.tasks.change_report import LEAST_SHOWN, ChangeReport, Transitions
 
 _NONE = "-"
 _ZERO = "."
@@ -42,15 +42,11 @@ def _head(report: ChangeReport) -> list[str]:
 
 def _way(report: ChangeReport, way: Transitions, title: str) -> list[str]:
     """Matrix and balance by one way of finding areas."""
-    shown = report.shown()
-    names = [report.classes[place] for place in shown]
-    table = way.hectares[np.ix_(shown, shown)]
-    rows = [
-        [name, *map(_hectares, row), _hectares(total)]
-        for name, row, total in zip(names, table, way.hectares.sum(axis=1)[shown], strict=True)
-    ]
-    rows.append(["after", *map(_hectares, way.hectares.sum(axis=0)[shown]), _hectares(way.hectares.sum())])
-    balance = [[name, *_signed(row)] for name, row in zip(names, way.balance()[shown], strict=True)]
+    names, together = _rows_shown(report, way)
+    table, balance = together @ way.hectares @ together.T, together @ way.balance()
+    rows = [[name, *map(_hectares, row), _hectares(row.sum())] for name, row in zip(names, table, strict=True)]
+    rows.append(["after", *map(_hectares, table.sum(axis=0)), _hectares(table.sum())])
+    signed = [[name, *_signed(row)] for name, row in zip(names, balance, strict=True)]
     return [
         f"## {title}, hectares",
         "",
@@ -58,8 +54,21 @@ def _way(report: ChangeReport, way: Transitions, title: str) -> list[str]:
         "",
         *markdown_table(["before", *names, "sum"], rows),
         "",
-        *markdown_table(["class", "before", "after", "gain", "loss", "net"], balance),
+        *markdown_table(["class", "before", "after", "gain", "loss", "net"], signed),
     ]
+
+
+def _rows_shown(report: ChangeReport, way: Transitions) -> tuple[list[str], NDArray[np.float64]]:
+    """Names of a matrix's rows, and which classes each takes together: float64 (rows, K) of 0 and 1.
+
+    Classes with too little to be shown are taken together where that is enough, so what is shown adds up to the sums.
+    """
+    shown, classes = report.shown(), np.eye(len(report.classes))
+    rest = np.delete(classes, shown, axis=0).sum(axis=0)
+    names, together = [report.classes[place] for place in shown], classes[shown]
+    if rest @ (way.hectares.sum(axis=0) + way.hectares.sum(axis=1)) >= LEAST_SHOWN:
+        return [*names, "other classes"], np.vstack([together, rest])
+    return names, together
 
 
 def _intervals(report: ChangeReport) -> list[str]:

@@ -75,6 +75,7 @@ REFUSALS = {
     "mmu": (["{before}", "{after}", "{out}", "--mmu", "-1"], 2),
     "mmu not a number": (["{before}", "{after}", "{out}", "--mmu", "nan"], 2),
     "creation option": (["{before}", "{after}", "{out}", "--co", "COMPRESS=LZMA"], 2),
+    "the map under a name of its report": (["{before}", "{after}", "{folder}/report.json", "--out", "{folder}"], 2),
     "no such map": (["{before}", "absent.tif", "{out}"], 3),
     "no such points": (["{before}", "{after}", "{out}", "--reference", "absent.csv"], 3),
     "no such legend": (["{before}", "{after}", "{out}", "--to", "corinne-1"], 4),
@@ -86,7 +87,7 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refusals_are_one_line_with_an_exit_code(maps, tmp_path, case):
     arguments, code = REFUSALS[case]
-    names = {"before": maps[0], "after": maps[1], "out": tmp_path / "change.tif"}
+    names = {"before": maps[0], "after": maps[1], "out": tmp_path / "change.tif", "folder": tmp_path}
     result = run(*(text.format(**names) for text in arguments))
     assert result.exit_code == code, result.output
     lines = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
