@@ -9,6 +9,7 @@ import click
 from lulc.cli.main import set_verbosity
 from lulc.cli.options import checked, json_option, overwrite_option, split_names, verbosity_options
 from lulc.cli.progress import progress
+from lulc.cli.second_interrupt import ends_at_once
 from lulc.errors import LulcError, StorageError
 
 
@@ -65,7 +66,7 @@ def fetch(
     def refused(error: LulcError) -> None:
         click.echo(f"lulc: {error}", err=True)
 
-    with progress(bool(quiet)) as report:
+    with ends_at_once(), progress(bool(quiet)) as report:
         result = fetch_items(catalog, folder, chosen, progress=report, refused=refused)
     if as_json:
         click.echo(json.dumps(result.to_json()))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.options import bands_option, json_option, offset_option, quantification_option
+from lulc.cli.options import ScenePath, bands_option, json_option, offset_option, quantification_option
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=ScenePath(path_type=Path))
 @bands_option
 @offset_option
 @quantification_option

@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from lulc.io.web import web_address, web_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = TypeVar("Options")
@@ -41,13 +44,13 @@ class AutoOr(click.ParamType[Any]):
         return None if value in (None, "auto") else self._number.convert(value, param, ctx)
 
 
-def split_names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+def split_names(_context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """`B02,B03` as a tuple; None when not given."""
     if value is None:
         return None
     names = tuple(name.strip() for name in value.split(","))
     if not all(names):
-        raise click.BadParameter(f"{value!r} has an empty name; write B02,B03,...")
+        raise click.BadParameter(f"{value!r} has an empty name; write {parameter.metavar or 'B02,B03,...'}")
     return names
 
 
@@ -96,7 +99,18 @@ def parsed_settings(_context: click.Context, _parameter: click.Parameter, values
     return changes
 
 
-scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+class ScenePath(click.Path):
+    """A path, or a URL that is kept to the last character."""
+
+    def convert(
+        self, value: str | os.PathLike[str], parameter: click.Parameter | None, context: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """What the user gave, as a path."""
+        text = os.fspath(value)
+        return web_path(text) if web_address(text) else super().convert(value, parameter, context)
+
+
+scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=ScenePath(path_type=Path))
 output_argument = click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
 bands_option = click.option(
     "-b",

@@ -9,6 +9,7 @@ import click
 from lulc.cli.main import set_verbosity
 from lulc.cli.options import (
     AutoOr,
+    ScenePath,
     bands_option,
     checked,
     json_option,
@@ -21,6 +22,7 @@ from lulc.cli.options import (
     verbosity_options,
 )
 from lulc.cli.progress import progress
+from lulc.cli.second_interrupt import ends_at_once
 
 
 @click.command()
@@ -47,7 +49,7 @@ from lulc.cli.progress import progress
     "--fill",
     multiple=True,
     metavar="OTHER",
-    type=click.Path(path_type=Path),
+    type=ScenePath(path_type=Path),
     help="Take missing pixels from this scene, on any grid; repeat for more. Adds the channel `source`: 0 none, 1 SCENE, 2 the first OTHER, ...",
 )
 @click.option(
@@ -110,7 +112,7 @@ def stack(
 
     set_verbosity(verbose, quiet)
     chosen = checked(StackOptions, options)
-    with progress(bool(quiet)) as report:
+    with ends_at_once(), progress(bool(quiet)) as report:
         result = write_stack(inputs, output, chosen, progress=report)
     if as_json:
         click.echo(json.dumps(result.to_json()))

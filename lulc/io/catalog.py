@@ -1,8 +1,10 @@
 """Finding STAC Items: in an API by its search, in a static catalogue by following its links."""
 
+import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -11,11 +13,13 @@ import shapely
 
 from lulc.errors import InputError, LimitError, LulcError, StorageError, UsageError
 from lulc.io.area_of_interest import Area
-from lulc.io.stac import item_date, parse_item
-from lulc.io.web import read_json, retries, web_address
+from lulc.io.stac import cloud_cover, item_date, parse_item
+from lulc.io.web import TIMEOUT, read_json, retries, unsigned, web_address, without_query
 
 if TYPE_CHECKING:
     from pystac import Item
+
+_log = logging.getLogger(__name__)
 
 API_COLLECTION = "sentinel-2-l2a"
 """Collection that is searched in an API when none is named; Earth Search and Planetary Computer both call it so."""
@@ -23,7 +27,9 @@ API_COLLECTION = "sentinel-2-l2a"
 _PAGE = 100
 _MOST_DOCUMENTS = 100_000
 _MOST_POINTS = 500
-_TIMEOUT = (20.0, 60.0)
+
+Refused = Callable[[LulcError], None]
+Look = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Period:
         """True when an ISO time lies in it; False when there is none."""
         try:
             when = _aware(datetime.fromisoformat(moment))
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         return (self.start is None or self.start <= when) and (self.end is None or when <= self.end)
 
@@ -58,7 +64,7 @@ def parse_period(text: str) -> Period:
         start = None if first in {"", ".."} else _aware(datetime.fromisoformat(first))
         last = last if slash else first
         end = None if last in {"", ".."} else _last_moment(last)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"--dates {text}: {error}", "write 2021-05-01/2021-09-30") from error
     if (start is None and end is None) or (start and end and end < start):
         raise UsageError(f"--dates {text} is no period", "write 2021-05-01/2021-09-30")
@@ -72,7 +78,8 @@ def _aware(moment: datetime) -> datetime:
 def _last_moment(text: str) -> datetime:
     """A date means the whole day."""
     moment = _aware(datetime.fromisoformat(text))
-    return moment + timedelta(days=1) - timedelta(milliseconds=1) if len(text) <= len("2021-05-01") else moment
+    is_day = len(text) <= len("2021-05-01")
+    return moment.replace(hour=23, minute=59, second=59, microsecond=999_000) if is_day else moment
 
 
 @dataclass(frozen=True)
@@ -93,19 +100,20 @@ class Wanted:
 
     def fits(self, item: "Item") -> bool:
         """True when an item is wanted."""
-        cloud = item.properties.get("eo:cloud_cover")
-        clear = self.max_cloud is None or (isinstance(cloud, int | float) and cloud <= self.max_cloud)
+        cloud = cloud_cover(item)
+        clear = self.max_cloud is None or (cloud is not None and cloud <= self.max_cloud)
         named = not self.collections or item.collection_id in self.collections
         return clear and named and self.period.holds(item_date(item)) and self.area.meets(item.geometry, item.bbox)
 
 
-def find_items(catalog: str, wanted: Wanted, refused: Callable[[LulcError], None]) -> list["Item"]:
-    """Items of a catalogue that are wanted, by cloud cover, then date and id.
+def find_items(catalog: str, wanted: Wanted, refused: Refused, look: Look = lambda: None) -> list["Item"]:
+    """Items of a catalogue that are wanted, by cloud cover, then date and id; no other item is held.
 
     Args:
         catalog: URL of a STAC API or a static catalogue, or the path of one.
         wanted: Which items.
-        refused: Told of documents of a static catalogue that cannot be read; the others count.
+        refused: Told of documents that cannot be read; the others count.
+        look: Called between documents and pages; what it raises ends the search.
 
     Raises:
         InputError: No catalogue there.
@@ -113,23 +121,51 @@ def find_items(catalog: str, wanted: Wanted, refused: Callable[[LulcError], None
     """
     root = read_json(catalog)
     address = web_address(catalog)
+    shown = without_query(address or catalog)
     if address and root.get("conformsTo"):
-        found = _search(address, wanted)
+        found = _search(address, wanted, refused, look)
+    elif address and _is_of_api(root):
+        landing = next((link["href"] for link in _listed(root) if link.get("rel") == "root"), "its landing page")
+        raise InputError(f"{shown} is a collection of an API", f"give {landing} and --collection {root.get('id')}")
     elif root.get("type") in ("Catalog", "Collection", "Feature"):
-        found = _walk(root, address or str(Path(catalog).absolute()), wanted, refused)
+        found = _walk(root, address or str(Path(catalog).absolute()), wanted, refused, look)
     else:
-        raise InputError(f"{address or catalog} is no STAC API or catalogue", "give its landing page or catalog.json")
+        raise InputError(f"{shown} is no STAC API or catalogue", "give its landing page or catalog.json")
     unique = {(item.collection_id, item.id): item for item in found if wanted.fits(item)}
     return sorted(unique.values(), key=_clearest_first)
 
 
+def _is_of_api(document: dict[str, Any]) -> bool:
+    """True for a collection whose items an API lists, page by page, rather than links of its own."""
+    kinds = {str(link.get("rel")) for link in _listed(document)}
+    return document.get("type") == "Collection" and "items" in kinds and not kinds & {"item", "child"}
+
+
 def _clearest_first(item: "Item") -> tuple[float, str, str]:
-    cloud = item.properties.get("eo:cloud_cover")
-    return float(cloud) if isinstance(cloud, int | float) else 100.0, item_date(item), item.id
+    cloud = cloud_cover(item)
+    return 100.0 if cloud is None else cloud, item_date(item), item.id
 
 
-def _search(address: str, wanted: Wanted) -> Iterator["Item"]:
+def _search(address: str, wanted: Wanted, refused: Refused, look: Look) -> Iterator["Item"]:
     """Items that an API finds; what it cannot filter by is filtered by `Wanted.fits`."""
+    count = 0
+    for page in _pages(address, wanted):
+        look()
+        count += len(page)
+        if count > _MOST_DOCUMENTS:
+            raise LimitError(f"{without_query(address)} finds more than {_MOST_DOCUMENTS:,} items", "narrow --dates")
+        for document in page:
+            try:
+                if not isinstance(document, dict):
+                    raise InputError(f"{without_query(address)} found what is no STAC Item", "tell its maintainers")
+                yield parse_item(document, _self_href(document, address))
+            except LulcError as error:
+                refused(error)
+
+
+def _pages(address: str, wanted: Wanted) -> Iterator[list[Any]]:
+    """Features of every page of a search, until there is no other or a page comes again."""
+    from pystac import STACError
     from pystac_client import Client
     from pystac_client.exceptions import APIError
     from pystac_client.stac_api_io import StacApiIO
@@ -137,12 +173,12 @@ def _search(address: str, wanted: Wanted) -> Iterator["Item"]:
     area = wanted.area.geometry
     if shapely.get_num_coordinates(area) > _MOST_POINTS:
         area = shapely.convex_hull(area)
-    place: dict[str, Any] = (
+    filters: dict[str, Any] = (
         {"bbox": list(area.bounds)} if wanted.area.box else {"intersects": shapely.geometry.mapping(area)}
     )
+    seen: set[str] = set()
     try:
-        client = Client.open(address, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=retries()))
-        filters: dict[str, Any] = dict(place)
+        client = Client.open(address, stac_io=StacApiIO(timeout=TIMEOUT, max_retries=retries()))
         if wanted.max_cloud is not None and client.conforms_to("QUERY"):
             filters["query"] = {"eo:cloud_cover": {"lte": wanted.max_cloud}}
         found = client.search(
@@ -151,17 +187,36 @@ def _search(address: str, wanted: Wanted) -> Iterator["Item"]:
             limit=_PAGE,
             **filters,
         )
-        for document in found.items_as_dicts():
-            yield parse_item(document, _self_href(document, address))
-    except (APIError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
+        for page in found.pages_as_dicts():
+            following = [link for link in _listed(page) if link.get("rel") == "next"]
+            yield list(page["features"])
+            marks = {json.dumps(following, sort_keys=True, default=str)} if following else set()
+            if marks & seen:
+                _log.warning("%s repeats a page of its answer; the search ends there", without_query(address))
+                return
+            seen |= marks
+    except (APIError, STACError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        reason = unsigned(str(error)) or type(error).__name__
         raise StorageError(
-            f"{address} cannot be searched: {reason}", "try again later, or name another --collection"
+            f"{without_query(address)} cannot be searched: {reason}", "try again later, or name another --collection"
         ) from error
 
 
 def _self_href(document: dict[str, Any], address: str) -> str:
-    return next((str(link["href"]) for link in _listed(document) if link.get("rel") == "self"), address)
+    """Where an item of an API lies, by its link `self`: never on this machine."""
+    for link in _listed(document):
+        if link.get("rel") == "self":
+            href = _joined(address, str(link["href"]))
+            return href or address
+    return address
+
+
+def _joined(base: str, href: str) -> str | None:
+    """A link of a remote document as an http(s) address; None when it leads anywhere else."""
+    try:
+        return web_address(urljoin(base, href))
+    except ValueError:
+        return None
 
 
 def _listed(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -170,32 +225,30 @@ def _listed(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [link for link in links if isinstance(link, dict) and link.get("href")] if isinstance(links, list) else []
 
 
-def _walk(root: dict[str, Any], place: str, wanted: Wanted, refused: Callable[[LulcError], None]) -> Iterator["Item"]:
-    """Items of a static catalogue, each document read once."""
-    waiting, seen = [(root, place)], {place}
+def _walk(root: dict[str, Any], place: str, wanted: Wanted, refused: Refused, look: Look) -> Iterator["Item"]:
+    """Items of a static catalogue; each document is read once, when its turn comes, and let go."""
+    waiting, seen = [place], {place}
     while waiting:
-        document, here = waiting.pop()
-        if document.get("type") == "Feature":
-            yield parse_item(document, here)
+        look()
+        here = waiting.pop()
+        try:
+            document = root if here == place else read_json(here)
+            if document.get("type") == "Feature":
+                yield parse_item(document, here)
+                continue
+        except LulcError as error:
+            if here == place:
+                raise
+            refused(error)
             continue
         if _is_other_collection(document, wanted):
             continue
         for link in _links(document, here):
-            if link in seen:
-                continue
-            seen.add(link)
-            if len(seen) > _MOST_DOCUMENTS:
-                raise LimitError(f"{place} holds more than {_MOST_DOCUMENTS:,} documents", "give a part of it")
-            try:
-                waiting.append((_checked(read_json(link), link), link))
-            except LulcError as error:
-                refused(error)
-
-
-def _checked(document: dict[str, Any], href: str) -> dict[str, Any]:
-    if document.get("type") == "Feature":
-        parse_item(document, href)
-    return document
+            if link not in seen:
+                seen.add(link)
+                waiting.append(link)
+        if len(seen) > _MOST_DOCUMENTS:
+            raise LimitError(f"{place} holds more than {_MOST_DOCUMENTS:,} documents", "give a part of it")
 
 
 def _is_other_collection(document: dict[str, Any], wanted: Wanted) -> bool:
@@ -214,10 +267,19 @@ def _links(document: dict[str, Any], here: str) -> list[str]:
             continue
         href = str(link["href"])
         if web_address(here):
-            href = urljoin(here, href)
-            if web_address(href) is None:
-                continue
+            joined = _joined(here, href)
         elif web_address(href) is None:
-            href = str((Path(here).parent / href.removeprefix("file://")).resolve())
-        found.append(href)
+            joined = _resolved(Path(here).parent / href.removeprefix("file://"))
+        else:
+            joined = href
+        if joined:
+            found.append(joined)
     return found
+
+
+def _resolved(path: Path) -> str:
+    """An absolute path without dots; as it is where the file system cannot follow it."""
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return str(path)

@@ -51,12 +51,16 @@ def scl_codes(names: Sequence[str]) -> tuple[int, ...]:
     """SCL codes from names or numbers, such as `cirrus` or `10`.
 
     Raises:
-        UsageError: One is no SCL class.
+        UsageError: One is no SCL class, or there is none.
     """
+    if not any(name.strip() for name in names):
+        raise UsageError("--cloud-classes names no class", "name some, such as shadow,cirrus, or leave the option out")
     codes = []
     for name in names:
         plain = name.strip().lower().replace("_", "-").replace(" ", "-")
-        code = int(plain) if plain.isdigit() else SCL_CLASSES.index(plain) if plain in SCL_CLASSES else -1
+        code = SCL_CLASSES.index(plain) if plain in SCL_CLASSES else -1
+        if plain.isascii() and plain.isdigit():
+            code = int(plain[:3])
         if not 0 <= code < len(SCL_CLASSES):
             raise UsageError(f"{name!r} is no SCL class", f"{did_you_mean(plain, SCL_CLASSES)} (or 0 to 11)")
         codes.append(code)

@@ -50,10 +50,10 @@ class QualityBand:
             StorageError: The input cannot be read there.
         """
         if self.source.grid.same_as(self.grid):
-            return _codes(self.source.read([self.band], window)[0][0])
+            return _codes(*self.source.read([self.band], window))
         rows, cols = self._nearest(window)
         part = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
-        codes = _codes(self.source.read([self.band], part)[0][0])
+        codes = _codes(*self.source.read([self.band], part))
         return codes[rows - part.row][:, cols - part.col]
 
     def _nearest(self, window: Window) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -68,8 +68,10 @@ class QualityBand:
         )
 
 
-def _codes(values: NDArray[np.generic]) -> NDArray[np.uint16]:
-    return np.nan_to_num(values.astype(np.float32)).astype(np.uint16)
+def _codes(planes: NDArray[np.generic], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    codes: NDArray[np.uint16] = np.nan_to_num(planes[0].astype(np.float32)).astype(np.uint16)
+    codes[~valid] = 0
+    return codes
 
 
 def quality_bands(sources: Sequence[Source], labels: Iterable[Label], grid: Grid) -> dict[str, QualityBand]:

@@ -24,7 +24,7 @@ from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels, canonical_name
-from lulc.io.web import GDAL_HTTP
+from lulc.io.web import GDAL_HTTP, unsigned
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class RasterSource:
         self.dtype = np.dtype(np.float32) if wide == np.float64 else wide
         self.counts = wide.kind in "iu"
         self.block_shape = Shape(*max(dataset.block_shapes))
+        self.declared_nodata: float | None = dataset.nodata
         self.origin = origin or _origin(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(dataset.colorinterp, 1) if color == ColorInterp.alpha]
         self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
@@ -144,6 +145,8 @@ class RasterSource:
                 valid &= np.isfinite(plane)
             if nodata is not None and not np.isnan(nodata):
                 valid &= plane != nodata
+            if self.origin.blank:
+                valid &= plane != 0
         if self._masked and self._target is None:
             valid &= dataset.dataset_mask(window=place) > 0
         elif self._masked:
@@ -202,9 +205,8 @@ class RasterSource:
             with raise_logged_errors():
                 return self._dataset()
         except (RasterioError, LoggedGdalError) as error:
-            reason = " ".join(str(error).split())[:160]
             raise InputError(
-                f"{path} is not a readable {self._driver} file: {reason}", "check that it is whole"
+                f"{path} is not a readable {self._driver} file: {unsigned(str(error))}", "check that it is whole"
             ) from error
 
     def _forget(self) -> None:
@@ -218,7 +220,7 @@ class RasterSource:
 
     def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
-        reason = " ".join(str(error.__cause__ or error).split())[:160]
+        reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
 
 

@@ -22,6 +22,7 @@ from lulc.io.inputs import open_sources
 from lulc.io.plausibility import implausible
 from lulc.io.quality import Label, quality_bands, quality_name
 from lulc.io.source import Pixels, Source, canonical_name
+from lulc.io.web import web_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -165,6 +166,11 @@ class Scene:
         """What is implausible about the pixels, from a few small samples."""
         return implausible(self)
 
+    def files(self) -> list[Path]:
+        """Files on this machine that it is read from, and what lies beside them."""
+        places = (*self.info.paths, *(file for source in self._given for file in source.origin.files))
+        return [file for path in dict.fromkeys(places) for file in input_files(path)]
+
     def fingerprint(self, *, times: bool = True) -> str:
         """SHA-256 over size, time and samples of the files, and over how their numbers are understood.
 
@@ -173,11 +179,8 @@ class Scene:
                 content gives the same fingerprint wherever and whenever it was made.
         """
         digest = hashlib.sha256()
-        for path in dict.fromkeys(
-            (*self.info.paths, *(file for source in self._given for file in source.origin.files))
-        ):
-            for file in input_files(path):
-                digest.update(file_fingerprint(file, times=times))
+        for file in self.files():
+            digest.update(file_fingerprint(file, times=times))
         for stated in dict.fromkeys(source.origin.stated for source in self._given):
             digest.update(stated.encode())
         meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
@@ -205,7 +208,7 @@ def open_scene(
         InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
         LimitError: A header that asks for more than lulc reads.
     """
-    sources = open_sources([Path(path) for path in paths])
+    sources = open_sources([web_path(str(path)) for path in paths])
     try:
         return Scene(sources, bands, Asked(offset, quantification))
     except BaseException:

@@ -12,6 +12,7 @@ import rasterio.windows
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.stack_writer import check_blocks
 from lulc.io.staging import staged
@@ -93,3 +94,12 @@ def fetch_key(path: Path) -> str | None:
             return None if key is None else str(key)
     except (RasterioError, OSError):
         return None
+
+
+def is_whole(path: Path) -> bool:
+    """True when every block of a scene file lies inside it: a cut file can be opened, but not read to its end."""
+    try:
+        check_blocks(path)
+    except (StorageError, RasterioError, OSError, ValueError):
+        return False
+    return True

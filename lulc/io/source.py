@@ -35,6 +35,7 @@ class Origin:
         radiometry: How digital numbers become reflectance; None when not said.
         nodata: Value that means no data; None when not said.
         files: Where its pixels lie on this machine, when that is not `path`.
+        blank: True when 0 means no data beside `nodata`.
         stated: Text that tells this input from others where its files cannot, such as the addresses of a STAC Item.
     """
 
@@ -45,6 +46,7 @@ class Origin:
     radiometry: Radiometry | None = None
     nodata: float | None = None
     files: tuple[Path, ...] = ()
+    blank: bool = False
     stated: str = ""
 
 

@@ -6,12 +6,13 @@ Search (`blue`, `nir08`, `scl`, ...) and of Planetary Computer (`B02`, `B8A`, `S
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import numpy as np
 import shapely
@@ -19,15 +20,17 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from lulc.bands import sensor
-from lulc.errors import InputError, LulcError
+from lulc.errors import InputError, LulcError, StorageError
 from lulc.io.quality import quality_name
 from lulc.io.raster import RasterSource, sniff
 from lulc.io.source import Origin
-from lulc.io.stac_radiometry import item_radiometry
-from lulc.io.web import read_json, web_address
+from lulc.io.stac_radiometry import item_radiometry, not_understood, raster_band
+from lulc.io.web import asset_refusal, read_json, web_address, web_path, without_query
 
 if TYPE_CHECKING:
     from pystac import Asset, Item
+
+_log = logging.getLogger(__name__)
 
 _DRIVERS = {"image/tiff": ("GTiff", "GeoTIFF"), "image/jp2": ("JP2OpenJPEG", "JPEG 2000")}
 _SUFFIXES = {
@@ -37,7 +40,8 @@ _SUFFIXES = {
 }
 _NO_ITEMS = {*_SUFFIXES, ".img", ".nc", ".npy", ".vrt", ".zarr", ".zip", ".jpg", ".jpeg", ".png"}
 _BBOX_SIZES = (4, 6)
-_UNKNOWN_SIZE = 1e9
+UNKNOWN_SIZE = 1e9
+_SHOWN = 200
 _LEVELS = ("L2A", "L1C")
 
 
@@ -60,9 +64,10 @@ class BandAsset:
 
 def is_item(path: Path) -> bool:
     """True for what may be a STAC Item: a `.json` or `.geojson` file, and a URL unless it names a raster or an archive."""
-    if web_address(path):
-        return path.suffix.lower() not in _NO_ITEMS
-    return path.suffix.lower() in {".json", ".geojson"} and path.is_file()
+    address = web_address(path)
+    if address:
+        return Path(urlsplit(address).path).suffix.lower() not in _NO_ITEMS
+    return path.suffix.lower() in {".json", ".geojson"} and _is_file(path)
 
 
 def read_item(location: str) -> "Item":
@@ -76,7 +81,7 @@ def read_item(location: str) -> "Item":
     if document.get("type") != "Feature" or "assets" not in document:
         kind = document.get("type", "of no type")
         raise InputError(
-            f"{web_address(location) or location} is no STAC Item but {kind}",
+            f"{without_query(web_address(location) or location)} is no STAC Item but {kind}",
             "give an Item; lulc fetch reads a catalogue or an API",
         )
     return parse_item(document, web_address(location) or str(Path(location).absolute()))
@@ -92,12 +97,20 @@ def parse_item(document: dict[str, Any], href: str) -> "Item":
 
     try:
         item = Item.from_dict(document, href=href)
-    except (STACError, STACTypeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(f"{href} is no valid STAC Item: {reason}", "check it with stac-validator") from error
-    strange = _strange(item)
+        strange = _strange(item)
+    except (
+        STACError,
+        STACTypeError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        strange = " ".join(str(error).split())[:160] or type(error).__name__
     if strange:
-        raise InputError(f"{href} is no valid STAC Item: {strange}", "check it with stac-validator")
+        raise InputError(f"{without_query(href)} is no valid STAC Item: {strange}", "check it with stac-validator")
     return item
 
 
@@ -110,19 +123,24 @@ def _strange(item: "Item") -> str:
     ]
     if not item.id or not all(isinstance(name, str) for name in names):
         return "an id, collection or href is no text"
+    for asset in item.assets.values():
+        urlsplit(asset.href)  # ValueError for what only looks like an address
     box = item.bbox
     if box is not None and not (isinstance(box, list) and len(box) in _BBOX_SIZES and all(_is_number(x) for x in box)):
         return "its bbox is not of 4 or 6 numbers"
     try:
         if item.geometry is not None and not np.isfinite(shapely.get_coordinates(shape(item.geometry))).all():
             return "its geometry is not of finite numbers"
-    except (ShapelyError, LookupError, ValueError, TypeError, AttributeError):
+    except (ShapelyError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError):
         return "its geometry is none of GeoJSON"
     return ""
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and isfinite(value)
+    try:
+        return isinstance(value, int | float) and isfinite(value)
+    except OverflowError:  # JSON has no largest integer
+        return False
 
 
 def open_item(location: Path | str, names: Sequence[str] | None = None) -> list[RasterSource]:
@@ -137,7 +155,7 @@ def open_item(location: Path | str, names: Sequence[str] | None = None) -> list[
         StorageError: A server does not answer.
     """
     text = web_address(location) or str(location)
-    return item_sources(read_item(text), Path(text), names)
+    return item_sources(read_item(text), web_path(without_query(text)), names)
 
 
 def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -> list[RasterSource]:
@@ -155,6 +173,8 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
         raise InputError(f"{item.id} has no {', '.join(missing)}; it has {', '.join(assets)}", "choose other bands")
     wanted = [assets[name] for name in names] if names is not None else list(assets.values())
     stated = item_identity(item)
+    for told in _not_understood(item, wanted):
+        _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, told)
     opened: list[RasterSource] = []
     try:
         opened.extend(_source(item, asset, path, stated) for asset in wanted)
@@ -191,6 +211,19 @@ def item_level(item: "Item") -> str:
     return ""
 
 
+def cloud_cover(item: "Item") -> float | None:
+    """Cloud cover of the whole item, percent; None when not said."""
+    cloud = item.properties.get("eo:cloud_cover")
+    return float(cloud) if _is_number(cloud) else None
+
+
+def local_assets(item: "Item") -> list[Path]:
+    """Files on this machine that an item's assets are, those that hold no bands too."""
+    places = (_absolute(asset.href, item) for asset in item.assets.values())
+    paths = (Path(place) for place in places if place and web_address(place) is None)
+    return [path for path in paths if _is_file(path)]
+
+
 def item_date(item: "Item") -> str:
     """Acquisition time, ISO 8601; empty when not said."""
     properties = item.properties
@@ -199,7 +232,7 @@ def item_date(item: "Item") -> str:
 
 def item_identity(item: "Item") -> str:
     """SHA-256 over the item's id, properties and addresses; signatures in addresses change daily and do not count."""
-    places = {key: urlunsplit((*urlsplit(asset.href)[:3], "", "")) for key, asset in item.assets.items()}
+    places = {key: urlsplit(asset.href)._replace(query="", fragment="").geturl() for key, asset in item.assets.items()}
     text = json.dumps([item.id, item.collection_id, item.properties, places], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -207,9 +240,15 @@ def item_identity(item: "Item") -> str:
 def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSource:
     address = web_address(asset.href)
     local = None if address else Path(asset.href)
-    if local and not local.is_file():
-        raise InputError(f"{item.id}, asset {asset.key}: no such file: {local}", "check the item's href")
-    known = sniff(local) if local else _kind(item.assets[asset.key])
+    if local and not _is_file(local):
+        shown = f"{str(local)[:_SHOWN]}..." if len(str(local)) > _SHOWN else local
+        raise InputError(f"{item.id}, asset {asset.key}: no such file: {shown}", "check the item's href")
+    try:
+        known = sniff(local) if local else _kind(item.assets[asset.key])
+    except OSError as error:
+        raise StorageError(
+            f"{item.id}, asset {asset.key}: cannot read {local}: {error.strerror}", "check its permissions"
+        ) from error
     if known is None:
         raise InputError(f"{item.id}, asset {asset.key}: {local} is no GeoTIFF or JPEG 2000", "check the item's href")
     quality = quality_name(asset.name) is not None
@@ -218,21 +257,49 @@ def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSo
         "STAC Item",
         item_level(item),
         item_date(item),
-        None if quality else item_radiometry(item.properties, _raster_band(item.assets[asset.key])),
+        None if quality else item_radiometry(item.properties, raster_band(item.assets[asset.key].extra_fields)),
         nodata=0,
         files=(local,) if local else (),
         stated=stated,
     )
-    shown = Path(asset.href)
+    plain = without_query(asset.href)
     location = f"/vsicurl/{address}" if address else str(local)
     try:
-        source = RasterSource(shown, *known, location=location, labels=(asset.name,), origin=origin)
+        source = RasterSource(Path(plain), *known, location=location, labels=(asset.name,), origin=origin)
     except LulcError as error:
-        problem = error.problem.replace(str(shown), asset.href)
+        refusal = asset_refusal(address) if address else None
+        problem = error.problem.replace(asset.href, plain).replace(str(Path(plain)), plain)
+        if refusal:
+            raise type(refusal)(
+                f"{item.id}, asset {asset.key}: cannot read {plain}: {refusal.problem}", refusal.remedy
+            ) from error
         raise type(error)(f"{item.id}, asset {asset.key}: {problem}", error.remedy) from error
     if not source.counts:  # reflectance already, with NaN for no data
         source.origin = replace(origin, radiometry=None, nodata=None)
+    elif _holds(source.dtype, source.declared_nodata):
+        source.origin = replace(origin, nodata=source.declared_nodata, blank=True)
     return source
+
+
+def _holds(dtype: "np.dtype[Any]", nodata: float | None) -> bool:
+    """True for a value other than 0 that an integer type can hold."""
+    limits = np.iinfo(dtype)
+    return bool(nodata) and isfinite(nodata or 0) and limits.min <= (nodata or 0) <= limits.max
+
+
+def _not_understood(item: "Item", assets: Sequence[BandAsset]) -> tuple[str, ...]:
+    """What the item and its spectral assets say of the offset that lulc does not understand, each once."""
+    bands = (item.assets[asset.key] for asset in assets if quality_name(asset.name) is None)
+    told = (text for asset in bands for text in not_understood(item.properties, raster_band(asset.extra_fields)))
+    return tuple(dict.fromkeys(told))
+
+
+def _is_file(path: Path) -> bool:
+    """True for a file; False for a name that no file can have, too."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _band_name(key: str, asset: "Asset") -> str | None:
@@ -251,25 +318,14 @@ def _kind(asset: "Asset") -> tuple[str, str] | None:
     return _DRIVERS.get(media) or _SUFFIXES.get(Path(urlsplit(asset.href).path).suffix.lower())
 
 
-def _raster_band(asset: "Asset") -> Mapping[str, Any]:
-    for name in ("raster:bands", "bands"):
-        listed = asset.extra_fields.get(name)
-        if isinstance(listed, list) and len(listed) == 1 and isinstance(listed[0], Mapping):
-            own = {
-                key: asset.extra_fields[key] for key in ("raster:scale", "raster:offset") if key in asset.extra_fields
-            }
-            return own | dict(listed[0])
-    return asset.extra_fields
-
-
 def _resolution(asset: "Asset") -> float:
     fields = asset.extra_fields
-    band = _raster_band(asset)
+    band = raster_band(asset.extra_fields)
     stated = [fields.get("gsd"), band.get("raster:spatial_resolution"), band.get("spatial_resolution")]
     transform = fields.get("proj:transform")
     if isinstance(transform, list) and transform:
         stated.insert(0, transform[0])
-    return next((float(value) for value in stated if _is_number(value) and value > 0), _UNKNOWN_SIZE)
+    return next((float(value) for value in stated if _is_number(value) and value > 0), UNKNOWN_SIZE)
 
 
 def _absolute(href: str, item: "Item") -> str | None:

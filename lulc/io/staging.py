@@ -104,7 +104,7 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"there is no folder {folder}", "create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(f"{folder} is not writable", "choose another folder")
-    if target.exists() and not overwrite:
+    if (target.exists() or target.is_symlink()) and not overwrite:
         raise StorageError(f"{target} exists", "use --overwrite to replace it")
     if target.is_dir() and not any((target / mark).is_file() for mark in _OWN_FOLDERS):
         raise StorageError(f"{target} is a folder of something else", "it is not replaced; choose another name")
@@ -124,6 +124,17 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite:
         if output.resolve() in {other.resolve() for other in outputs[:number]}:
             raise UsageError(f"{output} is given for two outputs", "choose another name for one")
         check_target(output, overwrite=overwrite)
+
+
+def refuse_inputs(outputs: Iterable[Path], files: Sequence[Path]) -> None:
+    """Refuse an output that is one of the files that an input turned out to be read from.
+
+    Raises:
+        UsageError: One is, under whatever name.
+    """
+    for output in outputs:
+        if output.exists() and any(file.exists() and file.samefile(output) for file in files):
+            raise UsageError(f"{output} is an input", "choose another name")
 
 
 def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:

@@ -14,7 +14,7 @@ from lulc.io.areas import ClassArea, class_areas
 from lulc.io.gdal import gdal_cache
 from lulc.io.product import ProductWriter, PublishReport
 from lulc.io.quicklook import quicklook_of
-from lulc.io.staging import check_outputs
+from lulc.io.staging import check_outputs, refuse_inputs
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.tasks.chunk_loop import ChunkLoop, Progress, open_input, product_writer, refuse_empty
@@ -116,6 +116,7 @@ def classify(
         check_outputs([quicklook], [*inputs, output], overwrite=options.overwrite)
     times = StageTimes()
     with times.measure("total"), open_input(inputs, options) as scene:
+        refuse_inputs([output] if quicklook is None else [output, quicklook], scene.files())
         bundle = load_bundle(options.model)
         workers_alone = (
             fill is not None and not seam_windows

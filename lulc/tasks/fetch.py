@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.bands import sensor
 from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
-from lulc.grid import Window
+from lulc.grid import Grid, Window
 from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.area_of_interest import Area, read_area
 from lulc.io.catalog import Wanted, find_items, parse_period
+from lulc.io.durable import storage_error
 from lulc.io.quality import quality_name
 from lulc.io.scene import Asked, Scene, open_scene
-from lulc.io.scene_writer import fetch_key, scene_sink
-from lulc.io.stac import band_assets, item_date, item_identity, item_sources
-from lulc.io.staging import check_folder
+from lulc.io.scene_writer import fetch_key, is_whole, scene_sink
+from lulc.io.stac import (
+    UNKNOWN_SIZE,
+    band_assets,
+    cloud_cover,
+    item_date,
+    item_identity,
+    item_sources,
+    local_assets,
+)
+from lulc.io.staging import check_folder, refuse_inputs
+from lulc.io.web import without_query
 from lulc.tasks.fetch_layout import file_names, item_tile, scene_layout
-from lulc.tasks.fetch_report import FetchedItem, FetchReport, write_items
-from lulc.tasks.in_order import in_order
+from lulc.tasks.fetch_report import FetchedItem, FetchReport, State, check_items, write_items
+from lulc.tasks.in_order import abandoned_when, in_order
 from lulc.tiling import block_windows
 
 if TYPE_CHECKING:
@@ -59,7 +69,7 @@ class FetchOptions(BaseModel):
         bands: Bands to fetch; None for `DEFAULT_BANDS`, as far as an item has them.
         limit: Most items, those with least cloud first; None for all.
         plan: List items and sizes; write nothing.
-        overwrite: Replace files of another area, of other bands or of a changed item.
+        overwrite: Fetch every file anew, whatever is there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +93,7 @@ class _Job:
         target: Its file.
         area: What to clip it to.
         names: Bands, in order.
-        overwrite: Replace a file that was made of something else.
+        overwrite: Replace a file, whatever it was made of.
         progress: Told (done, total) pixels.
     """
 
@@ -100,31 +110,29 @@ class _Job:
         parts = [item_identity(self.item), self.area.geometry.wkt, self.names]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def window(self, scene: Scene) -> Window:
+    def window(self, grid: Grid) -> Window:
         """Pixels of the item's grid that the area touches."""
-        window = self.area.window(scene.grid, self.item.bbox)
+        window = self.area.window(grid, self.item.bbox)
         if not window.shape.size:
             raise InputError("its pixels do not meet the area", "check the item's geometry and the area")
         return window
 
-    def described(self, state: Literal["planned", "fetched", "kept"], scene: Scene, window: Window) -> FetchedItem:
-        """What the report says; `scene` is the file, or the item where there is none yet."""
-        cloud = self.item.properties.get("eo:cloud_cover")
-        planned = state == "planned"
-        why = "" if planned else "; ".join((scene.radiometry.source, *scene.warnings))
+    def described(self, state: State, window: Window, scene: Scene | None = None) -> FetchedItem:
+        """What the report says; `scene` is the file, where there is one."""
+        planned = window.shape.size * len(self.names) * _BYTES if state == "planned" else 0
         return FetchedItem(
             id=self.item.id,
             date=item_date(self.item),
-            cloud=float(cloud) if isinstance(cloud, int | float) else None,
+            cloud=cloud_cover(self.item),
             tile=item_tile(self.item),
-            offset=None if planned else scene.radiometry.offset,
-            why=why,
+            offset=scene.radiometry.offset if scene else None,
+            why="; ".join((scene.radiometry.source, *scene.warnings)) if scene else "",
             file=self.target.name,
             state=state,
             height=window.height,
             width=window.width,
             bands=self.names,
-            bytes=window.shape.size * len(self.names) * _BYTES if planned else self.target.stat().st_size,
+            bytes=self.target.stat().st_size if scene else planned,
         )
 
 
@@ -162,21 +170,31 @@ def fetch(
         failures.append(error)
         refused(error)
 
-    items = find_items(catalog, wanted, failed)[: options.limit]
-    if not items and not failures:
-        raise InputError(f"no item of {catalog} fits", "widen --area, --dates or --max-cloud, or name a --collection")
-    names = file_names(items)
+    if not options.plan:
+        _check(folder, overwrite=options.overwrite)
     done: list[FetchedItem] = []
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+
+        def look() -> None:
+            _obey(stop)
+
+        items = abandoned_when(look, lambda: find_items(catalog, wanted, failed, look))[: options.limit]
+        if not items and not failures:
+            raise InputError(
+                f"no item of {without_query(catalog)} fits",
+                "widen --area, --dates or --max-cloud, or name a --collection",
+            )
+        sources = [] if options.plan else [file for item in items for file in local_assets(item)]
         if not options.plan:
             _make(folder)
             stack.callback(lambda: write_items(folder / ITEMS, done))
-        for item, name in zip(items, names, strict=True):
-            _obey(stop)
+        for item, name in zip(items, file_names(items), strict=True):
+            look()
             try:
                 chosen = _available(item, bands)
                 job = _Job(item, folder / name, area, chosen, options.overwrite, _stoppable(progress, stop))
+                refuse_inputs([job.target], sources)
                 done.append(_plan(job) if options.plan else _fetch(job))
             except Interrupted:
                 raise
@@ -185,9 +203,20 @@ def fetch(
     return FetchReport(str(folder), tuple(done), tuple(str(error) for error in failures), options.plan)
 
 
+def _check(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that cannot be written or holds a table of somebody else, before the catalogue is asked."""
+    try:
+        check_folder(folder, ())
+        check_items(folder / ITEMS, overwrite=overwrite)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
 def _make(folder: Path) -> None:
-    check_folder(folder, ())
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def _bands(asked: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -216,55 +245,85 @@ def _available(item: "Item", bands: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _plan(job: _Job) -> FetchedItem:
-    """Size of an item's file, from the header of its finest asset alone."""
+    """Size of an item's file, from the headers of its finest assets: of all, where one does not state its pixel size."""
     assets = band_assets(job.item)
-    spectral = [name for name in job.names if name in assets and quality_name(name) is None]
-    finest = min(spectral, key=lambda name: assets[name].resolution, default=None)
-    with Scene(
-        list(item_sources(job.item, Path(job.item.id), [finest] if finest else job.names)), None, Asked()
-    ) as scene:
-        return job.described("planned", scene, job.window(scene))
+    sizes = {name: assets[name].resolution for name in job.names if name in assets}
+    finest = min(sizes.values(), default=UNKNOWN_SIZE)
+    stated = all(size < UNKNOWN_SIZE for size in sizes.values())
+    names = [name for name, size in sizes.items() if size == finest] if stated else job.names
+    with ExitStack() as opened:
+        sources = item_sources(job.item, Path(job.item.id), names)
+        for source in sources:
+            opened.callback(source.close)
+        grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
+        return job.described("planned", job.window(grid))
 
 
 def _fetch(job: _Job) -> FetchedItem:
     """Fetch an item, or keep its file."""
-    if job.target.exists() and not job.overwrite and fetch_key(job.target) != job.key:
+    there = job.target.exists()
+    ours = there and fetch_key(job.target) == job.key
+    if there and not ours and not job.overwrite:
         raise StorageError(
             f"{job.target} exists, of another area, other bands or a changed item", "use --overwrite to replace it"
         )
-    kept = job.target.exists() and fetch_key(job.target) == job.key
+    kept = ours and not job.overwrite and is_whole(job.target)
     if not kept:
-        _write(job)
+        try:
+            _write(job, overwrite=ours or job.overwrite)
+        except _NoDataError as error:
+            return job.described("empty", error.window)
+        except StorageError:
+            kept = not there and fetch_key(job.target) == job.key and is_whole(job.target)
+            if not kept:  # else another process was faster
+                raise
     with open_scene([job.target]) as scene:
-        return job.described("kept" if kept else "fetched", scene, scene.grid.window)
+        return job.described("kept" if kept else "fetched", scene.grid.window, scene)
 
 
-def _write(job: _Job) -> None:
+class _NoDataError(LulcError):
+    """An item shows nothing of the area."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__("no pixel of the area has data")
+        self.window = window
+
+
+def _write(job: _Job, *, overwrite: bool) -> None:
     with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, Asked()) as scene:
         if scene.dtype.name not in _COUNTS:
             raise InputError(f"its bands hold {scene.dtype}, not digital numbers", "give the item to lulc stack itself")
-        whole = job.window(scene)
+        whole = job.window(scene.grid)
         layout = scene_layout(job.item, scene, whole, job.names, job.key)
+        spectral = [position for position, name in enumerate(job.names) if quality_name(name) is None]
 
         def block(part: Window) -> tuple[Window, NDArray[np.uint16]]:
             there = Window(part.row + whole.row, part.col + whole.col, part.height, part.width)
             return part, _digital_numbers(scene, job.names, there)
 
-        done = 0
-        with scene_sink(job.target, layout, overwrite=job.overwrite) as sink:
+        done, data = 0, False
+        with scene_sink(job.target, layout, overwrite=overwrite) as sink:
             for part, planes in in_order(block, block_windows(whole.shape, _CHUNK)):
                 sink.write(part, planes)
+                data = data or bool(planes[spectral].any())
                 done += part.shape.size
                 job.progress(done, whole.shape.size)
+            if not data:
+                raise _NoDataError(whole)
 
 
 def _digital_numbers(scene: Scene, names: Sequence[str], window: Window) -> NDArray[np.uint16]:
-    """Raw values of bands, uint16 (band, row, column): coarser ones interpolated as every scene's are, SCL nearest."""
+    """Raw values of bands, uint16 (band, row, column), 0 where a band has no data, whatever says so in its file.
+
+    Coarser bands are interpolated as every scene's are, SCL is nearest.
+    """
     planes = np.empty((len(names), window.height, window.width), np.uint16)
-    spectral = [position for position, name in enumerate(names) if quality_name(name) is None]
-    planes[spectral] = scene.read([names[position] for position in spectral], window)[0]
-    for position in set(range(len(names))) - set(spectral):
-        planes[position] = scene.quality[names[position]].read(window)
+    for position, name in enumerate(names):
+        if quality_name(name) is None:
+            raw, valid = scene.read([name], window)
+            planes[position] = np.where(valid, raw[0], 0)
+        else:
+            planes[position] = scene.quality[name].read(window)
     return planes
 
 

@@ -1,13 +1,12 @@
 """How a fetched item is stored: its name, its grid, and the tags by which its offset is read right."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
-from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.plausibility import CATALOGUE
 from lulc.io.quality import quality_name
@@ -15,25 +14,30 @@ from lulc.io.raster import OFFSET_SOURCE
 from lulc.io.scene import Scene
 from lulc.io.scene_writer import FETCH_KEY, SceneLayout
 from lulc.io.stac import item_date, item_level
+from lulc.io.web import without_query
 
 if TYPE_CHECKING:
     from pystac import Item
 
 _STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 120
 _TILE = re.compile(r"(?:MGRS-)?(\d{1,2}[A-Z]{3})")
 
 
 def file_names(items: Sequence["Item"]) -> list[str]:
-    """`ITEM_ID.tif` of every item, with what a file name cannot hold replaced.
+    """`ITEM_ID.tif` of every item, with what a file name cannot hold replaced; items whose names become one are numbered by a hash."""
+    names = [_STRANGE.sub("_", item.id).lstrip(".") or "item" for item in items]
+    counts = Counter(name.lower() for name in names)
+    return [
+        f"{name}.tif"
+        if counts[name.lower()] == 1 and len(name) <= _LONGEST
+        else f"{name[:_LONGEST]}_{_short_hash(item)}.tif"
+        for item, name in zip(items, names, strict=True)
+    ]
 
-    Raises:
-        InputError: Two items have the same id.
-    """
-    names = [f"{_STRANGE.sub('_', item.id).lstrip('.') or 'item'}.tif" for item in items]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise InputError(f"several items are called {twice[0].removesuffix('.tif')}", "name one --collection")
-    return names
+
+def _short_hash(item: "Item") -> str:
+    return hashlib.sha256(f"{item.collection_id}\n{item.id}".encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def item_tile(item: "Item") -> str:
@@ -62,7 +66,7 @@ def scene_layout(item: "Item", scene: Scene, window: Window, names: tuple[str, .
         "ACQUISITION_DATE": item_date(item),
         "STAC_ID": item.id,
         "STAC_COLLECTION": item.collection_id or "",
-        "STAC_HREF": _without_query(item.get_self_href() or ""),
+        "STAC_HREF": without_query(item.get_self_href() or ""),
         "LULC_VERSION": version("lulc"),
         FETCH_KEY: key,
     }
@@ -73,8 +77,3 @@ def scene_layout(item: "Item", scene: Scene, window: Window, names: tuple[str, .
         band_tags = {name: {offset: f"{radiometry.offset:g}"} for name in names if quality_name(name) is None}
     stored = {name: value for name, value in tags.items() if value}
     return SceneLayout(scene.grid.part(window), names, stored, band_tags)
-
-
-def _without_query(href: str) -> str:
-    """An address without what may be a signature."""
-    return urlunsplit((*urlsplit(href)[:3], "", "")) if "://" in href else href

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lulc.errors import StorageError
 from lulc.io.staging import staged
 
 _COLUMNS = ("id", "date", "cloud", "tile", "offset", "why", "file")
 _MEGA = 1e6
+
+State = Literal["planned", "fetched", "kept", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class FetchedItem:
         offset: Added to digital numbers; None in a plan.
         why: Where the offset came from, and what the pixels say against it.
         file: Name of its file in the folder.
-        state: What was done.
+        state: What was done; `empty`: no pixel of the area has data, and nothing was written.
         height: Rows of the file.
         width: Columns of the file.
         bands: Its bands, in order.
@@ -39,7 +42,7 @@ class FetchedItem:
     offset: float | None
     why: str
     file: str
-    state: Literal["planned", "fetched", "kept"]
+    state: State
     height: int
     width: int
     bands: tuple[str, ...]
@@ -50,6 +53,8 @@ class FetchedItem:
         cloud = "  ?" if self.cloud is None else f"{self.cloud:3.0f}"
         offset = "" if self.offset is None else f"  offset {self.offset:g} ({self.why})"
         size = f"{self.width} x {self.height} px, {len(self.bands)} bands, {self.bytes / _MEGA:.1f} MB"
+        if self.state == "empty":
+            size, offset = f"no pixel of the {self.width} x {self.height} px has data: not written", ""
         return f"{self.state:7}  {self.date[:10]}  {cloud} % cloud  {self.file}  {size}{offset}"
 
 
@@ -78,8 +83,32 @@ class FetchReport:
         total = sum(item.bytes for item in self.items) / _MEGA
         kept = sum(item.state == "kept" for item in self.items)
         size = f"{total:.1f} MB uncompressed, nothing written" if self.plan else f"{total:.1f} MB, {kept} kept"
+        empty = sum(item.state == "empty" for item in self.items)
+        size += f", {empty} without data" if empty else ""
         last = f"{self.folder}: {len(self.items)} items, {size}, {len(self.failures)} failed"
         return "\n".join([*(item.to_text() for item in self.items), last])
+
+
+def check_items(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse a table that `fetch` did not write, before any work is done.
+
+    Raises:
+        StorageError: Something else lies under its name.
+    """
+    if path.is_dir() or (path.is_symlink() and not path.exists()):
+        raise StorageError(f"{path} is no table of lulc fetch", "move it away, or choose another folder")
+    if not overwrite and path.is_file() and path.stat().st_size and _header(path) != _COLUMNS:
+        raise StorageError(
+            f"{path} is not a table of lulc fetch", "choose another folder, or use --overwrite to replace it"
+        )
+
+
+def _header(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            return tuple(csv.DictReader(file).fieldnames or ())
+    except (OSError, csv.Error) as error:
+        raise StorageError(f"cannot read {path}: {error}", "check the file and its permissions") from error
 
 
 def write_items(path: Path, items: Sequence[FetchedItem]) -> None:
@@ -89,7 +118,7 @@ def write_items(path: Path, items: Sequence[FetchedItem]) -> None:
         StorageError: It cannot be written.
     """
     rows = {row["file"]: row for row in _former(path) if (path.parent / row["file"]).is_file()}
-    for item in items:
+    for item in (item for item in items if item.state != "empty"):
         rows[item.file] = {
             name: "" if value is None else value for name, value in asdict(item).items() if name in _COLUMNS
         }

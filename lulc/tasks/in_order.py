@@ -1,8 +1,9 @@
-"""Work done ahead in threads, and its results in order."""
+"""Work done in threads: ahead, with its results in order, or alone, so that it can be left to itself."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -10,6 +11,8 @@ Result = TypeVar("Result")
 
 READERS = 2
 """Threads unless it is said otherwise."""
+
+_LOOK_S = 0.1
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers: int = READERS) -> Iterator[Result]:
@@ -25,3 +28,25 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def abandoned_when(look: Callable[[], None], function: Callable[[], Result]) -> Result:
+    """Result of a function that waits for something outside; it is left to itself as soon as `look` raises.
+
+    Args:
+        look: Called ten times a second; raises to give up.
+        function: Must leave nothing half done behind when the process ends meanwhile.
+    """
+    future: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="lulc-wait", daemon=True).start()
+    while not future.done():
+        look()
+        wait([future], timeout=_LOOK_S)
+    return future.result()

@@ -19,7 +19,7 @@ from lulc.io.cube_writer import netcdf_sink, zarr_sink
 from lulc.io.gdal import gdal_cache
 from lulc.io.scene import Scene, open_scene
 from lulc.io.stack_writer import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
-from lulc.io.staging import check_target
+from lulc.io.staging import check_target, refuse_inputs
 from lulc.tasks.clouds import clear_scene
 from lulc.tasks.composite import MaxNdvi, Median, clear_shares
 from lulc.tasks.fill import Composite, Planes
@@ -68,6 +68,7 @@ def stack(
     _check_output(output, [Path(path) for path in inputs], options)
     with ExitStack() as opened:
         scenes = _open_scenes(inputs, options, opened)
+        refuse_inputs([output], [file for scene in scenes for file in scene.files()])
         recipe = choose_recipe(options, scenes[0])
         names = names_to_read(recipe, scenes, composite=options.composite)
         dates = [clear_scene(scene, options) for scene in scenes]

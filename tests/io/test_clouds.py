@@ -76,10 +76,15 @@ class TestScl:
             "saturated", "shadow", "cloud-medium", "cloud-high", "cirrus"
         ]  # fmt: skip
 
-    @pytest.mark.parametrize("name", ["12", "-1", "shado", ""])
+    @pytest.mark.parametrize("name", ["12", "-1", "shado", "²", "٣", "9" * 5000])
     def test_unknown_classes(self, name):
         with pytest.raises(UsageError, match="is no SCL class"):
             scl_codes([name])
+
+    @pytest.mark.parametrize("names", [[], [""]])
+    def test_no_classes(self, names):
+        with pytest.raises(UsageError, match="names no class"):
+            scl_codes(names)
 
 
 def write_bands(path, planes, **tags):

@@ -79,7 +79,18 @@ class TestLayouts:
 
 FLAG = "earthsearch:boa_offset_applied"
 SHIFTED = {"scale": 0.0001, "offset": -0.1}
+BASELINE = "s2:processing_baseline"
 RULES = {
+    "baseline without leading zero": ({BASELINE: "5.10"}, {}, -1000, "05.10"),
+    "baseline as a number that lost its zero": ({BASELINE: 5.1}, {}, -1000, "05.10"),
+    "baseline as a number": ({BASELINE: 5.09}, {}, -1000, "05.09"),
+    "old baseline as a number": ({BASELINE: 2.11}, {}, 0, "02.11"),
+    "baseline as a whole number": ({BASELINE: 4}, {}, -1000, "04.00"),
+    "flag as text": ({FLAG: "True", BASELINE: "05.10"}, SHIFTED, 0, "is true"),
+    "flag as a number": ({FLAG: 1, BASELINE: "05.10"}, SHIFTED, 0, "is true"),
+    "flag as text, false": ({FLAG: "false", BASELINE: "05.10"}, {}, -1000, "is false"),
+    "offset in digital numbers": ({}, {"scale": 1, "offset": -1000}, -1000, "offset of the asset"),
+    "numbers as text": ({}, {"scale": "0.0001", "offset": "-0.1"}, -1000, "offset of the asset"),
     "Earth Search, applied": ({FLAG: True, "s2:processing_baseline": "05.10"}, SHIFTED, 0, "is true"),
     "Earth Search, not applied": ({FLAG: False, "s2:processing_baseline": "05.10"}, SHIFTED, -1000, "is false"),
     "Earth Search, before 04.00": ({FLAG: False, "s2:processing_baseline": "02.09"}, SHIFTED, 0, "02.09"),
@@ -108,7 +119,21 @@ class TestOffset:
     def test_nothing_said_is_nothing_known(self):
         assert item_radiometry({}, {}) is None
         assert item_radiometry({"s2:processing_baseline": "unknown"}, {}) is None
-        assert processing_baseline({"s2:processing_baseline": 5.1}) is None
+        assert processing_baseline({"processing:version": "1.0"}) is None
+
+    @pytest.mark.parametrize(
+        ("properties", "band"),
+        [
+            ({"s2:processing_baseline": "unknown"}, {}),
+            ({"earthsearch:boa_offset_applied": "perhaps"}, {}),
+            ({}, {"scale": 1, "offset": -0.1}),
+        ],
+    )
+    def test_a_statement_that_is_not_understood_is_told_once(self, tmp_path, caplog, properties, band):
+        with open_scene([write_item(tmp_path, random_pixels(), properties=properties, raster=band)]):
+            pass
+        (told,) = [record.getMessage() for record in caplog.records if "not understood" in record.getMessage()]
+        assert (next(iter(properties), "") or "offset -0.1") in told
 
     @pytest.mark.parametrize("layout", ["earth-search", "planetary-computer", "stac-1.1"])
     def test_through_a_scene(self, tmp_path, layout):

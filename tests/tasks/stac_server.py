@@ -26,7 +26,7 @@ class StacServer(ThreadingHTTPServer):
         folder: What is served under /files/.
         page: Items on a page of answers.
         faults: Path to statuses that are answered first, one a request; `cut` answers half of the bytes.
-        always: Path to a status that is always answered.
+        always: Path to a status that is always answered; in place of a status also (status, body).
         asked: How often each path was asked for.
         bodies: Bodies of the searches.
         conforms: Conformance classes.
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = waiting.pop(0) if waiting else self.server.always.get(self.path)
         if status in (None, "cut"):
             return False
-        self._answer(status, b"as the test asked")
+        self._answer(*(status if isinstance(status, tuple) else (status, b"as the test asked")))
         return True
 
     def _landing(self):

@@ -1,8 +1,10 @@
 """Work ahead in threads."""
 
+import threading
+
 import pytest
 
-from lulc.tasks.in_order import in_order
+from lulc.tasks.in_order import abandoned_when, in_order
 
 
 class TestInOrder:
@@ -21,3 +23,16 @@ class TestInOrder:
         next(results)
         assert len(begun) <= 4
         results.close()
+
+
+class TestAbandonedWhen:
+    def test_result_and_error_come_out(self):
+        assert abandoned_when(lambda: None, lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            abandoned_when(lambda: None, lambda: 1 // 0)
+
+    def test_it_does_not_wait_once_look_raises(self):
+        free = threading.Event()
+        with pytest.raises(KeyError):
+            abandoned_when(lambda: {}["stop"], free.wait)
+        free.set()
