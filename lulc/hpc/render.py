@@ -81,8 +81,12 @@ def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> Scripts:
 
 
 def merge_dependency(jobs: Sequence[str]) -> list[str]:
-    """Options of sbatch: merge when all shards are done, and never when one of them failed."""
-    return [f"--dependency=afterok:{':'.join(jobs)}", "--kill-on-invalid-dep=yes"]
+    """Options of sbatch: merge when no shard runs any more.
+
+    Not `afterok`: one failed shard would cancel the merges of all other scenes. A scene that lacks shards is refused by
+    its own merge, with their reasons.
+    """
+    return [f"--dependency=afterany:{':'.join(jobs)}"]
 
 
 def _array_script(plan: ShardPlan, path: Path, site: Site) -> str:

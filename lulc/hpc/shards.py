@@ -122,6 +122,15 @@ def merge_planned(plan: ShardPlan, path: Path, scene_index: int) -> Path:
         ShardError: Shards are missing; each is named with its reason. Nothing is left behind.
         LulcError: As `merge_parts`.
     """
+    try:
+        return _publish(plan, path, scene_index)
+    except ShardError:
+        if not _merged(plan, path, scene_index):
+            raise
+        return plan.scenes[scene_index].output  # another merge has taken its parts over and published it
+
+
+def _publish(plan: ShardPlan, path: Path, scene_index: int) -> Path:
     scene = plan.scenes[scene_index]
     if not _merged(plan, path, scene_index):
         shards = [shard for shard in plan.shards if shard.scene_index == scene_index]

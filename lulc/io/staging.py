@@ -4,13 +4,13 @@ import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError, UsageError
-from lulc.io.durable import free_bytes, megabytes, storage_error, sync_folder
+from lulc.io.durable import free_bytes, megabytes, storage_error, storage_errors, sync_folder
 
 _OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
 """A file by which a folder is known to be a Zarr group or a training set, which may be replaced."""
@@ -155,6 +155,26 @@ def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False)
         raise StorageError(f"{there} is not writable", "choose another folder")
     for name in names if folder.is_dir() else ():
         check_target(folder / name, overwrite=overwrite)
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """A folder for outputs that are made later; one that was not there goes again when the block fails.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    check_folder(folder, ())
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -164,6 +164,7 @@ def describe_product(path: Path) -> Description | None:
                 **_grid_facts(product.grid),
                 "legend": product.legend.title,
                 "activations": product.has_activations,
+                "shares": "of sampled windows; lulc report counts all pixels",
                 "valid_share": round(float(np.mean(codes != NODATA_CODE)), 4),
                 **{name.removeprefix("LULC_").lower(): text for name, text in _provenance(product.tags).items()},
             }

@@ -83,7 +83,7 @@ def test_all_that_a_site_asks_for_is_in_the_script():
     ):
         assert line in files["shards.sbatch"].splitlines()
     assert "--array=0-11%5" in files["submit.sh"]
-    assert "--dependency=afterok:$shards_0 --kill-on-invalid-dep=yes" in files["submit.sh"]
+    assert "--dependency=afterany:$shards_0 " in files["submit.sh"]
 
 
 def test_a_large_plan_becomes_several_arrays():
@@ -91,7 +91,7 @@ def test_a_large_plan_becomes_several_arrays():
     assert text.count("shards.sbatch") == 3
     assert text.count("merge.sbatch") == 2
     assert "--array=0-999 --export=ALL,LULC_FIRST=2000" in text
-    assert "afterok:$shards_0:$shards_1:$shards_2" in text
+    assert "afterany:$shards_0:$shards_1:$shards_2" in text
 
 
 def test_arrays_of_some_shards():

@@ -83,7 +83,7 @@ def test_one_shard_is_queued_again_another_cancelled_and_redone_alone(region):
     wait_for(lambda: f"3 chunks done, {len(before)} of them by an earlier run" in log(path, job))
     assert {chunk: chunk.stat().st_mtime_ns for chunk in before} == before
 
-    wait_for(lambda: not queued(job) and not queued(merge))  # the merge is cancelled: it waits for what cannot happen
+    wait_for(lambda: not queued(job) and not queued(merge))  # it refuses a scene that lacks a shard
     assert not out.exists()
     assert state(path, 0).state == "done"
     cancelled = state(path, 1)

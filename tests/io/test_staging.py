@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.staging import staged
+from lulc.io.staging import made_folder, staged
 
 
 def names(folder):
@@ -115,3 +115,12 @@ class TestPlaces:
                 path.write_text("x")
         finally:
             subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_folder_that_was_made_goes_again_when_work_fails(tmp_path):
+    with pytest.raises(KeyError), made_folder(tmp_path / "a" / "b"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with made_folder(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b").is_dir()

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder of the maps; one a scene."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the maps, made when it is not there; one a scene.",
 )
 @click.option(
     "--list",
@@ -50,6 +54,7 @@ def plan(
     window) is chosen here, once for all: give --threads as many as a job has CPUs.
     """
     from lulc.hpc.plan import listed_scenes, make_plan, write_plan
+    from lulc.io.staging import made_folder
     from lulc.tasks.job import ClassifyOptions
 
     set_verbosity(verbose, quiet)
@@ -57,8 +62,9 @@ def plan(
     if not groups:
         raise click.UsageError("name a SCENE, or a file of scenes with --list")
     options = checked(ClassifyOptions, given)
-    made = make_plan(groups, out, options, shard_chunks)
-    write_plan(made, plan, overwrite=options.overwrite)
+    with made_folder(out):
+        made = make_plan(groups, out, options, shard_chunks)
+        write_plan(made, plan, overwrite=options.overwrite)
     if as_json:
         click.echo(json.dumps(_facts(made, plan)))
     elif not quiet:

@@ -37,6 +37,10 @@ def status(plan: Path, as_json: bool, verbose: int, quiet: int) -> None:  # noqa
         if verbose or not entry.finished:
             click.echo(_line(entry))
     click.echo(f"{len(statuses)} shards: {', '.join(f'{count} {state}' for state, count in counts.most_common())}")
+    scenes = {entry.scene for entry in statuses}
+    whole = [scene for scene in scenes if all(entry.state == "done" for entry in statuses if entry.scene == scene)]
+    if whole and not quiet:
+        click.echo(f"{len(whole)} scenes are complete and not merged yet; lulc hpc merge {plan} publishes them")
 
 
 def _line(entry: "ShardStatus") -> str:

@@ -3,4 +3,4 @@
 set -eu
 mkdir -p /data/region/region.run/logs
 shards_0=$(sbatch --parsable --array=0-11%8 --export=ALL,LULC_FIRST=0 /data/region/scripts/shards.sbatch)
-sbatch --parsable --array=0-2%8 --export=ALL,LULC_FIRST=0 --dependency=afterok:$shards_0 --kill-on-invalid-dep=yes /data/region/scripts/merge.sbatch
+sbatch --parsable --array=0-2%8 --export=ALL,LULC_FIRST=0 --dependency=afterany:$shards_0 /data/region/scripts/merge.sbatch
