@@ -19,6 +19,9 @@ _LOCAL = re.compile(r"local:(\d+)")
 _ALLOWED_FAILURES = 1
 """Workers that may die over one chunk before the chunk is blamed, beside the first."""
 
+LOGS = "lulc-slurm-logs"
+"""Folder, in the folder lulc is called in, for what Slurm's jobs print."""
+
 _CONNECT_WITHIN_S = 20
 _WORKER_WAITS_S = 60
 _ANY_PORT = "127.0.0.1:0"
@@ -109,6 +112,7 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
         job_extra_directives=lines,
         job_script_prologue=[*prologue, *site.setup],
         local_directory=site.scratch or None,
+        log_directory=LOGS,
         death_timeout=_WORKER_WAITS_S,
         scheduler_options={"dashboard": False, "dashboard_address": _ANY_PORT},
         worker_extra_args=["--memory-limit", "0", "--no-dashboard"],

@@ -101,8 +101,10 @@ def test_what_slurm_refuses_is_one_line(region):
         submit(read_plan(path), path, SITE.model_copy(update={"partition": "absent"}))
 
 
-def test_dask_workers_are_jobs(ready, settings, tmp_path):
+def test_dask_workers_are_jobs(ready, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     pytest.importorskip("dask_jobqueue")
+    from lulc.hpc.cluster import LOGS
     from lulc.hpc.remote import fill_on
     from lulc.tasks.classify import classify
 
@@ -117,4 +119,5 @@ def test_dask_workers_are_jobs(ready, settings, tmp_path):
     classify([scene], tmp_path / "map.tif", settings, progress=note_jobs, fill=fill_on(f"slurm:{site}", [scene]))
     assert sha256(tmp_path / "map.tif") == expected
     assert "dask-wor" in jobs[0]
+    assert list((tmp_path / LOGS).glob("*.out"))
     wait_for(lambda: "dask-wor" not in subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout)
