@@ -95,9 +95,10 @@ class ProductReader:
             yield Window(row, 0, min(step, height - row), width)
 
     def _check_codes(self, codes: NDArray[np.uint8], window: Window) -> None:
-        if ((codes == 0) | ((codes > len(self.legend)) & (codes != NODATA_CODE))).any():
+        strange = codes[(codes == 0) | ((codes > len(self.legend)) & (codes != NODATA_CODE))]
+        if strange.size:
             raise InputError(
-                f"{self.path} holds class codes that its legend lacks, at rows {window.row}-{window.row_end}",
+                f"{self.path} holds class code {strange[0]}, which its legend lacks, at rows {window.row}-{window.row_end}",
                 "it is damaged or was changed: make the map again",
             )
 

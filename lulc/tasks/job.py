@@ -23,8 +23,6 @@ from lulc.model.receptive_field import Reach, measure_reach
 from lulc.tasks.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
 
-__all__ = ["ClassifyOptions", "Job", "choose_halo", "code_fingerprint", "plan_job"]
-
 DEFAULT_CORE = 1024
 """Side of the kept square when `--window` is not given; smaller ones are tried under `--max-memory`."""
 

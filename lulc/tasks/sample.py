@@ -19,7 +19,7 @@ from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
 from lulc.io.product_reader import ProductReader, open_product
-from lulc.legend import NODATA_CODE, Legend
+from lulc.legend import Legend
 from lulc.metrics.sample_design import allocate, allocate_for, expected_se
 from lulc.nearest import did_you_mean
 
@@ -183,20 +183,11 @@ def count_classes(product: ProductReader, *, progress: Progress = lambda _done, 
         found.append(by_line.sum(axis=0))
         progress(window.row_end * grid.shape.width, grid.shape.size)
     per_row = np.stack(found)
-    _check_codes(product, per_row.sum(axis=0))
     kept = slice(1, len(legend) + 1)
     pixels = per_row[:, kept].sum(axis=0)
-    return Population(legend, grid, pixels, hectares[kept], rows, per_row[:, kept], digest.hexdigest())
-
-
-def _check_codes(product: ProductReader, counts: NDArray[np.int64]) -> None:
-    legend = product.legend
-    strange = [code for code in np.flatnonzero(counts) if code != NODATA_CODE and not 1 <= code <= len(legend)]
-    if strange:
-        problem = f"{product.path} has {counts[strange[0]]} pixels of code {strange[0]}"
-        raise InputError(problem, f"its legend has the codes 1..{len(legend)}")
-    if not counts[1 : len(legend) + 1].any():
+    if not pixels.any():
         raise InputError(f"{product.path} has no pixel with a class", "give a map with data")
+    return Population(legend, grid, pixels, hectares[kept], rows, per_row[:, kept], digest.hexdigest())
 
 
 def _expected(legend: Legend, options: SampleOptions) -> list[float]:

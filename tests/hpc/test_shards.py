@@ -304,6 +304,7 @@ def test_the_commands(ready, bundle, tmp_path):
     assert (code, "shard 1     waiting" in text) == (0, True)
     assert call("hpc", "run", path, 1, "--quiet") == (0, "")
     assert json.loads(call("hpc", "status", path, "--json")[1])["counts"] == {"done": 2}
+    assert f"1 scenes are complete and not merged yet; lulc hpc merge {path}" in call("hpc", "status", path)[1]
     assert call("hpc", "merge", path, "--scene", 0)[0] == 0
     assert sha256(out / "scene.tif") == ready[1]
     assert call("hpc", "submit", path)[0] == 2

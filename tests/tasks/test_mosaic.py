@@ -324,8 +324,8 @@ def damaged(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data[0, 200:].fill(77), "class codes that its legend lacks"),
-        (lambda data: data[0, 200:].fill(0), "class codes that its legend lacks"),
+        (lambda data: data[0, 200:].fill(77), "class code .*, which its legend lacks"),
+        (lambda data: data[0, 200:].fill(0), "class code .*, which its legend lacks"),
         (lambda data: data[3, 200:].fill(9), "do not sum to 1"),
         (lambda data: data[1:, 200:].fill(255), "do not sum to 1"),
     ],
