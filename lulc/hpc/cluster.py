@@ -4,6 +4,7 @@ import logging
 import re
 import shlex
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from math import ceil
@@ -94,7 +95,8 @@ def dask_setup(_worker: object) -> None:
 def _slurm(site: Site) -> Any:  # noqa: ANN401
     """Jobs of Slurm, each with one worker that takes one task at a time."""
     try:
-        from dask_jobqueue import SLURMCluster
+        with _kept_signals():
+            from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise UsageError("--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'") from error
     lines = [f"--gres={site.gres}"] * bool(site.gres) + [f"--qos={site.qos}"] * bool(site.qos) + list(site.sbatch)
@@ -121,6 +123,17 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
     )
     cluster.scale(jobs=site.workers)
     return cluster
+
+
+@contextmanager
+def _kept_signals() -> Iterator[None]:
+    """Importing dask-jobqueue takes SIGINT for itself: a Ctrl-C would end lulc without its last words."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _gigabytes(memory: str) -> float:

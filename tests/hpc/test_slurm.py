@@ -1,9 +1,11 @@
 """Shards as jobs of a real Slurm: queued again after USR1, cancelled and redone alone, merged when all are done."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 from shard_samples import lulc, sha256
@@ -103,7 +105,9 @@ def test_what_slurm_refuses_is_one_line(region):
 
 def test_dask_workers_are_jobs(ready, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pytest.importorskip("dask_jobqueue")
+    if find_spec("dask_jobqueue") is None:  # importing it here would take SIGINT from all later tests
+        pytest.skip("dask-jobqueue is not installed")
+    handler = signal.getsignal(signal.SIGINT)
     from lulc.hpc.cluster import LOGS
     from lulc.hpc.remote import fill_on
     from lulc.tasks.classify import classify
@@ -120,4 +124,5 @@ def test_dask_workers_are_jobs(ready, settings, tmp_path, monkeypatch):
     assert sha256(tmp_path / "map.tif") == expected
     assert "dask-wor" in jobs[0]
     assert list((tmp_path / LOGS).glob("*.out"))
+    assert signal.getsignal(signal.SIGINT) == handler
     wait_for(lambda: "dask-wor" not in subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout)
