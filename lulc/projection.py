@@ -135,6 +135,13 @@ def inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
     return np.asarray(within)
 
 
+def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape, margin: int = 0) -> Window:
+    """Smallest window that holds these pixels, and `margin` more below and right of them, inside a raster of that shape."""
+    row, col = int(rows.min()), int(cols.min())
+    window = Window(row, col, int(rows.max()) + 1 + margin - row, int(cols.max()) + 1 + margin - col)
+    return window.intersection(Window(0, 0, shape.height, shape.width))
+
+
 def _turned(x: Floats, middle: float) -> Floats:
     """Longitudes moved by full turns to at most half a turn from the middle; those that are near it stay as they are."""
     turned: Floats = np.where(np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lulc.grid import Grid, Window
 from lulc.io.product_reader import open_product
 from lulc.legend import NODATA_CODE, Legend
-from lulc.projection import Floats, GridProjection, inside
+from lulc.projection import Floats, GridProjection, bounding_window, inside
 
 SIXTEENTHS = 16
 """Parts of a step to which interpolated steps are rounded: sums of them times whole weights are then exact."""
@@ -157,7 +157,7 @@ class ProjectedWindow(ProductWindow):
         rows, cols, found = self._places
         if found.any():
             near_rows, near_cols = (np.floor(axis[found] + 0.5).astype(np.intp) for axis in (rows, cols))
-            source = _around(near_rows, near_cols, self.product.grid.window, margin=0)
+            source = bounding_window(near_rows, near_cols, self.product.grid.shape)
             with open_product(self.product.path) as product:
                 stored = product.classes(source)
             codes[found] = stored[near_rows - source.row, near_cols - source.col]
@@ -175,18 +175,11 @@ class ProjectedWindow(ProductWindow):
         if not found.any():
             return values, np.float32(1)
         top, left = (np.floor(axis[found]).astype(np.intp) for axis in (rows, cols))
-        source = _around(top, left, self.product.grid.window, margin=1)
+        source = bounding_window(top, left, self.product.grid.shape, margin=1)
         with open_product(self.product.path) as product:
             stored, scale = product.stored_activations(source), product.activation_scale
         _interpolate(stored, rows - source.row, cols - source.col, found, into=values)
         return values, scale
-
-
-def _around(rows: NDArray[np.intp], cols: NDArray[np.intp], whole: Window, margin: int) -> Window:
-    """Smallest window that holds these pixels, and `margin` more below and right of them, inside the raster."""
-    row, col = int(rows.min()), int(cols.min())
-    window = Window(row, col, int(rows.max()) + 1 + margin - row, int(cols.max()) + 1 + margin - col)
-    return window.intersection(whole)
 
 
 def _interpolate(

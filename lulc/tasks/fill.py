@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.grid import Shape, Window
+from lulc.grid import Window
 from lulc.io.clouds import ClearScene
-from lulc.projection import Floats, GridProjection, inside
+from lulc.projection import Floats, GridProjection, bounding_window, inside
 
 Planes = NDArray[np.float32]
 
@@ -183,10 +183,3 @@ def bilinear(planes: Planes, rows: Floats, cols: Floats) -> Planes:
             weights += weight
     enough = weights >= _LEAST_WEIGHT
     return np.where(enough, total / np.where(enough, weights, 1.0), np.nan).astype(np.float32)
-
-
-def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape) -> Window:
-    """Smallest window that holds all these pixels, as far as they lie inside a raster of that shape."""
-    row, col = int(rows.min()), int(cols.min())
-    window = Window(row, col, int(rows.max()) + 1 - row, int(cols.max()) + 1 - col)
-    return window.intersection(Window(0, 0, shape.height, shape.width))

@@ -33,10 +33,6 @@ class View(Protocol):
         """The window."""
 
     @property
-    def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 255 where the map has no data."""
-
-    @property
     def steps(self) -> NDArray[Any]:
         """Activations in steps of 1/250, to a sixteenth: (K, height, width), anything where the map has no data."""
 
@@ -62,7 +58,8 @@ class MapPart:
     @property
     def codes(self) -> NDArray[np.uint8]:
         """Class codes of the window: uint8 (height, width)."""
-        return self.view.classes
+        codes: NDArray[np.uint8] = self.codes_around[self.view.window.slices(self.around)]
+        return codes
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

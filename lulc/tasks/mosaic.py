@@ -171,37 +171,38 @@ def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progres
     chunks = list(enumerate(plan.chunks()))
     to_do = [entry for entry in chunks if entry[0] not in writer.finished]
     done = sum(window.shape.size for index, window in chunks if index in writer.finished)
-    found = bool(writer.finished)
 
     def merged(entry: tuple[int, Window]) -> tuple[int, Window, NDArray[Any]]:
         return *entry, merged_chunk(plan, entry[1])
 
     for index, window, data in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
         writer.put(index, window, data)
-        found = found or bool((data[0] != NODATA_CODE).any())
         done += window.shape.size
         progress(done, plan.grid.shape.size)
         stop.raise_if_set()
-    if not found:
+    if not writer.holds_data():
         raise InputError("no map has a valid pixel there", "choose other --bounds, or check the maps with lulc info")
 
 
 def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     """The product's bands in one window, (bands, height, width) of its type."""
-    seen = [(position + 1, plan.parts[position].at(window)) for position in plan.near(window)]
-    there = [(number, view) for number, view in seen if (view.classes != NODATA_CODE).any()]
+    there: list[int] = []
+    for position in plan.near(window):
+        seen = plan.parts[position].at(window)
+        if (seen.classes != NODATA_CODE).any():
+            there.append(position)
+            view = seen  # the others are let go: many dates of one place must not fill the memory
     if len(there) == 1 and plan.activations == "uint8":
-        number, view = there[0]
         steps = view.steps
         if steps.dtype == np.uint8:
-            return _copied(plan, number, view.classes, steps)
+            return _copied(plan, there[0] + 1, view.classes, steps)
     merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
     # A map that is alone weighs the same everywhere: its surroundings need not be read.
     margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
     around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
-    for number, view in there:
-        codes_around = view.product.classes(around) if margin else view.classes
-        merge.feed(MapPart(number, codes_around, view, around, margin))
+    for position in there:
+        source = plan.parts[position]
+        merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
     return _stored(merge.result(), plan)
 
 

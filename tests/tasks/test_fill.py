@@ -14,8 +14,9 @@ from lulc.bands import Radiometry
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene import Scene
+from lulc.projection import bounding_window
 from lulc.tasks import fill
-from lulc.tasks.fill import Composite, bilinear, bounding_window
+from lulc.tasks.fill import Composite, bilinear
 
 UTM = CRS.from_epsg(32633)
 DEGREES = CRS.from_epsg(4326)
