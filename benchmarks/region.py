@@ -5,14 +5,15 @@ python benchmarks/region.py [--side 1600] [--kills 20] [--ways make slurm dask]
 Four overlapping scenes in two UTM zones become one mosaic: by `make -j2`, by a Slurm array (a real one, started here; needs root,
 slurm-wlm and munge) and by Dask (two workers). The maps and the mosaic must have the same bytes. Then each way is killed
 at random moments (SIGKILL: of make and all it runs, of a running shard of the array, of the Dask client and all it runs), done
-again by the same command, and compared with the clean one; with Slurm and Dask one scene at a time. With Slurm and Dask it is counted how many chunks had to be
-inferred a second time.
+again by the same command, and compared with the clean one; with Slurm and Dask one scene at a time. There it is also counted how many chunks had been stored
+and were inferred a second time all the same; what is lost otherwise is the chunk in work.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,10 +99,9 @@ class Make:
         subprocess.run(self.command, check=True)
         return 0
 
-    def killed(self, after: float) -> int:
-        """Kill everything after some seconds."""
-        kill_after(self.command, after)
-        return 0
+    def killed(self, after: float) -> bool:
+        """Kill everything after some seconds; False when it had ended."""
+        return kill_after(self.command, after)
 
     def products(self) -> dict[str, str]:
         """What came of it."""
@@ -159,21 +159,18 @@ class Dask(Stacks):
                 twice += stored - said["resumed_chunks"]
         return twice
 
-    def killed(self, after: float) -> int:
-        """Kill client and workers of the scene in work after some seconds."""
-        end = time.monotonic() + after
-        for command, out in zip(self.commands(), self.maps, strict=True):
-            if not out.exists() and time.monotonic() < end:
-                kill_after(command, end - time.monotonic())
-        return 0
+    def killed(self, after: float) -> bool:
+        """Kill client and workers of the first scene after some seconds; False when they had ended."""
+        return kill_after(self.commands()[0], after)
 
 
 class Slurm(Stacks):
-    """An array of shards of one chunk, and merges after them."""
+    """An array of shards of two chunks, and merges after them."""
 
     def __init__(self, stacks: list[Path], work: Path) -> None:
         super().__init__(stacks, work)
         self.plan, self.site = work / "plan.json", work / "site.toml"
+        self.stored: dict[int, int] = {}
         self.site.write_text(_SITE.format(lulc=Path(sys.executable).with_name("lulc")))
         options = [word for name, value in CLASSIFY.items() for word in (f"--{name}", str(value))]
         subprocess.run(
@@ -188,58 +185,76 @@ class Slurm(Stacks):
                 "--out",
                 str(work),
                 "--shard-chunks",
-                "1",
+                "2",
                 "-q",
                 *options,
             ],
             check=True,
         )
 
-    def _shards(self) -> list[dict]:
+    def _stored(self) -> dict[int, int]:
+        """Chunks that each shard has stored."""
         said = subprocess.run(
             [sys.executable, "-m", "lulc", "hpc", "status", str(self.plan), "--json"],
             check=True,
             capture_output=True,
             text=True,
         ).stdout
+        return {shard["shard"]: shard["done"] for shard in json.loads(said)["shards"]}
+
+    def _submit(self) -> list[int]:
+        """Submit what is not done; which shards these are."""
+        said = subprocess.run(
+            [sys.executable, "-m", "lulc", "hpc", "submit", str(self.plan), "--site", str(self.site), "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         return json.loads(said)["shards"]
 
-    def _submit(self) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "lulc", "hpc", "submit", str(self.plan), "--site", str(self.site), "-q"], check=True
+    def _resumed(self, shard: int) -> int:
+        """Chunks that the shard's last job says it found stored."""
+        logs = sorted(
+            (self.work / "plan.run" / "logs").glob(f"shard-*_{shard}.log"), key=lambda log: log.stat().st_mtime_ns
         )
+        said = re.search(rf"shard {shard}: \d+ chunks done(?:, (\d+) of them by an earlier run)?", logs[-1].read_text())
+        return int(said.group(1) or 0)
 
     def run(self) -> int:
-        """Submit what is not done, until every scene is merged; nothing that was stored may be inferred again."""
-        self._submit()
-        while not all(out.exists() for out in self.maps):
-            time.sleep(1)
-            queue = subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout
-            if not queue.strip() and not all(out.exists() for out in self.maps):
-                self._submit()
-        while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout.strip():
-            time.sleep(0.5)
-        return 0
+        """Submit what is not done, once; chunks inferred twice."""
+        submitted = self._submit()
+        wait_for_queue()
+        if not all(out.exists() for out in self.maps):
+            raise SystemExit(f"one submission left {self.work} unfinished; its logs are in plan.run/logs")
+        return sum(self.stored.get(shard, 0) - self._resumed(shard) for shard in submitted)
 
-    def killed(self, after: float) -> int:
-        """Kill the processes of running shards after some seconds; jobs that wait are cancelled."""
+    def killed(self, after: float) -> bool:
+        """Kill the processes of jobs after some seconds, cancel jobs that wait; False when all had ended."""
         self._submit()
         time.sleep(after)
         subprocess.run(["scancel", "--state=PENDING", "--user=root"], check=True)
-        subprocess.run(["pkill", "-9", "-f", f"hpc run {self.plan}"], check=False)
-        while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout.strip():
-            time.sleep(0.5)
-        return 0
+        subprocess.run(["pkill", "-9", "-f", f"hpc (run|merge) {self.plan}"], check=False)
+        wait_for_queue()
+        self.stored = self._stored()
+        return not all(out.exists() for out in self.maps)
 
 
-def kill_after(command: list[str], seconds: float) -> None:
-    """Start a command with a process group of its own and kill the group after some seconds."""
+def wait_for_queue() -> None:
+    """Until no job is left."""
+    while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True).stdout.strip():
+        time.sleep(0.5)
+
+
+def kill_after(command: list[str], seconds: float) -> bool:
+    """Start a command with a process group of its own and kill the group after some seconds; False when it had ended."""
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        return True
+    return False
 
 
 def main() -> None:
@@ -282,26 +297,35 @@ def report(
 ) -> None:
     """One line of the table; the first way says what all others must give."""
     first = Make(source, source) if way == "make" else made(way, folder / f"{way}-clean", source, stacks)
-    start = time.perf_counter()
-    first.run()
-    clean = time.perf_counter() - start
+    clean = timed(first)
     found = first.products()
     expected.update(found if way == "make" else {})
-    equal, twice = 0, 0
-    for number in range(kills):
-        again = made(way, folder / f"{way}-{number}", source, stacks[:1])  # of Slurm and Dask, one scene is killed
-        again.killed(chance.uniform(1, clean if way == "make" else clean / _SCENES))
+    part = stacks[:1]  # of Slurm and Dask, one scene is killed
+    longest = clean if way == "make" or not kills else timed(made(way, folder / f"{way}-one", source, part))
+    killed, equal, twice = 0, 0, 0
+    while killed < kills:
+        again = made(way, Path(tempfile.mkdtemp(dir=folder)), source, part)
+        if not again.killed(chance.uniform(1, longest)):
+            continue
+        killed += 1
         twice += again.run()
         products = again.products()
         equal += bool(products) and all(expected[name] == digest for name, digest in products.items())
-        print(f"{way} {number + 1}/{kills}: {equal} equal", file=sys.stderr, flush=True)
+        print(f"{way} {killed}/{kills}: {equal} equal, {twice} chunks twice", file=sys.stderr, flush=True)
     told = "" if way == "make" else twice
-    print(f"| {way} | {clean:.1f} | {found == expected} | {kills} | {equal} | {told} |", flush=True)
+    print(f"| {way} | {clean:.1f} | {found == expected} | {killed} | {equal} | {told} |", flush=True)
+
+
+def timed(way: Make | Dask | Slurm) -> float:
+    """Wall seconds of a run."""
+    start = time.perf_counter()
+    way.run()
+    return time.perf_counter() - start
 
 
 def made(way: str, work: Path, source: Path, stacks: list[Path]) -> Make | Dask | Slurm:
     """A fresh one in a folder of its own."""
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     return Make(source, work) if way == "make" else {"dask": Dask, "slurm": Slurm}[way](stacks, work)
 
 

@@ -17,33 +17,22 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import Field
+from step_options import Options, options_of
 
 from lulc.config import Table, read_config
 from lulc.errors import ConfigError, LulcError
-from lulc.nearest import did_you_mean
-from lulc.resources import pretrained_dir, shipped_names
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("fetch", "stack", "classify", "mosaic")
 _FOLDERS = ("recipes/stacks", "recipes/maps", "stacks", "maps")
 _MADE = ("stacks", "maps", "report", "recipes")
-_MADE_BY_MAKE = {"overwrite", "json", "quiet", "verbose", "plan", "resume", "fill", "seams", "quicklook", "help"}
-_ARGUMENTS = {
-    "fetch": ("catalog", "folder"),
-    "stack": ("in", "out"),
-    "classify": ("in", "out"),
-    "mosaic": ("in", "out"),
-}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOT_FOR_MAKE = re.compile(r"[\s:#%$;|&<>()'\"*?\[\]\\~=!`]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_BOX = re.compile(r"[-+0-9.eE]+(\s*,\s*[-+0-9.eE]+){3}")
 
 
 class Tile(Table):
@@ -75,14 +64,6 @@ class Region(Table):
     stack: dict[str, Any] = Field(default={})
     classify: dict[str, Any] = Field(default={})
     mosaic: dict[str, Any] = Field(default={})
-
-
-@dataclass(frozen=True)
-class Options:
-    """A table of options as a command line, and the files that it names."""
-
-    words: tuple[str, ...]
-    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -142,7 +123,7 @@ def main(path: Path, *, dry: bool) -> list[str]:
     out = (base / region.out).resolve() if region.out else ROOT / "region" / region.name
     if _NOT_FOR_MAKE.search(str(out)):
         raise ConfigError(f"make cannot handle the path {out}", "name an `out` without spaces and special characters")
-    options = {step: _options(path, step, getattr(region, step) or {}) for step in STEPS if _asked(region, step)}
+    options = {step: options_of(path, step, getattr(region, step) or {}) for step in STEPS if _asked(region, step)}
     catalog = _catalog(region.fetch, base) if region.fetch is not None else ""
     tiles = _given(region, base)
     named = [file for step in options.values() for file in step.files]
@@ -155,8 +136,8 @@ def main(path: Path, *, dry: bool) -> list[str]:
         targets.append(fetched)
         fetches = fetched.is_due(out)
     if not fetches:
-        targets += _targets(out, options, tiles)
-    lines = list(_rules(out, options, catalog, {} if fetches else tiles))
+        targets += _targets(region.name, out, options, tiles)
+    lines = list(_rules(region.name, out, options, catalog, {} if fetches else tiles))
     lines += [f"FETCH := {'due' if fetches else ''}"]
     for target in targets:
         lines += [f"SIGNED.{target.name} := {target.signature}"]
@@ -170,26 +151,30 @@ def _asked(region: Region, step: str) -> bool:
     return step != "fetch" or region.fetch is not None
 
 
-def _rules(out: Path, options: dict[str, Options], catalog: str, tiles: dict[str, list[Path]]) -> Iterator[str]:
+def _rules(
+    name: str, out: Path, options: dict[str, Options], catalog: str, tiles: dict[str, list[Path]]
+) -> Iterator[str]:
+    yield f"NAME := {name}"
     yield f"override OUT := {out}"
     yield f"CATALOG := {_quoted(catalog) if catalog else ''}"
     yield f"ITEMS := {out / 'scenes' / 'items.csv' if catalog else ''}"
     for step, chosen in options.items():
         yield f"{step.upper()}_OPTIONS := {' '.join(map(_quoted, chosen.words))}"
     yield f"TILES := {' '.join(tiles)}"
-    for name, (first, *others) in tiles.items():
+    for tile, (first, *others) in tiles.items():
         words = [_quoted(str(first)), *(f"--fill {_quoted(str(other))}" for other in others)]
-        yield f"SCENES.{name} := {' '.join(words)}"
+        yield f"SCENES.{tile} := {' '.join(words)}"
 
 
-def _targets(out: Path, options: dict[str, Options], tiles: dict[str, list[Path]]) -> Iterator[Target]:
+def _targets(name: str, out: Path, options: dict[str, Options], tiles: dict[str, list[Path]]) -> Iterator[Target]:
     stack, classify, mosaic = options["stack"], options["classify"], options["mosaic"]
-    for name, scenes in tiles.items():
-        yield Target(f"stacks/{name}", (out / "stacks" / f"{name}.tif",), stack.words, (*scenes, *stack.files))
-        yield Target(f"maps/{name}", (out / "maps" / f"{name}.tif",), classify.words, classify.files)
+    for tile, scenes in tiles.items():
+        yield Target(f"stacks/{tile}", (out / "stacks" / f"{tile}.tif",), stack.words, (*scenes, *stack.files))
+        yield Target(f"maps/{tile}", (out / "maps" / f"{tile}.tif",), classify.words, classify.files)
     files = (out / "mosaic.tif", out / "mosaic.tif.sources.csv")
     yield Target("mosaic", files, (*mosaic.words, *tiles), mosaic.files)
-    yield Target("report", tuple(out / "report" / name for name in ("report.md", "report.json", "map.png")))
+    report = tuple(out / "report" / file for file in ("report.md", "report.json", "map.png"))
+    yield Target("report", report, (name,))
 
 
 def _given(region: Region, base: Path) -> dict[str, list[Path]]:
@@ -233,83 +218,6 @@ def _fetched(folder: Path, catalog: str, options: Options) -> tuple[dict[str, li
     root = () if "://" in catalog else (Path(catalog),)
     target = Target("fetch", (listing, *files), (catalog, *options.words), (*root, *options.files))
     return dict(sorted(tiles.items())), target
-
-
-def _options(path: Path, step: str, table: dict[str, Any]) -> Options:
-    """A table of options as a command line that its command accepts.
-
-    Raises:
-        ConfigError: An option that is none, or a value that its command refuses.
-    """
-    command: click.Command = getattr(import_module(f"lulc.cli.{step}"), step)
-    names = _option_names(command)
-    words: list[str] = []
-    files: list[Path] = []
-    for key, value in table.items():
-        if step == "fetch" and key == "catalog":
-            continue
-        place = f"{path}: [{step}] {key}"
-        option = names.get(key.replace("_", "-"))
-        if option is None:
-            raise ConfigError(f"{path}: [{step}] has no option {key!r}", did_you_mean(key, names))
-        flag = max(option.opts, key=len)
-        if option.is_flag:
-            if not isinstance(value, bool):
-                raise ConfigError(f"{place} = {value!r}", "write true or false")
-            words += [flag] if value else list(option.secondary_opts[:1])
-            continue
-        texts = _texts(value, place)
-        for text in texts if option.multiple else [",".join(texts)]:
-            there = _path(text, option, path.parent.resolve(), place)
-            files += [there] if there else []
-            words += [flag, str(there or text)]
-    try:
-        command.make_context(step, [*words, *_ARGUMENTS[step]])
-    except click.UsageError as error:
-        said = " ".join(error.format_message().split())
-        raise ConfigError(f"{path}: [{step}] {said.rstrip('.')}", f"see lulc {step} --help") from error
-    return Options(tuple(words), tuple(files))
-
-
-def _option_names(command: click.Command) -> dict[str, click.Option]:
-    """Options that a region file may give."""
-    names = {}
-    for option in command.params:
-        if isinstance(option, click.Option):
-            name = max(option.opts, key=len).removeprefix("--")
-            if not {name, option.name or ""} & _MADE_BY_MAKE:
-                names |= {(option.name or "").replace("_", "-"): option, name: option}
-    return names
-
-
-def _texts(value: object, place: str) -> list[str]:
-    """A value, or the entries of a list, as they stand on a command line."""
-    entries = value if isinstance(value, list) else [value]
-    if any(isinstance(entry, bool | dict | list) for entry in entries):
-        raise ConfigError(f"{place} = {value!r}", "write a number, a text or a list of them")
-    return [str(entry) for entry in entries]
-
-
-def _path(text: str, option: click.Option, base: Path, place: str) -> Path | None:
-    """The file that a value names, counted from the folder of the region file; None when it names none.
-
-    Raises:
-        ConfigError: It should name a file, and there is none.
-    """
-    kinds = set(re.split(r"\W+", option.metavar or ""))
-    if not (kinds & {"PATH", "FILE"} or isinstance(option.type, click.Path)):
-        return None
-    there = (base / text).resolve()
-    fits = there.suffix == ".toml" if option.name == "preset" else bool(text)
-    if fits and (there.is_file() or (there.is_dir() and option.name == "model")):
-        return there
-    shipped = {
-        "model": [entry.name for entry in pretrained_dir().glob("*/")],
-        "preset": shipped_names("stacks"),
-    }.get(option.name or "", [])
-    if text in shipped or (option.name == "area" and _BOX.fullmatch(text.strip())):
-        return None
-    raise ConfigError(f"{place}: there is no {there}", did_you_mean(text, shipped) if shipped else "correct its path")
 
 
 def _catalog(fetch: dict[str, Any], base: Path) -> str:

@@ -79,6 +79,7 @@ class _RemoteFill:
         self._client, self._loop, self._writer, self._work = client, loop, writer, work
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._running: dict[Future, range] = {}
+        self._workers: set[str] = set()
         self._idle_s = 0.0
         self._own = uuid4().hex[:8]  # a scheduler may serve several clients
 
@@ -108,6 +109,9 @@ class _RemoteFill:
     def _places(self) -> int:
         """Tasks that the workers can take at once; one while there is no worker yet."""
         threads: dict[str, int] = self._client.nthreads()
+        for worker in sorted(self._workers - threads.keys()):
+            _log.warning("worker %s is gone; what it had in work is done again", worker)
+        self._workers = set(threads)
         return max(1, sum(threads.values()))
 
     def _submit(self, chunks: range) -> None:

@@ -46,6 +46,7 @@ class MapReport:
     """What a map holds.
 
     Attributes:
+        title: Of the report.
         map: Its file name.
         height: Rows.
         width: Columns.
@@ -57,6 +58,7 @@ class MapReport:
         facts: Provenance, by name.
     """
 
+    title: str
     map: str
     height: int
     width: int
@@ -73,9 +75,9 @@ class MapReport:
     def to_markdown(self) -> str:
         """For people."""
         lines = [
-            f"# {self.map}",
+            f"# {self.title}",
             "",
-            f"{self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
+            f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
             "",
         ]
         lines += [f"* {name}: {text}" for name, text in self.facts.items()]
@@ -97,15 +99,21 @@ class MapReport:
         return markdown_table(("class", "pixels", "hectares", "share", "confidence"), rows)
 
 
-def report_map(product: Path, folder: Path, *, overwrite: bool = False) -> MapReport:
+def report_map(product: Path, folder: Path, *, title: str | None = None, overwrite: bool = False) -> MapReport:
     """Write `report.json`, `report.md` and `map.png` of a map into a folder, which is made when it is not there.
+
+    Args:
+        product: The map.
+        folder: Where the report is written.
+        title: Its heading; None takes the map's file name.
+        overwrite: Replace the files of an earlier report.
 
     Raises:
         InputError: It is no product of lulc.
         StorageError: A file exists and may not be replaced, or cannot be read or written.
     """
     check_folder(folder, FILES, overwrite=overwrite)
-    report = _report(product)
+    report = _report(product, title or product.name)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -127,11 +135,12 @@ def _write(report: MapReport, product: Path, folder: Path, *, overwrite: bool) -
             temporary.write_text(text, encoding="utf-8")
 
 
-def _report(path: Path) -> MapReport:
+def _report(path: Path, title: str) -> MapReport:
     areas = class_areas(path)
     with open_product(path) as product:
         shape, crs = product.grid.shape, product.grid.crs
         return MapReport(
+            title=title,
             map=path.name,
             height=shape.height,
             width=shape.width,

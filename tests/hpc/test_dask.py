@@ -45,7 +45,7 @@ def test_any_number_of_workers_makes_the_same_bytes(ready, settings, tmp_path, w
     assert not work_folder(tmp_path / "map.tif").exists()
 
 
-def test_a_killed_worker_costs_its_chunk_alone(ready, settings, tmp_path):
+def test_a_killed_worker_costs_its_chunk_alone(ready, settings, tmp_path, caplog):
     scene, expected = ready
     with cluster(2) as address:
         killed = []
@@ -58,6 +58,7 @@ def test_a_killed_worker_costs_its_chunk_alone(ready, settings, tmp_path):
 
         report = remote(scene, tmp_path / "map.tif", settings, address, progress=kill_one)
     assert killed
+    assert "is gone; what it had in work is done again" in caplog.text
     assert report.resumed_chunks == 0
     assert sha256(tmp_path / "map.tif") == expected
 

@@ -39,8 +39,19 @@ def test_a_report_counts_what_the_map_holds(product, tmp_path):
     stored = json.loads((tmp_path / "out" / "deep" / "report.json").read_text())
     assert [entry["name"] for entry in stored["classes"]] == list(LEGEND.names)
     text = (tmp_path / "out" / "deep" / "report.md").read_text()
+    assert text.startswith("# map.tif\n")
     assert "as counted" in text
     assert f"{int((data[0] == 1).sum()):,d}" in text
+
+
+def test_a_report_has_the_title_that_is_asked_for(product, tmp_path):
+    path, _ = product
+    run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "out"), "--title", "Bouconne"])
+    assert run.exit_code == 0, run.output
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.startswith("# Bouconne\n")
+    assert "map.tif" in text
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["title"] == "Bouconne"
 
 
 def test_classes_alone_have_no_confidence(tmp_path):
