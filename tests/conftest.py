@@ -1,11 +1,15 @@
 """Where the tests find real imagery."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 DATA = Path(os.environ.get("LULC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
