@@ -113,7 +113,7 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
         StorageError: A file exists and may not be replaced, or cannot be read or written.
     """
     check_folder(folder, FILES, overwrite=overwrite)
-    report = _report(product, title or product.name)
+    report = _report(product, " ".join((title or "").split()) or product.name)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:

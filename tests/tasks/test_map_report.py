@@ -46,12 +46,12 @@ def test_a_report_counts_what_the_map_holds(product, tmp_path):
 
 def test_a_report_has_the_title_that_is_asked_for(product, tmp_path):
     path, _ = product
-    run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "out"), "--title", "Bouconne"])
+    run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "out"), "--title", " Bouconne,\n2021"])
     assert run.exit_code == 0, run.output
     text = (tmp_path / "out" / "report.md").read_text()
-    assert text.startswith("# Bouconne\n")
+    assert text.startswith("# Bouconne, 2021\n")
     assert "map.tif" in text
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["title"] == "Bouconne"
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["title"] == "Bouconne, 2021"
 
 
 def test_classes_alone_have_no_confidence(tmp_path):
