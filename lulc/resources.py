@@ -9,6 +9,9 @@ from lulc.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
 
+SHIPPED_MODEL = "dw9-s2-10m"
+"""The bundle used when `--model` is not given."""
+
 
 def configs_dir() -> Path:
     """Folder of the shipped TOML files: inside an installed wheel, or beside the package in a checkout."""

@@ -1,27 +1,25 @@
 """What `make` needs to know of a region: reads its TOML file and prints variables and rules.
 
-python pipelines/region.py configs/regions/x.toml [--dry]
+python pipelines/region.py configs/regions/x.toml [--make PROCESS]
 
-Every target has a record, OUT/recipes/TARGET: a hash of the options and the inputs that it was made with, where an input
-counts by name, size and time. A target whose record says something else is made again (`TARGET: FORCE`). The record is
-emptied before a target is made and written after, so it never claims what is not so; nothing but a recipe writes it, so
-`make -n` leaves no trace.
+What is due (pipelines/targets.py) is forced: `TARGET: FORCE`. Folders are made only for a make that says its process
+number; one that makes nothing, as with -n, does not.
 """
 
+import argparse
 import csv
-import hashlib
-import json
 import os
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from one_make import claim
 from pydantic import Field
 from step_options import Options, options_of
+from targets import Target
 
 from lulc.config import Table, read_config
 from lulc.errors import ConfigError, LulcError
@@ -30,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("fetch", "stack", "classify", "mosaic")
 _FOLDERS = ("recipes/stacks", "recipes/maps", "stacks", "maps")
 _MADE = ("stacks", "maps", "report", "recipes")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _NOT_FOR_MAKE = re.compile(r"[\s:#%$;|&<>()'\"*?\[\]\\~=!`]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -66,52 +64,12 @@ class Region(Table):
     mosaic: dict[str, Any] = Field(default={})
 
 
-@dataclass(frozen=True)
-class Target:
-    """Something that make makes.
-
-    Attributes:
-        name: Of its record.
-        files: What is made; the first is what make looks at.
-        words: Everything but files that decides it.
-        inputs: Files and folders that decide it, but for those that make makes.
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    words: tuple[str, ...] = ()
-    inputs: tuple[Path, ...] = ()
-
-    @property
-    def signature(self) -> str:
-        """Differs when the target has to be made again."""
-        seen = [(str(file), *_seen(file)) for path in self.inputs for file in _files(path)]
-        return hashlib.sha256(json.dumps([self.words, seen]).encode()).hexdigest()
-
-    def is_due(self, out: Path) -> bool:
-        """True when it was made of something else, or not wholly.
-
-        Raises:
-            ConfigError: Its files are there, but make has not made them.
-        """
-        there = [file for file in self.files if file.exists()]
-        try:
-            recorded = (out / "recipes" / self.name).read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            if there:
-                raise ConfigError(
-                    f"{there[0]} is there, not made by this region", "move it away or give another `out`"
-                ) from None
-            return True
-        return recorded != self.signature or len(there) < len(self.files)
-
-
-def main(path: Path, *, dry: bool) -> list[str]:
+def main(path: Path, make: int | None) -> list[str]:
     """Rules for make.
 
     Args:
         path: The region file.
-        dry: Make no folder.
+        make: Process number of the make that will make it; None makes no folder.
 
     Raises:
         LulcError: The file is refused.
@@ -119,13 +77,13 @@ def main(path: Path, *, dry: bool) -> list[str]:
     region = read_config(Region, path)
     _check_text(region.model_dump(), path)
     base = path.parent.resolve()
-    _check_names([region.name])
+    _check_names([region.name], path)
     out = (base / region.out).resolve() if region.out else ROOT / "region" / region.name
     if _NOT_FOR_MAKE.search(str(out)):
         raise ConfigError(f"make cannot handle the path {out}", "name an `out` without spaces and special characters")
     options = {step: options_of(path, step, getattr(region, step) or {}) for step in STEPS if _asked(region, step)}
     catalog = _catalog(region.fetch, base) if region.fetch is not None else ""
-    tiles = _given(region, base)
+    tiles = _given(region, path)
     named = [file for step in options.values() for file in step.files]
     _check_inputs([*named, *(scene for scenes in tiles.values() for scene in scenes)], out)
     _check_folders(out)
@@ -135,6 +93,10 @@ def main(path: Path, *, dry: bool) -> list[str]:
         tiles, fetched = _fetched(out / "scenes", catalog, options["fetch"])
         targets.append(fetched)
         fetches = fetched.is_due(out)
+        if not tiles and not fetches:
+            raise ConfigError(
+                f"{path}: no scene was found to fetch", f"change [fetch]; to ask once more, delete {fetched.files[0]}"
+            )
     if not fetches:
         targets += _targets(region.name, out, options, tiles)
     lines = list(_rules(region.name, out, options, catalog, {} if fetches else tiles))
@@ -142,8 +104,10 @@ def main(path: Path, *, dry: bool) -> list[str]:
     for target in targets:
         lines += [f"SIGNED.{target.name} := {target.signature}"]
         lines += [f"{target.files[0]}: FORCE"] if target.is_due(out) else []
-    for folder in () if dry else _FOLDERS:
+    for folder in _FOLDERS if make else ():
         (out / folder).mkdir(parents=True, exist_ok=True)
+    if make:
+        claim(out / "recipes", make)
     return lines
 
 
@@ -170,28 +134,34 @@ def _targets(name: str, out: Path, options: dict[str, Options], tiles: dict[str,
     stack, classify, mosaic = options["stack"], options["classify"], options["mosaic"]
     for tile, scenes in tiles.items():
         yield Target(f"stacks/{tile}", (out / "stacks" / f"{tile}.tif",), stack.words, (*scenes, *stack.files))
-        yield Target(f"maps/{tile}", (out / "maps" / f"{tile}.tif",), classify.words, classify.files)
-    files = (out / "mosaic.tif", out / "mosaic.tif.sources.csv")
-    yield Target("mosaic", files, (*mosaic.words, *tiles), mosaic.files)
+        yield _map(f"maps/{tile}", out / "maps" / f"{tile}.tif", classify.words, classify.files)
+    words, sources = (*mosaic.words, *tiles), out / "mosaic.tif.sources.csv"
+    yield _map("mosaic", out / "mosaic.tif", words, mosaic.files, sources)
     report = tuple(out / "report" / file for file in ("report.md", "report.json", "map.png"))
     yield Target("report", report, (name,))
 
 
-def _given(region: Region, base: Path) -> dict[str, list[Path]]:
+def _map(name: str, path: Path, words: tuple[str, ...], inputs: tuple[Path, ...], *more: Path) -> Target:
+    beside = (path.with_suffix(".qml"), path.with_name(f"{path.name}.aux.xml"))
+    return Target(name, (path, *more), words, inputs, beside)
+
+
+def _given(region: Region, path: Path) -> dict[str, list[Path]]:
     """Scenes of each tile by its name, as far as the region file names them."""
     given = [(tile.name, tile.scenes) for tile in region.tile]
     given += [(Path(scene).name.split(".")[0], (scene,)) for scene in region.scenes]
     if (region.fetch is None) == (not given):
         raise ConfigError(
-            f"region {region.name} has no scenes, or both scenes and [fetch]", "give scenes, [[tile]] or [fetch]"
+            f"{path}: there are no scenes, or both scenes and [fetch]", "give scenes, [[tile]] or [fetch]"
         )
-    _check_names([name for name, _ in given])
+    _check_names([name for name, _ in given], path)
+    base = path.parent.resolve()
     tiles = {name: [base / scene for scene in scenes] for name, scenes in given}
     for scene in (scene for scenes in tiles.values() for scene in scenes):
         if not scene.exists():
-            raise ConfigError(f"region {region.name}: there is no scene {scene}", "correct its path")
+            raise ConfigError(f"{path}: there is no scene {scene}", "correct its path")
     if any(not scenes for scenes in tiles.values()):
-        raise ConfigError(f"region {region.name} has a tile without scenes", "give it at least one")
+        raise ConfigError(f"{path}: a tile has no scenes", "give it at least one")
     return tiles
 
 
@@ -201,17 +171,14 @@ def _fetched(folder: Path, catalog: str, options: Options) -> tuple[dict[str, li
     The recipe removes items.csv before it fetches, so the list holds what was found by the last fetch and nothing else.
     """
     listing = folder / "items.csv"
-    items = []
-    if listing.is_file():
-        with listing.open(encoding="utf-8", newline="") as file:
-            items = list(csv.DictReader(file))
     tiles: dict[str, list[Path]] = {}
     try:
+        items = list(csv.DictReader(listing.read_text(encoding="utf-8").splitlines())) if listing.is_file() else []
         for row in sorted(items, key=lambda row: (float(row["cloud"] or 0), row["date"], row["id"])):
             tiles.setdefault(row["tile"] or Path(row["file"]).stem, []).append(folder / row["file"])
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{listing} is no list of fetched items", "remove it") from error
-    _check_names(tiles)
+    _check_names(tiles, listing)
     files = [scene for scenes in tiles.values() for scene in scenes]
     if not items and folder.is_dir():  # what lies there is somebody else's, unless a fetch was begun
         files = [path for path in folder.iterdir() if not path.name.startswith(".")]
@@ -232,24 +199,6 @@ def _catalog(fetch: dict[str, Any], base: Path) -> str:
     return str(there)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """The file, or all files below the folder."""
-    if not path.is_dir():
-        yield path
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(names))
-
-
-def _seen(file: Path) -> tuple[int, int]:
-    """Size and time by which a changed file is known; of a link that leads nowhere, none."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
 def _quoted(word: str) -> str:
     return shlex.quote(word).replace("$", "$$").replace("#", "$(HASH)")
 
@@ -264,13 +213,15 @@ def _check_text(value: object, path: Path) -> None:
         _check_text(entry, path)
 
 
-def _check_names(names: Iterable[str]) -> None:
+def _check_names(names: Iterable[str], path: Path) -> None:
     known: set[str] = set()
     for name in names:
         if not _NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} cannot name a file of the region", "use letters, digits, - and _")
+            raise ConfigError(
+                f"{path}: {name!r} cannot name a file of the region", "use up to 100 letters, digits, - and _"
+            )
         if name in known:
-            raise ConfigError(f"two tiles are named {name}", "name them in [[tile]]")
+            raise ConfigError(f"{path}: two tiles are named {name}", "name them in [[tile]]")
         known.add(name)
 
 
@@ -294,10 +245,13 @@ def _check_folders(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("say which region: make -C pipelines REGION=configs/regions/x.toml")
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # names as they are, whatever the locale
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("region", type=Path)
+    parser.add_argument("--make", type=int)
+    given = parser.parse_args()
     try:
-        print("\n".join(main(Path(sys.argv[1]), dry="--dry" in sys.argv[2:])))
+        print("\n".join(main(given.region, given.make)))
     except LulcError as refusal:
         sys.exit(f"lulc: {refusal}")
     except OSError as failure:

@@ -1,5 +1,6 @@
 """Tables of options in a region file as command lines that their commands accept."""
 
+import json
 import re
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,9 +11,21 @@ import click
 
 from lulc.errors import ConfigError
 from lulc.nearest import did_you_mean
-from lulc.resources import pretrained_dir, shipped_names
+from lulc.resources import SHIPPED_MODEL, config_path, pretrained_dir, shipped_names
 
-_MADE_BY_MAKE = {"overwrite", "json", "quiet", "verbose", "plan", "resume", "fill", "seams", "quicklook", "help"}
+_MADE_BY_MAKE = {
+    "overwrite",
+    "refresh",
+    "json",
+    "quiet",
+    "verbose",
+    "plan",
+    "resume",
+    "fill",
+    "seams",
+    "quicklook",
+    "help",
+}
 _ARGUMENTS = {
     "fetch": ("catalog", "folder"),
     "stack": ("in", "out"),
@@ -45,6 +58,8 @@ def options_of(path: Path, step: str, table: dict[str, Any]) -> Options:
             continue
         place = f"{path}: [{step}] {key}"
         option = names.get(key.replace("_", "-"))
+        if key in _MADE_BY_MAKE:
+            raise ConfigError(f"{place} is not for a region file", f"make decides it; lulc {step} takes it")
         if option is None:
             raise ConfigError(f"{path}: [{step}] has no option {key!r}", did_you_mean(key, names))
         flag = max(option.opts, key=len)
@@ -55,14 +70,16 @@ def options_of(path: Path, step: str, table: dict[str, Any]) -> Options:
             continue
         texts = _texts(value, place)
         for text in texts if option.multiple else [",".join(texts)]:
-            there = _path(text, option, path.parent.resolve(), place)
-            files += [there] if there else []
-            words += [flag, str(there or text)]
+            word, named = _named(text, option, path.parent.resolve(), place)
+            words += [flag, word]
+            files += named
     try:
         command.make_context(step, [*words, *_ARGUMENTS[step]])
     except click.UsageError as error:
         said = " ".join(error.format_message().split())
         raise ConfigError(f"{path}: [{step}] {said.rstrip('.')}", f"see lulc {step} --help") from error
+    if step == "classify" and "model" not in table:
+        files.append(pretrained_dir() / SHIPPED_MODEL)
     return Options(tuple(words), tuple(files))
 
 
@@ -72,8 +89,8 @@ def _option_names(command: click.Command) -> dict[str, click.Option]:
     for option in command.params:
         if isinstance(option, click.Option):
             name = max(option.opts, key=len).removeprefix("--")
-            if not {name, option.name or ""} & _MADE_BY_MAKE:
-                names |= {(option.name or "").replace("_", "-"): option, name: option}
+            if name not in _MADE_BY_MAKE:
+                names[name] = option
     return names
 
 
@@ -85,23 +102,34 @@ def _texts(value: object, place: str) -> list[str]:
     return [str(entry) for entry in entries]
 
 
-def _path(text: str, option: click.Option, base: Path, place: str) -> Path | None:
-    """The file that a value names, counted from the folder of the region file; None when it names none.
+def _named(text: str, option: click.Option, base: Path, place: str) -> tuple[str, list[Path]]:
+    """The word for a value, and the file that it names, counted from the folder of the region file, if it names one.
 
     Raises:
-        ConfigError: It should name a file, and there is none.
+        ConfigError: It should name a file, and there is none that fits.
     """
     kinds = set(re.split(r"\W+", option.metavar or ""))
     if not (kinds & {"PATH", "FILE"} or isinstance(option.type, click.Path)):
-        return None
+        return text, []
     there = (base / text).resolve()
     fits = there.suffix == ".toml" if option.name == "preset" else bool(text)
     if fits and (there.is_file() or (there.is_dir() and option.name == "model")):
-        return there
-    shipped = {
-        "model": [entry.name for entry in pretrained_dir().glob("*/")],
-        "preset": shipped_names("stacks"),
-    }.get(option.name or "", [])
-    if text in shipped or (option.name == "area" and _BOX.fullmatch(text.strip())):
-        return None
+        return str(there), [there]
+    shipped = _shipped(option.name)
+    if text in shipped:
+        return text, [shipped[text]]
+    if option.name == "area" and _BOX.fullmatch(text.strip()):
+        return text, []
     raise ConfigError(f"{place}: there is no {there}", did_you_mean(text, shipped) if shipped else "correct its path")
+
+
+def _shipped(option: str | None) -> dict[str, Path]:
+    """Files that come with lulc, by the name that an option knows them by."""
+    if option == "preset":
+        return {name: config_path("stacks", name) for name in shipped_names("stacks")}
+    cards = pretrained_dir().glob("*/card.json") if option == "model" else []
+    return {card.parent.name: card.parent for card in cards if not _is_for_patches(card)}
+
+
+def _is_for_patches(card: Path) -> bool:
+    return json.loads(card.read_text(encoding="utf-8")).get("kind") == "patches"

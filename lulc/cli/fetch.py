@@ -41,6 +41,9 @@ from lulc.errors import LulcError, StorageError
     help="Bands to fetch. [default: B02-B08, B8A, B11, B12 and SCL, as far as there]",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch N items at most, those with least cloud.")
+@click.option(
+    "--refresh", is_flag=True, help="Fetch anew what is there of another area, other bands or a changed item."
+)
 @click.option("--plan", is_flag=True, help="List items and sizes; write nothing.")
 @overwrite_option
 @json_option

@@ -43,7 +43,11 @@ class Source(Protocol):
 
 
 def quicklook_of(
-    product: Path, scene: Source | None, png: Path, areas_ha: Mapping[str, float | None] | None = None
+    product: Path,
+    scene: Source | None,
+    png: Path,
+    areas_ha: Mapping[str, float | None] | None = None,
+    title: str = "",
 ) -> None:
     """Draw a product, beside its scene if there is one, reduced to at most 1200 pixels a side.
 
@@ -52,6 +56,7 @@ def quicklook_of(
         scene: Its scene; without one, or without bands B04, B03 and B02 of it, the class map stands alone.
         png: Picture to write.
         areas_ha: Hectares by class name, where known.
+        title: Above the picture; unless given, the name of the scene.
 
     Raises:
         StorageError: The picture cannot be written.
@@ -66,7 +71,7 @@ def quicklook_of(
         classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
         tags, legend = source.tags(), _legend_of(source)
     rgb = _true_color(scene, step) if scene and set(_RGB) <= set(scene.names) else None
-    title = tags.get("LULC_INPUT", product.name)
+    title = title or tags.get("LULC_INPUT", product.name)
     ground = _reduced(ground_of(grid), step)
     write_quicklook(png, rgb, classes, legend, areas_ha, title, subtitle=tags.get("LULC_MODEL", ""), ground=ground)
 

@@ -37,7 +37,7 @@ class SceneInfo:
         paths: What the user gave.
         kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A baseline 05.09`, `NetCDF`, ...
         level: Product level, such as `L1C`; empty when not said.
-        acquired: Acquisition date or time; empty when not said.
+        acquired: Acquisition date or time, or FROM/TO of several; empty when not said.
         nodata: Value that means no data; None when not said.
         unnamed: Labels of bands that were not recognised, and are ignored.
     """

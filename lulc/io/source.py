@@ -31,7 +31,7 @@ class Origin:
         path: The file or folder the user gave.
         kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A`, `NetCDF`, ...
         level: Product level, such as `L1C`; empty when not said.
-        acquired: Acquisition date or time; empty when not said.
+        acquired: Acquisition date or time, or FROM/TO of several; empty when not said.
         radiometry: How digital numbers become reflectance; None when not said.
         nodata: Value that means no data; None when not said.
         files: Where its pixels lie on this machine, when that is not `path`.

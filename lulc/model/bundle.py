@@ -18,7 +18,7 @@ from lulc.errors import ConfigError, ModelError
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
-from lulc.resources import pretrained_dir
+from lulc.resources import SHIPPED_MODEL, pretrained_dir
 
 CARD = "card.json"
 WEIGHTS = "model.safetensors"
@@ -27,9 +27,6 @@ _MAX_CARD_BYTES = 1 << 20
 _MAX_WEIGHT_BYTES = 4 << 30
 _MAX_BESIDE_BYTES = 1 << 30
 _MAX_ZIP_RATIO = 100
-
-SHIPPED_MODEL = "dw9-s2-10m"
-"""The bundle used when `--model` is not given."""
 
 
 class BundleCard(BaseModel):

@@ -22,7 +22,7 @@ from lulc.grid import Grid, Window
 from lulc.io.patch_image import COLORS, PatchImage
 from lulc.io.scene import Scene, open_scene
 from lulc.model.build import total_stride
-from lulc.model.bundle import SHIPPED_MODEL, Bundle, BundleCard, load_bundle
+from lulc.model.bundle import Bundle, BundleCard, load_bundle
 from lulc.model.channels import network_channels
 from lulc.model.device import choose_device
 from lulc.model.grad_cam import METHOD_NAMES, Method, heat_of, layer_map, score_of_region
@@ -31,6 +31,7 @@ from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.patches.explain import check_finite, class_position, layer_named
 from lulc.patches.explanation import Explanation, planned_outputs, write_explanation
+from lulc.resources import SHIPPED_MODEL
 from lulc.tiling import round_up
 
 SCENE_LAYER = "decoder"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lulc.crosswalk import Crosswalk, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
+from lulc.io.acquired import first_moment, last_moment, span
 from lulc.io.fingerprint import file_fingerprint
 from lulc.io.product_on_grid import ProductOnGrid
 from lulc.io.product_reader import ProductReader, open_product
@@ -45,10 +46,9 @@ class DatedMap:
 
     @property
     def acquired(self) -> str:
-        """Date of acquisition as YYYY-MM-DD, or empty where the map does not say."""
-        told = self.tags.get("LULC_ACQUIRED", "") + " " + self.tags.get("LULC_INPUT_KIND", "")
-        found = re.search(r"\b\d{4}-\d{2}-\d{2}", told)
-        return found[0] if found else ""
+        """Date of acquisition as YYYY-MM-DD, or YYYY-MM-DD/YYYY-MM-DD; empty where the map does not say."""
+        told = self.tags.get("LULC_ACQUIRED") or self.tags.get("LULC_INPUT_KIND", "")
+        return span(re.findall(r"\b\d{4}-\d{2}-\d{2}", told))
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ class MapPair:
         found = []
         if models[0] != models[1]:
             found.append("the maps are of two models: what these see differently looks like change")
-        if self.before.acquired and self.after.acquired and self.before.acquired > self.after.acquired:
-            found.append(f"BEFORE is of {self.before.acquired}, AFTER of {self.after.acquired}: are they swapped?")
+        before, after = self.before.acquired, self.after.acquired
+        if before and after and first_moment(before) > last_moment(after):
+            found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
         ignored = _ignored(self.crosswalk)
         if ignored:
             found.append(f"ignored by the crosswalk, so other classes take their place: {', '.join(ignored)}")

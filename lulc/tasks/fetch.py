@@ -4,11 +4,8 @@ Pixels go through the same sources that `lulc stack` reads an item with, so a fe
 reflectance to the last bit.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.bands import sensor
 from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
-from lulc.grid import Grid, Window
+from lulc.grid import Window
 from lulc.interruption import StopFlag, stop_on_signals
-from lulc.io.area_of_interest import Area, read_area
+from lulc.io.area_of_interest import read_area
 from lulc.io.catalog import Wanted, find_items, parse_period
 from lulc.io.durable import storage_error
 from lulc.io.quality import quality_name
@@ -29,23 +26,20 @@ from lulc.io.scene_writer import fetch_key, is_whole, scene_sink
 from lulc.io.stac import (
     UNKNOWN_SIZE,
     band_assets,
-    cloud_cover,
-    item_date,
-    item_identity,
     item_sources,
     local_assets,
 )
 from lulc.io.staging import check_folder, refuse_inputs
 from lulc.io.web import without_query
-from lulc.tasks.fetch_layout import file_names, item_tile, scene_layout
-from lulc.tasks.fetch_report import FetchedItem, FetchReport, State, check_items, write_items
+from lulc.tasks.fetch_job import FetchJob, Progress
+from lulc.tasks.fetch_layout import file_names, scene_layout
+from lulc.tasks.fetch_report import FetchedItem, FetchReport, check_items, write_items
 from lulc.tasks.in_order import abandoned_when, in_order
 from lulc.tiling import block_windows
 
 if TYPE_CHECKING:
     from pystac import Item
 
-Progress = Callable[[int, int], None]
 Refused = Callable[[LulcError], None]
 
 DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
@@ -55,7 +49,6 @@ ITEMS = "items.csv"
 
 _CHUNK = 1024
 _COUNTS = ("uint8", "uint16")
-_BYTES = 2
 
 
 class FetchOptions(BaseModel):
@@ -69,6 +62,7 @@ class FetchOptions(BaseModel):
         bands: Bands to fetch; None for `DEFAULT_BANDS`, as far as an item has them.
         limit: Most items, those with least cloud first; None for all.
         plan: List items and sizes; write nothing.
+        refresh: Fetch files anew that are there of another area, of other bands or of a changed item.
         overwrite: Fetch every file anew, whatever is there.
     """
 
@@ -81,59 +75,8 @@ class FetchOptions(BaseModel):
     bands: tuple[str, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
     plan: bool = False
+    refresh: bool = False
     overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One item to fetch.
-
-    Attributes:
-        item: What.
-        target: Its file.
-        area: What to clip it to.
-        names: Bands, in order.
-        overwrite: Replace a file, whatever it was made of.
-        progress: Told (done, total) pixels.
-    """
-
-    item: "Item"
-    target: Path
-    area: Area
-    names: tuple[str, ...]
-    overwrite: bool
-    progress: Progress
-
-    @property
-    def key(self) -> str:
-        """Tells this item, area and bands from any other."""
-        parts = [item_identity(self.item), self.area.geometry.wkt, self.names]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-    def window(self, grid: Grid) -> Window:
-        """Pixels of the item's grid that the area touches."""
-        window = self.area.window(grid, self.item.bbox)
-        if not window.shape.size:
-            raise InputError("its pixels do not meet the area", "check the item's geometry and the area")
-        return window
-
-    def described(self, state: State, window: Window, scene: Scene | None = None) -> FetchedItem:
-        """What the report says; `scene` is the file, where there is one."""
-        planned = window.shape.size * len(self.names) * _BYTES if state == "planned" else 0
-        return FetchedItem(
-            id=self.item.id,
-            date=item_date(self.item),
-            cloud=cloud_cover(self.item),
-            tile=item_tile(self.item),
-            offset=scene.radiometry.offset if scene else None,
-            why="; ".join((scene.radiometry.source, *scene.warnings)) if scene else "",
-            file=self.target.name,
-            state=state,
-            height=window.height,
-            width=window.width,
-            bands=self.names,
-            bytes=self.target.stat().st_size if scene else planned,
-        )
 
 
 def fetch(
@@ -193,7 +136,8 @@ def fetch(
             look()
             try:
                 chosen = _available(item, bands)
-                job = _Job(item, folder / name, area, chosen, options.overwrite, _stoppable(progress, stop))
+                telling = _stoppable(progress, stop)
+                job = FetchJob(item, folder / name, area, chosen, options.refresh, options.overwrite, telling)
                 refuse_inputs([job.target], sources)
                 done.append(_plan(job) if options.plan else _fetch(job))
             except Interrupted:
@@ -244,7 +188,7 @@ def _available(item: "Item", bands: tuple[str, ...] | None) -> tuple[str, ...]:
     return bands or tuple(name for name in DEFAULT_BANDS if name in assets)
 
 
-def _plan(job: _Job) -> FetchedItem:
+def _plan(job: FetchJob) -> FetchedItem:
     """Size of an item's file, from the headers of its finest assets: of all, where one does not state its pixel size."""
     assets = band_assets(job.item)
     sizes = {name: assets[name].resolution for name in job.names if name in assets}
@@ -259,18 +203,19 @@ def _plan(job: _Job) -> FetchedItem:
         return job.described("planned", job.window(grid))
 
 
-def _fetch(job: _Job) -> FetchedItem:
+def _fetch(job: FetchJob) -> FetchedItem:
     """Fetch an item, or keep its file."""
     there = job.target.exists()
-    ours = there and fetch_key(job.target) == job.key
-    if there and not ours and not job.overwrite:
-        raise StorageError(
-            f"{job.target} exists, of another area, other bands or a changed item", "use --overwrite to replace it"
-        )
+    key = fetch_key(job.target) if there else ""
+    ours = key == job.key
+    refreshed = bool(key) and job.refresh
+    if there and not (ours or refreshed or job.overwrite):
+        of = "of another area, other bands or a changed item" if key else "not fetched by lulc"
+        raise StorageError(f"{job.target} exists, {of}", f"use {'--refresh' if key else '--overwrite'} to replace it")
     kept = ours and not job.overwrite and is_whole(job.target)
     if not kept:
         try:
-            _write(job, overwrite=ours or job.overwrite)
+            _write(job, overwrite=ours or refreshed or job.overwrite)
         except _NoDataError as error:
             return job.described("empty", error.window)
         except StorageError:
@@ -289,7 +234,7 @@ class _NoDataError(LulcError):
         self.window = window
 
 
-def _write(job: _Job, *, overwrite: bool) -> None:
+def _write(job: FetchJob, *, overwrite: bool) -> None:
     with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, Asked()) as scene:
         if scene.dtype.name not in _COUNTS:
             raise InputError(f"its bands hold {scene.dtype}, not digital numbers", "give the item to lulc stack itself")

@@ -14,12 +14,13 @@ from lulc.errors import InputError, LimitError
 from lulc.io.fingerprint import code_fingerprint
 from lulc.io.scene import Scene
 from lulc.model.build import total_stride
-from lulc.model.bundle import SHIPPED_MODEL, Bundle, Card
+from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import misfits, provenance
 from lulc.model.receptive_field import Reach, measure_reach
+from lulc.resources import SHIPPED_MODEL
 from lulc.tasks.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
 

@@ -30,8 +30,6 @@ _SAID = {
     "LULC_MAPS": "maps",
     "LULC_METHOD": "merged by",
     "LULC_ACQUIRED": "acquired",
-    "LULC_ACQUIRED_FROM": "acquired from",
-    "LULC_ACQUIRED_TO": "acquired to",
     "LULC_ATTRIBUTION": "attribution",
 }
 _NOTE = (
@@ -105,7 +103,7 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
     Args:
         product: The map.
         folder: Where the report is written.
-        title: Its heading; None takes the map's file name.
+        title: Its heading; None takes the map's file name, and the picture that of what the map was made of.
         overwrite: Replace the files of an earlier report.
 
     Raises:
@@ -113,11 +111,12 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
         StorageError: A file exists and may not be replaced, or cannot be read or written.
     """
     check_folder(folder, FILES, overwrite=overwrite)
-    report = _report(product, " ".join((title or "").split()) or product.name)
+    title = _one_line(title or "")
+    report = _report(product, title or product.name)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        _write(report, product, folder, overwrite=overwrite)
+        _write(report, product, folder, title, overwrite=overwrite)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()  # as far as it is empty
@@ -125,10 +124,14 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
     return report
 
 
-def _write(report: MapReport, product: Path, folder: Path, *, overwrite: bool) -> None:
+def _one_line(title: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
+
+
+def _write(report: MapReport, product: Path, folder: Path, title: str, *, overwrite: bool) -> None:
     """The picture, then the texts; report.md last."""
     with staged(folder / "map.png", overwrite=overwrite) as temporary:
-        quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes})
+        quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes}, title)
     texts = {"report.json": json.dumps(report.to_json(), indent=1) + "\n", "report.md": report.to_markdown()}
     for name, text in texts.items():
         with staged(folder / name, overwrite=overwrite) as temporary:

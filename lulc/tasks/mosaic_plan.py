@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
+from lulc.io.acquired import last_moment, span
 from lulc.io.fingerprint import code_fingerprint, file_fingerprint
 from lulc.io.product_bands import Activations, ExtraBand
 from lulc.io.product_on_grid import ProductOnGrid
@@ -97,7 +98,7 @@ class SourceMap:
 
     @property
     def acquired(self) -> str:
-        """When its scene was taken, as its tags say; empty when they do not."""
+        """When its scenes were taken, a date or FROM/TO, as its tags say; empty when they do not."""
         return self.tags.get("LULC_ACQUIRED", "")
 
 
@@ -160,7 +161,6 @@ class MosaicPlan:
     def tags(self) -> dict[str, str]:
         """Provenance of the mosaic."""
         options = self.options
-        dates = sorted(one.acquired for one in self.maps if one.acquired)
         names = [one.path.name for one in self.maps]
         more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
         return {
@@ -170,9 +170,7 @@ class MosaicPlan:
             "LULC_MODEL": self._common("LULC_MODEL"),
             "LULC_MODEL_SHA256": self._common("LULC_MODEL_SHA256"),
             "LULC_ATTRIBUTION": self._common("LULC_ATTRIBUTION"),
-            "LULC_ACQUIRED": dates[0] if dates[:1] == dates[-1:] and dates else "",
-            "LULC_ACQUIRED_FROM": dates[0] if dates else "",
-            "LULC_ACQUIRED_TO": dates[-1] if dates else "",
+            "LULC_ACQUIRED": span(one.acquired for one in self.maps),
             "LULC_MAPS": str(len(self.maps)),
             "LULC_INPUT": ", ".join(names[:_LISTED] + more),
             "LULC_INPUT_SHA256": self._digest(times=False),
@@ -269,4 +267,4 @@ def _latest_first(maps: Sequence[SourceMap]) -> list[SourceMap]:
     undated = next((one for one in maps if not one.acquired), None)
     if undated is not None:
         raise InputError(f"{undated.path} does not say when its scene was taken", "choose another --method")
-    return sorted(maps, key=lambda one: one.acquired, reverse=True)
+    return sorted(maps, key=lambda one: last_moment(one.acquired), reverse=True)

@@ -14,6 +14,7 @@ from lulc.errors import InputError, Interrupted, UsageError
 from lulc.grid import Grid, Window
 from lulc.indices import INDICES, spectral_index
 from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.acquired import span
 from lulc.io.clouds import ClearScene
 from lulc.io.cube_writer import netcdf_sink, zarr_sink
 from lulc.io.gdal import gdal_cache
@@ -221,7 +222,7 @@ def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) ->
         "LULC_PRESET": recipe.name,
         "REFLECTANCE_SCALE": "1",
         "LEVEL": first.info.level,
-        "ACQUISITION_DATE": first.info.acquired,
+        "ACQUISITION_DATE": span(date.info.acquired for date in dates),
         "LULC_COMPOSITE": options.composite if len(dates) > 1 else "",
     }
     for number, date in enumerate(dates, start=1):

@@ -164,7 +164,7 @@ def test_killed_at_work_it_ends_with_the_same_bytes(region, tmp_path):
     [
         ("[stak]\npreset = 1\n", "did you mean 'stack'"),
         ("[mosaic]\nfether = 3\n", "did you mean 'feather'"),
-        ("[classify]\noverwrite = true\n", "no option 'overwrite'"),
+        ("[classify]\noverwrite = true\n", "overwrite is not for a region file"),
         ('[[tile]]\nname = "a b"\nscenes = ["scene1.tif"]\n', "'a b' cannot name"),
         ('[[tile]]\nname = "t"\nscenes = ["nowhere.tif"]\n', "no scene"),
         ('[[tile]]\nname = "scene1"\nscenes = ["scene1.tif"]\n', "two tiles are named scene1"),
@@ -176,8 +176,10 @@ def test_killed_at_work_it_ends_with_the_same_bytes(region, tmp_path):
         ("[mosaic]\nbounds = [1, 2, 3]\n", "4 numbers"),
         ('[classify]\nallow-no-georef = "no"\n', "write true or false"),
         ("[classify]\nhalo = true\n", "write a number"),
-        ("[classify]\nplan = true\n", "no option 'plan'"),
+        ("[classify]\nplan = true\n", "plan is not for a region file"),
         ('[classify]\nmodel = "no/such"\n', "there is no .*no/such"),
+        ('[classify]\nmodel = "eurosat-rgb"\n', "there is no .*eurosat-rgb"),
+        ('[mosaic]\ncreation-options = "COMPRESS=LZW"\n', "no option 'creation-options'"),
         ('[stack]\npreset = "bands8"\n', "did you mean 'bands9'"),
         ('[mosaic]\ncrs = "EPSG:1\\nX := 1"\n', "line break"),
     ],
@@ -198,6 +200,8 @@ def test_killed_at_work_it_ends_with_the_same_bytes(region, tmp_path):
         "truth",
         "plan",
         "model",
+        "patches",
+        "inner name",
         "preset",
         "newline",
     ],
@@ -276,6 +280,9 @@ def test_a_region_is_fetched_from_a_catalogue(data, tmp_path):
     assert (source == 1).mean() > 0.8
     assert steps(make(tmp_path, lulc, "-n").stdout) == []
     text = (tmp_path / "region.toml").read_text()
+    (tmp_path / "region.toml").write_text(text.replace("[stack]", "max-cloud = 90\n[stack]"))
+    kept = make(tmp_path, lulc)
+    assert [step for step, _ in steps(kept.stdout)] == ["fetch"], "the same scenes"
     (tmp_path / "region.toml").write_text(text.replace("06-01/", "06-10/").replace(area, ",".join(map(str, smaller))))
     again = make(tmp_path, lulc)
     assert again.returncode == 0, again.stderr
@@ -464,7 +471,9 @@ def test_scenes_where_the_region_is_made_are_refused(quick, out, scene):
     assert not (quick.folder / "recipes").exists()
 
 
-@pytest.mark.parametrize("name", ["mosaic.tif", "maps/t.tif", "report/map.png"])
+@pytest.mark.parametrize(
+    "name", ["mosaic.tif", "maps/t.tif", "report/map.png", "mosaic.qml", "maps/t.tif.aux.xml", "recipes/mosaic"]
+)
 def test_files_of_others_are_not_written_over(quick, name):
     theirs = quick.made / name
     theirs.parent.mkdir(parents=True)
@@ -487,4 +496,47 @@ def test_folders_of_others_are_not_fetched_into(quick):
 def test_out_is_a_folder_and_said_in_the_file(quick):
     quick.made.touch()
     assert "is a file, where" in quick.write(TILE).make().stderr
-    assert "`out` of the region file" in quick.make("OUT=x").stderr
+
+
+@pytest.mark.parametrize("word", ["OUT=x", "NAME=y", "TILES=t", "MOSAIC_OPTIONS=--feather 5", "SIGNED.mosaic=0", "-e"])
+def test_the_command_line_has_no_say(quick, word):
+    result = quick.write(TILE).make(word)
+    assert result.returncode == 2
+    assert "leave out" in result.stderr
+    assert not quick.made.exists()
+
+
+def test_two_makes_of_one_region_are_refused(quick):
+    (quick.folder / "slow.sh").write_text(
+        'd=$(dirname "$0"); touch "$d/begun"; while ! test -e "$d/go"; do sleep 0.05; done; sh "$d/fake.sh" "$@"'
+    )
+    quick.write(TILE)
+    slow = command(quick.folder, f"LULC=sh {quick.folder}/slow.sh -m lulc")
+    with subprocess.Popen(slow, stdout=subprocess.DEVNULL) as first:
+        while not (quick.folder / "begun").exists():
+            time.sleep(0.02)
+        second = quick.make()
+        assert quick.make("-n").returncode == 0, "asking harms nobody"
+        (quick.folder / "go").touch()
+    assert second.returncode == 2
+    assert f"another make (process {first.pid}) is at work" in second.stderr
+    assert first.returncode == 0
+    assert quick.run() == []
+
+
+def test_a_project_whose_path_make_cannot_handle(tmp_path):
+    shutil.copytree(ROOT / "pipelines", tmp_path / "a b" / "pipelines")
+    result = make(tmp_path, "-C", str(tmp_path / "a b" / "pipelines"))
+    assert result.returncode == 2
+    assert "path of this project" in result.stderr
+
+
+def test_a_fetch_that_found_nothing_is_no_region(quick):
+    (quick.folder / "found.csv").write_text("id,date,cloud,tile,file\n")
+    text = 'name = "z"\nout = "made"\n[fetch]\ncatalog = "https://x.org"\narea = "0,0,1,1"\ndates = "2021-06-01/.."\n'
+    for _ in range(2):
+        empty = quick.write(text).make()
+        assert empty.returncode == 2
+        assert "no scene was found to fetch" in empty.stderr
+    (quick.made / "scenes" / "items.csv").write_bytes(b"id,date\n\xff,1\n")
+    assert "is no list of fetched items" in quick.make().stderr

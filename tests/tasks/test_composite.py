@@ -72,6 +72,15 @@ def test_first(dates, tmp_path):
     assert tags["LULC_CLOUDS"] == "SCL 1,3,8,9,10"
 
 
+@pytest.mark.parametrize(("last", "told"), [("2021-07-20", "2021-05-27/2021-07-20"), ("", None)])
+def test_a_stack_says_what_time_its_dates_span(tmp_path, last, told):
+    paths = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    for number, (path, date) in enumerate(zip(paths, (last, "2021-05-27"), strict=True)):
+        date_file(path, number, date=date)
+    stack([paths[0]], tmp_path / "out.tif", options(paths))
+    assert written(tmp_path / "out.tif")[1].get("ACQUISITION_DATE") == told
+
+
 def test_best_asks_the_clearest_date_first_and_says_so(dates, tmp_path):
     paths, clear = dates
     report = stack([paths[0]], tmp_path / "out.tif", options(paths, composite="best"))

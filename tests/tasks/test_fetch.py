@@ -179,22 +179,32 @@ class TestAgain:
         assert (after["clear.tif"], after["cloudy.tif"]) == (before["clear.tif"], before["cloudy.tif"])
 
     @pytest.mark.parametrize("change", [("--area", WHOLE), ("--bands", "B04,SCL")])
-    def test_another_area_or_other_bands_need_overwrite(self, catalog, tmp_path, change):
+    def test_another_area_or_other_bands_are_fetched_when_asked(self, catalog, tmp_path, change):
         arguments = [catalog, tmp_path / "out", "--area", PART, "--dates", "2021-06-03"]
         assert run(*arguments).exit_code == 0
         before = files(tmp_path / "out")["clear.tif"]
         refused = run(*arguments, *change)
         assert refused.exit_code == 5
-        assert "use --overwrite" in refused.stderr
+        assert "use --refresh" in refused.stderr
         assert files(tmp_path / "out")["clear.tif"] == before
-        assert run(*arguments, *change, "--overwrite").exit_code == 0
+        (tmp_path / "again").mkdir()
+        shutil.copy2(tmp_path / "out" / "clear.tif", tmp_path / "again")
+        report = fetched(run(*arguments, *change, "--overwrite", "--json"))
+        assert report["items"][0]["state"] == "fetched"
         assert files(tmp_path / "out")["clear.tif"] != before
+        arguments[1] = tmp_path / "again"
+        for state in ("fetched", "kept"):
+            report = fetched(run(*arguments, *change, "--refresh", "--json"))
+            assert report["items"][0]["state"] == state
+        assert (tmp_path / "again" / "clear.tif").read_bytes() == (tmp_path / "out" / "clear.tif").read_bytes()
 
     def test_a_foreign_or_damaged_file_is_not_taken_for_a_scene(self, catalog, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "clear.tif").write_bytes(b"half a file")
         result = run(catalog, tmp_path / "out", "--area", PART, "--dates", DATES)
         assert result.exit_code == 5
+        assert "use --overwrite" in result.stderr
+        assert run(catalog, tmp_path / "out", "--area", PART, "--dates", DATES, "--refresh").exit_code == 5
         assert (tmp_path / "out" / "clear.tif").read_bytes() == b"half a file"
         assert (tmp_path / "out" / "hazy.tif").is_file()
 

@@ -46,7 +46,7 @@ def test_a_report_counts_what_the_map_holds(product, tmp_path):
 
 def test_a_report_has_the_title_that_is_asked_for(product, tmp_path):
     path, _ = product
-    run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "out"), "--title", " Bouconne,\n2021"])
+    run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "out"), "--title", " Bouconne,\n2021\x1b\udcff"])
     assert run.exit_code == 0, run.output
     text = (tmp_path / "out" / "report.md").read_text()
     assert text.startswith("# Bouconne, 2021\n")

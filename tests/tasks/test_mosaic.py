@@ -104,8 +104,7 @@ def test_the_product_keeps_its_promises(region, tmp_path):
     with rasterio.open(out) as made:
         assert made.descriptions == ("class", *LEGEND.names, "source", "confidence")
         assert (made.nodata, made.scales[-1], made.scales[-2]) == (255, 0.004, 1)
-        assert made.tags()["LULC_ACQUIRED_FROM"] == "2021-06-10"
-        assert made.tags()["LULC_ACQUIRED_TO"] == "2021-06-13"
+        assert made.tags()["LULC_ACQUIRED"] == "2021-06-10/2021-06-13"
         assert made.tags()["LULC_MAPS"] == "4"
         assert len(made.overviews(1)) == len(made.overviews(made.count)) > 0
         stored, smaller = (
@@ -143,9 +142,10 @@ def test_chunks_do_not_show(tmp_path):
             np.testing.assert_array_equal(merged_chunk(plan, window), whole[(slice(None), *window.slices())])
 
 
-def test_rules_for_classes(tmp_path):
-    early = small_map(tmp_path / "a.tif", seed=1, tags={"LULC_ACQUIRED": "2020-05-01"})
-    late = small_map(tmp_path / "b.tif", 30, 40, seed=2, tags={"LULC_ACQUIRED": "2021-05-01"})
+@pytest.mark.parametrize("dates", [("2020-05-01", "2021-05-01"), ("2020-05-01/2020-09-30", "2020-04-01/2020-10-01")])
+def test_rules_for_classes(tmp_path, dates):
+    early = small_map(tmp_path / "a.tif", seed=1, tags={"LULC_ACQUIRED": dates[0]})
+    late = small_map(tmp_path / "b.tif", 30, 40, seed=2, tags={"LULC_ACQUIRED": dates[1]})
     mosaic([early, late], tmp_path / "first.tif", MosaicOptions(method="first"))
     mosaic([late, early], tmp_path / "swapped.tif", MosaicOptions(method="first"))
     mosaic([early, late], tmp_path / "latest.tif", MosaicOptions(method="latest"))
