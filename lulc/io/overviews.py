@@ -95,6 +95,8 @@ def halve(data_byx: NDArray[Any], extra: Sequence[Literal["share", "code"]] = ()
     Returns:
         Same type, (bands, height/2, width/2).
     """
+    if (data_byx[0] == NODATA_CODE).all():
+        return np.ascontiguousarray(data_byx[:, ::2, ::2])
     end = len(data_byx) - len(extra)
     quarters = _quarters(data_byx[0])
     empty = (quarters == NODATA_CODE).sum(axis=0, dtype=np.uint8)

@@ -192,6 +192,8 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
         if (seen.classes != NODATA_CODE).any():
             there.append(position)
             view = seen  # the others are let go: many dates of one place must not fill the memory
+    if not there:
+        return _nothing(plan, window)
     if len(there) == 1 and plan.activations == "uint8":
         steps = view.steps
         if steps.dtype == np.uint8:
@@ -204,6 +206,13 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
         source = plan.parts[position]
         merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
     return _stored(merge.result(), plan)
+
+
+def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
+    """What merging would make of no map, without the arithmetic: regions have more of it than of maps."""
+    bands = 1 + (0 if plan.activations == "none" else len(plan.legend)) + len(plan.extra)
+    dtype = np.float32 if plan.activations == "float32" else np.uint8
+    return np.full((bands, window.height, window.width), NODATA_CODE, dtype)
 
 
 def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:

@@ -41,6 +41,13 @@ def test_halving_follows_the_documented_rule(seed, activations, holes):
     np.testing.assert_allclose(halved, naive(data), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_nothing_is_halved_to_nothing(dtype):
+    halved = halve(np.full((5, 8, 6), 255, dtype), ["code", "share"])
+    assert halved.dtype == dtype
+    np.testing.assert_array_equal(halved, np.full((5, 4, 3), 255))
+
+
 def test_valid_pixels_still_sum_to_250_and_stay_within_one_of_the_mean():
     data = pixels(256, 256, seed=3)
     for _ in range(4):

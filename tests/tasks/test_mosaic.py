@@ -24,7 +24,8 @@ from lulc.io.product_reader import open_product
 from lulc.tasks import mosaic_plan
 from lulc.tasks.classify import classify
 from lulc.tasks.info import describe_product
-from lulc.tasks.mosaic import merged_chunk, mosaic
+from lulc.tasks.merging import merge_of
+from lulc.tasks.mosaic import _stored, merged_chunk, mosaic
 from lulc.tasks.mosaic_plan import MosaicOptions, plan_mosaic
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -140,6 +141,21 @@ def test_chunks_do_not_show(tmp_path):
         whole = merged_chunk(plan, plan.grid.window)
         for window in (Window(0, 0, 512, 512), Window(512, 512, 250, 380), Window(130, 333, 257, 91)):
             np.testing.assert_array_equal(merged_chunk(plan, window), whole[(slice(None), *window.slices())])
+
+
+@pytest.mark.parametrize(
+    ("method", "activations"),
+    [("activations", "uint8"), ("activations", "float32"), ("activations", "none"), ("first", "none")],
+)
+def test_where_no_map_is_nothing_is_written_as_merging_would(tmp_path, method, activations):
+    maps = [small_map(tmp_path / f"{n}.tif", 0, 2000 * n, seed=n) for n in range(2)]
+    plan = plan_mosaic(maps, MosaicOptions(method=method, activations=activations))
+    window = Window(0, 512, 256, 512)
+    found = merged_chunk(plan, window)
+    nothing = merge_of(method, len(plan.legend), (window.height, window.width)).result()
+    expected = _stored(nothing, plan)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("dates", [("2020-05-01", "2021-05-01"), ("2020-05-01/2020-09-30", "2020-04-01/2020-10-01")])
