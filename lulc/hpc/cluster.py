@@ -1,12 +1,13 @@
 """Dask clusters by address: `tcp://HOST:PORT`, `local:N` or `slurm:SITE`."""
 
 import logging
+import os
 import re
 import shlex
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,11 @@ def cluster_client(address: str) -> Iterator["Client"]:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ShardError(f"no Dask scheduler answers at {address}: {reason}", "check its address") from error
         with client:
-            yield client
+            try:
+                yield client
+            except BaseException:
+                _kill_local_workers(client.cluster)
+                raise
 
 
 def _started(address: str) -> Any:  # noqa: ANN401 - a cluster of dask.distributed or of dask-jobqueue
@@ -85,6 +90,17 @@ def _local(workers: int) -> Any:  # noqa: ANN401
         silence_logs=logging.CRITICAL,
         preload=[__name__],
     )
+
+
+def _kill_local_workers(cluster: Any) -> None:  # noqa: ANN401
+    """End the workers of a block that failed: asked to stop, each would first work for seconds on what nobody wants."""
+    from distributed import LocalCluster
+
+    for nanny in cluster.workers.values() if isinstance(cluster, LocalCluster) else ():
+        nanny.close_gracefully()  # it starts no other one
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def dask_setup(_worker: object) -> None:

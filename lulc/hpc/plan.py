@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lulc.config import Table, parse_config
 from lulc.errors import ConfigError, InputError, UsageError
@@ -44,6 +44,13 @@ class PlannedScene(Table):
     halo: int
     blend: int
     cuts: tuple[int, ...] = Field(min_length=2)
+
+    @field_validator("output")
+    @classmethod
+    def _named(cls, output: Path) -> Path:
+        if output.name in {"", ".."}:  # its parts could not be given a name beside it
+            raise ValueError("it names no file")
+        return output
 
     @model_validator(mode="after")
     def _ascending(self) -> "PlannedScene":

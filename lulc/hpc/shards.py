@@ -1,5 +1,6 @@
 """Running one shard of a plan, merging a scene's shards, and what each shard has come to."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -11,10 +12,17 @@ from lulc.errors import Interrupted, LulcError, ShardError, UsageError
 from lulc.hpc.plan import PlannedScene, Shard, ShardPlan, notes_folder
 from lulc.io.durable import storage_errors, write_whole
 from lulc.io.parts import PartState, discard_parts, part_folders, part_state
-from lulc.tasks.chunk_loop import Progress
+from lulc.io.product_reader import open_product
+from lulc.io.store import FolderInUseError
+from lulc.model.bundle import load_bundle
+from lulc.model.provenance import provenance
+from lulc.tasks.chunk_loop import Progress, open_input
+from lulc.tasks.job import ClassifyOptions
 from lulc.tasks.shard import MissingChunksError, ShardReport, merge_parts, run_shard
 
 _NAMED = 20
+_TELLING_TAGS = ("LULC_INPUT", "LULC_INPUT_SHA256", "LULC_MODEL_SHA256")
+"""Which scene a product was made of, and by which model."""
 
 
 @dataclass(frozen=True)
@@ -135,19 +143,53 @@ def _publish(plan: ShardPlan, path: Path, scene_index: int) -> Path:
     if not _merged(plan, path, scene_index):
         shards = [shard for shard in plan.shards if shard.scene_index == scene_index]
         _refuse_missing(scene, shard_statuses(plan, path, shards, {}, mixed=True))
-        ours = _merge_note(path, scene_index, "merging")
-        overwrite = _says(ours, scene.fingerprint)  # a merge of this plan was killed between publishing and its note
-        if not (scene.output.exists() and not plan.options.overwrite):
-            _note(ours, scene.fingerprint)
         try:
-            merge_parts(scene.inputs, scene.output, plan.options_for(scene), scene.fingerprint, overwrite=overwrite)
+            _merge(plan, path, scene_index)
         except MissingChunksError as error:
             _note_damage(path, shards, error.chunks)
             _refuse_missing(scene, shard_statuses(plan, path, shards, {}))
             raise
-        ours.replace(_merge_note(path, scene_index, "merged"))
     discard_parts(scene.output)
     return scene.output
+
+
+def _merge(plan: ShardPlan, path: Path, scene_index: int) -> None:
+    """Publish a product, and note it; a note that lies there meanwhile lets a merge that is killed be repeated."""
+    scene = plan.scenes[scene_index]
+    options, begun = plan.options_for(scene), _merge_note(path, scene_index, "merging")
+    there = os.path.lexists(scene.output)
+    ours = there and _says(begun, scene.fingerprint) and _is_product_of(scene, options)  # killed before its second note
+    if not there or options.overwrite:
+        _note(begun, scene.fingerprint)
+    try:
+        merge_parts(scene.inputs, scene.output, options, scene.fingerprint, overwrite=ours)
+    except FolderInUseError:
+        raise  # the note is that of the merge at work
+    except Exception:
+        if not ours:  # nothing of this plan was published: what appears at the output later is somebody else's
+            with suppress(OSError):
+                begun.unlink()
+        raise
+    _note_merged(begun, _merge_note(path, scene_index, "merged"), scene.fingerprint)
+
+
+def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
+    """True when what bears a planned product's name is a map of its scene by its model."""
+    try:
+        with open_product(scene.output) as product:
+            tags = product.tags
+    except LulcError:
+        return False
+    with open_input(scene.inputs, options) as opened:
+        expected = provenance(opened, load_bundle(options.model).card)
+    return all(tags.get(name) == expected[name] for name in _TELLING_TAGS)
+
+
+def _note_merged(begun: Path, merged: Path, fingerprint: str) -> None:
+    try:
+        begun.replace(merged)
+    except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
+        _note(merged, fingerprint)
 
 
 def shard_statuses(

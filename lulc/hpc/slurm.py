@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lulc.errors import ShardError, UsageError
+from lulc.errors import ShardError
 from lulc.hpc.plan import ShardPlan, notes_folder
 from lulc.hpc.render import ArrayPart, array_parts, merge_dependency, render
 from lulc.hpc.shards import ShardStatus, shard_statuses
@@ -20,7 +20,7 @@ _RUNNING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED"}
 
 @dataclass(frozen=True)
 class Submission:
-    """What was submitted.
+    """What was submitted; all empty where nothing was left.
 
     Attributes:
         shards: Numbers of the shards.
@@ -48,7 +48,7 @@ def submit(
         failed: Of these only what was submitted before.
 
     Raises:
-        UsageError: A shard that is not in the plan, or nothing is left to submit.
+        UsageError: A shard that is not in the plan.
         ShardError: Slurm is not here or refuses.
         StorageError: Scripts or notes cannot be written.
     """
@@ -62,7 +62,7 @@ def submit(
     ]
     scenes = _scenes_to_merge(plan, statuses, wanted, queue(path, "merges"))
     if not wanted and not scenes:
-        raise UsageError("nothing is left to submit", "lulc hpc status says what each shard has come to")
+        return Submission((), (), (), ())
     folder = write_scripts(plan, path, site, notes_folder(path))
     jobs = []
     for part in array_parts([status.shard for status in wanted], site.max_array):

@@ -150,6 +150,23 @@ def test_a_signal_leaves_what_is_finished(ready, bundle, settings, tmp_path, num
     assert sha256(out) == expected
 
 
+def work_on(folder):
+    """A task that leaves its traces."""
+    (folder / "begun").touch()
+    time.sleep(2)
+    (folder / "ended").touch()
+
+
+def test_workers_end_with_a_block_that_is_interrupted_and_not_after_their_tasks(tmp_path):
+    with pytest.raises(KeyboardInterrupt), cluster_client("local:1") as client:  # noqa: PT012 - what is in work counts
+        task = client.submit(work_on, tmp_path)
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.02)
+        assert not task.done()
+        raise KeyboardInterrupt
+    assert not (tmp_path / "ended").exists()
+
+
 @pytest.mark.parametrize(
     ("address", "kind", "message"),
     [

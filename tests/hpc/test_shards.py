@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from shard_samples import ENVIRONMENT, WINDOW, lulc, sha256, whole_runs
 
@@ -16,11 +18,20 @@ from lulc.errors import ConfigError, InputError, ShardError, StorageError, Usage
 from lulc.hpc.plan import make_plan, notes_folder, read_plan, scene_name, write_plan
 from lulc.hpc.shards import merge_planned, merge_scenes, run_planned, shard_statuses
 from lulc.io.parts import part_folder, parts_folder
+from lulc.io.store import _take_folder, work_folder
+from lulc.tasks.classify import classify
 
 
 def states(path):
     plan = read_plan(path)
     return [(status.state, status.done) for status in shard_statuses(plan, path, plan.shards, {})]
+
+
+def all_run(path):
+    plan = read_plan(path)
+    for shard in plan.shards:
+        run_planned(plan, path, shard.index)
+    return plan
 
 
 def begin(path, shard, chunks=1):
@@ -114,9 +125,7 @@ def test_a_merge_names_the_shards_that_are_missing_and_leaves_nothing(region):
 
 def test_a_damaged_chunk_is_found_by_the_merge_and_made_again(region):
     path, out, expected = region
-    plan = read_plan(path)
-    for index in (0, 1):
-        run_planned(plan, path, index)
+    plan = all_run(path)
     chunk = part_folder(out, 1) / "chunk-000004.tiles"
     content = bytearray(chunk.read_bytes())
     content[-50] ^= 1
@@ -130,9 +139,7 @@ def test_a_damaged_chunk_is_found_by_the_merge_and_made_again(region):
 
 def test_parts_of_another_job_are_refused(region, ready, settings):
     path, out, _ = region
-    plan = read_plan(path)
-    for index in (0, 1):
-        run_planned(plan, path, index)
+    all_run(path)
     other = make_plan([(ready[0],)], out.parent, settings.model_copy(update={"activations": "none"}), 3)
     write_plan(other, path, overwrite=True)
     with pytest.raises(ShardError, match="holds chunks of another job"):
@@ -164,38 +171,28 @@ def test_a_changed_scene_is_refused_by_its_shards(region):
 
 
 def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
-    from lulc.tasks.classify import classify
-
     scene = whole_runs.write_scene(tmp_path / "scene.tif", 1600, 300)
     blended = settings.model_copy(update={"window": 192, "halo": 32, "blend": 16})
     classify([scene], tmp_path / "whole.tif", blended)
     (tmp_path / "maps").mkdir()
     path = tmp_path / "plan.json"
-    plan = make_plan([(scene,)], tmp_path / "maps", blended, 1)
-    write_plan(plan, path)
-    for shard in plan.shards:
-        run_planned(plan, path, shard.index)
-    assert sha256(merge_planned(plan, path, 0)) == sha256(tmp_path / "whole.tif")
+    write_plan(make_plan([(scene,)], tmp_path / "maps", blended, 1), path)
+    assert sha256(merge_planned(all_run(path), path, 0)) == sha256(tmp_path / "whole.tif")
 
 
 def test_a_scene_without_data_is_refused_by_the_merge(settings, tmp_path):
-    import numpy as np
-
     scene = whole_runs.write_scene(tmp_path / "scene.tif", 600, 100, pixels=np.zeros((4, 600, 100), np.uint16))
     (tmp_path / "maps").mkdir()
-    plan = make_plan([(scene,)], tmp_path / "maps", settings, 1)
-    write_plan(plan, tmp_path / "plan.json")
-    for shard in plan.shards:
-        run_planned(plan, tmp_path / "plan.json", shard.index)
+    path = tmp_path / "plan.json"
+    write_plan(make_plan([(scene,)], tmp_path / "maps", settings, 1), path)
+    plan = all_run(path)
     with pytest.raises(InputError, match="no valid pixel"):
-        merge_planned(plan, tmp_path / "plan.json", 0)
+        merge_planned(plan, path, 0)
 
 
 def test_a_merge_killed_after_publishing_is_repeated(region, monkeypatch):
     path, out, expected = region
-    plan = read_plan(path)
-    for index in (0, 1):
-        run_planned(plan, path, index)
+    plan = all_run(path)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", _fail_on("scene-0000.merging", Path.replace))
         with pytest.raises(KeyboardInterrupt):
@@ -204,6 +201,38 @@ def test_a_merge_killed_after_publishing_is_repeated(region, monkeypatch):
     merge_planned(plan, path, 0)
     assert sha256(out) == expected
     assert states(path) == [("merged", 3)] * 2
+
+
+def test_a_merge_that_failed_gives_no_leave_to_overwrite(region):
+    path, out, _ = region
+    plan = all_run(path)
+    (part_folder(out, 1) / "chunk-000004.tiles").write_bytes(b"damaged")
+    with pytest.raises(ShardError, match="is damaged"):
+        merge_planned(plan, path, 0)
+    assert not (notes_folder(path) / "scene-0000.merging").exists()
+
+
+@pytest.mark.parametrize("other", ["text", "map"])
+def test_a_killed_merge_gives_leave_to_overwrite_its_own_product_alone(region, settings, tmp_path, other):
+    path, out, expected = region
+    plan = all_run(path)
+    begun = notes_folder(path) / "scene-0000.merging"
+    begun.write_text(f"{plan.scenes[0].fingerprint}\n")
+    lock = _take_folder(work_folder(out))
+    with pytest.raises(StorageError, match="another process"):
+        merge_planned(plan, path, 0)
+    os.close(lock)
+    assert begun.exists()  # it is that of the merge at work
+    out.write_text("mine")
+    if other == "map":
+        scene = whole_runs.write_scene(tmp_path / "scene.tif", 300, 200)
+        classify([scene], out, settings.model_copy(update={"overwrite": True}))
+    before = out.read_bytes()
+    with pytest.raises(StorageError, match="exists"):
+        merge_planned(plan, path, 0)
+    assert (out.read_bytes(), begun.exists()) == (before, False)
+    out.unlink()
+    assert sha256(merge_planned(plan, path, 0)) == expected
 
 
 def _fail_on(name, original):
@@ -246,6 +275,16 @@ def test_what_is_no_plan_is_refused(tmp_path, text, message):
         read_plan(path)
 
 
+@pytest.mark.parametrize("output", ["", "/", ".."])
+def test_a_product_without_a_name_is_refused(region, output):
+    path, out, _ = region
+    path.write_text(path.read_text().replace(f'"{out}"', f'"{output}"'))
+    for command in (("run", path, 0), ("status", path), ("merge", path)):
+        done = CliRunner().invoke(cli, ["hpc", *map(str, command)])
+        assert (done.exit_code, done.output.count("\n")) == (4, 1), done.output
+        assert f"{path}: scenes.0.output = {output!r}: it names no file" in done.output
+
+
 def test_equal_names_of_scenes_are_refused(ready, settings, tmp_path):
     with pytest.raises(UsageError, match="is given for two outputs"):
         make_plan([(ready[0],), (ready[0],)], tmp_path, settings)
@@ -266,11 +305,8 @@ def test_names_of_scenes(path, name):
     assert scene_name(Path(path)) == name
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_plan_for_gpus_is_made_without_one(ready, settings, tmp_path):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
     gpu = settings.model_copy(update={"device": "cuda", "precision": "auto"})
     with pytest.raises(UsageError, match="cannot be asked for its precision"):
         make_plan([(ready[0],)], tmp_path, gpu)
@@ -307,4 +343,7 @@ def test_the_commands(ready, bundle, tmp_path):
     assert f"1 scenes are complete and not merged yet; lulc hpc merge {path}" in call("hpc", "status", path)[1]
     assert call("hpc", "merge", path, "--scene", 0)[0] == 0
     assert sha256(out / "scene.tif") == ready[1]
-    assert call("hpc", "submit", path)[0] == 2
+    nothing = f"nothing is left to submit; lulc hpc status {path} says what each shard has come to\n"
+    assert call("hpc", "submit", path) == (0, nothing)
+    assert call("hpc", "submit", path, "--json")[1] == '{"shards": [], "scenes": [], "jobs": [], "merges": []}\n'
+    assert call("hpc", "submit", path, "--shards", 2)[0] == 2

@@ -3,12 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lulc.cli.hpc.arguments import Numbers, plan_argument, site_option
 from lulc.cli.main import set_verbosity
 from lulc.cli.options import json_option, verbosity_options
+
+if TYPE_CHECKING:
+    from lulc.hpc.slurm import Submission
 
 
 @click.command()
@@ -29,7 +33,6 @@ def submit(
 ) -> None:
     """Submit the shards of PLAN that are neither done nor in the queue, and the merges of their scenes after them."""
     from lulc.hpc.plan import read_plan
-    from lulc.hpc.render import ranges
     from lulc.hpc.site import load_site
     from lulc.hpc.slurm import submit as submit_to_slurm
 
@@ -39,6 +42,13 @@ def submit(
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif not quiet:
-        if done.shards:
-            click.echo(f"shards {ranges(done.shards)}: jobs {', '.join(done.jobs)}")
-        click.echo(f"merges of scenes {ranges(done.scenes)}: jobs {', '.join(done.merges)}")
+        click.echo(_text(done, plan))
+
+
+def _text(done: "Submission", plan: Path) -> str:
+    from lulc.hpc.render import ranges
+
+    if not done.scenes:
+        return f"nothing is left to submit; lulc hpc status {plan} says what each shard has come to"
+    shards = f"shards {ranges(done.shards)}: jobs {', '.join(done.jobs)}\n" if done.shards else ""
+    return f"{shards}merges of scenes {ranges(done.scenes)}: jobs {', '.join(done.merges)}"
