@@ -104,9 +104,9 @@ def main(path: Path, make: int | None) -> list[str]:
     for target in targets:
         lines += [f"SIGNED.{target.name} := {target.signature}"]
         lines += [f"{target.files[0]}: FORCE"] if target.is_due(out) else []
-    for folder in _FOLDERS if make else ():
-        (out / folder).mkdir(parents=True, exist_ok=True)
     if make:
+        for folder in _FOLDERS:
+            (out / folder).mkdir(parents=True, exist_ok=True)
         claim(out / "recipes", make)
     return lines
 

@@ -57,11 +57,14 @@ def options_of(path: Path, step: str, table: dict[str, Any]) -> Options:
         if step == "fetch" and key == "catalog":
             continue
         place = f"{path}: [{step}] {key}"
-        option = names.get(key.replace("_", "-"))
-        if key in _MADE_BY_MAKE:
-            raise ConfigError(f"{place} is not for a region file", f"make decides it; lulc {step} takes it")
+        name = key.replace("_", "-")
+        option = names.get(name)
         if option is None:
-            raise ConfigError(f"{path}: [{step}] has no option {key!r}", did_you_mean(key, names))
+            raise ConfigError(
+                f"{path}: [{step}] has no option {key!r}", did_you_mean(key, names.keys() - _MADE_BY_MAKE)
+            )
+        if name in _MADE_BY_MAKE:
+            raise ConfigError(f"{place} is not for a region file", f"make decides it; lulc {step} takes it")
         flag = max(option.opts, key=len)
         if option.is_flag:
             if not isinstance(value, bool):
@@ -84,14 +87,9 @@ def options_of(path: Path, step: str, table: dict[str, Any]) -> Options:
 
 
 def _option_names(command: click.Command) -> dict[str, click.Option]:
-    """Options that a region file may give."""
-    names = {}
-    for option in command.params:
-        if isinstance(option, click.Option):
-            name = max(option.opts, key=len).removeprefix("--")
-            if name not in _MADE_BY_MAKE:
-                names[name] = option
-    return names
+    """Options of a command by their longest name, without dashes."""
+    options = (option for option in command.params if isinstance(option, click.Option))
+    return {max(option.opts, key=len).removeprefix("--"): option for option in options}
 
 
 def _texts(value: object, place: str) -> list[str]:

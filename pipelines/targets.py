@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lulc.errors import ConfigError, LulcError
@@ -38,7 +39,7 @@ class Target:
     inputs: tuple[Path, ...] = ()
     beside: tuple[Path, ...] = ()
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """Differs when the target has to be made again."""
         seen = [(str(path), [(str(file), *_seen(file)) for file in files_of(path)]) for path in self.inputs]

@@ -109,10 +109,13 @@ class _RemoteFill:
     def _places(self) -> int:
         """Tasks that the workers can take at once; one while there is no worker yet."""
         threads: dict[str, int] = self._client.nthreads()
-        for worker in sorted(self._workers - threads.keys()):
-            _log.warning("worker %s is gone; what it had in work is done again", worker)
-        self._workers = set(threads)
+        self._tell_lost(set(threads))
         return max(1, sum(threads.values()))
+
+    def _tell_lost(self, workers: set[str]) -> None:
+        for worker in sorted(self._workers - workers):
+            _log.warning("worker %s is gone; what it had in work is done again", worker)
+        self._workers = workers
 
     def _submit(self, chunks: range) -> None:
         future = self._client.submit(

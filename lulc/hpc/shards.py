@@ -14,7 +14,7 @@ from lulc.io.durable import storage_errors, write_whole
 from lulc.io.parts import PartState, discard_parts, part_folders, part_state
 from lulc.io.product_reader import open_product
 from lulc.io.store import FolderInUseError
-from lulc.model.bundle import load_bundle
+from lulc.model.bundle import read_card
 from lulc.model.provenance import provenance
 from lulc.tasks.chunk_loop import Progress, open_input
 from lulc.tasks.job import ClassifyOptions
@@ -181,7 +181,7 @@ def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
     except LulcError:
         return False
     with open_input(scene.inputs, options) as opened:
-        expected = provenance(opened, load_bundle(options.model).card)
+        expected = provenance(opened, read_card(options.model))
     return all(tags.get(name) == expected[name] for name in _TELLING_TAGS)
 
 

@@ -1,4 +1,4 @@
-"""A small network with real statistics, and scenes with texture, for the tests of whole runs."""
+"""A small network with real statistics, and scenes with texture, for the tests of whole runs; a web that is not waited for."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,19 @@ from rasterio.transform import from_origin
 from torch import nn
 
 from lulc.features import FeatureSpec
+from lulc.io.web import GDAL_HTTP
 from lulc.legend import load_legend
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle import write_bundle
 
 BANDS = ("B02", "B03", "B04", "B08")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Failed requests are sent again as often as ever, but sooner."""
+    monkeypatch.setattr("lulc.io.web._BACKOFF_S", 0.01)
+    monkeypatch.setitem(GDAL_HTTP, "GDAL_HTTP_RETRY_DELAY", 0.02)
 
 
 @pytest.fixture(scope="session")

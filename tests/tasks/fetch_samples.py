@@ -1,16 +1,26 @@
 """What the tests of `lulc fetch` against faults share: options, a run, and changes to items."""
 
 import json
+import sys
+from pathlib import Path
 
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+from stac_items import random_pixels
 
 EVERYWHERE = "14,40,20,50"
 DATES = "2021-05-01/2021-09-30"
 OPTIONS = ("--area", EVERYWHERE, "--dates", DATES, "--json")
 DEEP = '{"a":' * 5000 + "1" + "}" * 5000
 """JSON nested deeper than Python follows."""
+
+
+def few_pixels():
+    """Two bands and SCL of a small item."""
+    return {name: plane for name, plane in random_pixels(side=48).items() if name in ("B04", "B11", "SCL")}
 
 
 def run(*arguments):

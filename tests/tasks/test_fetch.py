@@ -16,7 +16,6 @@ from rasterio.warp import transform_bounds
 from lulc.cli.main import cli
 from lulc.errors import Interrupted
 from lulc.io.scene import open_scene
-from lulc.io.web import GDAL_HTTP
 from lulc.tasks.fetch import DEFAULT_BANDS, FetchOptions, fetch
 from lulc.tasks.recipe import StackOptions
 from lulc.tasks.stack import stack
@@ -25,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from stac_items import ORIGIN, random_pixels, real_pixels, write_item
 from stac_server import served
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 DATES = "2021-05-01/2021-09-30"
 FLAG = "earthsearch:boa_offset_applied"
@@ -316,13 +317,6 @@ def absolute(folder, server):
                 asset["href"] = f"{server.root}/files/items/{asset['href']}"
         document["links"] = [{"rel": "self", "href": f"{server.root}/files/items/{path.name}"}]
         path.write_text(json.dumps(document))
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Failed requests are sent again as often as ever, but sooner."""
-    monkeypatch.setattr("lulc.io.web._BACKOFF_S", 0.01)
-    monkeypatch.setitem(GDAL_HTTP, "GDAL_HTTP_RETRY_DELAY", 0.02)
 
 
 @pytest.fixture

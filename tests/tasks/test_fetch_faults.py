@@ -17,26 +17,22 @@ from lulc.io import catalog
 from lulc.io.area_of_interest import read_area
 from lulc.io.catalog import Wanted, find_items, parse_period
 from lulc.io.stac import parse_item
-from lulc.io.web import GDAL_HTTP, read_json
+from lulc.io.web import read_json
 from lulc.tasks.fetch import FetchOptions, fetch
 from lulc.tasks.recipe import StackOptions
 from lulc.tasks.stack import stack
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, line, run
-from stac_items import random_pixels, write_item
+from fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, few_pixels, line, run
+from stac_items import write_item
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr("lulc.io.web._BACKOFF_S", 0.01)
-    monkeypatch.setitem(GDAL_HTTP, "GDAL_HTTP_RETRY_DELAY", 0.02)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture
 def pixels():
-    return {name: plane for name, plane in random_pixels(side=48).items() if name in ("B04", "B11", "SCL")}
+    return few_pixels()
 
 
 @pytest.fixture

@@ -17,27 +17,22 @@ from click.testing import CliRunner
 from lulc.cli.main import cli
 from lulc.errors import Interrupted
 from lulc.io.scene import open_scene
-from lulc.io.web import GDAL_HTTP, unsigned, web_address, web_path
+from lulc.io.web import unsigned, web_address, web_path
 from lulc.tasks.fetch import FetchOptions, fetch
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, line, run
-from stac_items import random_pixels, write_item
+from fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, few_pixels, line, run
+from stac_items import write_item
 from stac_server import served
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr("lulc.io.web._BACKOFF_S", 0.01)
-    monkeypatch.setitem(GDAL_HTTP, "GDAL_HTTP_RETRY_DELAY", 0.02)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture
 def item(tmp_path):
     """A static catalogue of one item, which is its own root."""
-    pixels = {name: plane for name, plane in random_pixels(side=48).items() if name in ("B04", "B11", "SCL")}
-    return write_item(tmp_path / "c", pixels, item_id="one", layout="planetary-computer")
+    return write_item(tmp_path / "c", few_pixels(), item_id="one", layout="planetary-computer")
 
 
 @pytest.fixture
