@@ -21,11 +21,12 @@ def input_files(path: Path) -> Iterator[Path]:
         yield from (file for file in beside if file.is_file())
 
 
-def file_fingerprint(path: Path, *, times: bool = True) -> bytes:
+def file_fingerprint(path: Path, name: str | None = None, *, times: bool = True) -> bytes:
     """SHA-256 of a file's name, size, first and last megabyte and samples spread between them.
 
     Args:
         path: The file.
+        name: What it is called, when that is not the name that it lies under.
         times: Count in when it was written.
 
     Raises:
@@ -36,7 +37,7 @@ def file_fingerprint(path: Path, *, times: bool = True) -> bytes:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             written = f" {status.st_mtime_ns}" if times else ""
-            digest.update(f"{path.name} {status.st_size}{written}".encode())
+            digest.update(f"{name or path.name} {status.st_size}{written}".encode())
             digest.update(file.read(_HEAD))
             for part in range(1, _SPREAD + 1):
                 file.seek(status.st_size * part // (_SPREAD + 1))

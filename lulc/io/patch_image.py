@@ -80,12 +80,13 @@ class PatchImage:
         return stretched.round().astype(np.uint8).transpose(1, 2, 0)
 
 
-def read_image(path: Path, bands: Sequence[str] | None = None) -> PatchImage:
+def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None = None) -> PatchImage:
     """Read a patch from a file.
 
     Args:
         path: JPEG, PNG or GeoTIFF.
         bands: Names of the bands in their order, when the file does not say; or the one name of a known order.
+        name: What to call it; None takes its path.
 
     Raises:
         InputError: Not an image, too small, damaged, or its bands are not known.
@@ -99,7 +100,7 @@ def read_image(path: Path, bands: Sequence[str] | None = None) -> PatchImage:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}", "check the file and its permissions") from error
-    return decode_image(data, str(path), bands)
+    return decode_image(data, name or str(path), bands)
 
 
 def decode_image(data: bytes, name: str, bands: Sequence[str] | None = None) -> PatchImage:

@@ -45,6 +45,11 @@ class ProductReader:
         names = self._dataset.descriptions[1 : 1 + len(self.legend)]
         return bool(names == self.legend.names or (not any(names) and len(names) == len(self.legend)))
 
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Descriptions of its bands."""
+        return tuple(name or "" for name in self._dataset.descriptions)
+
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes: uint8 (height, width), 1..K, 255 nodata.
 

@@ -1,10 +1,9 @@
 """A picture of a product for people: true colour beside the class map, with what each class covers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import rasterio
@@ -16,35 +15,18 @@ from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.figure import NODATA_GREY, Ground, write_quicklook
+from lulc.io.true_color import COLORS, ColorSource, Stretch
 from lulc.legend import Legend
 
 MOST_PIXELS = 1200
 """Longest side of a quick look's panels, in pixels."""
 
-_RGB = ("B04", "B03", "B02")
-_STRETCH = (2.0, 98.0)
-_GAMMA = 0.8
 _STRIP_ROWS = 512
-
-
-class Source(Protocol):
-    """What a quick look needs of a scene."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Band names."""
-
-    @property
-    def grid(self) -> Grid:
-        """Where the pixels lie."""
-
-    def read(self, names: Sequence[str], window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Digital numbers (bands, height, width) and where they are valid (height, width)."""
 
 
 def quicklook_of(
     product: Path,
-    scene: Source | None,
+    scene: ColorSource | None,
     png: Path,
     areas_ha: Mapping[str, float | None] | None = None,
     title: str = "",
@@ -70,7 +52,7 @@ def quicklook_of(
         covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
         classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
         tags, legend = source.tags(), _legend_of(source)
-    rgb = _true_color(scene, step) if scene and set(_RGB) <= set(scene.names) else None
+    rgb = _true_color(scene, step) if scene and set(COLORS) <= set(scene.names) else None
     title = title or tags.get("LULC_INPUT", product.name)
     ground = _reduced(ground_of(grid), step)
     write_quicklook(png, rgb, classes, legend, areas_ha, title, subtitle=tags.get("LULC_MODEL", ""), ground=ground)
@@ -105,7 +87,7 @@ def _legend_of(source: rasterio.DatasetReader) -> Legend:
     return Legend.from_table(json.loads(source.tags()["LULC_LEGEND"]))
 
 
-def _true_color(scene: Source, step: int) -> NDArray[np.uint8]:
+def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
     """Means over step x step pixels, stretched between the 2nd and 98th percentile: uint8 (height, width, 3)."""
     height = scene.grid.shape.height
     rows = max(1, _STRIP_ROWS // step) * step
@@ -113,10 +95,10 @@ def _true_color(scene: Source, step: int) -> NDArray[np.uint8]:
     return _stretched(np.concatenate(strips, axis=1))
 
 
-def _strip(scene: Source, row: int, height: int, step: int) -> NDArray[np.float32]:
+def _strip(scene: ColorSource, row: int, height: int, step: int) -> NDArray[np.float32]:
     """Mean digital numbers of a strip, float32 (3, height/step, width/step), NaN without data."""
     width = scene.grid.shape.width
-    raw, valid = scene.read(_RGB, Window(row, 0, height, width))
+    raw, valid = scene.read(COLORS, Window(row, 0, height, width))
     pixels = np.where(valid, raw, 0).astype(np.float32)
     rows, columns = np.arange(0, height, step), np.arange(0, width, step)
     counts = np.add.reduceat(np.add.reduceat(valid.astype(np.float32), rows, axis=0), columns, axis=1)
@@ -125,12 +107,10 @@ def _strip(scene: Source, row: int, height: int, step: int) -> NDArray[np.float3
 
 
 def _stretched(means_byx: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """From each band's 2nd percentile on, all bands by one gain, so that colours stay true; brightened by gamma."""
+    """uint8 (height, width, 3), grey where there is no data."""
     known = np.isfinite(means_byx).all(axis=0)
     picture = np.full((*known.shape, 3), NODATA_GREY, np.uint8)
     if known.any():
         colors = means_byx[:, known]
-        low, high = np.percentile(colors, _STRETCH, axis=1)[..., None]
-        scaled = (colors - low) / max(float((high - low).max()), 1e-6)
-        picture[known] = np.round(255 * np.clip(scaled, 0, 1) ** _GAMMA).T.astype(np.uint8)
+        picture[known] = Stretch.of(colors)(colors).T
     return picture

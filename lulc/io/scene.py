@@ -64,7 +64,7 @@ class Scene:
         quality: Quality bands by name (`SCL`, `QA60`), codes on the scene's grid.
     """
 
-    def __init__(self, sources: list[Source], bands: Sequence[str] | None, radiometry: "Asked") -> None:
+    def __init__(self, sources: list[Source], bands: Sequence[str] | None, asked: "Asked", name: str = "") -> None:
         self.grid = _finest([source.grid for source in sources])
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
@@ -73,15 +73,14 @@ class Scene:
         self.quality = quality_bands(sources, labels, self.grid)
         self.names = tuple(self._places)
         spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
-        self.radiometry = radiometry.of([self._sources[number] for number in sorted(spectral)])
-        used = {number for number, _ in self._places.values()}
-        common = np.result_type(*(self._sources[number].dtype for number in used))
+        self.radiometry = asked.of([self._sources[number] for number in sorted(spectral)])
+        common = np.result_type(*{self._sources[number].dtype for number, _ in self._places.values()})
         self.dtype = np.dtype(np.float32) if common.kind == "f" else common
         self.block_shape = Shape(
             max(source.block_shape.height for source in self._sources),
             max(source.block_shape.width for source in self._sources),
         )
-        self.info = _info(self._sources, unnamed)
+        self.info = _info(self._sources, unnamed, name)
 
     def __enter__(self) -> Self:
         return self
@@ -172,7 +171,7 @@ class Scene:
         return [file for path in dict.fromkeys(places) for file in input_files(path)]
 
     def fingerprint(self, *, times: bool = True) -> str:
-        """SHA-256 over size, time and samples of the files, and over how their numbers are understood.
+        """SHA-256 over name, size, time and samples of the files, and over how their numbers are understood.
 
         Args:
             times: Count in when files were written. With it no changed file goes unnoticed; without it the same
@@ -180,7 +179,8 @@ class Scene:
         """
         digest = hashlib.sha256()
         for file in self.files():
-            digest.update(file_fingerprint(file, times=times))
+            called = self.info.name if [file] == list(self.info.paths) else file.name
+            digest.update(file_fingerprint(file, called, times=times))
         for stated in dict.fromkeys(source.origin.stated for source in self._given):
             digest.update(stated.encode())
         meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
@@ -194,6 +194,7 @@ def open_scene(
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
+    name: str | None = None,
 ) -> Scene:
     """Open one scene from a file, a folder, or several files that are stacked.
 
@@ -203,6 +204,7 @@ def open_scene(
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
             floating-point files.
+        name: What to call it; None takes the file's name.
 
     Raises:
         InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
@@ -210,7 +212,7 @@ def open_scene(
     """
     sources = open_sources([web_path(str(path)) for path in paths])
     try:
-        return Scene(sources, bands, Asked(offset, quantification))
+        return Scene(sources, bands, Asked(offset, quantification), name or "")
     except BaseException:
         for source in sources:
             source.close()
@@ -333,11 +335,11 @@ def _places(
     return places, tuple(unnamed)
 
 
-def _info(sources: list[Source], unnamed: tuple[str, ...]) -> SceneInfo:
+def _info(sources: list[Source], unnamed: tuple[str, ...], name: str) -> SceneInfo:
     paths = tuple(dict.fromkeys(source.origin.path for source in sources))
     first = sources[0].origin
     return SceneInfo(
-        name=" + ".join(path.name for path in paths),
+        name=name or " + ".join(path.name for path in paths),
         paths=paths,
         kind=" + ".join(dict.fromkeys(source.origin.kind for source in sources)),
         level=first.level,

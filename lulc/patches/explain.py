@@ -32,6 +32,7 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
     method: Method = "grad-cam",
     device: str = "auto",
     overwrite: bool = False,
+    name: str | None = None,
 ) -> Explanation:
     """Show which pixels of a patch spoke for a class.
 
@@ -45,11 +46,12 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         method: `grad-cam`, or `hirescam`, which weighs every place by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
+        name: What to call the patch; None takes its path.
 
     Raises:
         LulcError: Patch, model or option refused, or writing failed; each output is whole or absent.
     """
-    image = read_image(path, bands)
+    image = read_image(path, bands, name)
     files = planned_outputs(output, [path], image.grid, overwrite=overwrite)
     classifier = Classifier(load_patch_model(model), device, "fp32")
     card, network = classifier.card, classifier.network

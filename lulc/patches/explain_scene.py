@@ -57,6 +57,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
     quantification: float | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    name: str | None = None,
 ) -> Explanation:
     """Show which pixels made the model give a region of a scene its class.
 
@@ -76,17 +77,19 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         method: `grad-cam`, or `hirescam`, which weighs every place by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
+        name: What to call the scene, as in `open_scene`.
 
     Raises:
         LulcError: Scene, model or option refused, or writing failed; each output is whole or absent.
     """
-    with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
+    with open_scene(paths, bands=bands, offset=offset, quantification=quantification, name=name) as scene:
         place = _window(scene, window)
         grid = scene.grid if place == scene.grid.window else scene.grid.part(place)
         files = planned_outputs(output, paths, grid, overwrite=overwrite)
         bundle = load_bundle(model)
         wanted = None if target is None else class_position(bundle.card, target)
-        name, looked_at = layer or SCENE_LAYER, layer_named(bundle.network, layer or SCENE_LAYER, SCENE_LAYER)
+        layer = layer or SCENE_LAYER
+        looked_at = layer_named(bundle.network, layer, SCENE_LAYER)
         view = _look(scene, bundle, place, choose_device(device))
         image = _picture(scene, place, grid, view.valid_yx)
         notes = [*scene.warnings, *misfits(scene, bundle.card)]
@@ -106,7 +109,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         explained=explained,
         explained_confidence=confidence,
         method=f"Seg-{METHOD_NAMES[method]}",
-        layer=name,
+        layer=layer,
         maps=(raw.shape[1], raw.shape[2]),
         window=(place.row, place.col, place.height, place.width),
         region_share=float(region.sum() / view.valid_yx.sum()),

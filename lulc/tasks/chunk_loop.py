@@ -105,13 +105,15 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
     return [chunk for chunk in plan.chunks() if chunk.index in wanted]
 
 
-def open_input(inputs: Sequence[Path], options: ClassifyOptions) -> Scene:
-    """The scene of a run.
+def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Scene:
+    """The scene of a run, under a name that is not its file's unless None.
 
     Raises:
         LulcError: It is refused.
     """
-    return open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
+    return open_scene(
+        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, name=name
+    )
 
 
 def predictor_for(scene: Scene, bundle: Bundle, job: Job, options: ClassifyOptions) -> Predictor:

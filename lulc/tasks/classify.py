@@ -75,13 +75,13 @@ class ClassifyReport:
         return asdict(self)
 
 
-def plan_classification(inputs: Sequence[Path], options: ClassifyOptions) -> Job:
+def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Job:
     """What `classify` would do; nothing is written.
 
     Raises:
         LulcError: The scene, the model or an option is refused.
     """
-    with open_input(inputs, options) as scene:
+    with open_input(inputs, options, name) as scene:
         return plan_job(scene, load_bundle(options.model), options)
 
 
@@ -94,6 +94,7 @@ def classify(
     seam_windows: int = 0,
     quicklook: Path | None = None,
     fill: Fill | None = None,
+    name: str | None = None,
 ) -> ClassifyReport:
     """Classify a scene into a product, which is published whole or not at all.
 
@@ -105,6 +106,7 @@ def classify(
         seam_windows: Number of windows to infer again across seams.
         quicklook: PNG to write beside the product, or None.
         fill: Puts all chunks that the writer lacks into it, by other machines; None infers them here.
+        name: What to call the scene, as in `open_scene`.
 
     Raises:
         LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
@@ -115,7 +117,7 @@ def classify(
     if quicklook is not None:
         check_outputs([quicklook], [*inputs, output], overwrite=options.overwrite)
     times = StageTimes()
-    with times.measure("total"), open_input(inputs, options) as scene:
+    with times.measure("total"), open_input(inputs, options, name) as scene:
         refuse_inputs([output] if quicklook is None else [output, quicklook], scene.files())
         bundle = load_bundle(options.model)
         workers_alone = (

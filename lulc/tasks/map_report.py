@@ -1,6 +1,7 @@
 """`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,11 +33,13 @@ _SAID = {
     "LULC_ACQUIRED": "acquired",
     "LULC_ATTRIBUTION": "attribution",
 }
-_NOTE = (
+AS_COUNTED = (
     "Areas are as counted: pixels times their ground area. A count carries the map's errors and is no estimate of area; "
-    "`lulc sample` and `lulc evaluate` make one, with intervals. Confidence is the mean activation of the class given, "
-    "which is not accuracy."
+    "`lulc sample` and `lulc evaluate` make one, with intervals."
 )
+"""What has to be said wherever areas of a map are shown."""
+
+_NOTE = f"{AS_COUNTED} Confidence is the mean activation of the class given, which is not accuracy."
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,11 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
     return report
 
 
+def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a product's tags say of its making, in the words of people."""
+    return {name: tags[tag] for tag, name in _SAID.items() if tags.get(tag)}
+
+
 def _one_line(title: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
 
@@ -151,7 +159,7 @@ def _report(path: Path, title: str) -> MapReport:
             valid_share=sum(entry.pixels for entry in areas) / shape.size,
             classes=areas,
             confidence=_confidence(product, [entry.pixels for entry in areas]),
-            facts={name: product.tags[tag] for tag, name in _SAID.items() if product.tags.get(tag)},
+            facts=provenance_of(product.tags),
         )
 
 

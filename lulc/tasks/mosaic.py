@@ -29,7 +29,7 @@ from lulc.tasks.memory import peak_resident_bytes
 from lulc.tasks.merging import MapPart, Merged, merge_of
 from lulc.tasks.mosaic_plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic_seams import MosaicSeams, mosaic_seams
-from lulc.tasks.mosaic_sources import SourceMapShare, source_shares, write_sources
+from lulc.tasks.mosaic_sources import SourceMapShare, source_shares, sources_path, write_sources
 
 Progress = Callable[[int, int], None]
 """Told how many pixels of the mosaic are done, and how many there are."""
@@ -128,11 +128,6 @@ def mosaic(
             output_bytes=published,
             warnings=_warnings(plan, shares),
         )
-
-
-def sources_path(output: Path) -> Path:
-    """Where the list of a mosaic's maps lies: `out.tif.sources.csv`."""
-    return output.with_name(f"{output.name}.sources.csv")
 
 
 def _publish(

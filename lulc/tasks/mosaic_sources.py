@@ -64,3 +64,17 @@ def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]
         rows.writerow([share.number, one.path.name, share.pixels, share.acquired, crs, *said])
     with staged(path, overwrite=True) as temporary:
         temporary.write_text(table.getvalue(), encoding="utf-8")
+
+
+def source_names(table: Path) -> dict[int, str]:
+    """Number to file name of the maps of a mosaic, from the list beside it; empty when there is none."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            return {int(row["number"]): row["map"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError):
+        return {}
+
+
+def sources_path(output: Path) -> Path:
+    """Where the list of a mosaic's maps lies: `out.tif.sources.csv`."""
+    return output.with_name(f"{output.name}.sources.csv")

@@ -1,0 +1,212 @@
+"""Tiles of a raster for a web map: 256 pixels of a pyramid, as indexed PNG.
+
+A raster with a CRS and a transform is cut in Web Mercator (EPSG:3857, the XYZ scheme), any other one in its own pixels: at its
+deepest zoom a tile's pixel is a pixel of the raster, every lower zoom halves.
+"""
+
+import io
+import queue
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from math import ceil, log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.coords import disjoint_bounds
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import calculate_default_transform, transform_bounds
+from rasterio.windows import Window as RasterioWindow
+
+from lulc.errors import InputError, StorageError
+from lulc.grid import Grid, Shape, Window
+
+TILE_SIDE = 256
+"""Side of a tile, pixels."""
+
+FULL = -1
+"""Level of the raster itself; its overviews are 0, 1, ..."""
+
+_WEB, _DEGREES = CRS.from_epsg(3857), CRS.from_epsg(4326)
+_MERCATOR = 20_037_508.342789244
+"""Half the side of the world in Web Mercator, metres."""
+
+_DEEPEST = 24
+_DEEPER = 1
+"""Zooms beyond the first whose pixels are finer than the raster's: there their edges lie within a half pixel of the truth."""
+
+_SLACK = 1.2
+"""An overview may be so much coarser than a tile."""
+
+_COMPRESSION = 1  # classes are runs of equal bytes: more effort makes tiles later, hardly smaller
+
+
+class TiledRaster:
+    """A raster file whose tiles may be asked for by several threads; each has its own handle while it reads.
+
+    Args:
+        path: GeoTIFF.
+
+    Attributes:
+        grid: Where its pixels lie.
+        placed: True when tiles are cut in Web Mercator.
+        bounds: West, south, east, north in WGS 84 degrees; None where it is not placed.
+        zooms: First and last zoom of tiles.
+
+    Raises:
+        InputError: It is not a GeoTIFF.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: dict[int, queue.LifoQueue[rasterio.DatasetReader]] = {FULL: queue.LifoQueue()}
+        with self._dataset(FULL) as dataset:
+            self.grid = Grid(dataset.crs, dataset.transform, Shape(*dataset.shape), dataset.gcps[0])
+            self._factors = dataset.overviews(1)
+            self._idle |= {level: queue.LifoQueue() for level in range(len(self._factors))}
+            self.placed = not self.grid.gcps and not dataset.transform.is_identity and self.grid.on_earth()
+            self.bounds = transform_bounds(dataset.crs, _DEGREES, *dataset.bounds) if self.placed else None
+            self._pixel = self._mercator_pixel(dataset) if self.placed else 1.0
+        self.zooms = 0, self._deepest()
+
+    def read(self, zoom: int, column: int, row: int, bands: Sequence[int]) -> np.ma.MaskedArray[Any, Any] | None:
+        """Pixels of a tile, nearest neighbour, from the overview that fits.
+
+        Args:
+            zoom: Of the pyramid.
+            column: Tile column, from the west.
+            row: Tile row, from the north.
+            bands: Counted from 1.
+
+        Returns:
+            (bands, 256, 256) in the raster's type, masked where there is no data; None outside the raster.
+
+        Raises:
+            StorageError: It cannot be read there.
+        """
+        if not (0 <= zoom <= _DEEPEST and 0 <= column < 1 << zoom and 0 <= row < 1 << zoom):
+            return None
+        read = self._warped if self.placed else self._cut
+        try:
+            return read(zoom, column, row, list(bands))
+        except RasterioError as error:
+            raise StorageError(f"cannot read {self.path.name} at tile {zoom}/{column}/{row}: {error}") from error
+
+    def close(self) -> None:
+        """Close all handles that are not in use."""
+        for idle in self._idle.values():
+            with suppress(queue.Empty):
+                while True:
+                    idle.get_nowait().close()
+
+    def _warped(self, zoom: int, column: int, row: int, bands: list[int]) -> np.ma.MaskedArray[Any, Any] | None:
+        """A tile in Web Mercator, warped from the overview that is just finer than it."""
+        side = 2 * _MERCATOR / (1 << zoom)
+        west, north = column * side - _MERCATOR, _MERCATOR - row * side
+        if disjoint_bounds((west, north - side, west + side, north), self._mercator_bounds):
+            return None
+        pixel = side / TILE_SIDE
+        view = {
+            "crs": _WEB,
+            "transform": Affine(pixel, 0, west, 0, -pixel, north),
+            "width": TILE_SIDE,
+            "height": TILE_SIDE,
+        }
+        with self._dataset(self._level(pixel / self._pixel)) as dataset:
+            masked = {"add_alpha": True} if dataset.nodata is None else {"nodata": dataset.nodata}
+            with WarpedVRT(dataset, resampling=Resampling.nearest, **view, **masked) as warped:
+                tile: np.ma.MaskedArray[Any, Any] = warped.read(bands, masked=True)
+                return tile
+
+    def _cut(self, zoom: int, column: int, row: int, bands: list[int]) -> np.ma.MaskedArray[Any, Any] | None:
+        """A tile in the raster's own pixels."""
+        side = TILE_SIDE << max(self.zooms[1] - zoom, 0)
+        shape = self.grid.shape
+        place = Window(
+            row * side, col := column * side, min(side, shape.height - row * side), min(side, shape.width - col)
+        )
+        if zoom > self.zooms[1] or min(place.height, place.width) <= 0:
+            return None
+        step = side // TILE_SIDE
+        size = -(-place.height // step), -(-place.width // step)
+        with self._dataset(FULL) as dataset:
+            window = RasterioWindow(place.col, place.row, place.width, place.height)
+            part = dataset.read(bands, window=window, out_shape=(len(bands), *size), masked=True)
+        around = (0, 0), (0, TILE_SIDE - size[0]), (0, TILE_SIDE - size[1])
+        empty = np.pad(np.ma.getmaskarray(part), around, constant_values=True)
+        return np.ma.MaskedArray(np.pad(part.data, around), empty)
+
+    def _level(self, ratio: float) -> int:
+        """The coarsest overview whose pixels are no larger than those of a tile."""
+        fitting = [level for level, factor in enumerate(self._factors) if factor <= _SLACK * ratio]
+        return fitting[-1] if fitting else FULL
+
+    def _mercator_pixel(self, dataset: rasterio.DatasetReader) -> float:
+        """Size of a pixel in Web Mercator, metres; also notes where the raster lies there."""
+        bounds = dataset.bounds
+        self._mercator_bounds = transform_bounds(dataset.crs, _WEB, *bounds)
+        place, _, _ = calculate_default_transform(dataset.crs, _WEB, dataset.width, dataset.height, *bounds)
+        return float(place.a)
+
+    def _deepest(self) -> int:
+        if not self.placed:
+            return max(0, ceil(log2(max(self.grid.shape.height, self.grid.shape.width) / TILE_SIDE)))
+        return min(_DEEPEST, max(0, ceil(log2(2 * _MERCATOR / TILE_SIDE / self._pixel)) + _DEEPER))
+
+    @contextmanager
+    def _dataset(self, level: int) -> Iterator[rasterio.DatasetReader]:
+        """A handle, of the file or of one of its overviews, that no other thread uses meanwhile."""
+        try:
+            dataset = self._idle[level].get_nowait()
+        except queue.Empty:
+            dataset = self._opened(level)
+        try:
+            yield dataset
+        except BaseException:
+            dataset.close()
+            raise
+        self._idle[level].put(dataset)
+
+    def _opened(self, level: int) -> rasterio.DatasetReader:
+        overview = {} if level == FULL else {"OVERVIEW_LEVEL": level}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `placed` says so
+                return rasterio.open(self.path, driver="GTiff", **overview)
+        except RasterioError as error:
+            raise InputError(f"{self.path} is not a readable GeoTIFF", "check that it is whole") from error
+
+
+def indexed_png(indices_yx: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """A PNG of palette indices.
+
+    Args:
+        indices_yx: uint8 (height, width).
+        palette: uint8 (256, 4), red, green, blue and opacity of each index.
+    """
+    from PIL import Image
+
+    height, width = indices_yx.shape
+    picture = Image.frombytes("P", (width, height), indices_yx.tobytes())
+    picture.putpalette(palette[:, :3].tobytes())
+    return _encoded(picture, transparency=palette[:, 3].tobytes())
+
+
+def color_png(colors_byx: NDArray[np.uint8], opacity_yx: NDArray[np.uint8]) -> bytes:
+    """A PNG of colours, uint8 (3, height, width), and their opacity, uint8 (height, width)."""
+    from PIL import Image
+
+    return _encoded(Image.fromarray(np.dstack([*colors_byx, opacity_yx])))
+
+
+def _encoded(picture: Any, **options: Any) -> bytes:  # noqa: ANN401 - Pillow is imported when a tile is drawn
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=_COMPRESSION, **options)
+    return file.getvalue()
