@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench clean
+.PHONY: help demo serve test check format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -32,6 +32,9 @@ demo: $(VENV)/.runtime demo/scene.tif ## classify a real Sentinel-2 scene; leave
 	$(BIN)/lulc classify demo/scene.tif demo/map.tif --quicklook demo/map.png --overwrite
 	@echo "open demo/map.png, or demo/map.tif in QGIS"
 
+serve: $(VENV)/.runtime ## open a page where scenes and patches are dropped in and looked at
+	$(BIN)/lulc serve --open
+
 test: $(VENV)/.dev ## run the tests
 	$(BIN)/python -m pytest
 
@@ -50,6 +53,7 @@ bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (ab
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/serve.py
 
 clean: ## remove the virtual environment and what demo and bench left
 	rm -rf $(VENV) demo bench

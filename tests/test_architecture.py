@@ -34,6 +34,9 @@ ONLY_IN = {
     "captum": {"model"},
     "openai": {"patches"},
     "rasterio": {"grid", "io"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
     "click": {"cli"},
     "subprocess": {"hpc"},
     "pickle": set(),
@@ -84,7 +87,7 @@ def test_files_stay_readable():
     assert {name: length for name, length in lengths.items() if length > 350} == {}
 
 
-@pytest.mark.parametrize("module", ["lulc", "lulc.cli.main", "lulc.io.scene"])
+@pytest.mark.parametrize("module", ["lulc", "lulc.cli.main", "lulc.io.scene", "lulc.serve.app"])
 def test_importing_does_not_load_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

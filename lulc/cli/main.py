@@ -22,6 +22,7 @@ _COMMANDS = {
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "report": "Write what a map holds: areas as counted, confidence, a picture.",
     "sample": "Draw a stratified random sample of points to label, from a map.",
+    "serve": "Show maps and classify on a local web page.",
     "stack": "Write bands and spectral indices of scenes as one file.",
     "train": "Train a network on a training set; leaves a model bundle.",
 }

@@ -1,0 +1,105 @@
+"""`python -m lulc.serve.child`: a process that does what the server must not do itself.
+
+One request a line comes in on standard input, `{"task": ..., "arguments": {...}}`; lines go out on standard output: any number of
+`{"stage": ..., "done": ..., "total": ...}`, then `{"result": ...}` or `{"refused": {...}}`. When standard input ends, so does the process: it
+does not outlive its server.
+"""
+
+import json
+import os
+import queue
+import resource
+import sys
+import threading
+import traceback
+from typing import Any, TextIO
+
+from lulc.errors import LimitError, LulcError
+from lulc.serve.refusal import Refusal
+
+_SURROUNDINGS = {
+    "GDAL_GEOREF_SOURCES": "INTERNAL",  # what lies beside an upload does not place it
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_CACHEMAX": "256",
+}
+_OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    memory_bytes, seconds = int(sys.argv[1]), int(float(sys.argv[2]))
+    os.environ.update(_SURROUNDINGS)
+    _limit(memory_bytes, seconds)
+    answers = _own_output()
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    while True:
+        request = requests.get()
+        _say(answers, _answer(request, answers, memory_bytes))
+
+
+def _limit(memory_bytes: int, seconds: int) -> None:
+    """Bounds that the kernel keeps: memory, a core's time, and no dump of it all on disk."""
+    for kind, most in (
+        (resource.RLIMIT_DATA, memory_bytes),
+        (resource.RLIMIT_CPU, seconds * (os.cpu_count() or 1)),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def _own_output() -> TextIO:
+    """Standard output for answers alone; whatever libraries print goes to standard error."""
+    own = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    return own
+
+
+def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    for line in sys.stdin:
+        requests.put(json.loads(line))
+    os._exit(0)
+
+
+def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict[str, Any]:
+    arguments = request["arguments"]
+    path, name = arguments.get("path"), arguments.get("name")
+    renamed = {path: name} if path and name else {}
+    try:
+        from lulc.serve.work import WORK
+
+        def tell(stage: str, done: int, total: int) -> None:
+            _say(answers, {"stage": stage, "done": done, "total": total})
+
+        return {"result": WORK[request["task"]](tell, **arguments)}
+    except LulcError as error:
+        return _refused(Refusal.of(error, renamed))
+    except Exception as error:  # noqa: BLE001 - told to whoever asked; the process can go on
+        traceback.print_exc()
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY):
+            return _refused(Refusal.of(out_of_memory(memory_bytes)))
+        first = (str(error).splitlines() or [""])[0]
+        return _refused(Refusal(500, f"lulc failed: {type(error).__name__}: {first}", "please report this"))
+
+
+def out_of_memory(memory_bytes: int) -> LimitError:
+    """What is said when a child needs more than it may take."""
+    return LimitError(
+        f"this needs more than the {memory_bytes / 1e9:.3g} GB a job may take",
+        "start the server with more --max-memory",
+    )
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    return {"refused": {"status": refusal.status, "problem": refusal.problem, "remedy": refusal.remedy}}
+
+
+def _say(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What stands before every route: who may speak to the server, how much they may send, and what browsers may do with the answer.
+
+A page of another site that is open in the same browser can send requests to 127.0.0.1, and by a name that it lets point there
+(DNS rebinding) even read the answers. So the Host must be one of the server's own names, and an Origin the server's own.
+"""
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lulc.serve.refusal import Refusal
+from lulc.serve.uploads import too_large
+
+UPLOAD_PATH = "/classify"
+"""The one route that takes more than a few bytes."""
+
+_SMALL_BODY = 64 << 10
+_FORM_BYTES = 64 << 10
+"""What a form may hold beside its file."""
+
+_DRAINED_BYTES, _DRAINED_S = 4 << 20, 2.0
+"""How much of a refused body is read and thrown away, so that its sender hears the answer before the connection closes."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: What is guarded.
+        host: Address that the server listens on.
+        allowed_hosts: Other names for it.
+        upload_bytes: Largest upload.
+        basemap: Address of an online base map, or empty.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, host: str, allowed_hosts: Iterable[str], upload_bytes: int, basemap: str
+    ) -> None:
+        self._app, self._upload_bytes = app, upload_bytes
+        self._names = {name.lower() for name in (*own_names(host), *allowed_hosts)}
+        self._headers = {
+            "Content-Security-Policy": _content_policy(basemap),
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, self._most(scope), ended=not _has_body(scope))
+        answer = _Answer(send, body, self._headers)
+        try:
+            self._check(scope)
+            await self._app(scope, body.receive, answer.send)
+        except Refusal as refusal:
+            if answer.started:
+                raise
+            await answer.refuse(refusal)
+
+    def _most(self, scope: Scope) -> int:
+        return self._upload_bytes + _FORM_BYTES if scope["path"] == UPLOAD_PATH else _SMALL_BODY
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if _name_of(host) not in self._names:
+            raise Refusal(403, f"this server is not called {host[:100]!r}", "start it with --allow-host NAME")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
+            raise Refusal(403, "a page of another site may not use this server", "open the server's own page")
+        foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        if foreign and not (scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"):
+            raise Refusal(403, "a page of another site may not use this server", "open the server's own page")
+        declared = headers.get("content-length", "0")
+        if not declared.isdigit():
+            raise Refusal(400, "Content-Length is no number")
+        if int(declared) > self._most(scope):
+            raise too_large(self._most(scope) if scope["path"] != UPLOAD_PATH else self._upload_bytes)
+
+
+class _Body:
+    """The body of a request, counted as it is read."""
+
+    def __init__(self, receive: Receive, most: int, *, ended: bool) -> None:
+        self._receive, self._most = receive, most
+        self._count = 0
+        self.ended = ended
+
+    async def receive(self) -> Message:
+        """The next message.
+
+        Raises:
+            Refusal: More has come than may.
+        """
+        message = await self._next()
+        if self._count > self._most:
+            raise too_large(self._most)
+        return message
+
+    async def drain(self) -> None:
+        """Read on for a moment, throwing away."""
+        until = self._count + _DRAINED_BYTES
+        try:
+            async with asyncio.timeout(_DRAINED_S):
+                while not self.ended and self._count < until:
+                    await self._next()
+        except TimeoutError:
+            pass
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._count += len(message.get("body", b""))
+            self.ended = not message.get("more_body", False)
+        else:
+            self.ended = True
+        return message
+
+
+class _Answer:
+    """The answer to a request, with the headers that every answer has."""
+
+    def __init__(self, send: Send, body: _Body, headers: dict[str, str]) -> None:
+        self._send, self._body, self._headers = send, body, headers
+        self._draining = False
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; the end of a refusal waits until what is still coming was thrown away."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._draining = message["status"] >= 400 and not self._body.ended  # noqa: PLR2004 - an error
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            for name, value in self._headers.items():
+                headers[name] = value
+            if self._draining:
+                headers["Connection"] = "close"
+        elif self._draining and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._body.drain()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal."""
+        body = json.dumps(refusal.body).encode()
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def own_names(host: str) -> tuple[str, ...]:
+    """Names under which a server on an address may be spoken to."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return (host, *_LOOPBACK) if host == "localhost" else (host,)
+    if address.is_loopback or address.is_unspecified:
+        return _LOOPBACK
+    return (f"[{host}]" if address.version == 6 else host,)  # noqa: PLR2004 - of IP
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _name_of(host: str) -> str:
+    """A Host header without its port."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() else host.lower()
+
+
+def _content_policy(basemap: str) -> str:
+    address = urlsplit(basemap)
+    pictures = f" {address.scheme}://{address.netloc.replace('{s}', '*')}" if basemap else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; font-src 'self'; form-action 'self'; "
+        f"base-uri 'none'; frame-ancestors 'none'; img-src 'self' data: blob:{pictures}"
+    )

@@ -1,0 +1,251 @@
+"""Jobs: what was asked for, how far it is, what came out; a queue of them, and how long they are kept."""
+
+import asyncio
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lulc.serve.children import Child
+from lulc.serve.refusal import Refusal
+from lulc.serve.settings import Limits
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL = frozenset({"done", "failed", "cancelled"})
+
+_TOLD_EVERY_S = 0.2
+_SWEEP_EVERY_S = 30.0
+
+
+@dataclass(eq=False)
+class Job:
+    """One thing that was asked for.
+
+    Attributes:
+        id: Known only to who asked; whoever knows it may look at the job.
+        kind: `scene`, `patch` or `report`.
+        name: What its owner calls the input.
+        folder: Its files; nobody else's.
+        options: Fields of the upload.
+        state: How far it is.
+        stage: What is being done.
+        done: Pixels of the stage that are done.
+        total: Of how many; 0 when that is not known.
+        started: When it began to run, by `time.monotonic`.
+        seconds: How long it ran.
+        touched: When it was last looked at, by `time.monotonic`.
+        error: Why it failed.
+        warnings: What its owner should know about the input.
+        answer: Of a patch.
+        explanations: Those made so far.
+        watchers: How many look at it now.
+        changes: How often it has changed.
+    """
+
+    id: str
+    kind: Literal["scene", "patch", "report"]
+    name: str
+    folder: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    state: State = "queued"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    started: float | None = None
+    seconds: float = 0.0
+    touched: float = field(default_factory=time.monotonic)
+    error: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+    answer: dict[str, Any] | None = None
+    explanations: int = 0
+    watchers: int = 0
+    changes: int = 0
+
+    @property
+    def seconds_so_far(self) -> float:
+        """How long it has run."""
+        running = self.state == "running" and self.started is not None
+        return time.monotonic() - (self.started or 0) if running else self.seconds
+
+    @property
+    def upload(self) -> Path:
+        """The file that was sent, under a name of the server's own."""
+        return self.folder / "upload"
+
+
+class Jobs:
+    """All jobs of a server, in the order they came.
+
+    Args:
+        folder: Where each gets its own folder.
+        limits: How many wait and run, how long they may take and are kept.
+        forgotten: Told of a job whose files go.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, forgotten: Callable[[Job], None]) -> None:
+        self._folder, self._limits, self._forgotten = folder, limits, forgotten
+        self._jobs: dict[str, Job] = {}
+        self._waiting: asyncio.Queue[tuple[Job, str, dict[str, Any]]] = asyncio.Queue()
+        self._changed = asyncio.Condition()
+        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._loops = [asyncio.create_task(self._work()) for _ in range(self._limits.jobs)]
+        self._loops.append(asyncio.create_task(self._sweep()))
+
+    async def stop(self) -> None:
+        """End everything."""
+        for task in (*self._loops, *self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._running.values(), return_exceptions=True)
+
+    def new_folder(self) -> Path:
+        """A fresh folder with a name that cannot be guessed."""
+        folder = self._folder / secrets.token_urlsafe(18)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def check_room(self) -> None:
+        """Refuse more work than the queue takes.
+
+        Raises:
+            Refusal: It is full.
+        """
+        if self.queued >= self._limits.queue:
+            raise Refusal(503, f"{self.queued} jobs are waiting", "try again in a minute", retry_after=30)
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait."""
+        return sum(job.state == "queued" for job in self._jobs.values())
+
+    def submit(self, job: Job, task: str, arguments: dict[str, Any]) -> None:
+        """Put a job into the queue.
+
+        Raises:
+            Refusal: The queue is full.
+        """
+        self.check_room()
+        self._jobs[job.id] = job
+        self._waiting.put_nowait((job, task, arguments))
+
+    def keep(self, job: Job) -> None:
+        """Remember a job that is done already."""
+        self._jobs[job.id] = job
+        while sum(other.state in FINAL for other in self._jobs.values()) > self._limits.keep_most:
+            ended = [other for other in self._jobs.values() if other.state in FINAL and other is not job]
+            self._forget(min(ended, key=lambda other: other.touched))
+
+    def get(self, job_id: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            Refusal: There is none.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            minutes = self._limits.keep_minutes
+            raise Refusal(404, "there is no such job", f"results are kept for {minutes:g} minutes: classify again")
+        job.touched = time.monotonic()
+        return job
+
+    def knows(self, job_id: str) -> bool:
+        """True when there is a job of that id."""
+        return job_id in self._jobs
+
+    def ahead(self, job: Job) -> int:
+        """Jobs that come before one that waits."""
+        before = [other for other in self._jobs.values() if other.state in {"queued", "running"}]
+        return before.index(job) if job.state == "queued" else 0
+
+    async def end(self, job: Job) -> None:
+        """Cancel a job that waits or runs, forget one that is over; its files go."""
+        if job.state in FINAL:
+            self._forget(job)
+            return
+        running = self._running.get(job.id)
+        job.state = "cancelled"
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        await self._tell(job)
+
+    async def changes(self, job: Job) -> AsyncIterator[Job]:
+        """The job now, and each time it has changed, until it is over."""
+        job.watchers += 1
+        try:
+            while True:
+                seen = job.changes
+                yield job
+                if job.state in FINAL and job.changes == seen:
+                    return
+                async with self._changed:
+                    while job.changes == seen:
+                        await self._changed.wait()
+                await asyncio.sleep(_TOLD_EVERY_S)  # a loop of many small steps is told a few times a second
+        finally:
+            job.watchers -= 1
+            job.touched = time.monotonic()
+
+    async def _work(self) -> None:
+        while True:
+            job, task, arguments = await self._waiting.get()
+            if job.state == "queued":
+                run = asyncio.create_task(self._run(job, task, arguments))
+                self._running[job.id] = run
+                await asyncio.gather(run, return_exceptions=True)
+                del self._running[job.id]
+
+    async def _run(self, job: Job, task: str, arguments: dict[str, Any]) -> None:
+        child = Child(self._limits, job.folder)
+        job.state, job.stage, job.started = "running", "starting", time.monotonic()
+        await self._tell(job)
+        pending: set[asyncio.Task[None]] = set()
+
+        def told(stage: str, done: int, total: int) -> None:
+            job.stage, job.done, job.total = stage, done, total
+            telling = asyncio.create_task(self._tell(job))
+            pending.add(telling)
+            telling.add_done_callback(pending.discard)
+
+        try:
+            result = await child.ask(task, arguments, self._limits.job_seconds, told)
+        except Refusal as error:
+            job.error = error
+        finally:
+            await child.end()
+            job.seconds = time.monotonic() - job.started
+            job.touched = time.monotonic()
+        if job.error is not None:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            job.state = "failed"
+        else:
+            job.warnings = tuple(result.get("warnings", ()))
+            job.state = "done"
+        self.keep(job)
+        await self._tell(job)
+
+    async def _tell(self, job: Job) -> None:
+        job.changes += 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _sweep(self) -> None:
+        """Forget what nobody has looked at for long."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            oldest = time.monotonic() - 60 * self._limits.keep_minutes
+            for job in list(self._jobs.values()):
+                if job.state in FINAL and job.touched < oldest and not job.watchers:
+                    self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        self._forgotten(job)
+        shutil.rmtree(job.folder, ignore_errors=True)

@@ -1,0 +1,258 @@
+"""The maps that the page shows: products named when the server was started, and those of its own jobs."""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import InputError, LulcError
+from lulc.io.areas import class_areas
+from lulc.io.color_ramps import ramp_colors
+from lulc.io.map_tiles import TiledRaster
+from lulc.io.map_view import ACTIVATION, CLASS, CONFIDENCE, MapView, Place, color_tile, heat_tile
+from lulc.legend import NODATA_CODE
+from lulc.serve.refusal import Refusal
+from lulc.tasks.map_report import AS_COUNTED, provenance_of
+from lulc.tasks.mosaic_sources import source_names, sources_path
+
+_MOST_FOUND = 500
+_ID_LENGTH = 16
+
+
+@dataclass(eq=False)
+class ServedMap:
+    """A product to look at.
+
+    Attributes:
+        id: In addresses.
+        title: For people.
+        path: Its file.
+        base: Picture of its scene; None without.
+        job: Id of the job that made it; None when it was named at start.
+    """
+
+    id: str
+    title: str
+    path: Path
+    base: Path | None = None
+    job: str | None = None
+
+    def __post_init__(self) -> None:
+        self.version = version_of(self.path)
+        self.view = MapView(self.path)
+        self._counting = threading.Lock()
+
+    def describe(self) -> dict[str, Any]:
+        """What the page needs to show it."""
+        view, shape = self.view, self.view.grid.shape
+        return {
+            "id": self.id,
+            "title": self.title,
+            "file": self.path.name if self.job is None else self.title,
+            "georeferenced": view.raster.placed,
+            "bounds": view.raster.bounds,
+            "width": shape.width,
+            "height": shape.height,
+            "pixel_m": view.grid.pixel_size_m() if view.raster.placed else None,
+            "min_zoom": view.raster.zooms[0],
+            "max_zoom": view.raster.zooms[1],
+            "crs": view.grid.crs.to_string() if view.grid.crs else "",
+            "legend": [{"code": entry.code, "name": entry.name, "color": entry.color} for entry in view.legend],
+            "layers": list(self._layers()),
+            "base": self.base is not None,
+            "facts": provenance_of(view.tags),
+            "job": self.job,
+        }
+
+    def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
+        """PNG of a tile; None outside.
+
+        Raises:
+            Refusal: There is no such layer.
+        """
+        if layer not in self.view.layers:
+            raise Refusal(404, f"there is no layer {layer!r}", f"choose one of {', '.join(self.view.layers)}")
+        return self.view.tile(layer, zoom, column, row)
+
+    def base_tile(self, zoom: int, column: int, row: int) -> bytes | None:
+        """PNG of a tile of the scene in true colour; None outside, or without one."""
+        return color_tile(self._base, zoom, column, row) if self._base else None
+
+    def areas(self) -> dict[str, Any]:
+        """What each class covers, as counted; counted once."""
+        with self._counting:
+            return self._areas
+
+    def value(self, place: tuple[int, int]) -> dict[str, Any]:
+        """What it holds at a row and column."""
+        found = self.view.at(*place)
+        if found is None:
+            return {"inside": False}
+        position = self.view.position_of(found.row, found.col)
+        longitude, latitude = position or (None, None)
+        legend = self.view.legend.classes
+        known = found.code != NODATA_CODE
+        return {
+            "inside": True,
+            "row": found.row,
+            "col": found.col,
+            "lon": longitude,
+            "lat": latitude,
+            "class": _class_of(legend[found.code - 1]) if known else None,
+            "confidence": found.confidence,
+            "activations": [
+                {"code": entry.code, "name": entry.name, "share": share}
+                for entry, share in zip(legend, found.shares, strict=False)
+            ],
+            "source": self._source(found),
+        }
+
+    def close(self) -> None:
+        """Release files."""
+        self.view.close()
+        if self._base is not None:
+            self._base.close()
+
+    def _layers(self) -> Iterator[dict[str, Any]]:
+        names = {f"{ACTIVATION}{entry.code}": entry for entry in self.view.legend}
+        for layer in self.view.layers:
+            if layer == CLASS:
+                yield {"id": layer, "title": "Classes", "kind": "class"}
+            elif layer == CONFIDENCE:
+                yield {"id": layer, "title": "Confidence", "kind": "share"}
+            else:
+                yield {"id": layer, "title": names[layer].name, "kind": "share", "code": names[layer].code}
+
+    @cached_property
+    def _base(self) -> TiledRaster | None:
+        return TiledRaster(self.base) if self.base else None
+
+    @cached_property
+    def _areas(self) -> dict[str, Any]:
+        counted = class_areas(self.path)
+        classes = [
+            {"code": one.code, "name": one.name, "pixels": one.pixels, "hectares": one.hectares, "share": one.share}
+            for one in counted
+        ]
+        valid = sum(one.pixels for one in counted) / self.view.grid.shape.size
+        return {"classes": classes, "valid_share": valid, "note": AS_COUNTED}
+
+    @cached_property
+    def _sources(self) -> dict[int, str]:
+        return source_names(sources_path(self.path))
+
+    def _source(self, found: Place) -> str | None:
+        return None if found.source is None else self._sources.get(found.source, f"map {found.source}")
+
+
+class ServedMaps:
+    """Products named at start; one that was made again meanwhile is read again.
+
+    Args:
+        named: Products, and folders in which products are found. No other file is ever opened.
+
+    Raises:
+        InputError: One is not there, or is no product of lulc.
+    """
+
+    def __init__(self, named: Sequence[Path]) -> None:
+        self._named, self._opened = list(named), dict[str, ServedMap]()
+        self._places: dict[str, tuple[str, Path]] = {}
+        self._lock = threading.Lock()
+        for path in named:
+            if not path.exists():
+                raise InputError(f"there is no {path}", "give a product of lulc, or a folder that holds some")
+            if path.is_file():
+                MapView(path).close()
+        if named and not self.listed():
+            raise InputError(f"{named[0]} holds no product of lulc", "give a folder of maps")
+
+    def listed(self) -> list[dict[str, str]]:
+        """Id and title of each, in the order named."""
+        self._places = {_id_of(path): (title, path) for title, path in _products(self._named)}
+        shown = []
+        for map_id, (title, path) in self._places.items():
+            try:
+                self._open(map_id, title, path)
+            except LulcError:
+                continue  # another kind of GeoTIFF in the folder, or one that is being replaced
+            shown.append({"id": map_id, "title": title})
+        return shown
+
+    def get(self, map_id: str) -> ServedMap:
+        """A map by its id.
+
+        Raises:
+            Refusal: There is none.
+        """
+        if map_id not in self._places:
+            self.listed()
+        title, path = self._places.get(map_id, ("", None))
+        if path is None or _id_of(path) != map_id:  # a link may lead elsewhere by now
+            raise Refusal(404, "there is no such map", "choose one of the list")
+        try:
+            return self._open(map_id, title, path)
+        except LulcError as error:
+            raise Refusal.of(error) from error
+
+    def _open(self, map_id: str, title: str, path: Path) -> ServedMap:
+        with self._lock:
+            known = self._opened.get(map_id)
+            if known is None or known.version != version_of(path):
+                self._opened[map_id] = known = ServedMap(map_id, title, path)
+            return known
+
+
+def heat_png(path: Path, zoom: int, column: int, row: int) -> bytes | None:
+    """PNG of a tile of a heat map; None outside."""
+    raster = TiledRaster(path)
+    try:
+        return heat_tile(raster, zoom, column, row)
+    finally:
+        raster.close()
+
+
+def version_of(path: Path) -> str:
+    """Changes when a file is replaced.
+
+    Raises:
+        InputError: It is not there.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}", "was it moved?") from error
+    return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+
+
+def ramp() -> list[str]:
+    """Colours of shares, from 0 to 1."""
+    return ramp_colors(11)
+
+
+def _products(named: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Title and file of what may be shown: links that lead out of a named folder are left out."""
+    for place in named:
+        if place.is_file():
+            yield place.name, place
+            continue
+        inside = place.resolve()
+        files = [file for file in sorted(place.rglob("*.tif")) if not _hidden(file.relative_to(place))]
+        for file in files[:_MOST_FOUND]:
+            if file.resolve().is_relative_to(inside) and file.is_file():
+                yield str(file.relative_to(place)), file
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _id_of(path: Path) -> str:
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:_ID_LENGTH]
+
+
+def _class_of(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - a LandClass
+    return {"code": entry.code, "name": entry.name, "color": entry.color}

@@ -1,0 +1,73 @@
+"""What the server says when it does not do what was asked, and the HTTP status of each of lulc's errors."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lulc.errors import (
+    ConfigError,
+    InputError,
+    Interrupted,
+    LimitError,
+    LulcError,
+    ModelError,
+    StorageError,
+    UsageError,
+)
+
+STATUS: dict[type[LulcError], int] = {
+    UsageError: 400,
+    InputError: 422,
+    ModelError: 500,
+    ConfigError: 500,
+    StorageError: 500,
+    LimitError: 413,
+    Interrupted: 503,
+}
+"""HTTP status by kind of error; others are 500."""
+
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+
+
+@dataclass
+class Refusal(Exception):  # noqa: N818 - what the server answers, as its name says
+    """An answer that is an error.
+
+    Attributes:
+        status: Of HTTP.
+        problem: What is wrong.
+        remedy: What can be done about it.
+        retry_after: Seconds after which the same request may succeed; None when it will not.
+    """
+
+    status: int
+    problem: str
+    remedy: str = ""
+    retry_after: int | None = None
+
+    @classmethod
+    def of(cls, error: LulcError, renamed: dict[str, str] | None = None) -> "Refusal":
+        """An error of lulc in the words of the page, whose fields are what the command line calls options.
+
+        Args:
+            error: What was raised.
+            renamed: Paths on this machine, and what their owners call them.
+        """
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+        return cls(status, _in_page_words(error.problem, renamed or {}), _in_page_words(error.remedy, renamed or {}))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """JSON."""
+        return {"error": {"problem": self.problem, "remedy": self.remedy}}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of HTTP."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+def _in_page_words(text: str, renamed: dict[str, str]) -> str:
+    for path, name in renamed.items():
+        text = text.replace(path, name)
+    return _OPTION.sub(lambda option: f"“{option[1].replace('-', ' ')}”", text)

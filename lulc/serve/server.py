@@ -1,0 +1,226 @@
+"""The server behind the routes: its maps, its jobs, its assistant, and what a request makes of them."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+
+from lulc.serve.answers import Download, ExplanationAnswer, JobStarted, JobState, PatchAnswer, Problem
+from lulc.serve.children import Assistant
+from lulc.serve.downloads import files_listed, job_files
+from lulc.serve.jobs import Job, Jobs
+from lulc.serve.maps import ServedMap, ServedMaps
+from lulc.serve.refusal import Refusal
+from lulc.serve.settings import Settings
+from lulc.serve.uploads import UploadOptions, receive
+
+_MOST_EXPLANATIONS = 100
+
+
+class Server:
+    """What lives as long as the server does.
+
+    Args:
+        settings: How it was started.
+        folder: Its own folder for everything that is uploaded and made.
+
+    Attributes:
+        settings: How it was started.
+        maps: Products named at start.
+        jobs: What was asked for.
+        models: What the page says of the models; empty when only maps are shown.
+
+    Raises:
+        InputError: A map that was named is none.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.maps = ServedMaps(settings.maps)
+        self.jobs = Jobs(folder, settings.limits, self._close_map)
+        self.models: dict[str, Any] = {}
+        self._assistant = Assistant(settings.limits, folder)
+        self._made: dict[str, ServedMap] = {}
+        self._receiving = 0
+
+    async def start(self) -> None:
+        """Load the models and begin to work.
+
+        Raises:
+            Refusal: A model is refused.
+        """
+        self.jobs.start()
+        if not self.settings.view_only:
+            models = {"model": self.settings.model, "patch_model": self.settings.patch_model}
+            self.models = await self._assistant.ask("describe", models)
+
+    async def stop(self) -> None:
+        """End all children."""
+        await self.jobs.stop()
+        await self._assistant.end()
+
+    async def take(self, request: Request) -> PatchAnswer | JobStarted:
+        """Receive an upload and classify it, or put it into the queue.
+
+        Raises:
+            Refusal: Of any kind.
+        """
+        if self.settings.view_only:
+            raise Refusal(403, "this server only shows maps", "use lulc classify on the command line")
+        self.jobs.check_room()
+        async with self._place_to_receive():
+            folder = self.jobs.new_folder()
+            try:
+                return await self._take(request, folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+
+    async def explain(self, job: Job, place: tuple[int, int] | None, target: str | None) -> ExplanationAnswer:
+        """Explain a patch, or a scene around a place.
+
+        Raises:
+            Refusal: Of any kind.
+        """
+        if job.state != "done" or job.kind == "report":
+            raise Refusal(409, f"{job.name} is not classified", "wait until it is done")
+        if job.explanations >= _MOST_EXPLANATIONS:
+            raise Refusal(413, f"{job.name} has {job.explanations} explanations already", "classify it again")
+        job.explanations += 1
+        number = job.explanations
+        picture = job.folder / f"explanation-{number}.png"
+        found = await self._ask("explain", job, picture=str(picture), target=target, place=place)
+        heat = picture.with_suffix(".tif")
+        titles = {picture: "Explanation (PNG)", heat: "Heat map (GeoTIFF)"}
+        shown = self._map_of(job) if job.kind == "scene" and heat.is_file() else None
+        return ExplanationAnswer.model_validate(
+            {
+                **found,
+                "picture": f"/jobs/{job.id}/files/{picture.name}",
+                "picture_alt": f"{job.name} beside what speaks for {found['class']}: {found['title']}",
+                "tiles": f"/jobs/{job.id}/heat/{number}/{{z}}/{{x}}/{{y}}.png" if shown else None,
+                "bounds": shown.view.raster.bounds if shown else None,
+                "downloads": files_listed(titles, f"/jobs/{job.id}/files"),
+            }
+        )
+
+    def start_report(self, shown: ServedMap) -> JobStarted:
+        """Put the report of a map into the queue.
+
+        Raises:
+            Refusal: The queue is full.
+        """
+        self.jobs.check_room()
+        folder = self.jobs.new_folder()
+        job = Job(id=folder.name, kind="report", name=shown.title, folder=folder)
+        arguments = {"path": str(shown.path), "name": shown.title, "folder": str(folder)}
+        self.jobs.submit(job, "report", arguments)
+        return _started(job)
+
+    def map(self, map_id: str) -> ServedMap:
+        """A map by its id: one named at start, or that of a job that is done.
+
+        Raises:
+            Refusal: There is none.
+        """
+        if map_id in self._made or self.jobs.knows(map_id):
+            return self._map_of(self.jobs.get(map_id))
+        return self.maps.get(map_id)
+
+    def state(self, job: Job) -> JobState:
+        """How far a job is."""
+        return JobState(
+            id=job.id,
+            kind=job.kind,
+            name=job.name,
+            state=job.state,
+            ahead=self.jobs.ahead(job),
+            stage=job.stage,
+            done=job.done,
+            total=job.total,
+            seconds=round(job.seconds_so_far, 1),
+            warnings=list(job.warnings),
+            error=Problem(problem=job.error.problem, remedy=job.error.remedy) if job.error else None,
+            map=job.id if job.kind == "scene" and job.state == "done" else None,
+            answer=PatchAnswer.model_validate(job.answer) if job.answer else None,
+            downloads=self.downloads(job),
+        )
+
+    def downloads(self, job: Job) -> list[Download]:
+        """Files that a job has made."""
+        return job_files(job) if job.state == "done" else []
+
+    async def end(self, job: Job) -> None:
+        """Cancel a job, or forget one that is over."""
+        await self.jobs.end(job)
+
+    @asynccontextmanager
+    async def _place_to_receive(self) -> AsyncIterator[None]:
+        if self._receiving >= self.settings.limits.uploads:
+            raise Refusal(429, f"{self._receiving} files are arriving already", "try again", retry_after=2)
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
+
+    async def _take(self, request: Request, folder: Path) -> PatchAnswer | JobStarted:
+        job = Job(id=folder.name, kind="scene", name="", folder=folder)
+        content_type = request.headers.get("content-type", "")
+        upload = await receive(
+            request.stream(), content_type, dict(request.query_params), job.upload, self.settings.limits.upload_bytes
+        )
+        job.name, job.options = upload.name, UploadOptions.of(upload.fields).given()
+        seen = await self._ask("look", job, values=self.settings.limits.values)
+        if seen["kind"] == "patch":
+            return await self._patch(job)
+        job.total = seen["total"]
+        self.jobs.submit(job, "scene", self._arguments(job, folder=str(folder)))
+        return _started(job)
+
+    async def _patch(self, job: Job) -> PatchAnswer:
+        found = await self._ask("patch", job, folder=str(job.folder))
+        job.kind, job.state = "patch", "done"
+        job.answer = {"job": job.id, "picture": f"/jobs/{job.id}/files/picture.png", **found}
+        self.jobs.keep(job)
+        return PatchAnswer.model_validate(job.answer)
+
+    async def _ask(self, task: str, job: Job, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - arguments of the task
+        return await self._assistant.ask(task, self._arguments(job, **more))
+
+    def _arguments(self, job: Job, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+        settings = self.settings
+        models = {"model": settings.model, "patch_model": settings.patch_model, "device": settings.device}
+        return {"path": str(job.upload), "name": job.name, "options": job.options, **models, **more}
+
+    def _close_map(self, job: Job) -> None:
+        made = self._made.pop(job.id, None)
+        if made is not None:
+            made.close()
+
+    def _map_of(self, job: Job) -> ServedMap:
+        if job.state != "done" or job.kind != "scene":
+            raise Refusal(409, f"{job.name} has no map", "wait until it is done")
+        if job.id not in self._made:
+            base = job.folder / "base.tif"
+            shown = ServedMap(job.id, job.name, job.folder / "map.tif", base if base.is_file() else None, job.id)
+            self._made[job.id] = shown
+        return self._made[job.id]
+
+
+def server_of(request: Request) -> Server:
+    """The server that a request came to."""
+    server: Server = request.app.state.server
+    return server
+
+
+def _started(job: Job) -> JobStarted:
+    return JobStarted(
+        kind="report" if job.kind == "report" else "scene",
+        job=job.id,
+        status=f"/jobs/{job.id}",
+        events=f"/jobs/{job.id}/events",
+    )

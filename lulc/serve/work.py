@@ -1,0 +1,225 @@
+"""What child processes do for the server, a function for each kind of request; arguments and results are plain JSON.
+
+Files of strangers are opened here and nowhere else: a decoder that crashes or a file that asks for too much memory takes a
+child with it, not the page.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lulc.errors import LimitError
+from lulc.grid import Shape
+from lulc.io.patch_image import PatchImage, read_image, spelled_out
+from lulc.io.raster import RasterSource, sniff
+from lulc.io.scene import open_scene
+from lulc.io.true_color import write_true_color
+from lulc.model.bundle import read_card
+from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.classifier import Classifier
+from lulc.patches.explain import explain_patch
+from lulc.patches.explain_scene import explain_scene
+from lulc.patches.explanation import Explanation
+from lulc.patches.predict import classify_files
+from lulc.serve.uploads import TAKEN
+from lulc.tasks.classify import classify, plan_classification
+from lulc.tasks.job import ClassifyOptions
+from lulc.tasks.map_report import report_map
+
+Tell = Callable[[str, int, int], None]
+"""Told the stage, and how much of it is done, of how much."""
+
+EXPLAINED_SIDE = 256
+"""Side of the window around a place of a scene that is explained, pixels."""
+
+_LARGEST_PATCH = 2
+"""A GeoTIFF up to so many times as wide as the patches of the model is taken for a patch."""
+
+
+def describe(_tell: Tell, model: str, patch_model: str | None) -> dict[str, Any]:
+    """The models, for the page; also loads them, so that the first answer does not wait for it."""
+    card, patch = read_card(model), _classifier(patch_model, "auto").card
+    return {
+        "model": {
+            "name": card.name,
+            "title": card.summary,
+            "bands": list(card.features.required(card.features.channels)),
+        },
+        "patch_model": {"name": patch.name, "title": patch.summary, "classes": list(patch.classes.names)},
+    }
+
+
+def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int, **server: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of `Settings`
+    """What an upload is, from its header; one that cannot be classified is refused.
+
+    Args:
+        path: The file.
+        name: What its owner calls it.
+        options: Fields of the upload: `as`, `bands`, `offset`, `quantification`, `allow_no_georef`.
+        values: Most pixels times bands.
+        server: `model`, `patch_model` and `device`.
+    """
+    kind = sniff(Path(path))
+    assert kind is not None
+    assert kind[0] in TAKEN
+    asked = options.get("as", "auto")
+    if kind[0] != "GTiff" and asked != "scene":
+        return {"kind": "patch"}
+    shape = _header(Path(path), name, kind, values)
+    if asked == "patch" or (asked == "auto" and _patch_sized(shape, server["patch_model"])):
+        return {"kind": "patch"}
+    plan_classification([Path(path)], _scene_options(options, server), name)
+    return {"kind": "scene", "total": shape.size}
+
+
+def patch(_tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Classify a patch; leaves its picture in the folder."""
+    from PIL import Image
+
+    bands = spelled_out(options.get("bands"))
+    classifier = _classifier(server["patch_model"], server["device"])
+    answer = next(iter(classify_files([Path(path)], classifier, bands=bands)))
+    image = read_image(Path(path), bands, name)
+    Image.fromarray(image.colors()).save(Path(folder) / "picture.png")
+    notes = [note.replace("; --grid classifies its cells instead", "") for note in answer.notes]
+    return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": _placed(image)}
+
+
+def scene(tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Classify a scene; leaves product, picture, true colour and report in the folder."""
+    place, output = Path(folder), Path(folder) / "map.tif"
+    asked = _scene_options(options, server)
+    done = classify(
+        [Path(path)],
+        output,
+        asked,
+        progress=lambda part, whole: tell("classifying", part, whole),
+        quicklook=place / "map.png",
+        name=name,
+    )
+    tell("drawing", 0, 0)
+    with open_scene([path], bands=asked.bands, offset=asked.offset, quantification=asked.quantification) as source:
+        write_true_color(source, place / "base.tif")
+    tell("reporting", 0, 0)
+    _write_report(output, place, name)
+    return {"warnings": list(done.warnings), "seconds": done.seconds}
+
+
+def report(tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
+    """Write the report of a product into the folder."""
+    tell("reporting", 0, 0)
+    _write_report(Path(path), Path(folder), name)
+    return {}
+
+
+def explain(
+    _tell: Tell,
+    path: str,
+    name: str,
+    picture: str,
+    options: dict[str, Any],
+    target: str | None,
+    place: tuple[int, int] | None,
+    **server: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Explain a patch, or a scene around a place (row, column); leaves picture and heat map."""
+    if place is None:
+        found = explain_patch(
+            Path(path),
+            Path(picture),
+            model=server["patch_model"] or SHIPPED_PATCH_MODEL,
+            bands=spelled_out(options.get("bands")),
+            target=target,
+            device=server["device"],
+            name=name,
+        )
+    else:
+        asked = _scene_options(options, server)
+        with open_scene([path], bands=asked.bands) as source:
+            window = _window_around(place, source.grid.shape)
+        found = explain_scene(
+            [Path(path)],
+            Path(picture),
+            model=asked.model,
+            target=target,
+            window=window,
+            bands=asked.bands,
+            offset=asked.offset,
+            quantification=asked.quantification,
+            device=asked.device,
+            name=name,
+        )
+    return _told(found, name)
+
+
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    "describe": describe,
+    "look": look,
+    "patch": patch,
+    "scene": scene,
+    "report": report,
+    "explain": explain,
+}
+"""What may be asked of a child."""
+
+
+def _told(found: Explanation, name: str) -> dict[str, Any]:
+    told = replace(found, input=name, files=())
+    return {
+        "title": told.title,
+        "subtitle": told.subtitle,
+        "class": told.explained,
+        "notes": list(told.notes),
+        "details": told.to_json(),
+    }
+
+
+def _write_report(product: Path, folder: Path, title: str) -> None:
+    """`report.zip`: report.md, report.json, map.png."""
+    pages = folder / "report"
+    report_map(product, pages, title=title)
+    shutil.make_archive(str(pages), "zip", pages)
+    shutil.rmtree(pages)
+
+
+@cache
+def _classifier(model: str | None, device: str) -> Classifier:
+    return Classifier(load_patch_model(model or SHIPPED_PATCH_MODEL), device, "fp32")
+
+
+def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyOptions:
+    given = {name: value for name, value in options.items() if name != "as"}
+    return ClassifyOptions(model=server["model"], device=server["device"], **given)
+
+
+def _patch_sized(shape: Shape, patch_model: str | None) -> bool:
+    return max(shape.height, shape.width) <= _LARGEST_PATCH * _classifier(patch_model, "auto").card.patch_side
+
+
+def _placed(image: PatchImage) -> bool:
+    return image.grid.georeferenced
+
+
+def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:
+    """Rows and columns that a raster declares, once it is known to be no more than a server takes."""
+    source = RasterSource(path, *kind)
+    try:
+        shape, bands = source.grid.shape, len(source.labels)
+    finally:
+        source.close()
+    if shape.size * bands > values:
+        raise LimitError(
+            f"{name} declares {shape.height} x {shape.width} pixels of {bands} bands, at most {values:.3g} values are taken",
+            "cut it into parts, or use lulc classify on the command line",
+        )
+    return shape
+
+
+def _window_around(place: tuple[int, int], shape: Shape) -> tuple[int, int, int, int]:
+    height, width = min(EXPLAINED_SIDE, shape.height), min(EXPLAINED_SIDE, shape.width)
+    row = min(max(place[0] - height // 2, 0), shape.height - height)
+    col = min(max(place[1] - width // 2, 0), shape.width - width)
+    return row, col, height, width

@@ -1,0 +1,168 @@
+"""Maps that are named when a server is started: which are shown, what is said of them, what is never opened."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from lulc.errors import InputError
+from lulc.io.areas import class_areas
+from lulc.serve.maps import ServedMap, ServedMaps, ramp
+from lulc.serve.refusal import Refusal
+from lulc.tasks.mosaic import mosaic
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+from product_samples import LEGEND, pixels, write
+
+
+@pytest.fixture
+def product(tmp_path):
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    write(folder / "map.tif", pixels(300, 400))
+    return folder / "map.tif"
+
+
+def titles(maps):
+    return [one["title"] for one in maps.listed()]
+
+
+def test_a_map_is_described(product):
+    shown = ServedMap("m", "map", product).describe()
+    assert (shown["height"], shown["width"], shown["crs"]) == (300, 400, "EPSG:32631")
+    assert shown["pixel_m"] == pytest.approx(10)
+    assert [entry["name"] for entry in shown["legend"]] == list(LEGEND.names)
+    assert [layer["id"] for layer in shown["layers"]][:3] == ["class", "confidence", "activation-1"]
+    assert shown["layers"][2]["title"] == LEGEND.names[0]
+    west, south, east, north = shown["bounds"]
+    assert west < east
+    assert south < north
+    assert shown["facts"]["input"] == "scène <1> & co.tif"
+    assert shown["base"] is False
+
+
+def test_areas_are_those_of_the_report(product):
+    told = ServedMap("m", "map", product).areas()
+    assert [(one["code"], one["pixels"], one["hectares"]) for one in told["classes"]] == [
+        (one.code, one.pixels, one.hectares) for one in class_areas(product)
+    ]
+    assert "no estimate of area" in told["note"]
+    assert 0.9 < told["valid_share"] < 1
+
+
+def test_a_value_names_its_class(product):
+    shown = ServedMap("m", "map", product)
+    with rasterio.open(product) as source:
+        stored = source.read()[:, 200, 300]
+    told = shown.value((200, 300))
+    assert told["class"]["code"] == stored[0]
+    assert told["class"]["color"] == LEGEND.classes[stored[0] - 1].color
+    assert [one["share"] for one in told["activations"]] == pytest.approx((stored[1:] / 250).tolist())
+    assert shown.value((0, 0))["class"] is None
+    assert shown.value((300, 0)) == {"inside": False}
+
+
+def test_a_mosaic_names_the_map_a_pixel_is_from(product, tmp_path):
+    other = tmp_path / "maps" / "other.tif"
+    data = pixels(300, 400, seed=3)
+    data[:, :, 200:] = 255
+    write(other, data)
+    data = pixels(300, 400)
+    data[:, :, :150] = 255
+    write(product, data, overwrite=True)
+    mosaic([product, other], tmp_path / "mosaic.tif")
+    shown = ServedMap("m", "mosaic", tmp_path / "mosaic.tif")
+    assert {shown.value((row, col))["source"] for row in (150, 250) for col in (20, 100, 390)} == {
+        "map.tif",
+        "other.tif",
+    }
+    assert shown.value((250, 390))["source"] == "map.tif"
+    assert 0 < shown.value((250, 390))["confidence"] <= 1
+
+
+def test_layers_that_are_not_there(product):
+    shown = ServedMap("m", "map", product)
+    for layer in ("nothing", "activation-99", "activation-../x", "source"):
+        with pytest.raises(Refusal, match="no layer"):
+            shown.tile(layer, 10, 0, 0)
+
+
+class TestNamed:
+    def test_files_and_folders_in_their_order(self, product, tmp_path):
+        write(tmp_path / "b.tif", pixels(100, 100))
+        (tmp_path / "maps" / "no.tif").write_bytes(b"no map")
+        (tmp_path / "maps" / ".hidden").mkdir()
+        write(tmp_path / "maps" / ".hidden" / "c.tif", pixels(100, 100))
+        maps = ServedMaps([tmp_path / "b.tif", product.parent])
+        assert titles(maps) == ["b.tif", "map.tif"]
+        first = maps.listed()[0]
+        assert maps.get(first["id"]).describe()["title"] == "b.tif"
+
+    def test_a_map_that_is_made_later_is_found(self, product):
+        maps = ServedMaps([product.parent])
+        write(product.parent / "later.tif", pixels(100, 100))
+        assert titles(maps) == ["later.tif", "map.tif"]
+
+    def test_a_map_that_is_made_again_is_read_again(self, product):
+        maps = ServedMaps([product])
+        map_id = maps.listed()[0]["id"]
+        before = maps.get(map_id).value((200, 300))
+        data = pixels(300, 400)
+        data[:, 200, 300] = [2, 0, 250, *[0] * 7]
+        write(product, data, overwrite=True)
+        assert maps.get(map_id).value((200, 300))["class"]["code"] == 2
+        assert before["activations"][1]["share"] != 1
+
+    def test_links_that_lead_out_are_not_followed(self, product, tmp_path):
+        write(tmp_path / "secret.tif", pixels(100, 100))
+        (product.parent / "link.tif").symlink_to(tmp_path / "secret.tif")
+        maps = ServedMaps([product.parent])
+        assert titles(maps) == ["map.tif"]
+
+    def test_a_link_that_is_bent_later_is_not_followed(self, product, tmp_path):
+        write(tmp_path / "secret.tif", pixels(100, 100))
+        inside = product.parent / "also.tif"
+        inside.symlink_to(product)
+        maps = ServedMaps([product.parent])
+        ids = {one["title"]: one["id"] for one in maps.listed()}
+        inside.unlink()
+        inside.symlink_to(tmp_path / "secret.tif")
+        for map_id in ids.values():
+            with suppress(Refusal):
+                assert maps.get(map_id).path.resolve() == product.resolve()
+
+    @pytest.mark.parametrize("map_id", ["", "../map.tif", "/etc/passwd", "0" * 16, "map.tif"])
+    def test_only_ids_open_anything(self, product, map_id):
+        with pytest.raises(Refusal) as caught:
+            ServedMaps([product]).get(map_id)
+        assert caught.value.status == 404
+
+    def test_a_map_that_has_gone_is_one_line(self, product):
+        maps = ServedMaps([product.parent])
+        map_id = maps.listed()[0]["id"]
+        product.unlink()
+        with pytest.raises(Refusal, match=r"map\.tif cannot be read"):
+            maps.get(map_id)
+        assert maps.listed() == []
+
+    def test_what_is_no_map_is_refused_at_start(self, product, tmp_path, data):
+        scene = data / "scenes" / "aber_s2_20210527_10band.tif"
+        with pytest.raises(InputError, match="was not made by lulc"):
+            ServedMaps([scene])
+        with pytest.raises(InputError, match="there is no"):
+            ServedMaps([tmp_path / "nothing.tif"])
+        os.mkdir(tmp_path / "empty")  # noqa: PTH102
+        with pytest.raises(InputError, match="holds no product"):
+            ServedMaps([tmp_path / "empty"])
+
+
+def test_the_ramp_runs_from_dark_to_bright():
+    colors = ramp()
+    assert len(colors) == 11
+    brightness = [sum(int(color[place : place + 2], 16) for place in (1, 3, 5)) for color in colors]
+    assert np.diff(brightness)[3:].min() > 0
+    assert brightness[0] < brightness[-1]
