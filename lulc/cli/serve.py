@@ -19,6 +19,14 @@ from lulc.cli.options import Bytes, verbosity_options
     type=click.Path(path_type=Path),
     help="Show this map, or all maps in this folder; repeat for more. No other file is opened.",
 )
+@click.option(
+    "--base",
+    "bases",
+    metavar="SCENE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Show this scene in true colour beneath the maps; repeat for more.",
+)
 @click.option("--view-only", is_flag=True, help="Show maps, take no uploads.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

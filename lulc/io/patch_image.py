@@ -38,6 +38,9 @@ MOST_BYTES = 256 << 20
 _PICTURES = {"JPEG", "PNG"}
 _PICTURE_MODES = {"RGB", "RGBA", "P"}
 _FULL = 255.0
+_SCAN, _MOST_SCANS = b"\xff\xda", 100
+"""Start of a scan of a JPEG; each is decoded over the whole image, so a small file could take minutes."""
+
 _PNG_DEPTH = 24
 
 
@@ -134,6 +137,8 @@ def spelled_out(bands: Sequence[str] | None) -> tuple[str, ...] | None:
 def _picture(data: bytes, name: str, bands: Sequence[str] | None) -> PatchImage:
     from PIL import JpegImagePlugin, PngImagePlugin
 
+    if data.count(_SCAN) > _MOST_SCANS:
+        raise LimitError(f"{name} is a JPEG of more than {_MOST_SCANS} scans", "save it anew")
     plugin = PngImagePlugin.PngImageFile if data.startswith(b"\x89PNG") else JpegImagePlugin.JpegImageFile
     try:
         with plugin(io.BytesIO(data)) as image:

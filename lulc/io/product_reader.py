@@ -14,6 +14,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import ConfigError, InputError, StorageError
 from lulc.grid import Grid, Shape, Window
+from lulc.io.foreign_files import refuse_foreign_files
 from lulc.io.product_bands import ACTIVATION_SCALE
 from lulc.legend import NODATA_CODE, Legend
 
@@ -144,6 +145,7 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     except RasterioError as error:
         raise InputError(f"{path} is not a readable GeoTIFF", "give a product of lulc classify") from error
     with dataset:
+        refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
         if tags.get("LULC_KIND") == "change":
             raise InputError(f"{path} holds two dates of lulc patches change", "give a map of one date")

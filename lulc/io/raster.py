@@ -22,6 +22,7 @@ from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
+from lulc.io.foreign_files import refuse_foreign_files
 from lulc.io.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels, canonical_name
 from lulc.io.web import GDAL_HTTP, unsigned
@@ -240,6 +241,7 @@ def open_raster(path: Path) -> RasterSource:
 
 
 def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
+    refuse_foreign_files(dataset, path)
     if dataset.count > _MOST_BANDS:
         raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
     if dataset.width * dataset.height > MOST_PIXELS:
@@ -256,9 +258,6 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
     ]
     if packed:
         raise InputError(f"{path} holds {packed[0]} packed with a scale", "write it as float32 values")
-    strays = [file for file in dataset.files if "://" not in file and not _belongs(Path(file), Path(dataset.name))]
-    if strays:
-        raise InputError(f"{path} points to another file, {strays[0]}", "give a file that holds its own pixels")
     if ColorInterp.palette in dataset.colorinterp:
         raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
     block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
@@ -266,12 +265,6 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
         raise LimitError(
             f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES"
         )
-
-
-def _belongs(file: Path, path: Path) -> bool:
-    """True for the file itself, what lies beside it under its name, and members of an archive."""
-    inside = str(file).startswith("/vsizip/")
-    return inside or (file.parent.resolve() == path.parent.resolve() and file.name.startswith(path.stem))
 
 
 def _labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401

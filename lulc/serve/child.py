@@ -21,6 +21,7 @@ _SURROUNDINGS = {
     "GDAL_GEOREF_SOURCES": "INTERNAL",  # what lies beside an upload does not place it
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": "256",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address
 }
 _OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
 

@@ -29,14 +29,13 @@ class Child:
     """One process that does one thing at a time.
 
     Args:
-        limits: Memory and processor time it may take.
+        memory_bytes: Main memory it may take.
+        seconds: Time of one core that it may take, for each core there is.
         folder: Where it puts temporary files.
-        lasting: True for one that answers many requests; its processor time is not limited, each answer's is.
     """
 
-    def __init__(self, limits: Limits, folder: Path, *, lasting: bool = False) -> None:
-        self._limits, self._folder = limits, folder
-        self._cpu_s = _FOREVER_S if lasting else limits.job_seconds
+    def __init__(self, memory_bytes: int, seconds: float, folder: Path) -> None:
+        self._memory_bytes, self._seconds, self._folder = memory_bytes, seconds, folder
         self._process: Process | None = None
 
     async def ask(
@@ -74,8 +73,8 @@ class Child:
                 sys.executable,
                 "-m",
                 "lulc.serve.child",
-                str(self._limits.job_bytes),
-                str(self._cpu_s),
+                str(self._memory_bytes),
+                str(self._seconds),
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=_LONGEST_LINE,
@@ -106,7 +105,7 @@ class Child:
         return Refusal(
             422,
             f"the process that read it ended ({how})",
-            f"the file is damaged, or needs more than {self._limits.job_bytes / 1e9:.3g} GB",
+            f"the file is damaged, or needs more than {self._memory_bytes / 1e9:.3g} GB",
         )
 
 
@@ -119,10 +118,10 @@ class Assistant:
     """
 
     def __init__(self, limits: Limits, folder: Path) -> None:
-        self._child, self._limits = Child(limits, folder, lasting=True), limits
+        self._child = Child(limits.assistant_bytes, _FOREVER_S, folder)
         self._turn, self._waiting = asyncio.Lock(), 0
 
-    async def ask(self, task: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def ask(self, task: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
         """As `Child.ask`; one after the other.
 
         Raises:
@@ -133,7 +132,7 @@ class Assistant:
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._child.ask(task, arguments, self._limits.answer_seconds)
+                return await self._child.ask(task, arguments, seconds)
         finally:
             self._waiting -= 1
 

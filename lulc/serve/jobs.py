@@ -203,7 +203,7 @@ class Jobs:
                 del self._running[job.id]
 
     async def _run(self, job: Job, task: str, arguments: dict[str, Any]) -> None:
-        child = Child(self._limits, job.folder)
+        child = Child(self._limits.job_bytes, self._limits.job_seconds, job.folder)
         job.state, job.stage, job.started = "running", "starting", time.monotonic()
         await self._tell(job)
         pending: set[asyncio.Task[None]] = set()

@@ -18,6 +18,9 @@ from lulc.serve.refusal import Refusal
 from lulc.tasks.map_report import AS_COUNTED, provenance_of
 from lulc.tasks.mosaic_sources import source_names, sources_path
 
+Bounds = tuple[float, float, float, float] | None
+"""West, south, east, north in WGS 84 degrees; None where a raster is not placed."""
+
 _MOST_FOUND = 500
 _ID_LENGTH = 16
 
@@ -30,7 +33,7 @@ class ServedMap:
         id: In addresses.
         title: For people.
         path: Its file.
-        base: Picture of its scene; None without.
+        base: Picture of its scene, which lies beneath it; None without.
         job: Id of the job that made it; None when it was named at start.
     """
 
@@ -44,6 +47,7 @@ class ServedMap:
         self.version = version_of(self.path)
         self.view = MapView(self.path)
         self._counting = threading.Lock()
+        self._tiled_base: TiledRaster | None = None
 
     def describe(self) -> dict[str, Any]:
         """What the page needs to show it."""
@@ -79,7 +83,8 @@ class ServedMap:
 
     def base_tile(self, zoom: int, column: int, row: int) -> bytes | None:
         """PNG of a tile of the scene in true colour; None outside, or without one."""
-        return color_tile(self._base, zoom, column, row) if self._base else None
+        raster = self._base_raster
+        return color_tile(raster, zoom, column, row) if raster else None
 
     def areas(self) -> dict[str, Any]:
         """What each class covers, as counted; counted once."""
@@ -113,8 +118,8 @@ class ServedMap:
     def close(self) -> None:
         """Release files."""
         self.view.close()
-        if self._base is not None:
-            self._base.close()
+        if self._tiled_base is not None:
+            self._tiled_base.close()
 
     def _layers(self) -> Iterator[dict[str, Any]]:
         names = {f"{ACTIVATION}{entry.code}": entry for entry in self.view.legend}
@@ -126,9 +131,11 @@ class ServedMap:
             else:
                 yield {"id": layer, "title": names[layer].name, "kind": "share", "code": names[layer].code}
 
-    @cached_property
-    def _base(self) -> TiledRaster | None:
-        return TiledRaster(self.base) if self.base else None
+    @property
+    def _base_raster(self) -> TiledRaster | None:
+        if self._tiled_base is None and self.base is not None:
+            self._tiled_base = TiledRaster(self.base)
+        return self._tiled_base
 
     @cached_property
     def _areas(self) -> dict[str, Any]:
@@ -213,6 +220,20 @@ def heat_png(path: Path, zoom: int, column: int, row: int) -> bytes | None:
         return heat_tile(raster, zoom, column, row)
     finally:
         raster.close()
+
+
+def overlapping(first: Bounds, second: Bounds) -> bool:
+    """True when two rasters that are placed have ground in common."""
+    if first is None or second is None:
+        return False
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
+
+
+def bounds_of(path: Path) -> Bounds:
+    """West, south, east, north of a raster in WGS 84 degrees; None where it is not placed."""
+    raster = TiledRaster(path)
+    raster.close()
+    return raster.bounds
 
 
 def version_of(path: Path) -> str:

@@ -26,6 +26,7 @@ STATUS: dict[type[LulcError], int] = {
 }
 """HTTP status by kind of error; others are 500."""
 
+_LONGEST = 500
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 
 
@@ -44,6 +45,9 @@ class Refusal(Exception):  # noqa: N818 - what the server answers, as its name s
     problem: str
     remedy: str = ""
     retry_after: int | None = None
+
+    def __post_init__(self) -> None:
+        self.problem, self.remedy = _one_line(self.problem), _one_line(self.remedy)
 
     @classmethod
     def of(cls, error: LulcError, renamed: dict[str, str] | None = None) -> "Refusal":
@@ -65,6 +69,12 @@ class Refusal(Exception):  # noqa: N818 - what the server answers, as its name s
     def headers(self) -> dict[str, str]:
         """Of HTTP."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+def _one_line(text: str) -> str:
+    """What a file says of itself may be of any length."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 2]} …"
 
 
 def _in_page_words(text: str, renamed: dict[str, str]) -> str:

@@ -1,5 +1,7 @@
 """The server behind the routes: its maps, its jobs, its assistant, and what a request makes of them."""
 
+import asyncio
+import logging
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +11,15 @@ from typing import Any
 from fastapi import Request
 
 from lulc.serve.answers import Download, ExplanationAnswer, JobStarted, JobState, PatchAnswer, Problem
-from lulc.serve.children import Assistant
+from lulc.serve.children import Assistant, Child
 from lulc.serve.downloads import files_listed, job_files
 from lulc.serve.jobs import Job, Jobs
-from lulc.serve.maps import ServedMap, ServedMaps
+from lulc.serve.maps import Bounds, ServedMap, ServedMaps, bounds_of, overlapping
 from lulc.serve.refusal import Refusal
 from lulc.serve.settings import Settings
 from lulc.serve.uploads import UploadOptions, receive
+
+_log = logging.getLogger(__name__)
 
 _MOST_EXPLANATIONS = 100
 
@@ -45,6 +49,8 @@ class Server:
         self._assistant = Assistant(settings.limits, folder)
         self._made: dict[str, ServedMap] = {}
         self._receiving = 0
+        self._bases: dict[Path, Bounds] = {}
+        self._drawing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the models and begin to work.
@@ -53,12 +59,16 @@ class Server:
             Refusal: A model is refused.
         """
         self.jobs.start()
+        self._drawing = asyncio.create_task(self._draw_bases())
         if not self.settings.view_only:
             models = {"model": self.settings.model, "patch_model": self.settings.patch_model}
-            self.models = await self._assistant.ask("describe", models)
+            self.models = await self._assistant.ask("describe", models, self.settings.limits.explain_seconds)
 
     async def stop(self) -> None:
         """End all children."""
+        if self._drawing is not None:
+            self._drawing.cancel()
+            await asyncio.gather(self._drawing, return_exceptions=True)
         await self.jobs.stop()
         await self._assistant.end()
 
@@ -92,17 +102,18 @@ class Server:
         job.explanations += 1
         number = job.explanations
         picture = job.folder / f"explanation-{number}.png"
-        found = await self._ask("explain", job, picture=str(picture), target=target, place=place)
+        seconds = self.settings.limits.explain_seconds
+        found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=place)
         heat = picture.with_suffix(".tif")
         titles = {picture: "Explanation (PNG)", heat: "Heat map (GeoTIFF)"}
-        shown = self._map_of(job) if job.kind == "scene" and heat.is_file() else None
+        bounds = bounds_of(heat) if job.kind == "scene" and heat.is_file() else None
         return ExplanationAnswer.model_validate(
             {
                 **found,
                 "picture": f"/jobs/{job.id}/files/{picture.name}",
                 "picture_alt": f"{job.name} beside what speaks for {found['class']}: {found['title']}",
-                "tiles": f"/jobs/{job.id}/heat/{number}/{{z}}/{{x}}/{{y}}.png" if shown else None,
-                "bounds": shown.view.raster.bounds if shown else None,
+                "tiles": f"/jobs/{job.id}/heat/{number}/{{z}}/{{x}}/{{y}}.png" if bounds else None,
+                "bounds": bounds,
                 "downloads": files_listed(titles, f"/jobs/{job.id}/files"),
             }
         )
@@ -128,7 +139,11 @@ class Server:
         """
         if map_id in self._made or self.jobs.knows(map_id):
             return self._map_of(self.jobs.get(map_id))
-        return self.maps.get(map_id)
+        shown = self.maps.get(map_id)
+        if shown.base is None:
+            found = (path for path, bounds in self._bases.items() if overlapping(shown.view.raster.bounds, bounds))
+            shown.base = next(found, None)
+        return shown
 
     def state(self, job: Job) -> JobState:
         """How far a job is."""
@@ -157,6 +172,21 @@ class Server:
         """Cancel a job, or forget one that is over."""
         await self.jobs.end(job)
 
+    async def _draw_bases(self) -> None:
+        """Draw the scenes that lie beneath the maps, one after the other; one that cannot be drawn is told and left out."""
+        limits = self.settings.limits
+        for path in self.settings.bases:
+            folder = self.jobs.new_folder()
+            child = Child(limits.job_bytes, limits.job_seconds, folder)
+            arguments = {"path": str(path), "name": str(path), "folder": str(folder)}
+            try:
+                await child.ask("base", arguments, limits.job_seconds)
+                self._bases[folder / "base.tif"] = bounds_of(folder / "base.tif")
+            except Refusal as refusal:
+                _log.warning("not shown beneath the maps: %s; %s", refusal.problem, refusal.remedy)
+            finally:
+                await child.end()
+
     @asynccontextmanager
     async def _place_to_receive(self) -> AsyncIterator[None]:
         if self._receiving >= self.settings.limits.uploads:
@@ -174,7 +204,8 @@ class Server:
             request.stream(), content_type, dict(request.query_params), job.upload, self.settings.limits.upload_bytes
         )
         job.name, job.options = upload.name, UploadOptions.of(upload.fields).given()
-        seen = await self._ask("look", job, values=self.settings.limits.values)
+        seconds = self.settings.limits.look_seconds
+        seen = await self._ask("look", job, seconds, values=self.settings.limits.values)
         if seen["kind"] == "patch":
             return await self._patch(job)
         job.total = seen["total"]
@@ -182,14 +213,14 @@ class Server:
         return _started(job)
 
     async def _patch(self, job: Job) -> PatchAnswer:
-        found = await self._ask("patch", job, folder=str(job.folder))
+        found = await self._ask("patch", job, self.settings.limits.look_seconds, folder=str(job.folder))
         job.kind, job.state = "patch", "done"
         job.answer = {"job": job.id, "picture": f"/jobs/{job.id}/files/picture.png", **found}
         self.jobs.keep(job)
         return PatchAnswer.model_validate(job.answer)
 
-    async def _ask(self, task: str, job: Job, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - arguments of the task
-        return await self._assistant.ask(task, self._arguments(job, **more))
+    async def _ask(self, task: str, job: Job, seconds: float, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - arguments
+        return await self._assistant.ask(task, self._arguments(job, **more), seconds)
 
     def _arguments(self, job: Job, **more: Any) -> dict[str, Any]:  # noqa: ANN401
         settings = self.settings

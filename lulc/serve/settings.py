@@ -21,7 +21,9 @@ class Limits:
         jobs: Jobs that run at once.
         job_seconds: Longest time a job may take.
         job_bytes: Most main memory a child process may take.
-        answer_seconds: Longest time for one patch or explanation.
+        assistant_bytes: Most main memory of the process that looks at uploads.
+        look_seconds: Longest time for looking at an upload, and for a patch.
+        explain_seconds: Longest time for an explanation.
         keep_minutes: How long results are kept after they were last looked at.
         keep_most: Most results that are kept; the one looked at longest ago goes first.
     """
@@ -33,7 +35,9 @@ class Limits:
     jobs: int = 1
     job_seconds: float = 3600.0
     job_bytes: int = 8 * _GIGA
-    answer_seconds: float = 120.0
+    assistant_bytes: int = 4 * _GIGA
+    look_seconds: float = 20.0
+    explain_seconds: float = 120.0
     keep_minutes: float = 60.0
     keep_most: int = 64
 
@@ -49,6 +53,7 @@ class Settings:
 
     Attributes:
         maps: Products, and folders of products, that are shown.
+        bases: Scenes that are shown in true colour beneath them.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
         allowed_hosts: Names, beside the address itself, under which browsers may speak to it.
@@ -62,6 +67,7 @@ class Settings:
     """
 
     maps: Sequence[Path] = ()
+    bases: Sequence[Path] = ()
     host: str = "127.0.0.1"
     port: int = 8765
     allowed_hosts: Sequence[str] = ()

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import LimitError
+from lulc.errors import InputError, LimitError
 from lulc.grid import Shape
 from lulc.io.patch_image import PatchImage, read_image, spelled_out
 from lulc.io.raster import RasterSource, sniff
@@ -108,6 +108,14 @@ def scene(tell: Tell, path: str, name: str, folder: str, options: dict[str, Any]
     return {"warnings": list(done.warnings), "seconds": done.seconds}
 
 
+def base(_tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
+    """Draw a scene in true colour, to lie beneath maps."""
+    with open_scene([path]) as source:
+        if not write_true_color(source, Path(folder) / "base.tif"):
+            raise InputError(f"{name} has no data in B04, B03 and B02", "leave it out")
+    return {}
+
+
 def report(tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
     """Write the report of a product into the folder."""
     tell("reporting", 0, 0)
@@ -161,6 +169,7 @@ WORK: dict[str, Callable[..., dict[str, Any]]] = {
     "patch": patch,
     "scene": scene,
     "report": report,
+    "base": base,
     "explain": explain,
 }
 """What may be asked of a child."""
