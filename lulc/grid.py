@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
-from rasterio.warp import transform as transform_points
 
 from lulc.errors import UsageError
 
@@ -186,9 +185,15 @@ class Grid:
         return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
 
     def longitudes_latitudes(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Where pixel corners (columns and rows of one shape, may be fractional) lie: WGS 84 degrees (n, 2)."""
-        eastings, northings = map_points(self.transform, columns, rows)
-        return np.column_stack(transform_points(self.crs, CRS.from_epsg(4326), eastings, northings))
+        """Where pixel corners (columns and rows of one shape, may be fractional) lie: WGS 84 degrees (n, 2).
+
+        Infinite where that is nowhere on the Earth.
+        """
+        from pyproj import Transformer
+
+        assert self.crs is not None
+        to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
+        return np.column_stack(to_degrees.transform(*map_points(self.transform, columns, rows)))
 
 
 _WEB_MERCATOR = 3857

@@ -9,7 +9,8 @@ import queue
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from math import ceil, log2
+from functools import cached_property
+from math import ceil, hypot, log, log2, pi, radians, tan
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform, transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import InputError, StorageError
@@ -34,10 +34,14 @@ TILE_SIDE = 256
 FULL = -1
 """Level of the raster itself; its overviews are 0, 1, ..."""
 
-_WEB, _DEGREES = CRS.from_epsg(3857), CRS.from_epsg(4326)
+_WEB = CRS.from_epsg(3857)
 _MERCATOR = 20_037_508.342789244
 """Half the side of the world in Web Mercator, metres."""
 
+_EAST, _NORTH = 180.0, 85.051128779806604
+"""Where the square world ends, degrees."""
+
+_SMALLEST_PIXEL = 0.001
 _DEEPEST = 24
 _DEEPER = 1
 """Zooms beyond the first whose pixels are finer than the raster's: there their edges lie within a half pixel of the truth."""
@@ -71,9 +75,9 @@ class TiledRaster:
             self.grid = Grid(dataset.crs, dataset.transform, Shape(*dataset.shape), dataset.gcps[0])
             self._factors = dataset.overviews(1)
             self._idle |= {level: queue.LifoQueue() for level in range(len(self._factors))}
-            self.placed = not self.grid.gcps and not dataset.transform.is_identity and self.grid.on_earth()
-            self.bounds = transform_bounds(dataset.crs, _DEGREES, *dataset.bounds) if self.placed else None
-            self._pixel = self._mercator_pixel(dataset) if self.placed else 1.0
+            self.bounds = None if dataset.transform.is_identity else degree_bounds(self.grid, dataset.bounds)
+        self.placed = self.bounds is not None
+        self._pixel = self._mercator_pixel() if self.placed else 1.0
         self.zooms = 0, self._deepest()
 
     def read(self, zoom: int, column: int, row: int, bands: Sequence[int]) -> np.ma.MaskedArray[Any, Any] | None:
@@ -148,12 +152,20 @@ class TiledRaster:
         fitting = [level for level, factor in enumerate(self._factors) if factor <= _SLACK * ratio]
         return fitting[-1] if fitting else FULL
 
-    def _mercator_pixel(self, dataset: rasterio.DatasetReader) -> float:
-        """Size of a pixel in Web Mercator, metres; also notes where the raster lies there."""
-        bounds = dataset.bounds
-        self._mercator_bounds = transform_bounds(dataset.crs, _WEB, *bounds)
-        place, _, _ = calculate_default_transform(dataset.crs, _WEB, dataset.width, dataset.height, *bounds)
-        return float(place.a)
+    def _mercator_pixel(self) -> float:
+        """Width of the middle pixel in Web Mercator, metres, which is too large where the grid is askew there."""
+        row, col = self.grid.shape.height / 2, self.grid.shape.width / 2
+        corners = self.grid.longitudes_latitudes(np.array([col, col + 1]), np.array([row, row]))
+        (first_x, first_y), (second_x, second_y) = (_mercator(*corner) for corner in corners)
+        return max(hypot(second_x - first_x, second_y - first_y), _SMALLEST_PIXEL)
+
+    @cached_property
+    def _mercator_bounds(self) -> tuple[float, float, float, float]:
+        assert self.bounds is not None
+        west, south, east, north = self.bounds
+        if east > _EAST:  # across the antimeridian
+            west, east = -_EAST, _EAST
+        return (*_mercator(west, south), *_mercator(east, north))
 
     def _deepest(self) -> int:
         if not self.placed:
@@ -182,6 +194,38 @@ class TiledRaster:
                 return rasterio.open(self.path, driver="GTiff", **overview)
         except RasterioError as error:
             raise InputError(f"{self.path} is not a readable GeoTIFF", "check that it is whole") from error
+
+
+def degree_bounds(grid: Grid, bounds: Sequence[float]) -> tuple[float, float, float, float] | None:
+    """Where a raster lies: west, south, east, north in WGS 84 degrees; east is over 180 across the antimeridian.
+
+    Args:
+        grid: Where its pixels lie.
+        bounds: Left, bottom, right, top in its CRS.
+
+    Returns:
+        None where its CRS and transform do not place it on the Earth.
+    """
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    if grid.gcps or not grid.on_earth():
+        return None
+    assert grid.crs is not None
+    try:
+        to_degrees = Transformer.from_crs(grid.crs.to_wkt(), "EPSG:4326", always_xy=True)
+        west, south, east, north = to_degrees.transform_bounds(bounds[0], bounds[1], bounds[2], bounds[3])
+    except ProjError:
+        return None
+    east += 360 if east < west else 0
+    sensible = -_EAST <= west < east <= _EAST + 360 and east - west <= 360 and -90 <= south < north <= 90  # noqa: PLR2004
+    return (west, south, east, north) if sensible else None
+
+
+def _mercator(longitude: float, latitude: float) -> tuple[float, float]:
+    """Web Mercator metres (EPSG:3857, on the sphere) of degrees; poles are cut off where the square world ends."""
+    within = max(-_NORTH, min(_NORTH, latitude))
+    return _MERCATOR * longitude / _EAST, _MERCATOR / pi * log(tan(pi / 4 + radians(within) / 2))
 
 
 def indexed_png(indices_yx: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:

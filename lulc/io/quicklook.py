@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.warp import transform as transform_points
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.grid import Grid, Shape, Window, map_points
+from lulc.grid import Grid, Shape, Window
 from lulc.io.figure import NODATA_GREY, Ground, write_quicklook
 from lulc.io.true_color import COLORS, ColorSource, Stretch
 from lulc.legend import Legend
@@ -60,15 +58,13 @@ def quicklook_of(
 
 def ground_of(grid: Grid) -> Ground | None:
     """Ground size of the middle pixel (geodesic, WGS 84); None where no CRS and transform place the raster."""
-    if grid.crs is None or grid.gcps:
+    if grid.crs is None or grid.gcps or not grid.on_earth():
         return None
     from pyproj import Geod
 
     column, row = grid.shape.width / 2, grid.shape.height / 2
-    eastings, northings = map_points(
-        grid.transform, np.array([column, column + 1, column]), np.array([row, row, row - 1])
-    )
-    longitudes, latitudes = transform_points(grid.crs, CRS.from_epsg(4326), eastings, northings)
+    columns, rows = np.array([column, column + 1, column]), np.array([row, row, row - 1])
+    longitudes, latitudes = grid.longitudes_latitudes(columns, rows).T
     if not np.isfinite([longitudes, latitudes]).all():
         return None
     geod = Geod(ellps="WGS84")

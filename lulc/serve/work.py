@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import InputError, LimitError
+from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Shape
 from lulc.io.patch_image import PatchImage, read_image, spelled_out
 from lulc.io.raster import RasterSource, sniff
@@ -71,7 +71,10 @@ def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int
     shape = _header(Path(path), name, kind, values)
     if asked == "patch" or (asked == "auto" and _patch_sized(shape, server["patch_model"])):
         return {"kind": "patch"}
-    plan_classification([Path(path)], _scene_options(options, server), name)
+    try:
+        plan_classification([Path(path)], _scene_options(options, server), name)
+    except StorageError as error:  # nothing is written yet: it is the upload that cannot be read
+        raise InputError(error.problem, error.remedy) from error
     return {"kind": "scene", "total": shape.size}
 
 
