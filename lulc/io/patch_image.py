@@ -99,6 +99,7 @@ def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None 
     if path.is_dir() or not path.exists():
         raise InputError(f"there is no file {path}", "check the path")
     try:
+        _check_bytes(path.stat().st_size, name or str(path))
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -118,8 +119,7 @@ def decode_image(data: bytes, name: str, bands: Sequence[str] | None = None) -> 
         InputError: As for `read_image`.
         LimitError: As for `read_image`.
     """
-    if len(data) > MOST_BYTES:
-        raise LimitError(f"{name} is too large for a patch", "classify a scene with --grid")
+    _check_bytes(len(data), name)
     kind = driver_of(data[:16])
     if kind is None:
         raise InputError(f"{name} is not an image", "give JPEG, PNG or TIFF files")
@@ -199,6 +199,11 @@ def _named(source: RasterSource, bands: Sequence[str] | None, name: str) -> Scen
             f"{name} does not name its {len(source.labels)} bands",
             f"name them in order with --bands, or --bands {order} when it is one of EuroSAT's",
         ) from error
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > MOST_BYTES:
+        raise LimitError(f"{name} is too large for a patch", "classify a scene with --grid")
 
 
 def _check_size(name: str, height: int, width: int) -> None:

@@ -20,6 +20,7 @@ UPLOAD_PATH = "/classify"
 """The one route that takes more than a few bytes."""
 
 _SMALL_BODY = 64 << 10
+_SMALL_BODY_S = 15.0
 _FORM_BYTES = 64 << 10
 """What a form may hold beside its file."""
 
@@ -63,7 +64,8 @@ class Guard:
         answer = _Answer(send, body, self._headers)
         try:
             self._check(scope)
-            await self._app(scope, body.receive, answer.send)
+            heard = body.receive if scope["path"] == UPLOAD_PATH or body.ended else await body.whole()
+            await self._app(scope, heard, answer.send)
         except Refusal as refusal:
             if answer.started:
                 raise
@@ -87,7 +89,7 @@ class Guard:
         if not declared.isdigit():
             raise Refusal(400, "Content-Length is no number")
         if int(declared) > self._most(scope):
-            raise too_large(self._most(scope) if scope["path"] != UPLOAD_PATH else self._upload_bytes)
+            raise too_large(self._upload_bytes) if scope["path"] == UPLOAD_PATH else _too_long()
 
 
 class _Body:
@@ -108,6 +110,28 @@ class _Body:
         if self._count > self._most:
             raise too_large(self._most)
         return message
+
+    async def whole(self) -> Receive:
+        """Read a small body at once; what gives it to the application.
+
+        Raises:
+            Refusal: It is too large or too slow.
+        """
+        pieces = []
+        try:
+            async with asyncio.timeout(_SMALL_BODY_S):
+                while not self.ended:
+                    pieces.append((await self._next()).get("body", b""))
+                    if self._count > self._most:
+                        raise _too_long()
+        except TimeoutError as error:
+            raise Refusal(408, "the request arrives too slowly", "send it over a faster connection") from error
+        waiting = [b"".join(pieces)]
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": waiting.pop()} if waiting else await self._receive()
+
+        return receive
 
     async def drain(self) -> None:
         """Read on for a moment, throwing away."""
@@ -171,6 +195,10 @@ def own_names(host: str) -> tuple[str, ...]:
     if address.is_loopback or address.is_unspecified:
         return _LOOPBACK
     return (f"[{host}]" if address.version == 6 else host,)  # noqa: PLR2004 - of IP
+
+
+def _too_long() -> Refusal:
+    return Refusal(413, f"a request like this holds at most {_SMALL_BODY >> 10} kB", "send files to POST /classify")
 
 
 def _has_body(scope: Scope) -> bool:

@@ -17,6 +17,7 @@ import uvicorn
 
 from lulc.errors import LulcError, ModelError, StorageError, UsageError
 from lulc.serve.app import create_app
+from lulc.serve.connections import ImpatientProtocol
 from lulc.serve.refusal import Refusal
 from lulc.serve.server import Server
 from lulc.serve.settings import Settings
@@ -57,6 +58,7 @@ class _Told(uvicorn.Server):
         app = create_app(server)
         config = uvicorn.Config(
             self._keeping(app),
+            http=ImpatientProtocol,
             log_level=max(logging.getLogger().getEffectiveLevel(), logging.INFO),
             access_log=logging.getLogger().isEnabledFor(logging.INFO),
             limit_concurrency=_MOST_CONNECTIONS,
