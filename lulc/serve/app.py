@@ -1,7 +1,5 @@
 """The web application: routes, guard, page, and what becomes of errors."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,23 +24,8 @@ _ABOUT = """Land-cover maps from Sentinel-2 scenes. Every error is `{"error": {"
 
 
 def create_app(server: Server) -> FastAPI:
-    """The application around a server, which it starts and stops.
-
-    Args:
-        server: What it works with.
-    """
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        try:
-            await server.start()
-            yield
-        finally:
-            await server.stop()
-
-    app = FastAPI(
-        title="lulc", version=version("lulc"), description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
-    )
+    """The application around a server that somebody else starts and stops."""
+    app = FastAPI(title="lulc", version=version("lulc"), description=_ABOUT, docs_url=None, redoc_url=None)
     app.state.server = server
     settings = server.settings
     app.add_middleware(

@@ -92,6 +92,7 @@ class Jobs:
         self._changed = asyncio.Condition()
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._dismissed = False
 
     def start(self) -> None:
         """Begin to work."""
@@ -103,6 +104,12 @@ class Jobs:
         for task in (*self._loops, *self._running.values()):
             task.cancel()
         await asyncio.gather(*self._loops, *self._running.values(), return_exceptions=True)
+
+    async def dismiss(self) -> None:
+        """End what watchers hear: the server is about to end."""
+        self._dismissed = True
+        async with self._changed:
+            self._changed.notify_all()
 
     def new_folder(self) -> Path:
         """A fresh folder with a name that cannot be guessed."""
@@ -183,10 +190,10 @@ class Jobs:
             while True:
                 seen = job.changes
                 yield job
-                if job.state in FINAL and job.changes == seen:
+                if self._dismissed or (job.state in FINAL and job.changes == seen):
                     return
                 async with self._changed:
-                    while job.changes == seen:
+                    while job.changes == seen and not self._dismissed:
                         await self._changed.wait()
                 await asyncio.sleep(_TOLD_EVERY_S)  # a loop of many small steps is told a few times a second
         finally:

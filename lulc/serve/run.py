@@ -1,5 +1,6 @@
 """Starting and ending: the address, the folder of a server's own, and what is left of servers that were killed."""
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -11,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
-from lulc.errors import LulcError, ModelError, StorageError, UsageError
+from lulc.errors import ModelError, StorageError, UsageError
 from lulc.serve.app import create_app
 from lulc.serve.connections import ImpatientProtocol
 from lulc.serve.refusal import Refusal
@@ -45,72 +45,65 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _address: No
     os.environ.setdefault("GDAL_CACHEMAX", _CACHE_MB)  # the share of memory that GDAL takes otherwise is a machine's
     with _own_folder(parent) as folder:
         server = Server(settings, folder)
-        with _listening(settings.host, settings.port) as connection:
+        with _listening(settings.host, settings.port) as connection, _ended_by_signals():
             address = _address(settings.host, connection.getsockname()[1])
-            _run(_Told(server, lambda: ready(address)), connection)
+            asyncio.run(_serve(server, connection, lambda: ready(address)))
 
 
-class _Told(uvicorn.Server):
-    """A web server that says when it is ready, and keeps why it could not start."""
+async def _serve(server: Server, connection: socket.socket, ready: Callable[[], None]) -> None:
+    try:
+        await server.start()
+        await _WebServer(server, ready).serve(sockets=[connection])
+    except Refusal as refusal:
+        raise ModelError(refusal.problem, refusal.remedy) from refusal
+    finally:
+        await server.stop()
+
+
+class _WebServer(uvicorn.Server):
+    """A web server that says when it is ready, and lets go of who only listens when it ends."""
 
     def __init__(self, server: Server, ready: Callable[[], None]) -> None:
-        self.refused: Refusal | None = None
-        app = create_app(server)
+        level = logging.getLogger().getEffectiveLevel()
         config = uvicorn.Config(
-            self._keeping(app),
+            create_app(server),
             http=ImpatientProtocol,
-            log_level=max(logging.getLogger().getEffectiveLevel(), logging.INFO),
-            access_log=logging.getLogger().isEnabledFor(logging.INFO),
+            log_level=max(level, logging.INFO),
+            access_log=level <= logging.INFO,
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_LAST_ANSWERS_S,
             server_header=False,
             ws="none",
-            lifespan="on",
+            lifespan="off",  # `_serve` starts and stops the server: uvicorn would print the traceback of a refusal
         )
         super().__init__(config)
-        self._ready = ready
+        self._jobs, self._ready = server.jobs, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then say so."""
         await super().startup(sockets)
-        if self.started and not self.should_exit:
-            self._ready()
+        self._ready()
 
-    def _keeping(self, app: Any) -> Any:  # noqa: ANN401 - an ASGI application
-        async def kept(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-            try:
-                await app(scope, receive, send)
-            except Refusal as refusal:
-                if scope["type"] == "lifespan":
-                    self.refused = refusal
-                raise
-
-        return kept
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which waits for all answers: event streams would not end by themselves."""
+        await self._jobs.dismiss()
+        await super().shutdown(sockets)
 
 
-def _run(server: _Told, connection: socket.socket) -> None:
-    former = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, _ended),  # uvicorn raises it again when all is closed
-        signal.SIGHUP: signal.signal(signal.SIGHUP, _end),  # the terminal was closed
-    }
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal are ways to end a server, not failures of it."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    former = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         with suppress(KeyboardInterrupt):
-            server.run(sockets=[connection])
+            yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-    if server.refused is not None:
-        raise ModelError(server.refused.problem, server.refused.remedy)
-    if not server.started:
-        raise LulcError("the server did not start", "its log says why")
-
-
-def _ended(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM is a way to end a server, not a failure of it."""
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager

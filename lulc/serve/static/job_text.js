@@ -9,8 +9,9 @@ const STAGES = {
   reporting: "Writing the report",
 };
 
-export function shareDone({ state, done, total }) {
-  return state === "running" && total > 0 ? Math.min(1, done / total) : null;
+// While it starts, its size is known already and nothing of it is done.
+export function shareDone({ state, stage, done, total }) {
+  return state === "running" && stage !== "starting" && total > 0 ? Math.min(1, done / total) : null;
 }
 
 export function stageText(state) {
