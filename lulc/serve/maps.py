@@ -198,7 +198,7 @@ class ServedMaps:
         if map_id not in self._places:
             self.listed()
         title, path = self._places.get(map_id, ("", None))
-        if path is None or _id_of(path) != map_id:  # a link may lead elsewhere by now
+        if path is None or not path.is_file() or _id_of(path) != map_id:  # a link may lead elsewhere by now
             raise Refusal(404, "there is no such map", "choose one of the list")
         try:
             return self._open(map_id, title, path)
@@ -263,8 +263,15 @@ def _products(named: Sequence[Path]) -> Iterator[tuple[str, Path]]:
         inside = place.resolve()
         files = [file for file in sorted(place.rglob("*.tif")) if not _hidden(file.relative_to(place))]
         for file in files[:_MOST_FOUND]:
-            if file.resolve().is_relative_to(inside) and file.is_file():
+            if _is_below(file, inside):
                 yield str(file.relative_to(place)), file
+
+
+def _is_below(file: Path, folder: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(folder) and file.is_file()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
 
 
 def _hidden(path: Path) -> bool:
