@@ -14,7 +14,7 @@ import threading
 import traceback
 from typing import Any, TextIO
 
-from lulc.errors import LimitError, LulcError
+from lulc.errors import LulcError
 from lulc.serve.refusal import Refusal
 
 _SURROUNDINGS = {
@@ -23,7 +23,7 @@ _SURROUNDINGS = {
     "GDAL_CACHEMAX": "256",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address
 }
-_OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
+_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
 
 
 def main() -> None:
@@ -78,18 +78,18 @@ def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict
     except LulcError as error:
         return _refused(Refusal.of(error, renamed))
     except Exception as error:  # noqa: BLE001 - told to whoever asked; the process can go on
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
+            return _refused(_out_of_memory(memory_bytes))
         traceback.print_exc()
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY):
-            return _refused(Refusal.of(out_of_memory(memory_bytes)))
         first = (str(error).splitlines() or [""])[0]
         return _refused(Refusal(500, f"lulc failed: {type(error).__name__}: {first}", "please report this"))
 
 
-def out_of_memory(memory_bytes: int) -> LimitError:
-    """What is said when a child needs more than it may take."""
-    return LimitError(
-        f"this needs more than the {memory_bytes / 1e9:.3g} GB a job may take",
-        "start the server with more --max-memory",
+def _out_of_memory(memory_bytes: int) -> Refusal:
+    return Refusal(
+        413,
+        f"this needs more than the {memory_bytes / 1e9:.3g} GB that it may take",
+        "use a smaller file, or start the server with more --max-memory",
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from lulc.serve.uploads import UploadOptions, receive
 _log = logging.getLogger(__name__)
 
 _MOST_EXPLANATIONS = 100
+_SURELY_A_SCENE = 16 << 20
 
 
 class Server:
@@ -48,6 +50,7 @@ class Server:
         self.models: dict[str, Any] = {}
         self._assistant = Assistant(settings.limits, folder)
         self._made: dict[str, ServedMap] = {}
+        self._making = threading.Lock()
         self._receiving = 0
         self._bases: dict[Path, Bounds] = {}
         self._drawing: asyncio.Task[None] | None = None
@@ -80,7 +83,8 @@ class Server:
         """
         if self.settings.view_only:
             raise Refusal(403, "this server only shows maps", "use lulc classify on the command line")
-        self.jobs.check_room()
+        if int(request.headers.get("content-length", 0)) > _SURELY_A_SCENE:  # which is not sent in vain
+            self.jobs.check_room()
         async with self._place_to_receive():
             folder = self.jobs.new_folder()
             try:
@@ -235,11 +239,12 @@ class Server:
     def _map_of(self, job: Job) -> ServedMap:
         if job.state != "done" or job.kind != "scene":
             raise Refusal(409, f"{job.name} has no map", "wait until it is done")
-        if job.id not in self._made:
-            base = job.folder / "base.tif"
-            shown = ServedMap(job.id, job.name, job.folder / "map.tif", base if base.is_file() else None, job.id)
-            self._made[job.id] = shown
-        return self._made[job.id]
+        with self._making:
+            if job.id not in self._made:
+                base = job.folder / "base.tif"
+                shown = ServedMap(job.id, job.name, job.folder / "map.tif", base if base.is_file() else None, job.id)
+                self._made[job.id] = shown
+            return self._made[job.id]
 
 
 def server_of(request: Request) -> Server:
