@@ -16,6 +16,7 @@ from lulc.grid import Shape
 from lulc.io.patch_image import PatchImage, read_image, spelled_out
 from lulc.io.raster import RasterSource, sniff
 from lulc.io.scene import open_scene
+from lulc.io.tiff_head import metadata_bytes
 from lulc.io.true_color import write_true_color
 from lulc.model.bundle import read_card
 from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
@@ -35,6 +36,7 @@ Tell = Callable[[str, int, int], None]
 EXPLAINED_SIDE = 256
 """Side of the window around a place of a scene that is explained, pixels."""
 
+_MOST_METADATA_BYTES = 1 << 20
 _LARGEST_PATCH = 2
 """A GeoTIFF up to so many times as wide as the patches of the model is taken for a patch."""
 
@@ -217,6 +219,9 @@ def _placed(image: PatchImage) -> bool:
 
 def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:
     """Rows and columns that a raster declares, once it is known to be no more than a server takes."""
+    described = metadata_bytes(path) if kind[0] == "GTiff" else 0
+    if described > _MOST_METADATA_BYTES:
+        raise LimitError(f"{name} has {described / 1e6:.1f} MB of metadata", "save it without them")
     source = RasterSource(path, *kind)
     try:
         shape, bands = source.grid.shape, len(source.labels)
