@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
@@ -260,7 +260,10 @@ def _check_header(dataset: Any, path: Path) -> None:  # noqa: ANN401
         raise InputError(f"{path} holds {packed[0]} packed with a scale", "write it as float32 values")
     if ColorInterp.palette in dataset.colorinterp:
         raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
-    block = max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize
+    together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    block = (
+        max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize * together
+    )
     if block > LARGEST_BLOCK:
         raise LimitError(
             f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES"

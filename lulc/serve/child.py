@@ -12,6 +12,7 @@ import resource
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any, TextIO
 
 from lulc.errors import LulcError
@@ -23,7 +24,13 @@ _SURROUNDINGS = {
     "GDAL_CACHEMAX": "256",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address
 }
-_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
+_SIGNS_OF_NO_MEMORY = (
+    "can't allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "out of memory",
+    "failed to map segment",
+)
 
 
 def main() -> None:
@@ -66,8 +73,7 @@ def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
 
 def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict[str, Any]:
     arguments = request["arguments"]
-    path, name = arguments.get("path"), arguments.get("name")
-    renamed = {path: name} if path and name else {}
+    renamed = _names_for_people(arguments)
     try:
         from lulc.serve.work import WORK
 
@@ -75,14 +81,29 @@ def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict
             _say(answers, {"stage": stage, "done": done, "total": total})
 
         return {"result": WORK[request["task"]](tell, **arguments)}
-    except LulcError as error:
-        return _refused(Refusal.of(error, renamed))
     except Exception as error:  # noqa: BLE001 - told to whoever asked; the process can go on
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
+        if _lacks_memory(error):
             return _refused(_out_of_memory(memory_bytes))
+        if isinstance(error, LulcError):
+            return _refused(Refusal.of(error, renamed))
         traceback.print_exc()
         first = (str(error).splitlines() or [""])[0]
         return _refused(Refusal(500, f"lulc failed: {type(error).__name__}: {first}", "please report this"))
+
+
+def _names_for_people(arguments: dict[str, Any]) -> dict[str, str]:
+    """What messages say instead of the places of files on this machine."""
+    path, name = arguments.get("path", ""), arguments.get("name", "")
+    return {place: said for place, said in ((path, name), (f"{Path(path).parent}/", "")) if path and name}
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """True when an error, or what caused it, is that there was no more memory; every library says so in its own way."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _out_of_memory(memory_bytes: int) -> Refusal:

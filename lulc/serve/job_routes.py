@@ -1,14 +1,15 @@
 """Routes of jobs: the machine's door, how far a job is, its files, explanations."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse
 
 from lulc.serve.answers import ExplanationAnswer, Failure, JobStarted, JobState, PatchAnswer, WhatToExplain
 from lulc.serve.downloads import explanation_files, job_file
+from lulc.serve.jobs import Job
 from lulc.serve.map_routes import place_in, tile_answer
 from lulc.serve.maps import heat_png, version_of
 from lulc.serve.refusal import Refusal
@@ -76,12 +77,21 @@ async def job_state(request: Request, job_id: str) -> JobState:
     return server.state(server.jobs.get(job_id))
 
 
+def known_job(request: Request, job_id: str) -> Job:
+    """A job by its id, before an answer has begun.
+
+    Raises:
+        Refusal: There is none.
+    """
+    return server_of(request).jobs.get(job_id)
+
+
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
-async def job_events(request: Request, job_id: str) -> AsyncIterator[JobState]:
+async def job_events(request: Request, job: Annotated[Job, Depends(known_job)]) -> AsyncIterator[JobState]:
     """The state of a job as server-sent events: now, and each time it changes; ends when the job is over."""
     server = server_of(request)
-    async for job in server.jobs.changes(server.jobs.get(job_id)):
-        yield server.state(job)
+    async for now in server.jobs.changes(job):
+        yield server.state(now)
 
 
 @router.delete("/jobs/{job_id}", status_code=204, response_class=Response)

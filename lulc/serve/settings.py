@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lulc.errors import UsageError
 from lulc.resources import SHIPPED_MODEL
 
 _GIGA = 10**9
+_LEAST_JOB_BYTES = 2 * _GIGA
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class Limits:
     explain_seconds: float = 120.0
     keep_minutes: float = 60.0
     keep_most: int = 64
+
+    def __post_init__(self) -> None:
+        if self.job_bytes < _LEAST_JOB_BYTES:
+            raise UsageError(
+                f"--max-memory {self.job_bytes / _GIGA:.3g}G is too little",
+                f"a job needs {_LEAST_JOB_BYTES / _GIGA:g}G before it has read a pixel",
+            )
 
     def shown(self) -> dict[str, float]:
         """What the page tells its users."""
