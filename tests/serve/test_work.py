@@ -1,0 +1,167 @@
+"""What child processes do, called directly: the same answers and the same bytes as the commands give."""
+
+import io
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+from rasterio.transform import from_origin
+
+from lulc.cli.main import cli
+from lulc.errors import InputError, LimitError
+from lulc.grid import Shape
+from lulc.serve import work
+from lulc.serve.child import _lacks_memory, _names_for_people
+from lulc.serve.uploads import UploadOptions
+from lulc.tasks.classify import classify
+
+MODELS = {"model": "dw9-s2-10m", "patch_model": None, "device": "cpu"}
+VALUES = 2_000_000_000
+
+
+def silent(_stage, _done, _total):
+    """Nobody is told."""
+
+
+def stored(tmp_path, source):
+    """An upload under the server's own name, in a folder of its own."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    shutil.copyfile(source, folder / "upload")
+    return folder
+
+
+def given(**fields):
+    return UploadOptions.of(fields).given()
+
+
+@pytest.fixture(scope="module")
+def scene_path(data):
+    return data / "scenes" / "australia_20181201_l2a_12band.tif"
+
+
+@pytest.mark.slow
+def test_the_product_of_an_upload_is_that_of_the_command(tmp_path, scene_path):
+    folder = stored(tmp_path, scene_path)
+    told = []
+    options = given(bands="B01,B02,B03,B04,B05,B06,B07,B08,B8A,B09,B11,B12")
+    done = work.scene(
+        lambda *stage: told.append(stage), str(folder / "upload"), scene_path.name, str(folder), options, **MODELS
+    )
+    classify([scene_path], tmp_path / "map.tif")
+    assert (folder / "map.tif").read_bytes() == (tmp_path / "map.tif").read_bytes()
+    assert {stage for stage, _, _ in told} == {"classifying", "drawing", "reporting"}
+    assert done["seconds"] > 0
+    with zipfile.ZipFile(folder / "report.zip") as report:
+        assert sorted(report.namelist()) == ["map.png", "report.json", "report.md"]
+        assert json.loads(report.read("report.json"))["title"] == scene_path.name
+        assert b"upload" not in report.read("report.md")
+    assert not (folder / "report").exists()
+    with rasterio.open(folder / "base.tif") as base, rasterio.open(scene_path) as source:
+        assert base.shape == source.shape
+
+
+def test_a_patch_is_answered_as_by_the_command(tmp_path, data):
+    with zipfile.ZipFile(data / "eurosat_rgb.zip") as archive:
+        name = next(
+            member for member in archive.namelist() if member.startswith("SeaLake/") and member.endswith(".jpg")
+        )
+        (tmp_path / "lake.jpg").write_bytes(archive.read(name))
+    folder = stored(tmp_path, tmp_path / "lake.jpg")
+    assert work.look(silent, str(folder / "upload"), "lake.jpg", given(), VALUES, **MODELS) == {"kind": "patch"}
+    answer = work.patch(silent, str(folder / "upload"), "lake.jpg", str(folder), given(), **MODELS)
+    spoken = CliRunner().invoke(cli, ["patches", "predict", str(tmp_path / "lake.jpg"), "--json"])
+    said = json.loads(spoken.stdout)
+    assert answer["class"] == said["class"] == "SeaLake"
+    assert answer["probabilities"] == pytest.approx(said["probabilities"])
+    assert answer["name"] == "lake.jpg"
+    assert (folder / "picture.png").stat().st_size > 1000
+    told = work.explain(
+        silent, str(folder / "upload"), "lake.jpg", str(folder / "e.png"), given(), "River", None, **MODELS
+    )
+    assert told["class"] == "River"
+    assert told["details"]["input"] == "lake.jpg"
+    assert (folder / "e.png").exists()
+
+
+@pytest.mark.parametrize(("asked", "kind"), [("auto", "patch"), ("scene", "scene"), ("patch", "patch")])
+def test_small_geotiffs_are_patches_unless_said_otherwise(tmp_path, data, asked, kind):
+    with zipfile.ZipFile(data / "eurosat_ms.zip") as archive:
+        name = next(member for member in archive.namelist() if member.endswith(".tif"))
+        content = archive.read(name)
+    (tmp_path / "ms.tif").write_bytes(content)
+    options = given(**{"as": asked, "bands": "B01,B02,B03,B04,B05,B06,B07,B08,B09,B10,B11,B12,B8A"})
+    assert work.look(silent, str(tmp_path / "ms.tif"), "ms.tif", options, VALUES, **MODELS)["kind"] == kind
+
+
+def raster(path, bands=9, side=300, **more):
+    profile = {"driver": "GTiff", "height": side, "width": side, "count": bands, "dtype": "uint16", "crs": "EPSG:32631"}
+    with rasterio.open(path, "w", **(profile | {"transform": from_origin(3e5, 4.9e6, 10, 10)} | more)) as target:
+        target.write(np.full((bands, side, side), 900, np.uint16))
+    return path
+
+
+def test_too_many_values_are_refused_from_the_header(tmp_path):
+    path = raster(tmp_path / "a.tif")
+    with pytest.raises(LimitError, match=r"a\.tif declares 300 x 300 pixels of 9 bands"):
+        work.look(silent, str(path), "a.tif", given(), 9 * 300 * 300 - 1, **MODELS)
+
+
+def test_bands_without_names_are_refused_when_they_arrive(tmp_path):
+    path = raster(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="does not name its bands"):
+        work.look(silent, str(path), "a.tif", given(), VALUES, **MODELS)
+
+
+def test_megabytes_of_metadata_are_refused(tmp_path):
+    path = raster(tmp_path / "a.tif")
+    with rasterio.open(path, "r+") as target:
+        target.update_tags(note="x" * 2_000_000)
+    with pytest.raises(LimitError, match="MB of metadata"):
+        work.look(silent, str(path), "a.tif", given(), VALUES, **MODELS)
+
+
+def test_a_damaged_scene_is_the_uploads_fault(tmp_path, scene_path):
+    content = bytearray(scene_path.read_bytes())
+    content[20_000 : len(content) // 2] = bytes(len(content) // 2 - 20_000)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(InputError):
+        work.look(silent, str(tmp_path / "a.tif"), "a.tif", given(), VALUES, **MODELS)
+
+
+@pytest.mark.parametrize(
+    ("place", "shape", "window"),
+    [
+        ((500, 500), Shape(1000, 1000), (372, 372, 256, 256)),
+        ((0, 999), Shape(1000, 1000), (0, 744, 256, 256)),
+        ((999, 0), Shape(1000, 1000), (744, 0, 256, 256)),
+        ((10, 10), Shape(100, 2000), (0, 0, 100, 256)),
+    ],
+)
+def test_the_window_around_a_place_lies_in_the_scene(place, shape, window):
+    assert work._window_around(place, shape) == window
+
+
+def test_messages_do_not_tell_places_of_the_server():
+    renamed = _names_for_people({"path": "/tmp/x/lulc-serve-1/abc/upload", "name": "my scene.tif"})
+    text = "/tmp/x/lulc-serve-1/abc/upload: bad; cannot write /tmp/x/lulc-serve-1/abc/map.tif"
+    for place, said in renamed.items():
+        text = text.replace(place, said)
+    assert text == "my scene.tif: bad; cannot write map.tif"
+
+
+def test_want_of_memory_is_known_whoever_tells_it():
+    try:
+        try:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
+        except RuntimeError as cause:
+            raise InputError("cannot build Unet") from cause
+    except InputError as error:
+        assert _lacks_memory(error)
+    assert _lacks_memory(MemoryError())
+    assert not _lacks_memory(InputError("damaged"))
+    assert not _lacks_memory(io.UnsupportedOperation("no"))
