@@ -30,6 +30,7 @@ _SIGNS_OF_NO_MEMORY = (
     "Cannot allocate memory",
     "out of memory",
     "failed to map segment",
+    "could not create a primitive",
 )
 
 

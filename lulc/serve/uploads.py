@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from lulc.io.durable import free_bytes
 from lulc.io.raster import driver_of
@@ -253,6 +254,8 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             return
         except TimeoutError as error:
             raise _too_slow() from error
+        except ClientDisconnect as error:
+            raise Refusal(400, "the sender left before all had arrived", "send it again") from error
         received += len(chunk)
         spent = time.monotonic() - started
         if spent > _PATIENCE_S and received < _SLOWEST * spent:

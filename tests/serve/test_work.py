@@ -147,21 +147,17 @@ def test_the_window_around_a_place_lies_in_the_scene(place, shape, window):
 
 
 def test_messages_do_not_tell_places_of_the_server():
-    renamed = _names_for_people({"path": "/tmp/x/lulc-serve-1/abc/upload", "name": "my scene.tif"})
-    text = "/tmp/x/lulc-serve-1/abc/upload: bad; cannot write /tmp/x/lulc-serve-1/abc/map.tif"
+    renamed = _names_for_people({"path": "/var/x/lulc-serve-1/abc/upload", "name": "my scene.tif"})
+    text = "/var/x/lulc-serve-1/abc/upload: bad; cannot write /var/x/lulc-serve-1/abc/map.tif"
     for place, said in renamed.items():
         text = text.replace(place, said)
     assert text == "my scene.tif: bad; cannot write map.tif"
 
 
 def test_want_of_memory_is_known_whoever_tells_it():
-    try:
-        try:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
-        except RuntimeError as cause:
-            raise InputError("cannot build Unet") from cause
-    except InputError as error:
-        assert _lacks_memory(error)
+    said = InputError("cannot build Unet")
+    said.__cause__ = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
+    assert _lacks_memory(said)
     assert _lacks_memory(MemoryError())
     assert not _lacks_memory(InputError("damaged"))
     assert not _lacks_memory(io.UnsupportedOperation("no"))
