@@ -30,7 +30,7 @@ demo/scene.tif: pipelines/demo/fetch_scene.py | $(VENV)/.runtime
 
 demo: $(VENV)/.runtime demo/scene.tif ## classify a real Sentinel-2 scene; leaves demo/map.tif and demo/map.png
 	$(BIN)/lulc classify demo/scene.tif demo/map.tif --quicklook demo/map.png --overwrite
-	@echo "open demo/map.png, or demo/map.tif in QGIS"
+	@echo "open demo/map.png, or demo/map.tif in QGIS, or: $(BIN)/lulc serve --map demo/map.tif --base demo/scene.tif"
 
 serve: $(VENV)/.runtime ## open a page where scenes and patches are dropped in and looked at
 	$(BIN)/lulc serve --open
