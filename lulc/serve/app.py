@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -45,8 +45,18 @@ def create_app(server: Server) -> FastAPI:
     app.add_api_route("/about", _about, methods=["GET"], tags=["page"])
     app.add_api_route("/", _page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _Static(directory=STATIC), name="static")
     return app
+
+
+class _Static(StaticFiles):
+    """Files that browsers ask for again each time: another version of lulc may stand behind the same address."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:  # noqa: ANN401 - as its base
+        """With the header that says so."""
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _about(request: Request) -> dict[str, Any]:
