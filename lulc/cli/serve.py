@@ -51,7 +51,7 @@ from lulc.cli.options import Bytes, verbosity_options
 @click.option("--max-time", type=click.FloatRange(1), metavar="S", help="Seconds a job may take. [default: 3600]")
 @click.option("--queue", type=click.IntRange(1, 1000), metavar="N", help="Jobs that may wait. [default: 8]")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Jobs that run at once. [default: 1]")
-@click.option("--keep", type=click.FloatRange(1), metavar="MINUTES", help="How long results are kept. [default: 60]")
+@click.option("--keep", type=click.FloatRange(0.01), metavar="MINUTES", help="How long results are kept. [default: 60]")
 @click.option("--work-dir", type=click.Path(path_type=Path), help="Folder for uploads and results, removed at the end.")
 @verbosity_options
 def serve(verbose: int, quiet: int, **given: Any) -> None:  # noqa: ANN401 - fields of Settings and Limits

@@ -246,8 +246,9 @@ class Jobs:
     async def _sweep(self) -> None:
         """Forget what nobody has looked at for long."""
         while True:
-            await asyncio.sleep(_SWEEP_EVERY_S)
-            oldest = time.monotonic() - 60 * self._limits.keep_minutes
+            kept_s = 60 * self._limits.keep_minutes
+            await asyncio.sleep(min(_SWEEP_EVERY_S, kept_s / 4))
+            oldest = time.monotonic() - kept_s
             for job in list(self._jobs.values()):
                 if job.state in FINAL and job.touched < oldest and not job.watchers:
                     self._forget(job)

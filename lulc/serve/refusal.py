@@ -49,6 +49,9 @@ class Refusal(Exception):  # noqa: N818 - what the server answers, as its name s
     def __post_init__(self) -> None:
         self.problem, self.remedy = _one_line(self.problem), _one_line(self.remedy)
 
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
     @classmethod
     def of(cls, error: LulcError, renamed: dict[str, str] | None = None) -> "Refusal":
         """An error of lulc in the words of the page, whose fields are what the command line calls options.

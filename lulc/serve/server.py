@@ -107,7 +107,11 @@ class Server:
         number = job.explanations
         picture = job.folder / f"explanation-{number}.png"
         seconds = self.settings.limits.explain_seconds
-        found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=place)
+        try:
+            found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=place)
+        except Refusal:
+            self.jobs.get(job.id)  # one that was removed meanwhile is said to be gone
+            raise
         heat = picture.with_suffix(".tif")
         titles = {picture: "Explanation (PNG)", heat: "Heat map (GeoTIFF)"}
         bounds = bounds_of(heat) if job.kind == "scene" and heat.is_file() else None
@@ -228,8 +232,13 @@ class Server:
 
     def _arguments(self, job: Job, **more: Any) -> dict[str, Any]:  # noqa: ANN401
         settings = self.settings
-        models = {"model": settings.model, "patch_model": settings.patch_model, "device": settings.device}
-        return {"path": str(job.upload), "name": job.name, "options": job.options, **models, **more}
+        server = {
+            "model": settings.model,
+            "patch_model": settings.patch_model,
+            "device": settings.device,
+            "max_memory": settings.limits.job_bytes,
+        }
+        return {"path": str(job.upload), "name": job.name, "options": job.options, **server, **more}
 
     def _close_map(self, job: Job) -> None:
         made = self._made.pop(job.id, None)

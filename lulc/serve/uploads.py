@@ -1,8 +1,10 @@
 """Receiving a file: written as it arrives, to a name of the server's own, within its limits."""
 
 import asyncio
+import errno
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -114,10 +116,10 @@ async def receive(
         Refusal: Too large or too slow, no file or several, or not a form after all.
     """
     if free_bytes(path) < _SPARE_BYTES:
-        raise Refusal(503, "the disk of the server is nearly full", "try again later", retry_after=60)
+        raise _disk_is_full()
     kind, options = parse_options_header(content_type)
     fields = {name: text for name, text in query.items() if name != "name"}
-    with path.open("xb") as file:
+    with _full_disk_told(), path.open("xb") as file:
         if kind == b"multipart/form-data":
             return await _receive_form(_in_time(stream), options.get(b"boundary", b""), file, fields, most)
         upload = Upload(_shown_name(query.get("name", "upload")), fields=fields)
@@ -261,6 +263,20 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if spent > _PATIENCE_S and received < _SLOWEST * spent:
             raise _too_slow()
         yield chunk
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise _disk_is_full() from error
+
+
+def _disk_is_full() -> Refusal:
+    return Refusal(503, "the disk of the server is full", "try again later", retry_after=60)
 
 
 def _too_slow() -> Refusal:

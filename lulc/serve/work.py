@@ -62,7 +62,7 @@ def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int
         name: What its owner calls it.
         options: Fields of the upload: `as`, `bands`, `offset`, `quantification`, `allow_no_georef`.
         values: Most pixels times bands.
-        server: `model`, `patch_model` and `device`.
+        server: `model`, `patch_model`, `device` and `max_memory`.
     """
     kind = sniff(Path(path))
     assert kind is not None
@@ -206,7 +206,7 @@ def _classifier(model: str | None, device: str) -> Classifier:
 
 def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyOptions:
     given = {name: value for name, value in options.items() if name != "as"}
-    return ClassifyOptions(model=server["model"], device=server["device"], **given)
+    return ClassifyOptions(model=server["model"], device=server["device"], max_memory=server["max_memory"], **given)
 
 
 def _patch_sized(shape: Shape, patch_model: str | None) -> bool:

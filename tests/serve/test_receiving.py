@@ -1,6 +1,7 @@
 """How uploads are received: forms and plain bodies as they arrive, and what is refused before it is all there."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,14 @@ def test_a_sender_that_trickles_is_sent_away(tmp_path, monkeypatch):
 
 def test_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "free_bytes", lambda _path: 1000)
+    assert refused(tmp_path / "u", TIFF, "image/tiff").status == 503
+
+
+def test_a_disk_that_fills_up_meanwhile(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(uploads, "_put", full)
     assert refused(tmp_path / "u", TIFF, "image/tiff").status == 503
 
 

@@ -99,6 +99,7 @@ export class MapView extends EventTarget {
       fadeAnimation: !still,
       inertia: !still,
     });
+    if (still) map.panBy = (by, options) => L.Map.prototype.panBy.call(map, by, { ...options, animate: false }); // Leaflet has no option for it
     L.control.attribution({ prefix: "Leaflet" }).addTo(map);
     map.attributionControl.addAttribution(plain(firstSentence(info.facts?.attribution ?? "")));
     if (info.georeferenced) L.control.scale({ imperial: false, maxWidth: 140 }).addTo(map);
