@@ -173,7 +173,7 @@ class ServedMaps:
             if not path.exists():
                 raise InputError(f"there is no {path}", "give a product of lulc, or a folder that holds some")
             if path.is_file():
-                MapView(path).close()
+                _refuse_scene(path)
         if named and not self.listed():
             raise InputError(f"{named[0]} holds no product of lulc", "give a folder of maps")
 
@@ -252,6 +252,13 @@ def version_of(path: Path) -> str:
 def ramp() -> list[str]:
     """Colours of shares, from 0 to 1."""
     return ramp_colors(11)
+
+
+def _refuse_scene(path: Path) -> None:
+    try:
+        MapView(path).close()
+    except InputError as error:
+        raise InputError(error.problem, f"{error.remedy}; scenes are shown with --base") from error
 
 
 def _products(named: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Request
 
+from lulc.errors import InputError
 from lulc.serve.answers import Download, ExplanationAnswer, JobStarted, JobState, PatchAnswer, Problem
 from lulc.serve.children import Assistant, Child
 from lulc.serve.downloads import files_listed, job_files
@@ -40,10 +41,13 @@ class Server:
         models: What the page says of the models; empty when only maps are shown.
 
     Raises:
-        InputError: A map that was named is none.
+        InputError: A map or scene that was named is none.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
+        missing = [path for path in settings.bases if not path.exists()]
+        if missing:
+            raise InputError(f"there is no {missing[0]}", "check the path after --base")
         self.settings = settings
         self.maps = ServedMaps(settings.maps)
         self.jobs = Jobs(folder, settings.limits, self._close_map)

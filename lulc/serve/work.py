@@ -6,14 +6,16 @@ child with it, not the page.
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import InputError, LimitError, StorageError
+from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.grid import Shape
 from lulc.io.patch_image import PatchImage, read_image, spelled_out
+from lulc.io.product_reader import open_product
 from lulc.io.raster import RasterSource, sniff
 from lulc.io.scene import open_scene
 from lulc.io.tiff_head import metadata_bytes
@@ -115,6 +117,8 @@ def scene(tell: Tell, path: str, name: str, folder: str, options: dict[str, Any]
 
 def base(_tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
     """Draw a scene in true colour, to lie beneath maps."""
+    with suppress(InputError), open_product(Path(path)):
+        raise UsageError(f"{name} is a map, not a scene", "give it as a map instead")
     with open_scene([path]) as source:
         if not write_true_color(source, Path(folder) / "base.tif"):
             raise InputError(f"{name} has no data in B04, B03 and B02", "leave it out")
