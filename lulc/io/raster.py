@@ -91,7 +91,7 @@ class RasterSource:
         self._local = threading.local()
         self._opened: list[Any] = []
         self._target: Grid | None = None
-        dataset = self._first_open(path)
+        dataset = self._first_open(path, kind)
         _check_header(dataset, path)
         self.grid = _grid(dataset)
         self.labels = labels or _labels(dataset, path)
@@ -201,13 +201,13 @@ class RasterSource:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid without a place says so itself
             return rasterio.open(self._location, driver=self._driver)
 
-    def _first_open(self, path: Path) -> Any:  # noqa: ANN401
+    def _first_open(self, path: Path, kind: str) -> Any:  # noqa: ANN401
         try:
             with raise_logged_errors():
                 return self._dataset()
         except (RasterioError, LoggedGdalError) as error:
             raise InputError(
-                f"{path} is not a readable {self._driver} file: {unsigned(str(error))}", "check that it is whole"
+                f"{path} is not a readable {kind} file: {unsigned(str(error))}", "check that it is whole"
             ) from error
 
     def _forget(self) -> None:

@@ -124,7 +124,7 @@ class Jobs:
             Refusal: It is full.
         """
         if self.queued >= self._limits.queue:
-            raise Refusal(503, f"{self.queued} jobs are waiting", "try again in a minute", retry_after=30)
+            raise Refusal(503, f"the queue is full ({self.queued} waiting)", "try again in a minute", retry_after=30)
 
     @property
     def queued(self) -> int:

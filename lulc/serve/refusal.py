@@ -83,4 +83,4 @@ def _one_line(text: str) -> str:
 def _in_page_words(text: str, renamed: dict[str, str]) -> str:
     for path, name in renamed.items():
         text = text.replace(path, name)
-    return _OPTION.sub(lambda option: f"“{option[1].replace('-', ' ')}”", text)
+    return _OPTION.sub(lambda option: option[1].replace("-", "_"), text)

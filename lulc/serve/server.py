@@ -202,7 +202,7 @@ class Server:
     @asynccontextmanager
     async def _place_to_receive(self) -> AsyncIterator[None]:
         if self._receiving >= self.settings.limits.uploads:
-            raise Refusal(429, f"{self._receiving} files are arriving already", "try again", retry_after=2)
+            raise Refusal(429, f"too many files at once ({self._receiving} are arriving)", "try again", retry_after=2)
         self._receiving += 1
         try:
             yield
@@ -220,7 +220,6 @@ class Server:
         seen = await self._ask("look", job, seconds, values=self.settings.limits.values)
         if seen["kind"] == "patch":
             return await self._patch(job)
-        job.total = seen["total"]
         self.jobs.submit(job, "scene", self._arguments(job, folder=str(folder)))
         return _started(job)
 

@@ -189,7 +189,7 @@ class _Form:
         if b"filename" in options:
             if self.upload is not None:
                 raise Refusal(400, "the form has several files", "send one at a time")
-            name = options[b"filename"].decode("utf-8", "replace")
+            name = options[b"filename"].decode("utf-8", "replace").replace("%22", '"')  # as browsers write it
             self.upload = Upload(_shown_name(name), fields=self._fields)
         else:
             self._field = options.get(b"name", b"").decode("utf-8", "replace")
@@ -234,7 +234,11 @@ def check_kind(head: bytes, name: str) -> None:
     kind = driver_of(head)
     if kind is None or kind[0] not in TAKEN:
         what = f"a {kind[1]} file" if kind else "no image"
-        raise Refusal(415, f"{name} is {what}", "give a GeoTIFF, JPEG or PNG file")
+        raise Refusal(
+            415,
+            f"{name} is {what}",
+            "give a GeoTIFF, JPEG or PNG file; lulc classify takes more kinds, such as SAFE, on the command line",
+        )
 
 
 def too_large(most: int) -> Refusal:

@@ -79,7 +79,7 @@ def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int
         plan_classification([Path(path)], _scene_options(options, server), name)
     except StorageError as error:  # nothing is written yet: it is the upload that cannot be read
         raise InputError(error.problem, error.remedy) from error
-    return {"kind": "scene", "total": shape.size}
+    return {"kind": "scene"}
 
 
 def patch(_tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401

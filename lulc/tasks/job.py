@@ -197,9 +197,10 @@ def _names(scene: Scene, card: Card) -> tuple[str, ...]:
     names = card.features.required(scene.names)
     missing = [name for name in names if name not in scene.names]
     if missing:
+        unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
         raise InputError(
             f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}; {card.name} needs {', '.join(names)}",
-            "give a scene with these bands, or name its bands with --bands",
+            f"give a scene with these bands{unnamed}",
         )
     return names
 
