@@ -21,6 +21,9 @@ from lulc.tasks.mosaic_sources import source_names, sources_path
 Bounds = tuple[float, float, float, float] | None
 """West, south, east, north in WGS 84 degrees; None where a raster is not placed."""
 
+_DECIMALS = 4
+"""Of shares and hectares; float32 holds no more."""
+
 _MOST_FOUND = 500
 _ID_LENGTH = 16
 
@@ -97,7 +100,7 @@ class ServedMap:
         if found is None:
             return {"inside": False}
         position = self.view.position_of(found.row, found.col)
-        longitude, latitude = position or (None, None)
+        longitude, latitude = (round(degrees, 2 * _DECIMALS) for degrees in position) if position else (None, None)
         legend = self.view.legend.classes
         known = found.code != NODATA_CODE
         return {
@@ -107,9 +110,9 @@ class ServedMap:
             "lon": longitude,
             "lat": latitude,
             "class": _class_of(legend[found.code - 1]) if known else None,
-            "confidence": found.confidence,
+            "confidence": None if found.confidence is None else round(found.confidence, _DECIMALS),
             "activations": [
-                {"code": entry.code, "name": entry.name, "share": share}
+                {"code": entry.code, "name": entry.name, "share": round(share, _DECIMALS)}
                 for entry, share in zip(legend, found.shares, strict=False)
             ],
             "source": self._source(found),
@@ -141,7 +144,13 @@ class ServedMap:
     def _areas(self) -> dict[str, Any]:
         counted = class_areas(self.path)
         classes = [
-            {"code": one.code, "name": one.name, "pixels": one.pixels, "hectares": one.hectares, "share": one.share}
+            {
+                "code": one.code,
+                "name": one.name,
+                "pixels": one.pixels,
+                "hectares": None if one.hectares is None else round(one.hectares, _DECIMALS),
+                "share": round(one.share, 2 + _DECIMALS),
+            }
             for one in counted
         ]
         valid = sum(one.pixels for one in counted) / self.view.grid.shape.size

@@ -209,7 +209,9 @@ def _classifier(model: str | None, device: str) -> Classifier:
 
 
 def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyOptions:
-    given = {name: value for name, value in options.items() if name != "as"}
+    given = {name: value for name, value in options.items() if name != "as"} | {
+        "bands": spelled_out(options.get("bands"))
+    }
     return ClassifyOptions(model=server["model"], device=server["device"], max_memory=server["max_memory"], **given)
 
 

@@ -179,6 +179,46 @@ def test_what_is_at_a_place(product):
     assert view.at(0, WIDTH) is None
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:4326", Affine(1000, 0, -180, 0, -1000, 90)),
+        ("EPSG:4326", Affine(1e-300, 0, 1, 0, -1e-300, 9)),
+        ("EPSG:4326", Affine(float("nan"), 0, 1, 0, -1, 9)),
+        ("EPSG:32631", Affine(1e300, 0, 300_000, 0, -1e300, 4e6)),
+        ("EPSG:32631", Affine(10, 0, 1e9, 0, -10, 1e9)),
+        ("EPSG:32631", Affine(0, 0, 300_000, 0, 0, 4e6)),
+    ],
+)
+def test_a_place_that_makes_no_sense_is_none(tmp_path, crs, transform):
+    write(tmp_path / "a.tif", pixels(300, 300), grid=grid_of(300, 300, transform, crs))
+    view = MapView(tmp_path / "a.tif")
+    assert not view.raster.placed
+    assert view.position_of(1, 1) is None
+    assert view.tile("class", view.raster.zooms[1], 1, 1) is not None
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "bounds"),
+    [
+        ("EPSG:4326", Affine(0.9, 0, -180, 0, -0.45, 90), (-180, -90, 180, 90)),
+        ("EPSG:4326", Affine(0.001, 0, 179.9, 0, -0.001, 9), (179.9, 8.6, 180.3, 9)),
+        ("EPSG:32660", Affine(10, 0, 829_000, 0, -10, 500_000), (179.96, 4.48, 180.0005, 4.52)),
+    ],
+)
+def test_the_ends_of_the_world(tmp_path, crs, transform, bounds):
+    write(tmp_path / "a.tif", pixels(400, 400), grid=grid_of(400, 400, transform, crs))
+    view = MapView(tmp_path / "a.tif")
+    assert view.raster.bounds == pytest.approx(bounds, abs=0.01)
+    zoom = min(view.raster.zooms[1], 9)
+    last, first = (1 << zoom) - 1, 0
+    rows = [PYRAMID.tile(0, view.raster.bounds[1] * 0.4 + view.raster.bounds[3] * 0.6, zoom).y]
+    assert all(view.tile("class", zoom, last, row) is not None for row in rows)
+    beyond = [view.tile("class", zoom, first, row) is not None for row in rows]
+    assert all(beyond) == (view.raster.bounds[2] > 180 or view.raster.bounds[0] == -180)
+
+
 @pytest.mark.parametrize("place", [(181.0, 95.0), (1e9, 1e9), (-120.0, -80.0)])
 def test_places_far_away_are_outside(product, place):
     view = MapView(product[0])

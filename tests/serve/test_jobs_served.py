@@ -192,7 +192,7 @@ def test_a_job_that_would_not_fit_is_refused_when_it_arrives(tmp_path, large):
 @pytest.mark.slow
 def test_results_are_not_kept_for_ever(tmp_path, scene):
     """Their files go, and with them their disk: nobody keeps them open."""
-    with serving(tmp_path / "work", "--keep", "0.15") as served:
+    with serving(tmp_path / "work", "--keep", "0.05") as served:
         job = served.classify(scene).json["job"]
         served.wait(job)
         assert served.get(f"/maps/{job}/tiles/class/0/0/0.png").status == 200

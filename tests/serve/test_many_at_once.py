@@ -174,9 +174,8 @@ def test_senders_that_leave(served):
     assert "Traceback" not in served.log.read_text()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_the_end(tmp_path, data, how):
-    """Whatever goes on: no folder and no process is left."""
+def test_the_end(tmp_path, data):
+    """Whatever goes on: no folder and no process is left. (Other signals: tests/cli/test_serve.py.)"""
     scene = (data / "scenes" / "aquileia_20190416_l2a_12band.tif").read_bytes()
     with serving(tmp_path / "work") as served:
         job = served.classify(scene).json["job"]
@@ -187,7 +186,7 @@ def test_the_end(tmp_path, data, how):
         events.sendall(request_head(f"/jobs/{job}/events", "GET", served.host, headers={}))
         time.sleep(0.5)
         assert len(served.processes()) == 3
-        assert served.end(how) in {0, 130}
+        assert served.end(signal.SIGTERM) == 0
         assert gone(served.seen)
         assert list(served.work.iterdir()) == []
         waiting.close()
