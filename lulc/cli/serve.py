@@ -52,7 +52,11 @@ from lulc.cli.options import Bytes, verbosity_options
 @click.option("--queue", type=click.IntRange(1, 1000), metavar="N", help="Jobs that may wait. [default: 8]")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Jobs that run at once. [default: 1]")
 @click.option("--keep", type=click.FloatRange(0.01), metavar="MINUTES", help="How long results are kept. [default: 60]")
-@click.option("--work-dir", type=click.Path(path_type=Path), help="Folder for uploads and results, removed at the end.")
+@click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path),
+    help="Where the server makes its own folder for uploads and results, removed at the end.",
+)
 @verbosity_options
 def serve(verbose: int, quiet: int, **given: Any) -> None:  # noqa: ANN401 - fields of Settings and Limits
     """Show maps and classify scenes and patches on a local web page, until Ctrl-C.

@@ -14,8 +14,10 @@ from lulc.io.map_tiles import TiledRaster, color_png, indexed_png
 from lulc.io.product_reader import open_product
 from lulc.legend import NODATA_CODE
 
-CLASS, CONFIDENCE, ACTIVATION = "class", "confidence", "activation-"
-"""Layers of a product: `activation-3` is that of class code 3."""
+CLASS, CONFIDENCE, ACTIVATION, SHARE = "class", "confidence", "activation-", "share-"
+"""Layers of a product: `activation-3` is that of class code 3, `share-12` another share, in band 12."""
+
+_SHARE_UNIT = "probability"
 
 _FULL_SHARE = 250
 _PAGE = 250
@@ -33,7 +35,8 @@ class Place:
         col: The same.
         code: Class code, 255 where there is no data.
         shares: Activation of each class, 0..1, in the order of the legend; empty when the product has none.
-        confidence: Activation of the class given; of a mosaic, what its band says. None without.
+        confidence: Activation of the class given, or what a band of that name says. None without.
+        others: Numbers 0..1 of other bands that are shares, by their names, such as `probability of change`.
         source: Number of the map that a mosaic has it from; None without.
     """
 
@@ -42,6 +45,7 @@ class Place:
     code: int
     shares: tuple[float, ...]
     confidence: float | None
+    others: dict[str, float]
     source: int | None
 
 
@@ -67,7 +71,7 @@ class MapView:
             self.grid, self.legend, self.tags = product.grid, product.legend, product.tags
             self.has_activations = product.has_activations
             self._scale = float(product.activation_scale)
-            self._bands = product.band_names
+            self._extra = product.extra_bands
         self.raster = TiledRaster(path)
 
     @cached_property
@@ -84,8 +88,16 @@ class MapView:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of its layers."""
-        shares = (CONFIDENCE, *(f"{ACTIVATION}{entry.code}" for entry in self.legend)) if self.has_activations else ()
-        return (CLASS, *shares)
+        others = (f"{SHARE}{number}" for number in self.other_shares.values())
+        confidence = (CONFIDENCE,) if self.has_activations or CONFIDENCE in self._extra else ()
+        activations = (f"{ACTIVATION}{entry.code}" for entry in self.legend) if self.has_activations else ()
+        return (CLASS, *others, *confidence, *activations)
+
+    @cached_property
+    def other_shares(self) -> dict[str, int]:
+        """Bands, counted from 1, that hold shares and are neither activations nor the confidence, by their names."""
+        shares = {name: number for name, (number, unit) in self._extra.items() if unit == _SHARE_UNIT}
+        return {name: number for name, number in shares.items() if name != CONFIDENCE}
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
         """PNG of a tile of one of the layers; None outside the product.
@@ -116,12 +128,13 @@ class MapView:
             window = Window(row, col, 1, 1)
             code = int(product.classes(window)[0, 0])
             if code == NODATA_CODE:
-                return Place(row, col, code, (), None, None)
+                return Place(row, col, code, (), None, {}, None)
             shares = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
-            sure, source = self._extra(product, "confidence", window), self._extra(product, "source", window)
-            page = self._extra(product, "source 250s", window) or 0
-        confidence = sure * self._scale if sure is not None else max(shares, default=None)
-        return Place(row, col, code, shares, confidence, None if source is None else int(source + _PAGE * page))
+            read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
+        others = {name: read[name] * self._scale for name in self.other_shares}
+        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(shares, default=None)
+        source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
+        return Place(row, col, code, shares, confidence, others, source)
 
     def place_of(self, longitude: float, latitude: float) -> tuple[int, int]:
         """Row and column of the pixel at a place in WGS 84 degrees; may lie outside."""
@@ -146,12 +159,10 @@ class MapView:
         if layer == CLASS:
             return (1,)
         if layer == CONFIDENCE:
-            own = self._bands.index("confidence") + 1 if "confidence" in self._bands else None
-            return (own,) if own else tuple(range(2, 2 + len(self.legend)))
+            return (self._extra[CONFIDENCE][0],) if CONFIDENCE in self._extra else tuple(range(2, 2 + len(self.legend)))
+        if layer.startswith(SHARE):
+            return (int(layer.removeprefix(SHARE)),)
         return (1 + int(layer.removeprefix(ACTIVATION)),)
-
-    def _extra(self, product: Any, name: str, window: Window) -> float | None:  # noqa: ANN401 - a ProductReader
-        return float(product.band(name, window)[0, 0]) if name in self._bands[1 + len(self.legend) :] else None
 
 
 def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:

@@ -47,9 +47,11 @@ class ProductReader:
         return bool(names == self.legend.names or (not any(names) and len(names) == len(self.legend)))
 
     @property
-    def band_names(self) -> tuple[str, ...]:
-        """Descriptions of its bands."""
-        return tuple(name or "" for name in self._dataset.descriptions)
+    def extra_bands(self) -> dict[str, tuple[int, str]]:
+        """Bands behind the activations by their names: number, counted from 1, and unit."""
+        known = 1 + (len(self.legend) if self.has_activations else 0)
+        named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
+        return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes: uint8 (height, width), 1..K, 255 nodata.

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, Interrupted
 from lulc.interruption import stop_on_signals
-from lulc.io.areas import ClassArea
+from lulc.io.areas import EDGE_TAG, ClassArea
 from lulc.io.gdal import gdal_cache
 from lulc.io.patch_image import spelled_out
 from lulc.io.product import ProductWriter
@@ -184,6 +184,7 @@ def _write(
         "LULC_KIND": "cells",
         "LULC_CELL": str(cells.cell),
         "LULC_STEP": str(cells.step),
+        EDGE_TAG: "{:.6g},{:.6g}".format(*cells.edge),
         "LULC_ACTIVATIONS": "uint8",
         "LULC_NOTE": " ".join(level_note(scene.info.level, card)),
     }

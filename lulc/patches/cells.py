@@ -51,12 +51,21 @@ class Cells:
         """The grid of the answers."""
         return self.grid.coarser(self.step)
 
+    @property
+    def edge(self) -> tuple[float, float]:
+        """How much of the last row and of the last column of the coarse grid lies inside the scene, 0..1."""
+        coarse, shape = self.coarse.shape, self.grid.shape
+        tall, wide = (
+            (side - self.step * (count - 1)) / self.step
+            for side, count in ((shape.height, coarse.height), (shape.width, coarse.width))
+        )
+        return tall, wide
+
     def areas_ha(self) -> NDArray[np.float64]:
         """Ground of every pixel of the coarse grid that lies inside the scene, hectares: float64 (rows, columns)."""
-        coarse, shape = self.coarse, self.grid.shape
-        tall = np.minimum(self.step, shape.height - self.step * np.arange(coarse.shape.height)) / self.step
-        wide = np.minimum(self.step, shape.width - self.step * np.arange(coarse.shape.width)) / self.step
-        areas: NDArray[np.float64] = (coarse.pixel_areas_ha() * tall)[:, None] * wide
+        areas = np.repeat(self.coarse.pixel_areas_ha()[:, None], self.coarse.shape.width, axis=1)
+        areas[-1] *= self.edge[0]
+        areas[:, -1] *= self.edge[1]
         return areas
 
     def starts(self, length: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from lulc.errors import InputError, LulcError
 from lulc.io.areas import class_areas
 from lulc.io.color_ramps import ramp_colors
 from lulc.io.map_tiles import TiledRaster
-from lulc.io.map_view import ACTIVATION, CLASS, CONFIDENCE, MapView, Place, color_tile, heat_tile
+from lulc.io.map_view import ACTIVATION, CLASS, CONFIDENCE, SHARE, MapView, Place, color_tile, heat_tile
 from lulc.legend import NODATA_CODE
 from lulc.serve.refusal import Refusal
 from lulc.tasks.map_report import AS_COUNTED, provenance_of
@@ -115,6 +115,7 @@ class ServedMap:
                 {"code": entry.code, "name": entry.name, "share": round(share, _DECIMALS)}
                 for entry, share in zip(legend, found.shares, strict=False)
             ],
+            "others": {name: round(share, _DECIMALS) for name, share in found.others.items()},
             "source": self._source(found),
         }
 
@@ -126,11 +127,14 @@ class ServedMap:
 
     def _layers(self) -> Iterator[dict[str, Any]]:
         names = {f"{ACTIVATION}{entry.code}": entry for entry in self.view.legend}
+        others = {f"{SHARE}{number}": name for name, number in self.view.other_shares.items()}
         for layer in self.view.layers:
             if layer == CLASS:
                 yield {"id": layer, "title": "Classes", "kind": "class"}
             elif layer == CONFIDENCE:
                 yield {"id": layer, "title": "Confidence", "kind": "share"}
+            elif layer in others:
+                yield {"id": layer, "title": others[layer].capitalize(), "kind": "share"}
             else:
                 yield {"id": layer, "title": names[layer].name, "kind": "share", "code": names[layer].code}
 

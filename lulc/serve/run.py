@@ -111,6 +111,7 @@ def _own_folder(parent: Path | None) -> Iterator[Path]:
     """A fresh folder that only this user may look into; those of servers that are no more are removed first."""
     where = Path(tempfile.gettempdir()) if parent is None else parent
     try:
+        where.mkdir(parents=True, exist_ok=True)
         _remove_orphans(where)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
         lock = (folder / _LOCK).open("w")
@@ -144,6 +145,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             connection.bind(address)
+            connection.listen()  # at once: until somebody listens, Linux lets another bind to the same port
         except OSError as error:
             raise UsageError(
                 f"cannot listen on port {port} of {host}: {error.strerror}", "choose another --port, 0 takes a free one"

@@ -48,8 +48,9 @@ def test_what_is_no_map(tmp_path, name, words):
     assert [entry.name for entry in tmp_path.iterdir()] == ["text.tif"]
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    result = run("--view-only", "--port", 0, "--work-dir", tmp_path / "nowhere")
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    result = run("--view-only", "--port", 0, "--work-dir", tmp_path / "file" / "folder")
     assert result.exit_code == 5
     assert "--work-dir" in result.output
 

@@ -16,6 +16,7 @@ from vision_server import VisionServer, says
 from lulc.cli.main import cli
 from lulc.errors import InputError, ModelError, StorageError, UsageError
 from lulc.grid import Grid, Shape
+from lulc.io.areas import class_areas
 from lulc.io.patch_image import read_image
 from lulc.io.product_reader import open_product
 from lulc.io.scene import open_scene
@@ -245,6 +246,9 @@ class TestGrid:
         report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model))
         inside = 101 * 96 * 0.01  # the first three columns of cells have data
         assert sum(entry.hectares for entry in report.classes) == pytest.approx(inside)
+        counted = class_areas(tmp_path / "map.tif")
+        assert [one.pixels for one in counted] == [one.pixels for one in report.classes]
+        assert [one.hectares for one in counted] == pytest.approx([one.hectares for one in report.classes])
 
     def test_no_file_of_the_user_is_lost(self, scene, model, tmp_path):
         mine = tmp_path / "mine.png"

@@ -5,6 +5,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import morecantile
 import numpy as np
 import pytest
 import rasterio
@@ -13,6 +14,7 @@ from lulc.errors import InputError
 from lulc.io.areas import class_areas
 from lulc.serve.maps import ServedMap, ServedMaps, ramp
 from lulc.serve.refusal import Refusal
+from lulc.tasks.change import map_change
 from lulc.tasks.mosaic import mosaic
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
@@ -82,6 +84,25 @@ def test_a_mosaic_names_the_map_a_pixel_is_from(product, tmp_path):
     }
     assert shown.value((250, 390))["source"] == "map.tif"
     assert 0 < shown.value((250, 390))["confidence"] <= 1
+
+
+def test_a_change_map_shows_how_probable_it_is(product, tmp_path):
+    after = tmp_path / "after.tif"
+    write(after, pixels(300, 400, seed=7))
+    map_change(product, after, tmp_path / "change.tif")
+    shown = ServedMap("m", "change", tmp_path / "change.tif")
+    layers = {layer["id"]: layer for layer in shown.describe()["layers"]}
+    assert [layer["title"] for layer in layers.values()] == ["Classes", "Probability of change", "Confidence"]
+    with rasterio.open(tmp_path / "change.tif") as source:
+        stored = dict(zip(source.descriptions, source.read()[:, 200, 300], strict=True))
+    told = shown.value((200, 300))
+    assert told["others"] == {"probability of change": pytest.approx(stored["probability of change"] / 250, abs=1e-4)}
+    assert told["confidence"] == pytest.approx(stored["confidence"] / 250, abs=1e-4)
+    assert told["activations"] == []
+    west, south, east, north = shown.view.raster.bounds
+    tile = morecantile.tms.get("WebMercatorQuad").tile((west + east) / 2, (south + north) / 2, 14)
+    for layer in layers:
+        assert shown.tile(layer, tile.z, tile.x, tile.y) is not None
 
 
 def test_layers_that_are_not_there(product):

@@ -6,6 +6,7 @@ import { layerTitle } from "./layers.js";
 import { ask, isAbort, part } from "./server.js";
 
 const SIDES = ["A", "B"];
+const SHOWN_THOUGH_ABSENT = 20; // of longer legends, such as all transitions of a change map, those that occur are shown
 
 export function startLegend(view) {
   const show = () => showTables(view);
@@ -46,6 +47,7 @@ function oneMap(view, info, title) {
     const area = areaFormat(total, unit.whole);
     for (const entry of areas.classes) fill(table, entry.code, [area(unit.of(entry)), percent(entry.share)]);
     fillTotal(table, [area(total), total > 0 ? "100 %" : ""]);
+    hideAbsent(table, areas.classes.filter(({ pixels }) => pixels === 0).map(({ code }) => code));
     status.replaceChildren(`${percent(areas.valid_share)} of the map has data. `, ...prose(areas.note));
   });
   return make("div", {}, table.element, status);
@@ -66,6 +68,8 @@ function showTogether(view, infos) {
       fill(table, code, row(a, b));
     }
     fillTotal(table, row(...totals));
+    const occur = new Set(both.flatMap(({ classes }) => classes.filter(({ pixels }) => pixels > 0)).map(({ code }) => code));
+    hideAbsent(table, infos[0].legend.map(({ code }) => code).filter((code) => !occur.has(code)));
     status.replaceChildren(...prose(both[0].note));
   });
 }
@@ -109,6 +113,21 @@ function markActivation(view) {
   for (const button of byId("legend-body").querySelectorAll("[data-activation]")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.activation) === view.layer.code));
   }
+}
+
+function hideAbsent({ rows, element }, codes) {
+  if (rows.size <= SHOWN_THOUGH_ABSENT || codes.length === 0) return;
+  const absent = codes.map((code) => rows.get(code)[0].parentElement);
+  const show = (shown) => { for (const row of absent) row.hidden = !shown; };
+  const toggle = make("button", { type: "button", class: "button small", "data-absent": true, "aria-expanded": "false" }, `Show ${absent.length} that do not occur`);
+  toggle.addEventListener("click", () => {
+    const shown = toggle.getAttribute("aria-expanded") === "false";
+    toggle.setAttribute("aria-expanded", String(shown));
+    toggle.textContent = shown ? "Hide those that do not occur" : `Show ${absent.length} that do not occur`;
+    show(shown);
+  });
+  show(false);
+  element.append(toggle);
 }
 
 async function loadAreas(view, infos, status, show) {

@@ -14,6 +14,11 @@ const FACTS = { model: "Model", input: "Input", acquired: "Acquired" };
 let view = null;
 let lastLook = null;
 
+// A map just made is shown whole, wherever the one before was looked at.
+export function forgetLook() {
+  lastLook = null;
+}
+
 export function closeMap() {
   if (!view) return;
   lastLook = view.look();
@@ -41,7 +46,7 @@ function describe(info, warnings) {
   byId("map").setAttribute("aria-label", `Map ${info.title}`);
   byId("warnings").replaceChildren(...warnings.map((text) => make("li", {}, ...prose(text))));
   const facts = Object.entries(FACTS).filter(([name]) => info.facts?.[name]).map(([name, title]) => [title, info.facts[name]]);
-  facts.push(["Size", `${info.width} × ${info.height} pixels${info.pixel_m ? ` of ${info.pixel_m} m` : ""}`]);
+  facts.push(["Size", `${info.width} × ${info.height} pixels${info.pixel_m ? ` of ${Number(info.pixel_m.toPrecision(4))} m` : ""}`]);
   facts.push(["Grid", info.crs || "no georeference"]);
   if (info.facts?.attribution) facts.push(["Data", info.facts.attribution]);
   byId("facts").replaceChildren(...facts.flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]));

@@ -78,7 +78,7 @@ export class MapView extends EventTarget {
 
   // What another view of the same place may go on from.
   look() {
-    return { crs: this.space.crs, center: this.map.getCenter(), zoom: this.map.getZoom() };
+    return { crs: this.space.crs, bounds: this.space.bounds, center: this.map.getCenter(), zoom: this.map.getZoom() };
   }
 
   close() {
@@ -107,7 +107,8 @@ export class MapView extends EventTarget {
   }
 
   #look(before) {
-    const stays = before && before.crs === this.space.crs && this.info.georeferenced && this.space.bounds.contains(before.center);
+    const stays = before && before.crs === this.space.crs && this.info.georeferenced && sameGround(before.bounds, this.space.bounds)
+      && this.space.bounds.contains(before.center);
     if (stays) this.map.setView(before.center, before.zoom, { animate: false });
     else this.map.fitBounds(this.space.bounds, { padding: [12, 12], animate: false });
   }
@@ -124,6 +125,15 @@ export class MapView extends EventTarget {
     observer.observe(byId("map"));
     this.signal.addEventListener("abort", () => observer.disconnect());
   }
+}
+
+// Maps of one place are looked at in turns; one of another extent is shown whole.
+function sameGround(one, other) {
+  const size = (west, south, east, north) => Math.max(0, east - west) * Math.max(0, north - south);
+  const [area, otherArea] = [one, other].map((bounds) => size(bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()));
+  const common = size(Math.max(one.getWest(), other.getWest()), Math.max(one.getSouth(), other.getSouth()),
+    Math.min(one.getEast(), other.getEast()), Math.min(one.getNorth(), other.getNorth()));
+  return common > (area + otherArea - common) / 2;
 }
 
 // On the map there is room for the first words; all of them are in "About this map".

@@ -6,7 +6,7 @@ import { announce, byId, confirmed } from "./dom.js";
 import { failureOf } from "./job_text.js";
 import { Jobs, isFinal } from "./jobs.js";
 import { markCurrent, renderNamed, renderOwn } from "./map_list.js";
-import { closeMap, openMap } from "./map_screen.js";
+import { closeMap, forgetLook, openMap } from "./map_screen.js";
 import { showPatch } from "./patch_answer.js";
 import { showEnded, showProgress, showRunning, showUpload } from "./progress_view.js";
 import { ask, part } from "./server.js";
@@ -209,7 +209,10 @@ function onJobChange(id) {
   const state = jobs.stateOf(id);
   if (!state) return;
   if (current === `job:${id}`) {
-    if (document.body.dataset.view === "progress" && state.state !== "gone") showJobState(id);
+    if (document.body.dataset.view === "progress" && state.state !== "gone") {
+      forgetLook();
+      showJobState(id);
+    }
   }
   tellEnd(state);
 }

@@ -96,6 +96,9 @@ function block(value, name, legend) {
     ? make("p", { class: "value-class", "data-value": "class" }, swatch(value.class.color), make("strong", {}, value.class.name))
     : make("p", { "data-value": "none" }, "No data"));
   if (value.confidence !== null) box.append(make("p", { "data-value": "confidence" }, `Confidence ${percent(value.confidence)}`));
+  for (const [other, share] of Object.entries(value.others ?? {})) {
+    box.append(make("p", { "data-value": "other" }, `${other[0].toUpperCase()}${other.slice(1)} ${percent(share)}`));
+  }
   if (value.class && value.activations.length) box.append(activations(value.activations, legend, name ? SHOWN_OF_TWO : SHOWN));
   box.append(make("p", { class: "hint lines", "data-value": "place" }, ...placeLines(value)));
   if (value.source) box.append(make("p", { class: "hint", "data-value": "source" }, `From ${value.source}`));
@@ -124,5 +127,6 @@ function sentence(value, name) {
   if (!value.inside) return `${start}outside the map.`;
   if (!value.class) return `${start}no data; ${place(value)}.`;
   const confidence = value.confidence === null ? "" : `, confidence ${percent(value.confidence)}`;
-  return `${start}${value.class.name}${confidence}; ${place(value)}.`;
+  const others = Object.entries(value.others ?? {}).map(([other, share]) => `, ${other} ${percent(share)}`).join("");
+  return `${start}${value.class.name}${confidence}${others}; ${place(value)}.`;
 }

@@ -11,7 +11,10 @@ function earth(info) {
   return {
     crs: L.CRS.EPSG3857,
     bounds: L.latLngBounds([south, west], [north, east]),
-    place: ({ lat, lng }) => ({ lon: lng.toFixed(7), lat: lat.toFixed(7) }),
+    place: (latlng) => {
+      const { lat, lng } = latlng.wrap();
+      return { lon: lng.toFixed(7), lat: lat.toFixed(7) };
+    },
   };
 }
 
@@ -50,7 +53,7 @@ export function tileOptions(info, more = {}) {
     maxNativeZoom: info.max_zoom,
     maxZoom: info.max_zoom + 20,
     minZoom: -20,
-    noWrap: true,
+    noWrap: !(info.georeferenced && info.bounds[2] > 180), // a map across the antimeridian has tiles on both ends of the world
     ...more,
   };
 }
