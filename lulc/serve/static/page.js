@@ -48,14 +48,14 @@ async function start() {
 }
 
 function startSending() {
-  startUploadForm(about, (files) => {
-    const key = uploads.take(files);
-    if (key) go(key);
-  });
   uploads.addEventListener("change", onUploadChange);
   uploads.addEventListener("answered", ({ detail }) => onAnswered(detail));
   uploads.addEventListener("failed", ({ detail }) => { if (current === detail.key) goHome(); });
   uploads.addEventListener("again", ({ detail }) => go(detail));
+  startUploadForm(about, (files) => {
+    const key = uploads.take(files);
+    if (key) go(key);
+  });
 }
 
 // --- the address ---

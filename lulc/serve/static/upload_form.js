@@ -13,11 +13,13 @@ export function startUploadForm(about, onFiles) {
   describeLimits(about);
   limitKinds(about);
   const input = byId("file");
-  input.addEventListener("change", () => {
+  const take = () => {
     const files = [...input.files];
     input.value = ""; // the same file may be chosen again
     if (files.length) onFiles(files);
-  });
+  };
+  input.addEventListener("change", take);
+  take(); // what was chosen before the page was ready
   byId("welcome-choose").addEventListener("click", () => input.click());
   byId("upload-form").addEventListener("submit", (event) => event.preventDefault());
   acceptDrops(onFiles);
