@@ -118,7 +118,7 @@ def report_text(done: "ClassifyReport") -> str:
         lines.append(f"{done.resumed_chunks} finished parts were taken over from an interrupted run")
     if done.seams is not None:
         lines.append(_seam_line(done.seams))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in done.warnings)])
 
 
 def _area(entry: "ClassArea") -> str:

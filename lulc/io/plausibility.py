@@ -1,5 +1,6 @@
 """Does a scene look like reflectance? A few small samples tell a missing offset or a wrong scale."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
 from lulc.grid import Window
+from lulc.io.source import Source, canonical_name
 
 if TYPE_CHECKING:
     from lulc.io.scene import Scene
@@ -39,6 +41,25 @@ def implausible(scene: "Scene") -> tuple[str, ...]:
             f"the median visible reflectance is {median:.3g}: check --quantification (now {scene.radiometry.quantification:g})",
         )
     return tuple(doubts)
+
+
+def renamed(sources: Sequence[Source], bands: Sequence[str] | None) -> tuple[str, ...]:
+    """A warning where the user calls bands otherwise than the files do; either may be wrong.
+
+    Args:
+        sources: The input.
+        bands: What the user calls all of its bands, in order; None when nothing was said.
+    """
+    labels = [label for source in sources for label in source.labels]
+    known = [
+        (canonical_name(label, sensor()), canonical_name(given, sensor()))
+        for label, given in zip(labels, bands or (), strict=False)
+    ]
+    others = [(label, given) for label, given in known if label and given and label != given]
+    if not others:
+        return ()
+    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+    return (f"the file's {others[0][0]} is taken as {others[0][1]}{more}, because you named the bands so",)
 
 
 def _doubted_offset(samples: NDArray[np.float64], radiometry: Radiometry) -> list[str]:

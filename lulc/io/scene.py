@@ -19,7 +19,7 @@ from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
 from lulc.io.fingerprint import file_fingerprint, input_files
 from lulc.io.inputs import open_sources
-from lulc.io.plausibility import implausible
+from lulc.io.plausibility import implausible, renamed
 from lulc.io.quality import Label, quality_bands, quality_name
 from lulc.io.source import Pixels, Source, canonical_name
 from lulc.io.web import web_path
@@ -69,6 +69,7 @@ class Scene:
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         labels = _labels(self._sources, bands)
+        self._renamed = renamed(self._sources, bands)
         self._places, unnamed = _places(self._sources, labels, named=bands is not None)
         self.quality = quality_bands(sources, labels, self.grid)
         self.names = tuple(self._places)
@@ -162,8 +163,8 @@ class Scene:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What is implausible about the pixels, from a few small samples."""
-        return implausible(self)
+        """What is implausible about names and pixels, of which a few small samples are read."""
+        return (*self._renamed, *implausible(self))
 
     def files(self) -> list[Path]:
         """Files on this machine that it is read from, and what lies beside them."""

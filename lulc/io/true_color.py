@@ -1,5 +1,6 @@
 """Scenes as people see them: red, green and blue stretched to 8 bits, and a raster of that for the web map."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Window
@@ -100,7 +102,12 @@ def write_true_color(scene: ColorSource, path: Path) -> bool:
         "photometric": "ycbcr",
         "bigtiff": "if_safer",
     }
-    with staged(path, overwrite=True) as temporary, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+    with (
+        staged(path, overwrite=True) as temporary,
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who shows it knows that it has no place
         with rasterio.open(temporary, "w", **profile) as target:
             for window in block_windows(grid.shape, _STRIP):
                 raw, valid = scene.read(COLORS, window)

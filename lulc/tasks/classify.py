@@ -17,6 +17,7 @@ from lulc.io.quicklook import quicklook_of
 from lulc.io.staging import check_outputs, refuse_inputs
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
+from lulc.model.provenance import misfits
 from lulc.tasks.chunk_loop import ChunkLoop, Progress, open_input, product_writer, refuse_empty
 from lulc.tasks.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.memory import gdal_cache_bytes, peak_resident_bytes
@@ -173,5 +174,5 @@ def _report(
         peak_bytes=peak_resident_bytes(),
         output_bytes=published.bytes,
         seams=seams,
-        warnings=tuple(loop.scene.warnings),
+        warnings=(*loop.scene.warnings, *misfits(loop.scene, loop.job.card)),
     )

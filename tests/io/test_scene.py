@@ -392,3 +392,16 @@ def test_without_times_the_fingerprint_is_that_of_the_content(tmp_path):
     with open_scene([path]) as scene:
         assert scene.fingerprint(times=False) == known
         assert scene.fingerprint() != timed
+
+
+def test_names_against_those_of_the_file_are_warned_of(data):
+    path = data / "scenes" / "aber_s2_20210527_10band.tif"
+    with open_scene([path]) as scene:
+        own = scene.names
+        as_it_is = scene.warnings
+    with open_scene([path], bands=own) as scene:
+        assert scene.warnings == as_it_is
+    swapped = ("-", own[2], own[1], *own[3:])
+    with open_scene([path], bands=swapped) as scene:
+        said = [text for text in scene.warnings if "because you named" in text]
+    assert said == [f"the file's {own[1]} is taken as {own[2]}, and 1 more, because you named the bands so"]

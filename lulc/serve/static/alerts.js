@@ -3,6 +3,8 @@
 import { byId, make, prose } from "./dom.js";
 import { Refusal, isAbort } from "./server.js";
 
+const MOST = 5; // several files may be refused at once
+
 export function clearAlerts() {
   byId("alerts").replaceChildren();
 }
@@ -26,7 +28,8 @@ export function showAlert({ problem, remedy = "", action = null }) {
   const box = make("div", { class: "alert" });
   const dismiss = make("button", { type: "button", class: "button", "data-dismiss": true, onclick: () => box.remove() }, "Dismiss");
   box.append(...problemLines({ problem, remedy }), make("p", { class: "buttons" }, action ? actionButton(action, box) : "", dismiss));
-  byId("alerts").replaceChildren(box);
+  byId("alerts").prepend(box);
+  [...byId("alerts").children].slice(MOST).forEach((old) => old.remove());
   // On a phone the reader may be far below the alert.
   box.scrollIntoView({ block: "nearest" });
 }

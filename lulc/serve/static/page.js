@@ -227,7 +227,7 @@ function tellEnd(state) {
 }
 
 function onSilence(id) {
-  if (current === `job:${id}`) byId("progress-note").textContent = "The server is not heard; trying again. The job goes on.";
+  if (current === `job:${id}`) byId("progress-note").textContent = "The server is not heard; trying again. The job goes on, unless the server was stopped.";
 }
 
 // --- lists ---

@@ -61,7 +61,7 @@ class Reader {
       const values = await Promise.all(this.#view.sides.map((side) => valueOf(side, latlng, running.signal)));
       if (running.signal.aborted) return;
       byId("value-title").textContent = title;
-      byId("value-body").replaceChildren(...values.map((value, at) => block(value, this.#nameOf(at), this.#view.legend)));
+      byId("value-body").replaceChildren(...values.map((value, at) => block(value, this.#nameOf(at), this.#view.sides[at].info.legend)));
       if (said) announce(values.map((value, at) => sentence(value, this.#nameOf(at))).join(" "));
     } catch (error) {
       if (isAbort(error)) return;

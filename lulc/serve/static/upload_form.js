@@ -57,6 +57,11 @@ export function optionsGiven() {
   return fields;
 }
 
+export function clearOptions() {
+  byId("upload-form").reset();
+  byId("upload-options").open = false;
+}
+
 export function openOptions() {
   byId("upload-options").open = true;
 }

@@ -4,7 +4,7 @@ import { alertOf, clearAlerts } from "./alerts.js";
 import { bytes, duration } from "./format.js";
 import { isAbort } from "./server.js";
 import { send } from "./upload.js";
-import { objectionTo, openOptions, optionsGiven } from "./upload_form.js";
+import { clearOptions, objectionTo, openOptions, optionsGiven } from "./upload_form.js";
 
 // Tells "change" as anything changes, "answered" with {upload, answer} when the server has taken a file.
 export class Uploads extends EventTarget {
@@ -25,9 +25,13 @@ export class Uploads extends EventTarget {
 
   // Takes files; the first one's key, or null where the options cannot be sent.
   take(files) {
+    clearAlerts();
+    return this.#queue(files);
+  }
+
+  #queue(files) {
     const fields = optionsGiven();
     if (!fields) return null;
-    clearAlerts();
     const taken = files.map((file) => this.#entry(file, fields));
     this.#all.push(...taken);
     this.#work();
@@ -63,6 +67,7 @@ export class Uploads extends EventTarget {
         onProgress: (loaded, total) => this.#onProgress(upload, loaded, total),
         onWait: (refusal, next) => this.#say(upload, { text: `Trying again in ${refusal.wait} s (try ${next})`, share: null, note: refusal.problem }),
       });
+      if (upload.again) clearOptions(); // they mended that file; the next one says itself what it is
       this.#drop(upload, { answer });
     } catch (error) {
       this.#drop(upload);
@@ -86,8 +91,10 @@ export class Uploads extends EventTarget {
     if (error.status === 422) openOptions();
     this.dispatchEvent(new CustomEvent("failed", { detail: upload }));
     const again = () => {
-      const key = this.take([upload.file]);
-      if (key) this.dispatchEvent(new CustomEvent("again", { detail: key }));
+      const key = this.#queue([upload.file]);
+      if (!key) return;
+      this.find(key).again = true;
+      this.dispatchEvent(new CustomEvent("again", { detail: key }));
     };
     alertOf(error, { subject: upload.title, action: { text: "Send again", run: again } });
   }
