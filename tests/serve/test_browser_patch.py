@@ -172,6 +172,28 @@ def test_a_scene_without_the_bands_is_refused_with_a_remedy_and_may_be_sent_agai
     assert visit.posted == ["classify"] * 2
 
 
+def test_options_that_mended_one_file_are_not_those_of_the_next(visit, data):
+    visit.refused = {422}
+    with zipfile.ZipFile(data / "eurosat_ms.zip") as archive:
+        name = next(member for member in archive.namelist() if member.endswith(".tif"))
+        content = archive.read(name)
+    page = visit()
+    choose(page, as_file("ms.tif", content))
+    expect(page.locator(".alert .problem")).to_contain_text("does not name its 13 bands")
+    page.locator("#bands").fill("eurosat-ms")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator("#patch-title")).to_have_text("ms.tif", timeout=30_000)
+    assert page.locator("#bands").input_value() == ""
+
+
+def test_files_that_are_refused_together_are_all_told(visit):
+    visit.refused = {415}
+    page = visit()
+    page.locator("#file").set_input_files([as_file("one.tif", b"no image" * 9), as_file("two.tif", b"neither" * 9)])
+    expect(page.locator(".alert .problem")).to_have_count(2)
+    assert sorted(text[:7] for text in page.locator(".alert .problem").all_inner_texts()) == ["one.tif", "two.tif"]
+
+
 def test_a_file_that_is_too_large_or_empty_is_not_sent(visit, data):
     page = visit()
     choose(page, data / "scenes" / "australia_20181201_l2a_12band.tif")
