@@ -1,6 +1,7 @@
 """Jobs: what was asked for, how far it is, what came out; a queue of them, and how long they are kept."""
 
 import asyncio
+import logging
 import secrets
 import shutil
 import time
@@ -12,6 +13,8 @@ from typing import Any, Literal
 from lulc.serve.children import Child
 from lulc.serve.refusal import Refusal
 from lulc.serve.settings import Limits
+
+_log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL = frozenset({"done", "failed", "cancelled"})
@@ -225,6 +228,9 @@ class Jobs:
             result = await child.ask(task, arguments, self._limits.job_seconds, told)
         except Refusal as error:
             job.error = error
+        except Exception:  # noqa: BLE001 - a job that nobody ends would be waited for in vain
+            _log.exception("job %s", job.name)
+            job.error = Refusal(500, "lulc failed", "the server's log says more; please report it")
         finally:
             await child.end()
             job.seconds = time.monotonic() - job.started
