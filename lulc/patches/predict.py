@@ -135,11 +135,19 @@ def _is_image(name: Path) -> bool:
     return name.suffix.lower() in IMAGE_ENDINGS and not any(part.startswith(".") for part in name.parts)
 
 
-def patch_notes(image: PatchImage, card: PatchCard) -> Iterator[str]:
-    """What makes a patch unlike those that a model was trained on, in sentences."""
+def patch_notes(
+    image: PatchImage, card: PatchCard, instead: str = "--grid classifies its cells instead"
+) -> Iterator[str]:
+    """What makes a patch unlike those that a model was trained on, in sentences.
+
+    Args:
+        image: The patch.
+        card: Of the model.
+        instead: What can be done with a patch that is a scene, in the words of who asks.
+    """
     height, width = image.values.shape[1:]
     if not all(1 / _SIZE_TOLERANCE <= side / card.patch_side <= _SIZE_TOLERANCE for side in (height, width)):
-        cells = "; --grid classifies its cells instead" if image.grid.crs else ""
+        cells = f"; {instead}" if image.grid.crs else ""
         yield f"{height} x {width} px, {card.name} was trained on {card.patch_side} px: it was resized{cells}"
     size = image.grid.pixel_size_m() if image.grid.crs else None
     if card.resolution_m and size and not 1 / _SIZE_TOLERANCE <= size / card.resolution_m <= _SIZE_TOLERANCE:

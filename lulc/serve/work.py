@@ -14,7 +14,7 @@ from typing import Any
 
 from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.grid import Shape
-from lulc.io.patch_image import PatchImage, read_image, spelled_out
+from lulc.io.patch_image import read_image, spelled_out
 from lulc.io.product_reader import open_product
 from lulc.io.raster import RasterSource, sniff
 from lulc.io.scene import open_scene
@@ -26,7 +26,7 @@ from lulc.patches.classifier import Classifier
 from lulc.patches.explain import explain_patch
 from lulc.patches.explain_scene import explain_scene
 from lulc.patches.explanation import Explanation
-from lulc.patches.predict import classify_files
+from lulc.patches.predict import classify_files, patch_notes
 from lulc.serve.uploads import TAKEN
 from lulc.tasks.classify import classify, plan_classification
 from lulc.tasks.job import ClassifyOptions
@@ -91,8 +91,8 @@ def patch(_tell: Tell, path: str, name: str, folder: str, options: dict[str, Any
     answer = next(iter(classify_files([Path(path)], classifier, bands=bands)))
     image = read_image(Path(path), bands, name)
     Image.fromarray(image.colors()).save(Path(folder) / "picture.png")
-    notes = [note.replace("; --grid classifies its cells instead", "") for note in answer.notes]
-    return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": _placed(image)}
+    notes = list(patch_notes(image, classifier.card, "treated as a scene, each of its pixels is classified"))
+    return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": image.grid.georeferenced}
 
 
 def scene(tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -217,10 +217,6 @@ def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyO
 
 def _patch_sized(shape: Shape, patch_model: str | None) -> bool:
     return max(shape.height, shape.width) <= _LARGEST_PATCH * _classifier(patch_model, "auto").card.patch_side
-
-
-def _placed(image: PatchImage) -> bool:
-    return image.grid.georeferenced
 
 
 def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:
