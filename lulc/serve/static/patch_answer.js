@@ -20,7 +20,7 @@ function headline({ class: winner, confidence, picture, name }) {
     make("p", {},
       make("strong", { class: "patch-class", id: "patch-class" }, winner),
       make("span", { id: "patch-confidence" }, `Confidence ${percent(confidence)}`),
-      make("span", { class: "hint" }, "of patches with this confidence, about so many are right")));
+      make("span", { class: "hint" }, "calibrated: of patches like those it learnt from, about so many are right")));
 }
 
 function noteList(notes) {
