@@ -31,6 +31,7 @@ _SIGNS_OF_NO_MEMORY = (
     "out of memory",
     "failed to map segment",
     "could not create a primitive",
+    "can't start new thread",
 )
 
 
