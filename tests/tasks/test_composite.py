@@ -272,7 +272,7 @@ def test_memory_does_not_grow_with_the_scene(tmp_path):
         peaks.append(int(done.stdout.split()[-1]) * 1024)
         for path in tmp_path.iterdir():
             path.unlink()
-    assert peaks[1] < 1.4 * peaks[0]  # 1.09 to 1.28 measured: how many windows are in work at once is a matter of chance
+    assert peaks[1] < 1.4 * peaks[0]  # 1.09 to 1.28 measured: windows in work at once are a matter of chance
     assert peaks[1] < 0.7e9
 
 
