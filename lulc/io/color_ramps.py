@@ -23,6 +23,7 @@ def _ramp(name: str) -> NDArray[np.uint8]:
     return np.round(colors * _OPAQUE).astype(np.uint8)
 
 
+@cache
 def share_palette() -> NDArray[np.uint8]:
     """Colours of shares stored as 0..250: uint8 (256, 4); 255, no data, is transparent."""
     places = np.clip(np.arange(_STEPS) / _SHARE_STEPS, 0, 1) * (_STEPS - 1)
@@ -32,6 +33,7 @@ def share_palette() -> NDArray[np.uint8]:
     return palette
 
 
+@cache
 def heat_palette() -> NDArray[np.uint8]:
     """Colours of heat as 0..254: uint8 (256, 4), the less heat the more transparent; 255, no data, wholly."""
     palette = np.empty((_STEPS, 4), np.uint8)

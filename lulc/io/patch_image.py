@@ -16,9 +16,7 @@ from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape
 from lulc.io.raster import RasterSource, driver_of
 from lulc.io.scene import Asked, Scene
-
-COLORS = ("B04", "B03", "B02")
-"""Bands that red, green and blue of a picture show."""
+from lulc.io.true_color import COLORS
 
 EUROSAT_MS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
 """Bands of EuroSAT's 13-band files in their order, which they do not say themselves."""

@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Grid, Window
-from lulc.io.patch_image import COLORS, PatchImage
+from lulc.io.patch_image import PatchImage
 from lulc.io.scene import Scene, open_scene
+from lulc.io.true_color import COLORS
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, BundleCard, load_bundle
 from lulc.model.channels import network_channels

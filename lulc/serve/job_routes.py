@@ -97,8 +97,8 @@ async def job_events(request: Request, job: Annotated[Job, Depends(known_job)]) 
 @router.delete("/jobs/{job_id}", status_code=204, response_class=Response)
 async def end_job(request: Request, job_id: str) -> None:
     """Cancel a job that waits or runs; forget one that is over, with its files."""
-    server = server_of(request)
-    await server.end(server.jobs.get(job_id))
+    jobs = server_of(request).jobs
+    await jobs.end(jobs.get(job_id))
 
 
 @router.get("/jobs/{job_id}/files/{name}", response_class=FileResponse)

@@ -68,8 +68,9 @@ class Server:
         self.jobs.start()
         self._drawing = asyncio.create_task(self._draw_bases())
         if not self.settings.view_only:
-            models = {"model": self.settings.model, "patch_model": self.settings.patch_model}
-            self.models = await self._assistant.ask("describe", models, self.settings.limits.explain_seconds)
+            settings = self.settings
+            asked = {"model": settings.model, "patch_model": settings.patch_model, "device": settings.device}
+            self.models = await self._assistant.ask("describe", asked, settings.limits.explain_seconds)
 
     async def stop(self) -> None:
         """End all children."""
@@ -179,10 +180,6 @@ class Server:
     def downloads(self, job: Job) -> list[Download]:
         """Files that a job has made."""
         return job_files(job) if job.state == "done" else []
-
-    async def end(self, job: Job) -> None:
-        """Cancel a job, or forget one that is over."""
-        await self.jobs.end(job)
 
     async def _draw_bases(self) -> None:
         """Draw the scenes that lie beneath the maps, one after the other; one that cannot be drawn is told and left out."""

@@ -43,9 +43,9 @@ _LARGEST_PATCH = 2
 """A GeoTIFF up to so many times as wide as the patches of the model is taken for a patch."""
 
 
-def describe(_tell: Tell, model: str, patch_model: str | None) -> dict[str, Any]:
+def describe(_tell: Tell, model: str, patch_model: str | None, device: str) -> dict[str, Any]:
     """The models, for the page; also loads them, so that the first answer does not wait for it."""
-    card, patch = read_card(model), _classifier(patch_model, "auto").card
+    card, patch = read_card(model), _classifier(patch_model, device).card
     return {
         "model": {
             "name": card.name,
@@ -73,7 +73,9 @@ def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int
     if kind[0] != "GTiff" and asked != "scene":
         return {"kind": "patch"}
     shape = _header(Path(path), name, kind, values)
-    if asked == "patch" or (asked == "auto" and _patch_sized(shape, server["patch_model"])):
+    if asked == "patch" or (
+        asked == "auto" and _patch_sized(shape, _classifier(server["patch_model"], server["device"]))
+    ):
         return {"kind": "patch"}
     try:
         plan_classification([Path(path)], _scene_options(options, server), name)
@@ -215,8 +217,8 @@ def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyO
     return ClassifyOptions(model=server["model"], device=server["device"], max_memory=server["max_memory"], **given)
 
 
-def _patch_sized(shape: Shape, patch_model: str | None) -> bool:
-    return max(shape.height, shape.width) <= _LARGEST_PATCH * _classifier(patch_model, "auto").card.patch_side
+def _patch_sized(shape: Shape, classifier: Classifier) -> bool:
+    return max(shape.height, shape.width) <= _LARGEST_PATCH * classifier.card.patch_side
 
 
 def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:

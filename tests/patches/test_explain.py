@@ -12,7 +12,7 @@ from rasterio.control import GroundControlPoint
 from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.features import FeatureSpec
-from lulc.io.patch_image import COLORS
+from lulc.io.true_color import COLORS
 from lulc.legend import load_legend
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model, write_patch_model

@@ -263,7 +263,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 def test_memory_does_not_grow_with_the_scene(tmp_path):
     """Two dates on grids half a pixel apart, masked and grown, by median; a scene of four times the pixels."""
     peaks = []
-    for side in (1536, 3072):
+    for side in (2048, 4096):  # a smaller scene does not yet fill what is held at once
         paths = [tmp_path / f"{side}{number}.tif" for number in range(2)]
         for number, path in enumerate(paths):
             large_date(path, side, Affine(10, 0, 350_000.0 + 5 * number, 0, -10, 5_070_000.0))
@@ -272,7 +272,7 @@ def test_memory_does_not_grow_with_the_scene(tmp_path):
         peaks.append(int(done.stdout.split()[-1]) * 1024)
         for path in tmp_path.iterdir():
             path.unlink()
-    assert peaks[1] < 1.4 * peaks[0]  # 1.09 to 1.28 measured: windows in work at once are a matter of chance
+    assert peaks[1] < 1.25 * peaks[0]
     assert peaks[1] < 0.7e9
 
 
