@@ -23,11 +23,11 @@ import rasterio
 from scipy import ndimage
 
 from lulc import ClassifyOptions, classify
-from lulc.io.product_reader import open_product
-from lulc.tasks.change import ChangeOptions, map_change
-from lulc.tasks.change_joint import joint_probability
-from lulc.tasks.change_patches import large_patches
-from lulc.tasks.change_pixels import SLACK
+from lulc.io.product.reader import open_product
+from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.joint import joint_probability
+from lulc.tasks.change.mmu import large_patches
+from lulc.tasks.change.pixels import SLACK
 
 SCENES = {"Aberystwyth": "aber_s2_20210527_10band.tif", "Aquileia": "aquileia_20190416_l2a_12band.tif"}
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lulc.explain.grad_cam import Method, layer_map, mean_heat
+from lulc.explain.patch import BeforeSoftmax
 from lulc.grid import Shape
-from lulc.io.patch_set import open_patch_set
-from lulc.model.grad_cam import Method, layer_map, mean_heat
 from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
 from lulc.patches.classifier import Classifier
-from lulc.patches.explain import BeforeSoftmax
-from lulc.patches.split import model_split
+from lulc.patches.dataset import open_patch_set
+from lulc.patches.learn.split import model_split
 
 STEPS = 16
 BLURRED = 4

@@ -16,10 +16,10 @@ import numpy as np
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from lulc.io.training_set import TrainingSet, label_pixels, open_training_set, write_pair, write_set_lists
+from lulc.io.labels.training_set import TrainingSet, label_pixels, open_training_set, write_pair, write_set_lists
 from lulc.legend import NODATA_CODE
-from lulc.tasks.train import train
 from lulc.training.settings import TrainSettings
+from lulc.training.train import train
 
 RECIPES = {
     "cross-entropy": {},

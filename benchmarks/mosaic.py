@@ -24,8 +24,8 @@ import rasterio
 from rasterio.merge import merge
 from scenes import texture, write_scene
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tasks"))
-from region_samples import write_region
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.support.region_samples import write_region
 
 METHODS = {
     "`lulc mosaic`": [],

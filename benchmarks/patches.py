@@ -23,13 +23,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lulc.io.patch_set import PatchSet, open_patch_set
-from lulc.io.scene import open_scene
+from lulc.io.scene.scene import open_scene
 from lulc.patches.card import load_patch_model
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import AT_ONCE, Classifier
-from lulc.patches.settings import PatchSettings
-from lulc.patches.train import PatchPlan, plan_patches
+from lulc.patches.dataset import PatchSet, open_patch_set
+from lulc.patches.learn.plan import PatchPlan, plan_patches
+from lulc.patches.learn.settings import PatchSettings
 from lulc.training.distributed import World
 from lulc.training.loop import fit, optimiser_for
 from lulc.training.run_folder import RunFolder

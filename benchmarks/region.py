@@ -26,10 +26,9 @@ import numpy as np
 from mosaic import lulc
 from scenes import texture
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tasks"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "hpc"))
-from region_samples import write_region
-from slurm_cluster import slurm, why_not
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.support.region_samples import write_region
+from tests.support.slurm_cluster import slurm, why_not
 
 ROOT = Path(__file__).parents[1]
 CLASSIFY = {"window": 624, "threads": 1}

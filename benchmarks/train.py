@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from lulc.features import FeatureSpec
-from lulc.io.training_set import (
+from lulc.io.labels.training_set import (
     Chip,
     SetCard,
     TrainingSet,

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lulc.errors import ConfigError
-from lulc.nearest import did_you_mean
+from lulc.errors import ConfigError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import ConfigError
+from lulc.errors import ConfigError, did_you_mean
 from lulc.legend import NODATA_CODE, Legend
-from lulc.nearest import did_you_mean
 from lulc.resources import read_toml, shipped_names
 
 

@@ -4,6 +4,9 @@ A `LulcError` is printed as one line and ends the program with its `exit_code`. 
 escapes is a defect of lulc and shows its traceback.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class LulcError(Exception):
     """Base of every refusal: a one-line message and a process exit code.
@@ -81,3 +84,10 @@ EXIT_CODES: dict[int, str] = {
     130: "stopped at once by a second Ctrl-C",
 }
 """What each exit code means, as documented and as printed by `lulc --help`."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A remedy such as `did you mean 'epochs'?`, or the list of what is known."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(names)}"

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from lulc.errors import ConfigError
-from lulc.nearest import did_you_mean
+from lulc.errors import ConfigError, did_you_mean
 from lulc.resources import SHIPPED_MODEL, config_path, pretrained_dir, shipped_names
 
 _MADE_BY_MAKE = {

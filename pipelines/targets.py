@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lulc.errors import ConfigError, LulcError
-from lulc.io.fingerprint import input_files
-from lulc.io.stac import is_item, local_assets, read_item
+from lulc.io.files.fingerprint import input_files
+from lulc.io.scene.stac import is_item, local_assets, read_item
 
 _RECORD = re.compile(r"([0-9a-f]{64})?\s*")
 

@@ -1,39 +1,49 @@
-"""The layers of ARCHITECTURE.md, held by the imports themselves."""
+"""The layers of ARCHITECTURE.md, held by the imports themselves: of packages, and of every single module."""
 
 import ast
 import subprocess
 import sys
 import time
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "lulc"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "lulc"
 
 LAYERS = [
-    {"errors"},
-    {"resources", "nearest", "interruption"},
-    {"grid", "bands", "legend"},
-    {"config", "crosswalk", "footprints", "indices", "projection", "split", "tiling", "metrics"},
-    {"features", "blend"},
-    {"io"},
-    {"model"},
-    {"training"},
-    {"tasks", "patches"},
-    {"hpc", "serve"},
-    {"cli"},
-    {"__main__"},
+    ("errors", "in_order"),
+    ("resources", "interruption"),
+    ("grid", "bands", "legend", "config"),
+    ("crosswalk", "footprints", "indices", "projection", "split", "tiling"),
+    ("features", "blend"),
+    ("metrics",),
+    ("io.files",),
+    ("io.scene",),
+    ("io.cog", "io.labels", "io.stack", "io.figures"),
+    ("io.product",),
+    ("model",),
+    ("training",),
+    ("tasks",),
+    ("patches",),
+    ("tasks.describe", "explain"),
+    ("hpc", "serve"),
+    ("cli",),
+    ("__main__",),
 ]
+"""Packages and modules, the lowest first: each imports from lower layers, and from itself."""
+
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 ONLY_IN = {
-    "torch": {"blend", "model", "training", "patches"},
+    "torch": {"blend", "model", "training", "patches", "explain"},
     "segmentation_models_pytorch": {"model", "training"},
     "timm": {"patches"},
-    "captum": {"model"},
+    "captum": {"explain"},
     "openai": {"patches"},
-    "rasterio": {"grid", "io"},
+    "rasterio": {"grid", "io.files", "io.scene", "io.cog", "io.labels", "io.stack", "io.figures", "io.product"}
+    | {"patches.image", "patches.change.raster", "serve.map_tiles", "tasks.change.figure"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},
@@ -41,53 +51,167 @@ ONLY_IN = {
     "subprocess": {"hpc"},
     "pickle": set(),
 }
+"""Libraries, and the rooms or single modules that may use them."""
+
+MOST_MODULES = 20
+MOST_LINES = 350
 
 
-def part(path):
-    """Which part of the package a module belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def modules(package: Path) -> dict[str, Path]:
+    """Every module under its dotted name, `lulc` left out; a package under its own name."""
+    return {
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
+        for path in sorted(package.rglob("*.py"))
+    }
 
 
-def imports(path):
-    """Every module that a file imports, at its head or inside functions."""
+def imports(path: Path) -> list[tuple[str, str]]:
+    """Module and name of every import of a file: at its head, inside functions, and for annotations alone."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide layers"
-            yield node.module
+            found += [(str(node.module), alias.name) for alias in node.names]
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_to_lower_layers(path):
-    here = part(path)
-    if here == "__init__":
-        return
-    assert here in RANK, f"{here} has no layer: give it one in ARCHITECTURE.md and here"
-    for module in imports(path):
-        if module.startswith("lulc."):
-            there = module.split(".")[1]
-            assert RANK[there] < RANK[here] or there == here, f"{here} imports {there}"
+def graph(package: Path) -> dict[str, set[str]]:
+    """What every module imports of its own package, by module."""
+    known = modules(package)
+    edges: dict[str, set[str]] = {}
+    for name, path in known.items():
+        edges[name] = set()
+        for module, imported in imports(path):
+            if module.split(".")[0] == "lulc":
+                inner = ".".join(module.split(".")[1:])
+                whole = f"{inner}.{imported}".lstrip(".")
+                edges[name].add(whole if whole in known else inner)
+    return edges
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_libraries_stay_in_their_rooms(path):
-    for module in imports(path):
+def room(module: str) -> str:
+    """The entry of LAYERS that a module belongs to."""
+    parts = module.split(".")
+    pair = ".".join(parts[:2])
+    return pair if pair in RANK else parts[0]
+
+
+def package_of(module: str) -> str:
+    """The folder of a module, among its siblings: `tasks.change`, `patches.learn`, `patches`."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 or (PACKAGE / Path(*parts)).is_dir() else parts[0]
+
+
+def upward(edges: dict[str, set[str]]) -> list[str]:
+    """Imports that do not point to a lower layer or stay in their room."""
+    return [
+        f"{here} imports {there}"
+        for here, targets in edges.items()
+        for there in sorted(targets)
+        if here and there and room(here) != room(there) and RANK[room(there)] >= RANK[room(here)]
+    ]
+
+
+def cycle(edges: dict[str, set[str]]) -> list[str]:
+    """A cycle of imports, or nothing."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+MODULES = modules(PACKAGE)
+EDGES = graph(PACKAGE)
+
+
+def test_every_module_has_a_layer():
+    assert {room(name) for name in MODULES if name} - {"io"} == set(RANK), "give it one in ARCHITECTURE.md and here"
+
+
+def test_imports_point_to_lower_layers():
+    assert upward(EDGES) == []
+
+
+def test_no_module_imports_itself_by_a_detour():
+    """Imports for annotations count: two files that need each other's types are one idea in two files."""
+    assert cycle(EDGES) == []
+
+
+def test_packages_do_not_import_each_other():
+    between: dict[str, set[str]] = {}
+    for here, targets in EDGES.items():
+        between.setdefault(package_of(here), set()).update(
+            package_of(there) for there in targets if package_of(there) != package_of(here)
+        )
+    assert cycle(between) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        ({"io/scene/scene.py": "from lulc.model.bundle import load_bundle"}, ["io.scene.scene imports model.bundle"]),
+        ({"grid.py": "def f():\n    from lulc.io.files import durable"}, ["grid imports io.files.durable"]),
+    ],
+)
+def test_a_planted_import_upwards_is_found(tmp_path, planted, found):
+    for name in ("io/files/durable.py", "io/scene/scene.py", "model/bundle.py", "grid.py"):
+        path = tmp_path / "lulc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(planted.get(name, ""))
+    assert upward(graph(tmp_path / "lulc")) == found
+
+
+def test_a_planted_cycle_for_annotations_alone_is_found(tmp_path):
+    package = tmp_path / "lulc"
+    (package / "io").mkdir(parents=True)
+    (package / "io" / "a.py").write_text("from lulc.io.b import B")
+    (package / "io" / "b.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lulc.io.a import A"
+    )
+    assert set(cycle(graph(package))) == {"io.a", "io.b"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_libraries_stay_in_their_rooms(name):
+    here = {name, room(name), name.split(".")[0]}
+    for module, _ in imports(MODULES[name]):
         library = module.split(".")[0]
-        assert part(path) in ONLY_IN.get(library, {part(path)}), f"{library} does not belong into {part(path)}"
+        assert here & ONLY_IN.get(library, here), f"{library} does not belong into {name}"
 
 
 def test_there_is_no_room_for_things_without_a_name():
-    names = {path.stem for path in MODULES}
+    names = {path.stem for path in MODULES.values()}
     assert not names & {"utils", "util", "helpers", "common", "misc"}
 
 
+def test_packages_stay_small():
+    folders = [path.parent for path in MODULES.values() if path.name != "__init__.py"]
+    sizes = {str(folder.relative_to(ROOT)): folders.count(folder) for folder in set(folders)}
+    assert {name: size for name, size in sizes.items() if size > MOST_MODULES} == {}
+
+
 def test_files_stay_readable():
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
-    assert {name: length for name, length in lengths.items() if length > 350} == {}
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
-@pytest.mark.parametrize("module", ["lulc", "lulc.cli.main", "lulc.io.scene", "lulc.serve.app"])
+def test_tests_mirror_the_packages():
+    """A test of a package lies in the folder of its name; whole programs have `e2e` and `pipelines`."""
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")} - {Path("e2e"), Path("pipelines")}
+    assert {str(folder) for folder in folders if not (PACKAGE / folder).is_dir()} == set()
+
+
+def test_tests_find_their_samples_without_changing_the_path():
+    """`tests/support` holds what tests share, and is imported by its name."""
+    changing = [path for path in (ROOT / "tests").rglob("*.py") if "sys.path." + "insert" in path.read_text("utf-8")]
+    assert changing == []
+
+
+@pytest.mark.parametrize("module", ["lulc", "lulc.cli.main", "lulc.io.scene.scene", "lulc.serve.app"])
 def test_importing_does_not_load_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -85,7 +85,7 @@ def change(
     Both are maps of `lulc classify` or `lulc mosaic` with activations and one legend. OUT has a class for every pair of
     classes, and the probability of change, the confidence, and the class before and after.
     """
-    from lulc.tasks.change import ChangeOptions, map_change
+    from lulc.tasks.change.change import ChangeOptions, map_change
 
     set_verbosity(verbose, quiet)
     options = checked(ChangeOptions, given)

@@ -12,9 +12,9 @@ from lulc.cli.options import json_option, output_argument, scene_arguments, verb
 from lulc.cli.progress import progress
 
 if TYPE_CHECKING:
-    from lulc.io.areas import ClassArea
-    from lulc.tasks.classify import ClassifyReport
-    from lulc.tasks.seams import SeamReport
+    from lulc.io.product.areas import ClassArea
+    from lulc.tasks.classify.classify import ClassifyReport
+    from lulc.tasks.classify.seams import SeamReport
 
 _MEGA, _GIGA = 1e6, 1e9
 
@@ -63,8 +63,8 @@ def classify(
 
     Several inputs are stacked: one file per band, or a band mosaic and an index mosaic.
     """
-    from lulc.tasks import classify as task
-    from lulc.tasks.job import ClassifyOptions
+    from lulc.tasks.classify import classify as task
+    from lulc.tasks.classify.job import ClassifyOptions
 
     set_verbosity(verbose, quiet)
     scheduler = given.pop("scheduler")

@@ -15,8 +15,8 @@ from lulc.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lulc.tasks.estimate import AreaReport
-    from lulc.tasks.evaluation_report import EvaluationReport
+    from lulc.tasks.accuracy.agreement_report import EvaluationReport
+    from lulc.tasks.accuracy.estimate import AreaReport
 
     _Way = Callable[[Path, Path, dict[str, Any], bool], EvaluationReport | AreaReport]
 
@@ -77,8 +77,8 @@ def evaluate(
     REFERENCE is a raster or polygons of labels on any grid; or points of `lulc sample` with labels (.gpkg, .geojson,
     .csv); or, for a MODEL, the folder of a training set.
     """
-    from lulc.io.staging import check_folder
-    from lulc.tasks.evaluation_report import FILES
+    from lulc.io.files.staging import check_folder
+    from lulc.tasks.accuracy.agreement_files import FILES
 
     set_verbosity(verbose, quiet)
     find = _way(subject, reference)
@@ -95,7 +95,7 @@ def evaluate(
 
 def _way(subject: Path, reference: Path) -> "_Way":
     """How these two are evaluated."""
-    from lulc.io.reference_kind import holds_points, is_training_set
+    from lulc.io.labels.reference_kind import holds_points, is_training_set
 
     model, training_set = _is_model(subject), is_training_set(reference)
     if model != training_set:
@@ -124,14 +124,14 @@ def _refuse_idle(taken: Iterable[str], purpose: str) -> None:
 
 def _is_model(path: Path) -> bool:
     from lulc.resources import pretrained_dir
-    from lulc.tasks.info import is_bundle
+    from lulc.tasks.describe.info import is_bundle
 
     shipped = not path.exists() and len(path.parts) == 1 and (pretrained_dir() / path).is_dir()
     return shipped or (path.exists() and is_bundle(path))
 
 
 def _compare(subject: Path, reference: Path, options: dict[str, Any], quiet: bool) -> "EvaluationReport":  # noqa: FBT001
-    from lulc.tasks.evaluate import EvaluateOptions, evaluate_map
+    from lulc.tasks.accuracy.evaluate import EvaluateOptions, evaluate_map
 
     chosen = {name: options[name] for name in _OF_MAPS}
     with progress(quiet) as report:
@@ -144,7 +144,7 @@ def _evaluate_model(
     options: dict[str, Any],
     quiet: bool,  # noqa: ARG001, FBT001 - called as the other two
 ) -> "EvaluationReport":
-    from lulc.tasks.evaluate_model import evaluate_model
+    from lulc.tasks.accuracy.evaluate_model import evaluate_model
 
     return evaluate_model(subject, reference, **{name: options[name] for name in _OF_MODELS})
 
@@ -155,7 +155,7 @@ def _estimate(
     options: dict[str, Any],
     quiet: bool,  # noqa: FBT001
 ) -> "AreaReport":
-    from lulc.tasks.estimate import EstimateOptions, estimate_areas
+    from lulc.tasks.accuracy.estimate import EstimateOptions, estimate_areas
 
     chosen = {name: options[name] for name in _OF_POINTS if name != "attribute"}
     label = options["attribute"] or EstimateOptions().label
@@ -164,8 +164,9 @@ def _estimate(
 
 
 def _write(report: "EvaluationReport | AreaReport", folder: Path, *, overwrite: bool) -> None:
-    from lulc.io.durable import storage_errors, write_whole
-    from lulc.tasks.evaluation_report import EvaluationReport, make_folder, write_report
+    from lulc.io.files.durable import storage_errors, write_whole
+    from lulc.tasks.accuracy.agreement_files import make_folder, write_report
+    from lulc.tasks.accuracy.agreement_report import EvaluationReport
 
     if isinstance(report, EvaluationReport):
         write_report(report, folder, overwrite=overwrite)

@@ -60,8 +60,8 @@ def fetch(
 
     Digital numbers stay as they are. Files that are there already are kept; OUTDIR/items.csv lists them all.
     """
-    from lulc.tasks.fetch import FetchOptions
-    from lulc.tasks.fetch import fetch as fetch_items
+    from lulc.tasks.fetch.fetch import FetchOptions
+    from lulc.tasks.fetch.fetch import fetch as fetch_items
 
     set_verbosity(verbose, quiet)
     chosen = checked(FetchOptions, options)

@@ -25,7 +25,7 @@ def info(
 
     Several files are taken as the bands of one scene.
     """
-    from lulc.tasks.info import describe
+    from lulc.tasks.describe.info import describe
 
     found = describe(paths, bands=bands, offset=offset, quantification=quantification)
     click.echo(json.dumps(found.to_json()) if as_json else found.to_text())

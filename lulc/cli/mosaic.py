@@ -19,7 +19,7 @@ from lulc.cli.options import (
 from lulc.cli.progress import progress
 
 if TYPE_CHECKING:
-    from lulc.tasks.mosaic import MosaicReport
+    from lulc.tasks.mosaic.mosaic import MosaicReport
 
 _MEGA = 1e6
 
@@ -79,8 +79,8 @@ def mosaic(
 
     OUT has the bands of a map, then `source` (which MAP counts most) and `confidence`; OUT.sources.csv lists the maps.
     """
-    from lulc.tasks.mosaic import mosaic as write_mosaic
-    from lulc.tasks.mosaic_plan import MosaicOptions
+    from lulc.tasks.mosaic.mosaic import mosaic as write_mosaic
+    from lulc.tasks.mosaic.plan import MosaicOptions
 
     set_verbosity(verbose, quiet)
     chosen = checked(MosaicOptions, options)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lulc.io.web import web_address, web_path
+from lulc.io.files.http import web_address, web_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = TypeVar("Options")

@@ -134,8 +134,8 @@ def prepare(
 
     Each SCENE is a scene of its own. The report in OUT says what each split holds, and what was left out and why.
     """
-    from lulc.tasks.prepare import prepare as write_set
-    from lulc.tasks.prepare_options import PrepareOptions
+    from lulc.tasks.dataset.options import PrepareOptions
+    from lulc.tasks.dataset.prepare import prepare as write_set
 
     set_verbosity(verbose, quiet)
     chosen = checked(PrepareOptions, options)

@@ -26,7 +26,7 @@ def report(
     quiet: int,
 ) -> None:
     """Write what a MAP holds to the folder OUT: areas as counted, confidence, provenance and a picture."""
-    from lulc.tasks.map_report import report_map
+    from lulc.tasks.describe.map_report import report_map
 
     set_verbosity(verbose, quiet)
     result = report_map(map_path, folder, title=title, overwrite=overwrite)

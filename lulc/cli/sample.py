@@ -77,7 +77,7 @@ def sample(
     OUT is .gpkg, .geojson or .csv. Fill in its column `reference`, then `lulc evaluate MAP OUT` estimates accuracy and
     areas. Label without looking at the column `map_class`.
     """
-    from lulc.tasks.sample import SampleOptions, sample_map
+    from lulc.tasks.accuracy.sample import SampleOptions, sample_map
 
     set_verbosity(verbose, quiet)
     chosen = checked(SampleOptions, options | expected)

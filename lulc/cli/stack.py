@@ -107,8 +107,8 @@ def stack(
 
     Several inputs make one scene: one file per band, or a band mosaic and an index mosaic.
     """
-    from lulc.tasks.recipe import StackOptions
-    from lulc.tasks.stack import stack as write_stack
+    from lulc.tasks.stack.recipe import StackOptions
+    from lulc.tasks.stack.stack import stack as write_stack
 
     set_verbosity(verbose, quiet)
     chosen = checked(StackOptions, options)

@@ -43,8 +43,8 @@ def train(
     """
     from lulc.config import read_config
     from lulc.resources import config_path
-    from lulc.tasks.train import train as run_training
     from lulc.training.settings import TrainSettings
+    from lulc.training.train import train as run_training
 
     set_verbosity(verbose, quiet)
     settings = read_config(TrainSettings, config_path("train", config), data=data, **changes)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lulc.errors import LulcError, ShardError
+from lulc.hpc.chunk_worker import ChunkWork, infer_chunks
 from lulc.hpc.cluster import cluster_client
-from lulc.io.product import ProductWriter
-from lulc.tasks.chunk_loop import ChunkLoop
-from lulc.tasks.chunk_worker import ChunkWork, infer_chunks
-from lulc.tasks.classify import Fill
-from lulc.tasks.shard import lasting, pinned
+from lulc.hpc.shard import lasting, pinned
+from lulc.io.product.writer import ProductWriter
+from lulc.tasks.classify.chunk_loop import ChunkLoop
+from lulc.tasks.classify.classify import Fill
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -10,15 +10,15 @@ from typing import Any
 
 from lulc.errors import Interrupted, LulcError, ShardError, UsageError
 from lulc.hpc.plan import PlannedScene, Shard, ShardPlan, notes_folder
-from lulc.io.durable import storage_errors, write_whole
-from lulc.io.parts import PartState, discard_parts, part_folders, part_state
-from lulc.io.product_reader import open_product
-from lulc.io.store import FolderInUseError
+from lulc.hpc.shard import MissingChunksError, ShardReport, merge_parts, run_shard
+from lulc.io.cog.store import FolderInUseError
+from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.product.parts import PartState, discard_parts, part_folders, part_state
+from lulc.io.product.reader import open_product
 from lulc.model.bundle import read_card
 from lulc.model.provenance import provenance
-from lulc.tasks.chunk_loop import Progress, open_input
-from lulc.tasks.job import ClassifyOptions
-from lulc.tasks.shard import MissingChunksError, ShardReport, merge_parts, run_shard
+from lulc.tasks.classify.chunk_loop import Progress, open_input
+from lulc.tasks.classify.job import ClassifyOptions
 
 _NAMED = 20
 _TELLING_TAGS = ("LULC_INPUT", "LULC_INPUT_SHA256", "LULC_MODEL_SHA256")

@@ -8,8 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from lulc.errors import ModelError
-from lulc.nearest import did_you_mean
+from lulc.errors import ModelError, did_you_mean
 
 NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
 """Classes of segmentation-models-pytorch that a bundle may name."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.io.scene import Scene
+from lulc.io.scene.scene import Scene
 
 _COLORS = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir"}
 _SHORT_WAVE = {"B11": "swir16", "B12": "swir22"}

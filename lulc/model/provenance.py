@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import version
 
-from lulc.io.scene import Scene
+from lulc.io.scene.scene import Scene
 from lulc.model.bundle import BundleCard
 
 _RESOLUTION_TOLERANCE = 1.5

@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, Interrupted
 from lulc.interruption import stop_on_signals
-from lulc.io.areas import EDGE_TAG, ClassArea
-from lulc.io.gdal import gdal_cache
-from lulc.io.patch_image import spelled_out
-from lulc.io.product import ProductWriter
-from lulc.io.quicklook import quicklook_of
-from lulc.io.scene import Scene, open_scene
-from lulc.io.staging import check_outputs
+from lulc.io.figures.quicklook import quicklook_of
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.files.staging import check_outputs
+from lulc.io.product.areas import EDGE_TAG, ClassArea
+from lulc.io.product.writer import ProductWriter
+from lulc.io.scene.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE, Legend
 from lulc.model.device import Precision
 from lulc.model.provenance import misfits, provenance
@@ -26,6 +25,7 @@ from lulc.model.quantise import product_bytes
 from lulc.patches.card import SHIPPED_PATCH_MODEL, PatchCard, load_patch_model
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import Classifier
+from lulc.patches.image import spelled_out
 from lulc.patches.pixels import level_note
 
 _GDAL_CACHE = 256 << 20

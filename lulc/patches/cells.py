@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
-from lulc.io.scene import Scene
+from lulc.io.scene.scene import Scene
 from lulc.patches.classifier import AT_ONCE, Classifier
 from lulc.patches.pixels import LEAST_VALID, as_trained, resized
 from lulc.training.samples import read_ahead

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lulc.errors import ConfigError
-from lulc.nearest import did_you_mean
+from lulc.errors import ConfigError, did_you_mean
 
 SHORT_NAMES = {
     "lite0": "tf_efficientnet_lite0",

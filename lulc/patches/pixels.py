@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from lulc.errors import InputError
 from lulc.features import FeatureSpec
-from lulc.io.patch_image import PatchImage
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.patches.card import PatchCard
+from lulc.patches.image import PatchImage
 from lulc.training.augment import ATMOSPHERE
 
 FINEST = 1e-4

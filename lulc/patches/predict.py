@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lulc.errors import InputError, LulcError, UsageError
-from lulc.io.durable import write_whole
-from lulc.io.patch_image import PatchImage, read_image
-from lulc.io.patch_set import IMAGE_ENDINGS
-from lulc.io.safe import is_safe
-from lulc.io.staging import check_target
+from lulc.io.files.durable import write_whole
+from lulc.io.files.staging import check_target
+from lulc.io.scene.safe import is_safe
 from lulc.patches.card import PatchCard
 from lulc.patches.classifier import Classifier
+from lulc.patches.dataset import IMAGE_ENDINGS
+from lulc.patches.image import PatchImage, read_image
 from lulc.patches.pixels import level_note
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from lulc.io.style import aux_path, qml_path
+from lulc.io.product.style import aux_path, qml_path
 from lulc.serve.answers import Download
 from lulc.serve.jobs import Job
 

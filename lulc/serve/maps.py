@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import InputError, LulcError
-from lulc.io.areas import class_areas
-from lulc.io.color_ramps import ramp_colors
-from lulc.io.map_tiles import TiledRaster
-from lulc.io.map_view import ACTIVATION, CLASS, CONFIDENCE, SHARE, MapView, Place, color_tile, heat_tile
+from lulc.io.figures.color_ramps import ramp_colors
+from lulc.io.product.areas import class_areas
 from lulc.legend import NODATA_CODE
+from lulc.serve.map_tiles import TiledRaster
+from lulc.serve.map_view import ACTIVATION, CLASS, CONFIDENCE, SHARE, MapView, Place, color_tile, heat_tile
 from lulc.serve.refusal import Refusal
-from lulc.tasks.map_report import AS_COUNTED, provenance_of
-from lulc.tasks.mosaic_sources import source_names, sources_path
+from lulc.tasks.describe.map_report import AS_COUNTED, provenance_of
+from lulc.tasks.mosaic.sources import source_names, sources_path
 
 Bounds = tuple[float, float, float, float] | None
 """West, south, east, north in WGS 84 degrees; None where a raster is not placed."""

@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import InputError, LimitError, StorageError, UsageError
+from lulc.explain.explanation import Explanation
+from lulc.explain.patch import explain_patch
+from lulc.explain.scene import explain_scene
 from lulc.grid import Shape
-from lulc.io.patch_image import read_image, spelled_out
-from lulc.io.product_reader import open_product
-from lulc.io.raster import RasterSource, sniff
-from lulc.io.scene import open_scene
-from lulc.io.tiff_head import metadata_bytes
-from lulc.io.true_color import write_true_color
+from lulc.io.files.tiff_head import metadata_bytes
+from lulc.io.product.reader import open_product
+from lulc.io.scene.raster import RasterSource, sniff
+from lulc.io.scene.scene import open_scene
+from lulc.io.scene.true_color import write_true_color
 from lulc.model.bundle import read_card
 from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
 from lulc.patches.classifier import Classifier
-from lulc.patches.explain import explain_patch
-from lulc.patches.explain_scene import explain_scene
-from lulc.patches.explanation import Explanation
+from lulc.patches.image import read_image, spelled_out
 from lulc.patches.predict import classify_files, patch_notes
 from lulc.serve.uploads import TAKEN
-from lulc.tasks.classify import classify, plan_classification
-from lulc.tasks.job import ClassifyOptions
-from lulc.tasks.map_report import report_map
+from lulc.tasks.classify.classify import classify, plan_classification
+from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.describe.map_report import report_map
 
 Tell = Callable[[str, int, int], None]
 """Told the stage, and how much of it is done, of how much."""

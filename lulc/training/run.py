@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lulc.features import FeatureSpec
-from lulc.io.training_set import TrainingSet
+from lulc.io.labels.training_set import TrainingSet
 from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle import write_bundle

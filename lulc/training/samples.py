@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.io.training_set import Chip, TrainingSet
+from lulc.io.labels.training_set import Chip, TrainingSet
 from lulc.training.settings import SampleSettings
 
 LEVELS = ("", "L1C", "L2A")

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lulc.errors import ConfigError
+from lulc.errors import ConfigError, did_you_mean
 from lulc.features import FeatureSpec
-from lulc.io.training_set import TrainingSet
+from lulc.io.labels.training_set import TrainingSet
 from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.model.build import Architecture, total_stride
-from lulc.nearest import did_you_mean
 from lulc.training.augment import Augment, Target
 from lulc.training.distributed import World
 from lulc.training.loop import Scores, mixed_seed

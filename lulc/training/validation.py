@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from lulc.errors import InputError
 from lulc.features import FeatureSpec
-from lulc.io.training_set import Chip, TrainingSet
+from lulc.io.labels.training_set import Chip, TrainingSet
 from lulc.legend import NODATA_CODE
 from lulc.model.build import PROBE, total_stride
 from lulc.model.bundle import Bundle

@@ -11,8 +11,8 @@ from pathlib import Path
 from lulc.config import read_config
 from lulc.model.bundle import CARD, WEIGHTS
 from lulc.patches.card import PatchCard, load_patch_model
-from lulc.patches.settings import PatchSettings
-from lulc.patches.split import SPLIT_FILE, read_split
+from lulc.patches.learn.settings import PatchSettings
+from lulc.patches.learn.split import SPLIT_FILE, read_split
 from lulc.resources import config_path
 
 

@@ -15,7 +15,7 @@ from data import BANDS, LABEL_NODATA, Tiles, training_sources, validation_source
 from numpy.typing import NDArray
 
 from lulc.features import FeatureSpec
-from lulc.io.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
+from lulc.io.labels.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
 from lulc.legend import load_legend
 from lulc.model.channels import REFLECTANCE
 

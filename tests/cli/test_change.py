@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import click
 import matplotlib.image
@@ -14,10 +13,8 @@ from click.testing import CliRunner
 
 from lulc.cli.change import change
 from lulc.cli.main import cli
-from lulc.tasks.change import map_change
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
-from change_samples import product, shares, write_pair
+from lulc.tasks.change.change import map_change
+from tests.support.change_samples import product, shares, write_pair
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ class TestDispatch:
             return "# other\n"
 
     def test_points(self, files, monkeypatch):
-        estimate = pytest.importorskip("lulc.tasks.estimate")
+        estimate = pytest.importorskip("lulc.tasks.accuracy.estimate")
         asked = []
         monkeypatch.setattr(estimate, "estimate_areas", lambda *args, **_: asked.append(args) or self.Report())
         (files / "points.csv").write_text("reference,lon,lat\nland,1,2\n")
@@ -112,7 +112,7 @@ class TestDispatch:
         assert (files / "csv" / "report.md").read_text() == "# other\n"
 
     def test_pictures_of_a_former_report_go(self, files, monkeypatch):
-        estimate = pytest.importorskip("lulc.tasks.estimate")
+        estimate = pytest.importorskip("lulc.tasks.accuracy.estimate")
         monkeypatch.setattr(estimate, "estimate_areas", lambda *_, **__: self.Report())
         (files / "points.csv").write_text("reference,lon,lat\nland,1,2\n")
         compared(files, "--out", files / "out")
@@ -121,7 +121,7 @@ class TestDispatch:
         assert sorted(path.name for path in (files / "out").iterdir()) == ["report.json", "report.md"]
 
     def test_a_model_and_a_training_set(self, files, monkeypatch):
-        module = pytest.importorskip("lulc.tasks.evaluate_model")
+        module = pytest.importorskip("lulc.tasks.accuracy.evaluate_model")
         asked = []
         monkeypatch.setattr(
             module, "evaluate_model", lambda *args, **more: asked.append((*args, more)) or self.Report()
@@ -174,7 +174,7 @@ def test_refusals_are_one_line_with_an_exit_code(files, case):
 
 
 def test_polygons_are_no_points(tmp_path):
-    from lulc.io.reference_kind import holds_points
+    from lulc.io.labels.reference_kind import holds_points
 
     (tmp_path / "polygons.geojson").write_text(geojson("Polygon", [[[0, 0], [1, 0], [1, 1], [0, 0]]]))
     (tmp_path / "virtual.geojson").write_text("<OGRVRTDataSource></OGRVRTDataSource>")

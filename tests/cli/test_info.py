@@ -7,7 +7,7 @@ from affine import Affine
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
-from lulc.tasks.info import shipped_features
+from lulc.tasks.describe.info import shipped_features
 
 
 def run(*arguments):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from lulc.cli.sample import sample
 from lulc.errors import ConfigError, LulcError, UsageError
-from lulc.io.points import read_points
+from lulc.io.labels.points import read_points
 from lulc.legend import load_legend
 
 LEGEND = load_legend("dynamic-world")

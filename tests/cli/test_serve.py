@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,9 +13,7 @@ from lulc.cli.main import cli
 from lulc.cli.serve import _LIMITS
 from lulc.serve.run import _remove_orphans
 from lulc.serve.settings import Limits, Settings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from product_samples import pixels, write
+from tests.support.product_samples import pixels, write
 
 
 def run(*arguments):

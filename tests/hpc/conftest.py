@@ -1,15 +1,15 @@
 """A plan of two shards over one scene with texture, and what one run makes of that scene."""
 
 import pytest
-from shard_samples import SIZE, WINDOW, sha256, whole_runs
 
-bundle = whole_runs.bundle
+from tests.support.shard_samples import SIZE, WINDOW, sha256
+from tests.support.whole_runs import write_scene
 
 
 @pytest.fixture(scope="session")
 def settings(bundle):
     """Options of the runs: chunks are 512 px high, and the bytes do not depend on the machine's cores."""
-    from lulc.tasks.job import ClassifyOptions
+    from lulc.tasks.classify.job import ClassifyOptions
 
     return ClassifyOptions(model=bundle, window=WINDOW, precision="fp32", device="cpu", threads=1)
 
@@ -17,10 +17,10 @@ def settings(bundle):
 @pytest.fixture(scope="session")
 def ready(settings, tmp_path_factory):
     """A scene of six chunks and the SHA-256 of the map that one run makes of it."""
-    from lulc.tasks.classify import classify
+    from lulc.tasks.classify.classify import classify
 
     folder = tmp_path_factory.mktemp("scene")
-    scene = whole_runs.write_scene(folder / "scene.tif", *SIZE)
+    scene = write_scene(folder / "scene.tif", *SIZE)
     classify([scene], folder / "whole.tif", settings)
     return scene, sha256(folder / "whole.tif")
 

@@ -11,13 +11,14 @@ import cloudpickle
 import dask
 import distributed
 import pytest
-from shard_samples import ENVIRONMENT, WINDOW, lulc, sha256, whole_runs
 
 from lulc.errors import ConfigError, ShardError, UsageError
 from lulc.hpc.cluster import _ALLOWED_FAILURES, _local, cluster_client
 from lulc.hpc.remote import _tasks, fill_on
-from lulc.io.store import work_folder
-from lulc.tasks.classify import classify
+from lulc.io.cog.store import work_folder
+from lulc.tasks.classify.classify import classify
+from tests.support.shard_samples import ENVIRONMENT, WINDOW, lulc, sha256
+from tests.support.whole_runs import write_scene
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -71,7 +72,7 @@ class Poison(distributed.WorkerPlugin):
 
     def setup(self, worker):
         from lulc.errors import StorageError
-        from lulc.tasks import chunk_worker
+        from lulc.hpc import chunk_worker
 
         del worker
         original, kind = chunk_worker.chunks_to_infer, self.kind
@@ -117,7 +118,7 @@ def test_a_chunk_that_cannot_be_read_is_named(ready, settings, tmp_path):
 
 
 def test_blended_chunks_are_handed_out_in_runs(settings, tmp_path):
-    scene = whole_runs.write_scene(tmp_path / "scene.tif", 3000, 150)
+    scene = write_scene(tmp_path / "scene.tif", 3000, 150)
     blended = settings.model_copy(update={"window": 192, "halo": 32, "blend": 16})
     classify([scene], tmp_path / "whole.tif", blended)
     remote(scene, tmp_path / "map.tif", blended, "local:2")

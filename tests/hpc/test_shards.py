@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from shard_samples import ENVIRONMENT, WINDOW, lulc, sha256, whole_runs
 
 from lulc.cli.main import cli
 from lulc.errors import ConfigError, InputError, ShardError, StorageError, UsageError
 from lulc.hpc.plan import make_plan, notes_folder, read_plan, scene_name, write_plan
 from lulc.hpc.shards import merge_planned, merge_scenes, run_planned, shard_statuses
-from lulc.io.parts import part_folder, parts_folder
-from lulc.io.store import _take_folder, work_folder
-from lulc.tasks.classify import classify
+from lulc.io.cog.store import _take_folder, work_folder
+from lulc.io.product.parts import part_folder, parts_folder
+from lulc.tasks.classify.classify import classify
+from tests.support.shard_samples import ENVIRONMENT, WINDOW, lulc, sha256
+from tests.support.whole_runs import write_scene
 
 
 def states(path):
@@ -171,7 +172,7 @@ def test_a_changed_scene_is_refused_by_its_shards(region):
 
 
 def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
-    scene = whole_runs.write_scene(tmp_path / "scene.tif", 1600, 300)
+    scene = write_scene(tmp_path / "scene.tif", 1600, 300)
     blended = settings.model_copy(update={"window": 192, "halo": 32, "blend": 16})
     classify([scene], tmp_path / "whole.tif", blended)
     (tmp_path / "maps").mkdir()
@@ -181,7 +182,7 @@ def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
 
 
 def test_a_scene_without_data_is_refused_by_the_merge(settings, tmp_path):
-    scene = whole_runs.write_scene(tmp_path / "scene.tif", 600, 100, pixels=np.zeros((4, 600, 100), np.uint16))
+    scene = write_scene(tmp_path / "scene.tif", 600, 100, pixels=np.zeros((4, 600, 100), np.uint16))
     (tmp_path / "maps").mkdir()
     path = tmp_path / "plan.json"
     write_plan(make_plan([(scene,)], tmp_path / "maps", settings, 1), path)
@@ -225,7 +226,7 @@ def test_a_killed_merge_gives_leave_to_overwrite_its_own_product_alone(region, s
     assert begun.exists()  # it is that of the merge at work
     out.write_text("mine")
     if other == "map":
-        scene = whole_runs.write_scene(tmp_path / "scene.tif", 300, 200)
+        scene = write_scene(tmp_path / "scene.tif", 300, 200)
         classify([scene], out, settings.model_copy(update={"overwrite": True}))
     before = out.read_bytes()
     with pytest.raises(StorageError, match="exists"):
@@ -245,7 +246,7 @@ def _fail_on(name, original):
 
 
 def test_scenes_that_are_complete_are_merged_all_the_same(ready, settings, tmp_path):
-    scenes = [whole_runs.write_scene(tmp_path / f"{name}.tif", 300, 200, seed=seed) for seed, name in enumerate("ab")]
+    scenes = [write_scene(tmp_path / f"{name}.tif", 300, 200, seed=seed) for seed, name in enumerate("ab")]
     (tmp_path / "maps").mkdir()
     path = tmp_path / "plan.json"
     plan = make_plan([(scene,) for scene in scenes], tmp_path / "maps", settings)

@@ -8,14 +8,14 @@ import time
 from importlib.util import find_spec
 
 import pytest
-from shard_samples import lulc, sha256
-from slurm_cluster import slurm, why_not
 
 from lulc.errors import ShardError
 from lulc.hpc.plan import notes_folder, read_plan
 from lulc.hpc.shards import shard_statuses
 from lulc.hpc.site import Site
 from lulc.hpc.slurm import Submission, queue, submit
+from tests.support.shard_samples import lulc, sha256
+from tests.support.slurm_cluster import slurm, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 
@@ -109,7 +109,7 @@ def test_dask_workers_are_jobs(ready, settings, tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGINT)
     from lulc.hpc.cluster import LOGS
     from lulc.hpc.remote import fill_on
-    from lulc.tasks.classify import classify
+    from lulc.tasks.classify.classify import classify
 
     scene, expected = ready
     site = tmp_path / "site.toml"

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.io.scene import open_scene
+from lulc.io.scene.scene import open_scene
 from lulc.model.cloud_network import CloudNetwork
 
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")

@@ -7,9 +7,9 @@ from torch import nn
 from lulc.errors import ConfigError, ModelError
 from lulc.features import FeatureSpec
 from lulc.patches.card import load_patch_model
-from lulc.patches.freezing import Freezing
+from lulc.patches.learn.freezing import Freezing
+from lulc.patches.learn.start import normalised_like, start_from
 from lulc.patches.networks import PatchArchitecture, build_patch_network
-from lulc.patches.start import normalised_like, start_from
 
 
 def architecture(name="cnn6", **changes):

@@ -8,24 +8,24 @@ import pytest
 import rasterio
 import torch
 from click.testing import CliRunner
-from patch_samples import CLASSES, SIDE, picture, write_bands
 from PIL import Image
 from rasterio.crs import CRS
-from vision_server import VisionServer, says
 
 from lulc.cli.main import cli
 from lulc.errors import InputError, ModelError, StorageError, UsageError
 from lulc.grid import Grid, Shape
-from lulc.io.areas import class_areas
-from lulc.io.patch_image import read_image
-from lulc.io.product_reader import open_product
-from lulc.io.scene import open_scene
+from lulc.io.product.areas import class_areas
+from lulc.io.product.reader import open_product
+from lulc.io.scene.scene import open_scene
 from lulc.patches.card import load_patch_model
 from lulc.patches.cell_map import CellOptions, classify_grid
 from lulc.patches.cells import Cells
 from lulc.patches.classifier import Classifier, turns_of
+from lulc.patches.image import read_image
 from lulc.patches.pixels import as_trained, level_note, resized
 from lulc.patches.predict import classify_files
+from tests.support.patch_samples import CLASSES, SIDE, picture, write_bands
+from tests.support.vision_server import VisionServer, says
 
 
 def run(*arguments):

@@ -11,11 +11,11 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from vision_server import Reply, VisionServer, completion, says, sends
 
 from lulc.errors import UsageError
 from lulc.patches import second_opinion
 from lulc.patches.second_opinion import Adviser, Opinion
+from tests.support.vision_server import Reply, VisionServer, completion, says, sends
 
 CLASSES = ("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "River", "SeaLake")
 PATCH = np.mgrid[:64, :64, :3].sum(axis=0).astype(np.uint8)

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lulc.cli.main import cli
-from lulc.io.patch_set import open_patch_set
 from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
 from lulc.patches.classifier import Classifier
-from lulc.patches.split import model_split
+from lulc.patches.dataset import open_patch_set
+from lulc.patches.learn.split import model_split
 from lulc.resources import pretrained_dir
 
 

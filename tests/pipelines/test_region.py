@@ -15,12 +15,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from lulc.io.product_reader import open_product
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from region_samples import BANDS, write_region
-from stac_items import real_pixels, write_item
+from lulc.io.product.reader import open_product
+from tests.support.region_samples import BANDS, write_region
+from tests.support.stac_items import real_pixels, write_item
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

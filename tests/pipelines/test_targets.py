@@ -2,16 +2,12 @@
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "pipelines"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from stac_items import real_pixels, write_item
 from step_options import options_of
 from targets import Target, files_of
+
+from tests.support.stac_items import real_pixels, write_item
 
 
 def signature(path):

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from running import Served, serving
+
+from tests.support.running import Served, serving
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The page in a real browser: products named when the server was started, alone and compared."""
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,11 @@ import rasterio
 from click.testing import CliRunner
 from playwright.sync_api import expect
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import chromium, least_contrast, map_shown, nameless, settle, visiting
-from browser_pixels import Product, hover, look_at, percent, sample
-from running import serving
-
 from lulc.cli.main import cli
-from lulc.io.areas import class_areas
+from lulc.io.product.areas import class_areas
+from tests.support.browser import chromium, least_contrast, map_shown, nameless, settle, visiting
+from tests.support.browser_pixels import Product, hover, look_at, percent, sample
+from tests.support.running import serving
 
 AQUILEIA = "aquileia_20190416_l2a_12band.tif"
 BEFORE, AFTER, EAST, MOSAIC, PLAIN = "before.tif", "after.tif", "east.tif", "mosaic.tif", "plain.tif"

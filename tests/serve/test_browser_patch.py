@@ -1,7 +1,6 @@
 """The page in a real browser: patches, files that are refused, and people who see little, use no mouse or have a small screen."""
 
 import re
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import rasterio
 from PIL import Image
 from playwright.sync_api import expect
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import choose, chromium, drop, least_contrast, nameless, visiting
-from browser_pixels import percent
-from running import serving
+from tests.support.browser import choose, chromium, drop, least_contrast, nameless, visiting
+from tests.support.browser_pixels import percent
+from tests.support.running import serving
 
 FOREST, RIVER = "Forest/Forest_1000.jpg", "River/River_1000.jpg"
 HOSTILE = "\"><img src=x onerror=alert(1)>'.tif"

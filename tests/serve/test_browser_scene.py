@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import pytest
 import rasterio
 from playwright.sync_api import expect
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import Still, choose, chromium, drop, job_of, map_shown, settle, visiting
-from browser_pixels import Product, hover, look_at, percent, sample
-from running import LULC, serving
-
-from lulc.io.areas import class_areas
-from lulc.io.color_ramps import heat_palette, ramp_colors, share_palette
+from lulc.io.figures.color_ramps import heat_palette, ramp_colors, share_palette
+from lulc.io.product.areas import class_areas
+from tests.support.browser import Still, choose, chromium, drop, job_of, map_shown, settle, visiting
+from tests.support.browser_pixels import Product, hover, look_at, percent, sample
+from tests.support.running import LULC, serving
 
 AQUILEIA = "aquileia_20190416_l2a_12band.tif"
 ABER = "aber_s2_20210527_10band.tif"

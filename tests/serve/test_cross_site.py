@@ -5,8 +5,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from hostile_files import geo_keys, picture, plain, vrt
-from running import Served, refused, request_head, serving
+
+from tests.support.hostile_files import geo_keys, picture, plain, vrt
+from tests.support.running import Served, refused, request_head, serving
 
 ELSEWHERE = [
     {"Host": "evil.example"},

@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from hostile_files import (
+
+from tests.support.hostile_files import (
     BITS,
     COMPRESSION,
     EXTRA,
@@ -61,7 +62,7 @@ from hostile_files import (
     zip_of,
     zipped_twice,
 )
-from running import Watch, check_text, refused
+from tests.support.running import Watch, check_text, refused
 
 NINE = {"as": "scene", "allow_no_georef": "true", "bands": "B02,B03,B04,B05,B06,B07,B08,B11,B12"}
 _GROWN_BYTES = 500 << 20
@@ -193,7 +194,7 @@ PLACES = {
     "damaged pixels": {STRIP_OFFSETS: long(4_000_000_000)},
 }
 
-SCENES = ("far away", "projection of noise")  # more of them: tests/io/test_map_tiles.py
+SCENES = ("far away", "projection of noise")  # more of them: tests/serve/test_map_tiles.py
 
 
 @pytest.fixture(autouse=True)

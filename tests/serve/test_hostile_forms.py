@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from hostile_files import picture
-from running import BOUNDARY, form, refused
+
+from tests.support.hostile_files import picture
+from tests.support.running import BOUNDARY, form, refused
 
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 NAMES = {

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile_files import picture
-from running import check_text, children_of, gone, heard, refused, request_head, serving
 
 from lulc.serve.children import Child
 from lulc.serve.refusal import Refusal
+from tests.support.hostile_files import picture
+from tests.support.running import check_text, children_of, gone, heard, refused, request_head, serving
 
 OPTIONS = ("--queue", "2")
 NO_JOB = "A" * 24

@@ -7,8 +7,9 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 
 import pytest
-from hostile_files import PHOTOMETRIC, picture, plain, short
-from running import BOUNDARY, Watch, chunked, crowd, form, gone, heard, refused, request_head, serving
+
+from tests.support.hostile_files import PHOTOMETRIC, picture, plain, short
+from tests.support.running import BOUNDARY, Watch, chunked, crowd, form, gone, heard, refused, request_head, serving
 
 OPTIONS = ("--max-upload", "30M")
 _MEGA = 1 << 20

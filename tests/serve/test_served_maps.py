@@ -1,9 +1,7 @@
 """Maps that are named when a server is started: which are shown, what is said of them, what is never opened."""
 
 import os
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import morecantile
 import numpy as np
@@ -11,14 +9,12 @@ import pytest
 import rasterio
 
 from lulc.errors import InputError
-from lulc.io.areas import class_areas
+from lulc.io.product.areas import class_areas
 from lulc.serve.maps import ServedMap, ServedMaps, ramp
 from lulc.serve.refusal import Refusal
-from lulc.tasks.change import map_change
-from lulc.tasks.mosaic import mosaic
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from product_samples import LEGEND, pixels, write
+from lulc.tasks.change.change import map_change
+from lulc.tasks.mosaic.mosaic import mosaic
+from tests.support.product_samples import LEGEND, pixels, write
 
 
 @pytest.fixture

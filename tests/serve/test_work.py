@@ -17,7 +17,7 @@ from lulc.grid import Shape
 from lulc.serve import work
 from lulc.serve.child import _lacks_memory, _names_for_people
 from lulc.serve.uploads import UploadOptions
-from lulc.tasks.classify import classify
+from lulc.tasks.classify.classify import classify
 
 MODELS = {"model": "dw9-s2-10m", "patch_model": None, "device": "cpu", "max_memory": 8_000_000_000}
 VALUES = 2_000_000_000

@@ -1,7 +1,8 @@
 """Small training sets that the tests of training share."""
 
 import pytest
-from training_sets import make_set
+
+from tests.support.training_sets import make_set
 
 
 @pytest.fixture(scope="session")

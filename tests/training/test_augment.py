@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from training_sets import BANDS
 
 from lulc.errors import ConfigError
 from lulc.features import FeatureSpec
 from lulc.training.augment import Augment, rotated, side_by_side, target_of
 from lulc.training.samples import LEVELS, Pieces
 from lulc.training.settings import AugmentSettings
+from tests.support.training_sets import BANDS
 
 SPEC = FeatureSpec(bands=BANDS, mean=(0.0,) * 4, std=(1.0,) * 4)
 STILL = {"gain": 0, "band_gain": 0, "band_offset": 0, "haze": 0, "noise": 0, "holes": 0}

@@ -11,16 +11,16 @@ from itertools import pairwise
 
 import pytest
 import torch
-from training_sets import settings
 
 from lulc.errors import ConfigError, Interrupted, ModelError, StorageError, UsageError
-from lulc.io.training_set import open_training_set
+from lulc.io.labels.training_set import open_training_set
 from lulc.model.bundle import load_bundle
-from lulc.tasks.train import train
 from lulc.training.average import Average
 from lulc.training.loop import schedule
 from lulc.training.run_folder import RunFolder
 from lulc.training.settings import FitSettings
+from lulc.training.train import train
+from tests.support.training_sets import settings
 
 
 def losses(folder):
@@ -172,16 +172,16 @@ def test_without_decay_the_average_is_the_network():
 
 RUN = """
 import sys
-from training_sets import settings
-from lulc.io.training_set import open_training_set
-from lulc.tasks.train import train
+from tests.support.training_sets import settings
+from lulc.io.labels.training_set import open_training_set
+from lulc.training.train import train
 data = open_training_set(__import__("pathlib").Path(sys.argv[1]))
 train(settings(data, fit__checkpoint_every=1, fit__steps=8), __import__("pathlib").Path(sys.argv[2]), resume=True)
 """
 
 
 def start(blob_set, run, *before):
-    here = str(__import__("pathlib").Path(__file__).parent)
+    here = str(__import__("pathlib").Path(__file__).parents[2])
     command = [*(before or (sys.executable,)), "-c", RUN] if not before else [*before]
     return subprocess.Popen(
         [*command, str(blob_set.path), str(run)],

@@ -4,11 +4,11 @@ import threading
 
 import numpy as np
 import pytest
-from training_sets import make_set
 
 from lulc.errors import InputError
 from lulc.training.samples import Cache, Samples, chip_odds, read_ahead
 from lulc.training.settings import SampleSettings
+from tests.support.training_sets import make_set
 
 NAMES = ("B02", "B03", "B04", "B08")
 
@@ -88,7 +88,7 @@ def test_a_list_that_lies_about_sizes_is_refused(tmp_path):
     data = make_set(tmp_path / "set")
     text = (data.path / "chips.csv").read_text()
     (data.path / "chips.csv").write_text(text.replace(",64,64,", ",80,80,"))
-    from lulc.io.training_set import open_training_set
+    from lulc.io.labels.training_set import open_training_set
 
     with pytest.raises(InputError, match="chip_"):
         sampler(open_training_set(data.path)).draw(0, [0])

@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 from torch import nn
-from training_sets import BANDS
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network
 from lulc.training.start import inflated, packaged_weights, start_from
+from tests.support.training_sets import BANDS
 
 RGB = ("B04", "B03", "B02")
 

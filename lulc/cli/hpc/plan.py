@@ -54,8 +54,8 @@ def plan(
     window) is chosen here, once for all: give --threads as many as a job has CPUs.
     """
     from lulc.hpc.plan import listed_scenes, make_plan, write_plan
-    from lulc.io.staging import made_folder
-    from lulc.tasks.job import ClassifyOptions
+    from lulc.io.files.staging import made_folder
+    from lulc.tasks.classify.job import ClassifyOptions
 
     set_verbosity(verbose, quiet)
     groups = [(scene,) for scene in scenes] + (listed_scenes(listed) if listed else [])

@@ -13,7 +13,7 @@ from lulc.cli.progress import progress
 from lulc.interruption import stop_on_signals
 
 if TYPE_CHECKING:
-    from lulc.tasks.shard import ShardReport
+    from lulc.hpc.shard import ShardReport
 
 
 @click.command()

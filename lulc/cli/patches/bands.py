@@ -57,8 +57,8 @@ def bands(
     infrared (SWIR: B12, B08, B04) and all bands, and tested on patches that it has not seen.
     """
     from lulc.config import read_config
-    from lulc.patches.band_study import study_bands
-    from lulc.patches.settings import PatchSettings
+    from lulc.patches.learn.settings import PatchSettings
+    from lulc.patches.study.bands import study_bands
     from lulc.resources import config_path
 
     set_verbosity(verbose, quiet)

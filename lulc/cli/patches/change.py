@@ -63,7 +63,7 @@ def change(
     Scenes lie on one grid, or overlap on grids of one CRS and pixel size; OUT.tif then has a pixel per cell: class and
     confidence of both dates, the probability that the classes differ, and whether the cell counts as changed.
     """
-    from lulc.patches.change import ChangeOptions, compare_dates
+    from lulc.patches.change.change import ChangeOptions, compare_dates
 
     set_verbosity(verbose, quiet)
     with progress(bool(quiet)) as report:

@@ -58,7 +58,7 @@ def evaluate(
     MODEL is the folder of a run, or the name of a shipped model. DATA is a folder or a zip with one folder per class,
     named as the model's classes.
     """
-    from lulc.patches.evaluation import evaluate_patches
+    from lulc.patches.study.evaluation import evaluate_patches
 
     set_verbosity(verbose, quiet)
     with progress(bool(quiet)) as told:

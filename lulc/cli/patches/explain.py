@@ -19,7 +19,7 @@ from lulc.cli.options import (
 from lulc.errors import UsageError
 
 if TYPE_CHECKING:
-    from lulc.patches.explanation import Explanation
+    from lulc.explain.explanation import Explanation
 
 _OF_SCENES = ("offset", "quantification", "window")
 
@@ -99,7 +99,7 @@ def explain(
 
 
 def _patch(inputs: tuple[Path, ...], output: Path, model: str, options: dict[str, Any]) -> "Explanation":
-    from lulc.patches.explain import explain_patch
+    from lulc.explain.patch import explain_patch
 
     for name in _OF_SCENES:
         if options.pop(name) is not None:
@@ -110,6 +110,6 @@ def _patch(inputs: tuple[Path, ...], output: Path, model: str, options: dict[str
 
 
 def _scene(inputs: tuple[Path, ...], output: Path, model: str, options: dict[str, Any]) -> "Explanation":
-    from lulc.patches.explain_scene import explain_scene
+    from lulc.explain.scene import explain_scene
 
     return explain_scene(inputs, output, model=model, **options)

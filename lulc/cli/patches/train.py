@@ -45,8 +45,8 @@ def train(
     CONFIG is a TOML file, or the name of a shipped one: eurosat-rgb, eurosat-ms, cnn6, resnet50, wide_resnet50_2.
     Patches lie in one folder per class, in a folder or a zip.
     """
-    from lulc.patches.settings import recipe
-    from lulc.patches.train import train_patches
+    from lulc.patches.learn.settings import recipe
+    from lulc.patches.learn.train import train_patches
 
     set_verbosity(verbose, quiet)
     settings = recipe(config, data, changes, output.name)

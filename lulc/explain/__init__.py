@@ -1,0 +1,1 @@
+"""Why a model gave a class: Grad-CAM of patches and scenes."""

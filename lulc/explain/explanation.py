@@ -1,0 +1,188 @@
+"""What an explanation found, and its files: a picture always, a raster beside it where the input is georeferenced."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import UsageError
+from lulc.explain.figure import write_heat_figure
+from lulc.explain.raster import write_heat_raster
+from lulc.grid import Grid
+from lulc.io.files.staging import check_outputs
+from lulc.model.bundle import BundleCard
+from lulc.patches.image import PatchImage
+
+_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was explained, and what came out.
+
+    Attributes:
+        input: What was looked at.
+        model: Name and version.
+        answer: Class that the model gives the patch; of a scene, the class of the explained pixels.
+        confidence: Calibrated probability of the answer; of a scene, its mean over the explained pixels.
+        explained: Class whose reasons are shown.
+        explained_confidence: Its probability.
+        method: `Grad-CAM` for a patch, `Seg-Grad-CAM` for a region.
+        layer: Name of the layer that was looked at; several are joined by ` + `.
+        maps: Rows and columns of its maps, or of the finest ones.
+        half_lies_on: Least share of the pixels that together hold half of the heat: 0.5 would be evenly spread, little
+            is one spot. None without heat.
+        window: First row and column, height and width of the part of a scene.
+        region_share: Share of the window's pixels that the model gives the explained class.
+        on_region: Share of the window's heat that lies on these pixels themselves; the rest is their surroundings.
+        files: What was written.
+        notes: What else should be known.
+    """
+
+    input: str
+    model: str
+    answer: str
+    confidence: float
+    explained: str
+    explained_confidence: float
+    method: str
+    layer: str
+    maps: tuple[int, int]
+    half_lies_on: float | None = None
+    window: tuple[int, int, int, int] | None = None
+    region_share: float | None = None
+    on_region: float | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Answer and confidence, in a line."""
+        if self.region_share is None:
+            return f"{self.answer}, {self.confidence:.1%}"
+        return f"{self.answer}: {self.region_share:.1%} of the window, on average {self.confidence:.1%} sure"
+
+    @property
+    def subtitle(self) -> str:
+        """What is shown, and how it was found."""
+        rows, columns = self.maps
+        odds = f", {self.explained_confidence:.1%}" if self.explained != self.answer else ""
+        return (
+            f"what speaks for {self.explained}{odds}: {self.method} on {self.layer} ({rows} x {columns}), {self.model}"
+        )
+
+    def to_text(self) -> str:
+        """For people, a fact a line."""
+        facts = [] if self.half_lies_on is None else [f"half of the heat lies on {self.half_lies_on:.1%} of the pixels"]
+        if self.on_region is not None and facts:
+            facts.append(f"{self.on_region:.1%} of it on the explained pixels, the rest on other ground")
+        heat = ["; ".join(facts)] if facts else []
+        written = [f"written: {', '.join(self.files)}"]
+        return "\n".join([f"{self.input}: {self.title}", self.subtitle, *heat, *self.notes, *written])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form for `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where an explanation goes.
+
+    Attributes:
+        picture: PNG.
+        raster: GeoTIFF beside it; None where the input has no georeference.
+    """
+
+    picture: Path
+    raster: Path | None
+
+
+def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> Outputs:
+    """Where an explanation goes; outputs that cannot or must not be written are refused before any work.
+
+    Args:
+        output: PNG.
+        inputs: What is explained; never overwritten.
+        grid: Where the heat map will lie.
+        overwrite: Replace existing files.
+
+    Raises:
+        UsageError: Not named as a PNG, or an output is an input.
+        StorageError: An output exists, or its folder is missing or not writable.
+    """
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"{output} is no name of a PNG", "write OUT.png")
+    files = Outputs(output, output.with_suffix(".tif") if grid.georeferenced else None)
+    check_outputs([file for file in (files.picture, files.raster) if file is not None], inputs, overwrite=overwrite)
+    return files
+
+
+def write_explanation(
+    found: Explanation,
+    card: BundleCard,
+    files: Outputs,
+    heat_yx: NDArray[np.float32],
+    image: PatchImage,
+    region_yx: NDArray[np.bool_] | None = None,
+    tags: Mapping[str, str] | None = None,
+    *,
+    overwrite: bool,
+) -> Explanation:
+    """Publish picture and raster, each whole or not at all.
+
+    Args:
+        found: What is known so far.
+        card: Card of the model.
+        files: Where to.
+        heat_yx: float32 (height, width), 0..1.
+        image: What the heat lies on, of the same size.
+        region_yx: bool (height, width), the pixels that are explained; None is the image as a whole.
+        tags: More provenance for the raster.
+        overwrite: Replace existing files.
+
+    Returns:
+        The explanation with what the heat says and which files hold it.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+    notes = found.notes if heat_yx.any() else (*found.notes, f"nothing there speaks for {found.explained}")
+    done = replace(found, half_lies_on=_half_lies_on(heat_yx[image.valid]), notes=notes)
+    shown = np.where(image.valid, heat_yx, np.float32(np.nan))
+    if files.raster is not None:
+        title = f"{done.method} of {done.explained}, 0 to 1"
+        write_heat_raster(
+            files.raster, shown, image.grid, title, {**_tags(done, card), **(tags or {})}, overwrite=overwrite
+        )
+    write_heat_figure(files.picture, image.colors(), shown, done.title, done.subtitle, region_yx=region_yx)
+    return replace(done, files=tuple(str(file) for file in (files.picture, files.raster) if file is not None))
+
+
+def _half_lies_on(heat: NDArray[np.float32]) -> float | None:
+    """Least share of the pixels that hold half of the heat."""
+    total = np.cumsum(np.sort(heat.ravel())[::-1], dtype=np.float64)
+    if not heat.size or not total[-1]:
+        return None
+    return float((np.searchsorted(total, _HALF * total[-1]) + 1) / heat.size)
+
+
+def _tags(found: Explanation, card: BundleCard) -> Mapping[str, str]:
+    region = {} if found.window is None else {"LULC_REGION": ",".join(map(str, found.window))}
+    return {
+        "LULC_KIND": "explanation",
+        "LULC_VERSION": version("lulc"),
+        "LULC_MODEL": found.model,
+        "LULC_MODEL_SHA256": card.weights_sha256,
+        "LULC_CLASS": found.explained,
+        "LULC_CONFIDENCE": f"{found.explained_confidence:.4f}",
+        "LULC_METHOD": found.method,
+        "LULC_LAYER": found.layer,
+        "LULC_INPUT": found.input,
+        "LULC_ATTRIBUTION": " ".join(card.attribution),
+        **region,
+    }

@@ -1,0 +1,132 @@
+"""Explanations of patches: which pixels spoke for the class, as picture and as raster."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lulc.errors import ModelError, UsageError, did_you_mean
+from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
+from lulc.explain.grad_cam import METHOD_NAMES, Method, layer_map, mean_heat, score_of_class
+from lulc.grid import Shape
+from lulc.model.bundle import BundleCard
+from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.classifier import Classifier
+from lulc.patches.image import read_image
+from lulc.patches.networks import PatchNetwork
+from lulc.patches.predict import patch_notes
+
+
+def explain_patch(  # noqa: PLR0913 - the options of the command
+    path: Path,
+    output: Path,
+    *,
+    model: str | Path = SHIPPED_PATCH_MODEL,
+    bands: Sequence[str] | None = None,
+    target: str | None = None,
+    layer: str | None = None,
+    method: Method = "grad-cam",
+    device: str = "auto",
+    overwrite: bool = False,
+    name: str | None = None,
+) -> Explanation:
+    """Show which pixels of a patch spoke for a class.
+
+    Args:
+        path: JPEG, PNG or GeoTIFF.
+        output: PNG to write; a georeferenced patch gets a GeoTIFF of the same name beside it.
+        model: Patch model, by name or path.
+        bands: Names of the patch's bands in their order, when the file does not say.
+        target: Class to explain; None explains the model's answer.
+        layer: Dotted name of the layer to look at; None takes the mean over `PatchNetwork.map_layers`.
+        method: `grad-cam`, or `hirescam`, which weighs every place by itself.
+        device: `auto`, `cpu`, `cuda`, ...
+        overwrite: Replace existing outputs.
+        name: What to call the patch; None takes its path.
+
+    Raises:
+        LulcError: Patch, model or option refused, or writing failed; each output is whole or absent.
+    """
+    image = read_image(path, bands, name)
+    files = planned_outputs(output, [path], image.grid, overwrite=overwrite)
+    classifier = Classifier(load_patch_model(model), device, "fp32")
+    card, network = classifier.card, classifier.network
+    wanted = None if target is None else class_position(card, target)
+    names = network.map_layers() if layer is None else (layer,)
+    layers = [layer_named(network, name, " and ".join(network.map_layers())) for name in names]
+    inputs = classifier.inputs([image])
+    shares = classifier.probabilities(inputs)[0]
+    check_finite(card, shares)
+    best = int(shares.argmax())
+    wanted = best if wanted is None else wanted
+    bare, score = BeforeSoftmax(network), score_of_class(wanted)
+    raws = [layer_map(bare, each, inputs, score, method) for each in layers]
+    heat = mean_heat(raws, Shape(*image.valid.shape))[0].cpu().numpy()
+    found = Explanation(
+        input=image.name,
+        model=f"{card.name} {card.version}",
+        answer=card.classes.names[best],
+        confidence=float(shares[best]),
+        explained=card.classes.names[wanted],
+        explained_confidence=float(shares[wanted]),
+        method=METHOD_NAMES[method],
+        layer=" + ".join(names),
+        maps=max((raw.shape[1], raw.shape[2]) for raw in raws),
+        notes=tuple(patch_notes(image, card)),
+    )
+    return write_explanation(found, card, files, heat, image, overwrite=overwrite)
+
+
+class BeforeSoftmax(nn.Module):
+    """A patch network without the log-softmax that some heads end in: scores are explained as they are before it."""
+
+    def __init__(self, network: PatchNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Scores (n, classes) of (n, channels, h, w)."""
+        head = self.network.head
+        if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.LogSoftmax):
+            head = head[:-1]
+        answer: Tensor = head(self.network.features(image))
+        return answer
+
+
+def class_position(card: BundleCard, name: str) -> int:
+    """Position of a class, by name, among the model's outputs.
+
+    Raises:
+        UsageError: It has no such class.
+    """
+    names = card.classes.names
+    if name not in names:
+        raise UsageError(f"{card.name} has no class {name!r}", did_you_mean(name, names))
+    return names.index(name)
+
+
+def layer_named(network: nn.Module, name: str, default: str) -> nn.Module:
+    """A part of a network by its dotted name; `default` is what the message says instead.
+
+    Raises:
+        UsageError: It has no such part.
+    """
+    known = [each for each, _ in network.named_modules() if each]
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"leave --layer out, which means {default!r}"
+        raise UsageError(f"the network has no layer {name!r}", hint)
+    return network.get_submodule(name)
+
+
+def check_finite(card: BundleCard, shares: NDArray[np.float32]) -> None:
+    """Refuse probabilities that are no numbers.
+
+    Raises:
+        ModelError: There are some.
+    """
+    if not np.isfinite(shares).all():
+        raise ModelError(f"{card.name} gives values that are not finite", "fetch the bundle again")

@@ -1,0 +1,101 @@
+"""What a worker of a cluster does: infer some chunks and compress them, with the scene and the network kept ready."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lulc.errors import ShardError
+from lulc.interruption import StopFlag
+from lulc.io.cog.store import EncodedTile
+from lulc.io.cog.tiles import encode_tile, split_chunk
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.product.writer import product_layout
+from lulc.model.bundle import load_bundle
+from lulc.model.inference import ChunkInference, Pixels
+from lulc.tasks.classify.chunk_loop import ChunkLoop, chunks_to_infer, open_input
+from lulc.tasks.classify.job import ClassifyOptions, plan_job
+from lulc.tasks.classify.memory import gdal_cache_bytes
+from lulc.tasks.classify.stages import StageTimes
+from lulc.tiling import Chunk
+
+EncodedChunk = tuple[int, list[EncodedTile]]
+"""Index and compressed tiles of a chunk."""
+
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class ChunkWork:
+    """All that a worker must know of a job.
+
+    Attributes:
+        inputs: The scene, as the workers see it.
+        options: From `pinned`, with the decided window, halo and blend.
+        fingerprint: Of the job; a worker that comes to another one refuses.
+    """
+
+    inputs: tuple[Path, ...]
+    options: ClassifyOptions
+    fingerprint: str
+
+
+class _Engine:
+    """An opened scene and a loaded network, ready for chunks of one job."""
+
+    def __init__(self, work: ChunkWork) -> None:
+        self.work = work
+        self._opened = ExitStack()
+        scene = self._opened.enter_context(open_input(work.inputs, work.options))
+        bundle = load_bundle(work.options.model)
+        job = plan_job(scene, bundle, work.options)
+        if job.fingerprint != work.fingerprint:
+            self._opened.close()
+            raise ShardError(
+                f"a worker sees {work.inputs[0]}, the model, lulc or torch otherwise than the client",
+                "give all machines the same files and the same environment",
+            )
+        self._loop = ChunkLoop(scene, job, work.options, bundle, StopFlag(), lambda _done, _all: None, StageTimes())
+        self._layout = product_layout(
+            job.plan.shape, job.card.classes, work.options.activations, work.options.creation_options
+        )
+        self._cache = gdal_cache_bytes(job.plan, scene, len(job.names))
+        self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
+
+    def infer(self, wanted: range) -> Iterator[EncodedChunk]:
+        loop = self._loop
+        infer = ChunkInference(loop.predictor, loop.job.plan, self.work.options.activations)
+        with gdal_cache(self._cache):
+            for chunk in chunks_to_infer(loop.job.plan, wanted):
+                product = infer(chunk, self._read(chunk))
+                if chunk.index in wanted:
+                    tiles = split_chunk(self._layout, chunk.core, product)
+                    yield chunk.index, list(self._pool.map(lambda tile: encode_tile(self._layout, tile), tiles))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._opened.close()
+
+    def _read(self, chunk: Chunk) -> Pixels:
+        return self._loop.scene.read(self._loop.job.names, chunk.read)
+
+
+_lock = threading.Lock()
+_engines: list[_Engine] = []
+
+
+def infer_chunks(work: ChunkWork, first: int, end: int) -> list[EncodedChunk]:
+    """Infer chunks `first` to `end - 1` of a job; the scene and the network of the last job stay ready in this process.
+
+    Raises:
+        ShardError: This machine sees other files, another model or another lulc than the client.
+        LulcError: Reading failed, or the device has not enough memory.
+    """
+    with _lock:  # one network at a time: its threads and memory are those of the whole worker
+        if not (_engines and _engines[0].work == work):
+            while _engines:
+                _engines.pop().close()
+            _engines.append(_Engine(work))
+        return list(_engines[0].infer(range(first, end)))

@@ -1,0 +1,345 @@
+"""The work folder beside the output: finished, compressed tiles, kept so that a killed run can go on.
+
+    OUT.parts/0003.lulc/        such a folder of a shard, which keeps its chunks until a merge takes them over
+    OUT.lulc/lock               held (flock) by the one process that may write OUT
+    OUT.lulc/job.json           what the chunks belong to: the caller's fingerprint and the layout
+    OUT.lulc/chunk-000012.tiles the tiles of a finished chunk, with their SHA-256; whole or absent
+    OUT.lulc/overviews.tiles    overview tiles of this process; made anew by the next
+    OUT.lulc/product.tif        the file being put together
+
+A chunk of another job, or one that is damaged, is thrown away and computed again; never used.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import StorageError
+from lulc.io.cog.assembly import CogLayout
+from lulc.io.files.durable import link_or_copy, storage_errors, sync_folder, write_whole
+
+_MAGIC = b"LULC-TILES-1\n"
+_DIGEST = hashlib.sha256().digest_size
+_OPEN_FILES = 64
+_OWN_NAMES = re.compile(r"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{6,}\.tiles|.*\.part")
+
+
+@dataclass(frozen=True)
+class EncodedTile:
+    """One compressed tile.
+
+    Attributes:
+        level: 0 for full resolution.
+        row: Tile row.
+        col: Tile column.
+        checksum: CRC-32 of the pixels inside the level, band after band, before compression.
+        parts: Compressed bytes of each band.
+    """
+
+    level: int
+    row: int
+    col: int
+    checksum: int
+    parts: tuple[bytes, ...]
+
+
+class FolderInUseError(StorageError):
+    """Another process holds a work folder."""
+
+
+def work_folder(output: Path) -> Path:
+    """Where the finished chunks of an output are kept: `out.tif.lulc`."""
+    return output.with_name(f"{output.name}.lulc")
+
+
+class TileStore:
+    """Finished tiles on disk; only one process at a time may hold the store of a folder.
+
+    Args:
+        folder: Work folder; made here, in a folder that exists.
+        layout: Geometry and encoding of the product.
+        fingerprint: Stands for all that the pixels depend on; chunks stored under another one are thrown away.
+        resume: False throws all stored chunks away.
+
+    Raises:
+        StorageError: Another process holds it, the disk refuses, or the folder is somebody else's.
+    """
+
+    def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool = True) -> None:
+        self.folder = folder
+        self._layout = layout
+        self._index = [_LevelIndex(layout, level) for level in layout.levels]
+        self._files: list[str] = []
+        self._handles: OrderedDict[int, int] = OrderedDict()
+        self._reading = threading.Lock()
+        self._chunks: dict[int, list[tuple[int, int]]] = {}
+        self._overviews: IO[bytes] | None = None
+        self._overviews_file = -1
+        self._lock: int | None = _take_folder(folder)
+        try:
+            card = json.dumps({"fingerprint": fingerprint, "layout": asdict(layout)}, sort_keys=True)
+            self._adopt(card.encode(), resume=resume)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def finished(self) -> frozenset[int]:
+        """Chunks that need not be computed again."""
+        return frozenset(self._chunks)
+
+    @property
+    def sizes(self) -> list[NDArray[np.int64]]:
+        """Compressed bytes of each tile, per level (bands, tile rows, tile columns); 0 where not stored yet."""
+        return [index.sizes for index in self._index]
+
+    def tiles_of(self, chunk: int) -> Sequence[tuple[int, int]]:
+        """Tile rows and columns of a stored chunk."""
+        return self._chunks[chunk]
+
+    def checksum(self, level: int, row: int, col: int) -> int:
+        """CRC-32 of a tile's pixels inside the level, band after band."""
+        return int(self._index[level].checksums[row, col])
+
+    def put(self, chunk: int, tiles: Sequence[EncodedTile]) -> None:
+        """Store the full-resolution tiles of a chunk; on return they survive a kill and a power cut.
+
+        Raises:
+            StorageError: The disk is full or refuses; the chunk is not stored.
+        """
+        path = self.folder / f"chunk-{chunk:06d}.tiles"
+        rows = [[tile.row, tile.col, tile.checksum, *map(len, tile.parts)] for tile in tiles]
+        table = np.array(rows, dtype="<i8")
+        pieces = [_MAGIC, len(tiles).to_bytes(8, "little"), table.tobytes(), *(b for tile in tiles for b in tile.parts)]
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        write_whole(path, *pieces, digest.digest())
+        self._register(chunk, path.name, table)
+
+    def put_overviews(self, tiles: Sequence[EncodedTile]) -> None:
+        """Keep overview tiles for this process.
+
+        Raises:
+            StorageError: The disk is full or refuses.
+        """
+        path = self.folder / "overviews.tiles"
+        with storage_errors(path):
+            if self._overviews is None:
+                self._overviews = path.open("wb")
+                self._files.append(path.name)
+                self._overviews_file = len(self._files) - 1
+            for tile in tiles:
+                place = self._overviews.tell()
+                self._overviews.write(b"".join(tile.parts))
+                sizes = np.array([len(part) for part in tile.parts])
+                self._index[tile.level].set(tile.row, tile.col, self._overviews_file, place, sizes, tile.checksum)
+
+    def flush(self) -> None:
+        """Make the overview tiles readable."""
+        if self._overviews is not None:
+            with storage_errors(self.folder / "overviews.tiles"):
+                self._overviews.flush()
+
+    def read(self, level: int, band: int, row: int, col: int) -> bytes:
+        """Compressed bytes of one band of a stored tile; may be called by several threads.
+
+        Raises:
+            StorageError: The work folder was damaged under our hands.
+        """
+        index = self._index[level]
+        size = int(index.sizes[band, row, col])
+        number = int(index.files[row, col])
+        path = self.folder / self._files[number]
+        with storage_errors(path), self._reading:
+            part = os.pread(self._handle(number), size, int(index.offsets[band, row, col]))
+        if len(part) != size:
+            raise StorageError(f"{path} was cut short", "run the same command again")
+        return part
+
+    def take_over(self, part: Path) -> None:
+        """Take over the whole chunks of another folder of the same job that are not stored here; that folder keeps them.
+
+        Raises:
+            StorageError: The disk is full or refuses.
+        """
+        card = part / "job.json"
+        if not card.is_file() or card.read_bytes() != (self.folder / "job.json").read_bytes():
+            return
+        with storage_errors(self.folder):
+            for path in sorted(part.glob("chunk-*.tiles")):
+                own = self.folder / path.name
+                if not own.exists():
+                    link_or_copy(path, own)
+                    if not self._load(own):
+                        own.unlink()
+            sync_folder(self.folder)
+
+    def discard(self) -> None:
+        """Remove the work folder, as far as it is ours, and let go of it."""
+        self._close_files()
+        _remove_own(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder; stored chunks stay."""
+        self._close_files()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _close_files(self) -> None:
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles.clear()
+        if self._overviews is not None:
+            with suppress(OSError):
+                self._overviews.close()
+            self._overviews = None
+
+    def _adopt(self, job: bytes, *, resume: bool) -> None:
+        """Take over the chunks of the same job, remove everything else."""
+        card = self.folder / "job.json"
+        same = resume and card.is_file() and card.read_bytes() == job
+        with storage_errors(self.folder):
+            if not same:
+                card.unlink(missing_ok=True)
+            for path in sorted(self.folder.iterdir()):
+                if path.name in {"lock", "job.json"}:
+                    continue
+                if not (same and self._load(path)):
+                    path.unlink()
+        if not same:
+            write_whole(card, job)
+
+    def _load(self, path: Path) -> bool:
+        """Register a stored chunk; False when the file is not a whole one."""
+        name = re.fullmatch(r"chunk-(\d+)\.tiles", path.name)
+        table = _read_table(path, self._layout) if name else None
+        if name is None or table is None:
+            return False
+        self._register(int(name[1]), path.name, table)
+        return True
+
+    def _register(self, chunk: int, name: str, table: NDArray[np.int64]) -> None:
+        self._files.append(name)
+        place = len(_MAGIC) + 8 + table.nbytes
+        for row, col, checksum, *sizes in table.tolist():
+            self._index[0].set(row, col, len(self._files) - 1, place, np.array(sizes), checksum)
+            place += sum(sizes)
+        self._chunks[chunk] = [(row, col) for row, col in table[:, :2].tolist()]
+
+    def _handle(self, number: int) -> int:
+        """Open file by number; the least recently used one is closed when there are too many.
+
+        For the holder of `_reading`: a file closed under another thread's hands could be another file by then.
+        """
+        if number not in self._handles:
+            if len(self._handles) >= _OPEN_FILES:
+                os.close(self._handles.popitem(last=False)[1])
+            self._handles[number] = os.open(self.folder / self._files[number], os.O_RDONLY)
+        self._handles.move_to_end(number)
+        return self._handles[number]
+
+
+class _LevelIndex:
+    """Where the tiles of one level lie."""
+
+    def __init__(self, layout: CogLayout, level: int) -> None:
+        tiles = layout.tiles(level)
+        plane = (tiles.height, tiles.width)
+        self.files = np.full(plane, -1, np.int32)
+        self.checksums = np.zeros(plane, np.uint32)
+        self.sizes = np.zeros((layout.bands, *plane), np.int64)
+        self.offsets = np.zeros((layout.bands, *plane), np.int64)
+
+    def set(self, row: int, col: int, file: int, place: int, sizes: NDArray[np.int64], checksum: int) -> None:
+        self.files[row, col] = file
+        self.checksums[row, col] = checksum
+        self.sizes[:, row, col] = sizes
+        self.offsets[:, row, col] = place + np.cumsum(sizes) - sizes
+
+
+def _read_table(path: Path, layout: CogLayout) -> NDArray[np.int64] | None:
+    """Row, column, checksum and sizes of the tiles in a chunk file; None unless it is whole and fits the layout."""
+    content = path.read_bytes()
+    head = len(_MAGIC) + 8
+    if len(content) < head + _DIGEST or not content.startswith(_MAGIC):
+        return None
+    if hashlib.sha256(memoryview(content)[:-_DIGEST]).digest() != content[-_DIGEST:]:
+        return None
+    count, columns = int.from_bytes(content[len(_MAGIC) : head], "little"), 3 + layout.bands
+    table = np.frombuffer(content, "<i8", count * columns, head).reshape(count, columns)
+    tiles = layout.tiles(0)
+    fits = (table[:, 0] < tiles.height).all() and (table[:, 1] < tiles.width).all()
+    return table if fits else None
+
+
+def discard_folder(folder: Path) -> None:
+    """Remove a work folder that no process holds, as far as it is ours.
+
+    Raises:
+        StorageError: A process holds it.
+    """
+    lock = _take_folder(folder)
+    _remove_own(folder)
+    os.close(lock)
+
+
+def _remove_own(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
+            if _OWN_NAMES.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _take_folder(folder: Path) -> int:
+    """Make the folder and lock it: a file descriptor that holds the lock until it is closed."""
+    with storage_errors(folder):
+        while True:
+            folder.mkdir(exist_ok=True)
+            _refuse_foreign(folder)
+            with suppress(FileNotFoundError):  # removed by the process that just finished: make it again
+                handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                if _locked(handle, folder):
+                    sync_folder(folder.parent)
+                    return handle
+
+
+def _locked(handle: int, folder: Path) -> bool:
+    """True when the handle's lock is ours and still the one in the folder."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        output = folder.name.removesuffix(".lulc")
+        raise FolderInUseError(
+            f"another process is writing {folder.with_name(output)}", "wait for it to end"
+        ) from error
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(handle), (folder / "lock").stat()):
+            return True
+    os.close(handle)
+    return False
+
+
+def _refuse_foreign(folder: Path) -> None:
+    foreign = sorted(path.name for path in folder.iterdir() if not _OWN_NAMES.fullmatch(path.name))
+    if foreign:
+        raise StorageError(
+            f"{folder} holds files that are not ours ({foreign[0]})", "move them or choose another output"
+        )

@@ -1,0 +1,112 @@
+"""A picture of a product for people: true colour beside the class map, with what each class covers."""
+
+import json
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.windows import Window as RasterioWindow
+
+from lulc.grid import Grid, Shape, Window
+from lulc.io.figures.page import NODATA_GREY, Ground, write_quicklook
+from lulc.io.scene.true_color import COLORS, ColorSource, Stretch
+from lulc.legend import Legend
+
+MOST_PIXELS = 1200
+"""Longest side of a quick look's panels, in pixels."""
+
+_STRIP_ROWS = 512
+
+
+def quicklook_of(
+    product: Path,
+    scene: ColorSource | None,
+    png: Path,
+    areas_ha: Mapping[str, float | None] | None = None,
+    title: str = "",
+) -> None:
+    """Draw a product, beside its scene if there is one, reduced to at most 1200 pixels a side.
+
+    Args:
+        product: A product, of this scene on its grid or with larger pixels from the same corner.
+        scene: Its scene; without one, or without bands B04, B03 and B02 of it, the class map stands alone.
+        png: Picture to write.
+        areas_ha: Hectares by class name, where known.
+        title: Above the picture; unless given, the name of the scene.
+
+    Raises:
+        StorageError: The picture cannot be written.
+    """
+    with rasterio.open(product, driver="GTiff") as source:
+        grid = scene.grid if scene else Grid(source.crs, source.transform, Shape(*source.shape))
+        full = grid.shape
+        step = max(1, ceil(max(full.height, full.width) / MOST_PIXELS))
+        factor = max(1, ceil(full.width / source.width))
+        shape = (ceil(full.height / step), ceil(full.width / step))
+        covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
+        classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
+        tags, legend = source.tags(), _legend_of(source)
+    rgb = _true_color(scene, step) if scene and set(COLORS) <= set(scene.names) else None
+    title = title or tags.get("LULC_INPUT", product.name)
+    ground = _reduced(ground_of(grid), step)
+    write_quicklook(png, rgb, classes, legend, areas_ha, title, subtitle=tags.get("LULC_MODEL", ""), ground=ground)
+
+
+def ground_of(grid: Grid) -> Ground | None:
+    """Ground size of the middle pixel (geodesic, WGS 84); None where no CRS and transform place the raster."""
+    if grid.crs is None or grid.gcps or not grid.on_earth():
+        return None
+    from pyproj import Geod
+
+    column, row = grid.shape.width / 2, grid.shape.height / 2
+    columns, rows = np.array([column, column + 1, column]), np.array([row, row, row - 1])
+    longitudes, latitudes = grid.longitudes_latitudes(columns, rows).T
+    if not np.isfinite([longitudes, latitudes]).all():
+        return None
+    geod = Geod(ellps="WGS84")
+    _, _, width = geod.inv(longitudes[0], latitudes[0], longitudes[1], latitudes[1])
+    azimuth, _, height = geod.inv(longitudes[0], latitudes[0], longitudes[2], latitudes[2])
+    mirrored = grid.transform.determinant > 0
+    north = azimuth if mirrored else -azimuth
+    return Ground(width, height, north) if width > 0 and height > 0 else None
+
+
+def _reduced(ground: Ground | None, step: int) -> Ground | None:
+    return Ground(ground.width_m * step, ground.height_m * step, ground.north_deg) if ground else None
+
+
+def _legend_of(source: rasterio.DatasetReader) -> Legend:
+    return Legend.from_table(json.loads(source.tags()["LULC_LEGEND"]))
+
+
+def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
+    """Means over step x step pixels, stretched between the 2nd and 98th percentile: uint8 (height, width, 3)."""
+    height = scene.grid.shape.height
+    rows = max(1, _STRIP_ROWS // step) * step
+    strips = [_strip(scene, row, min(rows, height - row), step) for row in range(0, height, rows)]
+    return _stretched(np.concatenate(strips, axis=1))
+
+
+def _strip(scene: ColorSource, row: int, height: int, step: int) -> NDArray[np.float32]:
+    """Mean digital numbers of a strip, float32 (3, height/step, width/step), NaN without data."""
+    width = scene.grid.shape.width
+    raw, valid = scene.read(COLORS, Window(row, 0, height, width))
+    pixels = np.where(valid, raw, 0).astype(np.float32)
+    rows, columns = np.arange(0, height, step), np.arange(0, width, step)
+    counts = np.add.reduceat(np.add.reduceat(valid.astype(np.float32), rows, axis=0), columns, axis=1)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=1), columns, axis=2)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
+
+
+def _stretched(means_byx: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3), grey where there is no data."""
+    known = np.isfinite(means_byx).all(axis=0)
+    picture = np.full((*known.shape, 3), NODATA_GREY, np.uint8)
+    if known.any():
+        colors = means_byx[:, known]
+        picture[known] = Stretch.of(colors)(colors).T
+    return picture

@@ -1,0 +1,1 @@
+"""Labels: rasters, polygons, points, and training sets of chips."""

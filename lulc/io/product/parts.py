@@ -1,0 +1,166 @@
+"""Parts of a product that shards keep until a merge: work folders beside it that publish nothing.
+
+OUT.parts/0003.lulc/        chunks of shard 3, a work folder as `lulc.io.cog.store` describes it
+"""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lulc.errors import StorageError
+from lulc.grid import Shape, Window
+from lulc.io.cog.assembly import CogLayout
+from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
+from lulc.io.cog.tiles import encode_tile, split_chunk
+from lulc.io.files.durable import storage_errors
+from lulc.io.product.bands import Activations
+from lulc.io.product.writer import product_layout
+from lulc.legend import Legend
+
+_PART = re.compile(r"\d{4,}\.lulc")
+_CHUNK = re.compile(r"chunk-(\d{6,})\.tiles")
+_MOST_THREADS = 4
+_PATIENCE_S = 3.0
+
+
+def parts_folder(output: Path) -> Path:
+    """Folder of the parts of a product: `out.tif.parts`."""
+    return output.with_name(f"{output.name}.parts")
+
+
+def part_folder(output: Path, shard: int) -> Path:
+    """Work folder of one shard of a product: `out.tif.parts/0003.lulc`."""
+    return parts_folder(output) / f"{shard:04d}.lulc"
+
+
+def part_folders(output: Path) -> list[Path]:
+    """Work folders of the shards that have begun, in order."""
+    folder = parts_folder(output)
+    return sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name)) if folder.is_dir() else []
+
+
+class PartWriter:
+    """Takes finished chunks and keeps them for a merge; the like of `ProductWriter` for a shard.
+
+    Args:
+        folder: From `part_folder`; made here, and so is the folder that holds the parts.
+        shape: Of the whole product.
+        legend: Its classes.
+        activations: `uint8`, `float32` or `none`.
+        fingerprint: Of the job; chunks of another one are thrown away.
+        creation_options: As for `ProductWriter`.
+        resume: Keep the finished chunks of an earlier run of this shard.
+
+    Raises:
+        UsageError: A creation option is not known or does not fit.
+        StorageError: Another process works on the shard, or the disk refuses.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape,
+        legend: Legend,
+        *,
+        activations: Activations = "uint8",
+        fingerprint: str = "",
+        creation_options: Mapping[str, str] | None = None,
+        resume: bool = True,
+    ) -> None:
+        self.layout = product_layout(shape, legend, activations, creation_options)
+        with storage_errors(folder):
+            folder.parent.mkdir(exist_ok=True)
+        self._store = _opened(folder, self.layout, fingerprint, resume=resume)
+        self._pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "compress")
+
+    @property
+    def finished(self) -> frozenset[int]:
+        """Chunks that are stored."""
+        return self._store.finished
+
+    def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
+        """Store a finished chunk; on return it survives a kill. As `ProductWriter.put`."""
+        tiles = split_chunk(self.layout, window, data_byx)
+        self._store.put(chunk, list(self._pool.map(lambda tile: encode_tile(self.layout, tile), tiles)))
+
+    def close(self) -> None:
+        """Let go of the folder: a shard without a chunk leaves none behind."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._store.finished:
+            self._store.close()
+            return
+        folder = self._store.folder
+        self._store.discard()
+        with suppress(OSError):
+            folder.parent.rmdir()
+
+
+def _opened(folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> TileStore:
+    """The store of a part; waits a moment for a killed predecessor, or for somebody who looks, to let go of it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return TileStore(folder, layout, fingerprint, resume=resume)
+        except FolderInUseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class PartState:
+    """What a part holds, as far as its names tell.
+
+    Attributes:
+        fingerprint: Of its job; empty where there is none.
+        chunks: Stored chunks.
+        held: A process works on it.
+    """
+
+    fingerprint: str
+    chunks: frozenset[int]
+    held: bool
+
+
+def part_state(folder: Path) -> PartState:
+    """Look at a part without touching it; one that is not there is empty."""
+    try:
+        fingerprint = str(json.loads((folder / "job.json").read_bytes())["fingerprint"])
+        names = [_CHUNK.fullmatch(path.name) for path in folder.iterdir()]
+    except (OSError, ValueError, KeyError):
+        return PartState("", frozenset(), is_held(folder))
+    return PartState(fingerprint, frozenset(int(name[1]) for name in names if name), is_held(folder))
+
+
+def is_held(folder: Path) -> bool:
+    """True when a process holds the lock of a work folder."""
+    try:
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def discard_parts(output: Path) -> None:
+    """Remove the parts of a product, save those that a process holds and files that are not ours."""
+    for folder in part_folders(output):
+        with suppress(StorageError):
+            discard_folder(folder)
+    with suppress(OSError):
+        parts_folder(output).rmdir()

@@ -1,0 +1,168 @@
+"""Reading a product back: classes, activations, legend, provenance."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from lulc.errors import ConfigError, InputError, StorageError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.legend import NODATA_CODE, Legend
+
+_STEPS = 250
+_FLOAT_SLACK = 2e-3
+
+
+@dataclass(frozen=True)
+class ProductReader:
+    """An open product.
+
+    Attributes:
+        path: Its file.
+        grid: Its georeference.
+        legend: Its classes.
+        tags: Provenance, `LULC_...`.
+    """
+
+    path: Path
+    grid: Grid
+    legend: Legend
+    tags: dict[str, str]
+    _dataset: rasterio.DatasetReader
+    _sound: bool = True
+
+    @property
+    def has_activations(self) -> bool:
+        """False when the product was made with `--activations none`."""
+        names = self._dataset.descriptions[1 : 1 + len(self.legend)]
+        return bool(names == self.legend.names or (not any(names) and len(names) == len(self.legend)))
+
+    @property
+    def extra_bands(self) -> dict[str, tuple[int, str]]:
+        """Bands behind the activations by their names: number, counted from 1, and unit."""
+        known = 1 + (len(self.legend) if self.has_activations else 0)
+        named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
+        return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
+
+    def classes(self, window: Window) -> NDArray[np.uint8]:
+        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A code is not in the legend.
+            StorageError: A block cannot be read.
+        """
+        codes: NDArray[np.uint8] = self._read([1], window)[0].astype(np.uint8, copy=False)
+        if self._sound:
+            self._check_codes(codes, window)
+        return codes
+
+    def activations(self, window: Window) -> NDArray[np.float32]:
+        """Activations: float32 (K, height, width), 0..1, NaN where there is no data."""
+        stored = self.stored_activations(window)
+        values = stored.astype(np.float32)
+        values *= self.activation_scale
+        values[stored == NODATA_CODE] = np.nan
+        return values
+
+    def stored_activations(self, window: Window) -> NDArray[np.generic]:
+        """Activations as stored: uint8 or float32 (K, height, width), 255 where there is no data.
+
+        Raises:
+            InputError: Those of a pixel do not sum to 1, or are not there where its class is.
+            StorageError: A block cannot be read.
+        """
+        stored = self._read(list(range(1, 2 + len(self.legend))), window)
+        if self._sound:
+            self._check_sums(stored[0] == NODATA_CODE, stored[1:], window)
+        return stored[1:]
+
+    @property
+    def activation_scale(self) -> np.float32:
+        """What turns stored activations into 0..1, by the type of the file: programs that copy it may lose the tag."""
+        return np.float32(ACTIVATION_SCALE if self._dataset.dtypes[0] == "uint8" else 1.0)
+
+    def band(self, name: str, window: Window) -> NDArray[np.generic]:
+        """Numbers of a band by its description, as stored: (height, width), 255 where there is no data."""
+        numbers: NDArray[np.generic] = self._read([self._dataset.descriptions.index(name) + 1], window)[0]
+        return numbers
+
+    def block_rows(self) -> Iterator[Window]:
+        """Full-width windows of one row of blocks each, top to bottom."""
+        step = self._dataset.block_shapes[0][0]
+        height, width = self._dataset.shape
+        for row in range(0, height, step):
+            yield Window(row, 0, min(step, height - row), width)
+
+    def _check_codes(self, codes: NDArray[np.uint8], window: Window) -> None:
+        strange = codes[(codes == 0) | ((codes > len(self.legend)) & (codes != NODATA_CODE))]
+        if strange.size:
+            raise InputError(
+                f"{self.path} holds class code {strange[0]}, which its legend lacks, at rows {window.row}-{window.row_end}",
+                "it is damaged or was changed: make the map again",
+            )
+
+    def _check_sums(self, empty: NDArray[np.bool_], stored: NDArray[np.generic], window: Window) -> None:
+        """Refuse activations that cannot be lulc's: a damaged block may be decoded without an error."""
+        bytewise = stored.dtype == np.uint8
+        total = stored.sum(axis=0, dtype=np.uint16 if bytewise else np.float32)
+        whole, slack = (_STEPS, 0) if bytewise else (1, _FLOAT_SLACK)
+        nothing = NODATA_CODE * len(self.legend)
+        if not np.where(empty, total == nothing, np.abs(total.astype(np.float32) - whole) <= slack).all():
+            raise InputError(
+                f"activations of {self.path} do not sum to 1, at rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}",
+                "it is damaged or was changed: make the map again",
+            )
+
+    def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
+        place = RasterioWindow(window.col, window.row, window.width, window.height)
+        try:
+            pixels: NDArray[np.generic] = self._dataset.read(bands, window=place)
+        except RasterioError as error:
+            raise StorageError(f"cannot read {self.path} at row {window.row}, column {window.col}: {error}") from error
+        return pixels
+
+
+@contextmanager
+def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
+    """Open a product that lulc made.
+
+    Args:
+        path: Its file.
+        sound: Refuse pixels that break the promises of the format; False reads them as they are.
+
+    Raises:
+        InputError: Not a GeoTIFF, or not a product of lulc.
+    """
+    try:
+        dataset = rasterio.open(path, driver="GTiff")
+    except RasterioError as error:
+        raise InputError(f"{path} is not a readable GeoTIFF", "give a product of lulc classify") from error
+    with dataset:
+        refuse_foreign_files(dataset, path)
+        tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
+        if tags.get("LULC_KIND") == "change":
+            raise InputError(f"{path} holds two dates of lulc patches change", "give a map of one date")
+        try:
+            legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
+        except (KeyError, ValueError, ConfigError) as error:
+            raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
+        gcps, gcps_crs = dataset.gcps
+        grid = Grid(
+            dataset.crs,
+            dataset.transform,
+            Shape(*dataset.shape),
+            gcps,
+            gcps_crs,
+            dataset.rpcs,
+            point=dataset.tags().get("AREA_OR_POINT") == "Point",
+        )
+        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)

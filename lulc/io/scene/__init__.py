@@ -1,0 +1,1 @@
+"""Scenes in: any input raster, its bands, radiometry, valid pixels, clouds."""

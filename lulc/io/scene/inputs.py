@@ -1,0 +1,86 @@
+"""From what the user named to sources: which kind of input each path is."""
+
+import logging
+import zipfile
+from pathlib import Path
+
+from lulc.bands import sensor
+from lulc.errors import InputError
+from lulc.io.scene.array_source import ArraySource, is_array
+from lulc.io.scene.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.scene.quality import quality_name
+from lulc.io.scene.raster import open_raster, sniff
+from lulc.io.scene.safe import is_safe, open_safe
+from lulc.io.scene.source import Source, canonical_name
+from lulc.io.scene.stac import is_item, open_item
+
+_log = logging.getLogger(__name__)
+
+
+def open_sources(paths: list[Path]) -> list[Source]:
+    """Sources of one scene.
+
+    Raises:
+        InputError: A path that is not there or not of a known kind.
+    """
+    opened: list[Source] = []
+    try:
+        for path in paths:
+            opened += _open(path)
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened
+
+
+def _open(path: Path) -> list[Source]:
+    if is_item(path):
+        return list(open_item(path))
+    if not path.exists():
+        raise InputError(
+            f"no such file: {path}",
+            "give a local path or the address of a STAC Item; GDAL's virtual names are not opened",
+        )
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
+    try:
+        return list(_by_kind(path))
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read: {error.strerror}", "check its permissions") from error
+
+
+def _by_kind(path: Path) -> list[Source]:
+    if is_zarr(path):
+        return [open_cube(path)]
+    if is_safe(path):
+        return list(open_safe(path))
+    if path.is_dir():
+        return _band_files(path)
+    if is_netcdf(path):
+        return [open_cube(path)]
+    if is_array(path):
+        return [ArraySource(path)]
+    if zipfile.is_zipfile(path):
+        raise InputError(f"{path} is a zip without Sentinel-2 metadata", "unpack it, or give a SAFE archive")
+    return [open_raster(path)]
+
+
+def _band_files(folder: Path) -> list[Source]:
+    """A folder with one raster per band."""
+    files = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and sniff(entry) is not None]
+    if not files:
+        raise InputError(
+            f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
+        )
+    sources = [open_raster(file) for file in files]
+    used = [source for source in sources if any(_known(label) for label in source.labels)]
+    for source in sources:
+        if used and source not in used:
+            _log.warning("%s is not used: it names no band", source.origin.path)
+            source.close()
+    return list(used or sources)
+
+
+def _known(label: str | None) -> bool:
+    return canonical_name(label, sensor()) is not None or quality_name(label) is not None

@@ -1,0 +1,194 @@
+"""Sentinel-2 SAFE products, as a folder or a zip of it: bands and offsets from the product's own metadata.
+
+Layout and meaning: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD. From processing baseline 04.00 on,
+reflectance = (DN + offset) / quantification with one offset per band.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element  # for the annotation only; parsing is defusedxml's
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from lulc.bands import Radiometry
+from lulc.errors import InputError
+from lulc.io.scene.raster import RasterSource, driver_of
+from lulc.io.scene.source import Origin
+
+_BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+_METADATA = re.compile(r"(^|/)MTD_MSI(L1C|L2A)\.xml$")
+_BAND_FILE = re.compile(r"/IMG_DATA/(?:R\d\dm/)?[^/]*_(B\d[\dA])(?:_(\d\d)m)?\.jp2$")
+_SCL_FILE = re.compile(r"/IMG_DATA/R20m/[^/]*_SCL_20m\.jp2$")
+_GRANULE = re.compile(r"(?:^|/)GRANULE/([^/]+)/IMG_DATA/")
+_MOST_METADATA = 16 << 20
+_OFFSETS_FROM = "04.00"
+_MOST_MEMBERS = 10_000
+
+
+@dataclass(frozen=True)
+class SafeMetadata:
+    """What the product says of itself."""
+
+    level: str
+    acquired: str
+    baseline: str
+    quantification: float
+    offsets: dict[str, float]
+
+
+class _Archive:
+    """Members of a SAFE folder or zip, by their path inside the product."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._zip = path.is_file()
+        try:
+            self.members = sorted(self._list())
+        except (OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} cannot be listed: {error}", "fetch the product again") from error
+
+    def _list(self) -> Iterable[str]:
+        if not self._zip:
+            return [
+                str(PurePosixPath(entry.relative_to(self.path))) for entry in self.path.rglob("*") if entry.is_file()
+            ]
+        with zipfile.ZipFile(self.path) as archive:
+            names = archive.namelist()
+        if len(names) > _MOST_MEMBERS or any(
+            ".." in PurePosixPath(name).parts or name.startswith("/") for name in names
+        ):
+            raise InputError(f"{self.path} is not a SAFE archive", "it has too many members, or paths that leave it")
+        return names
+
+    def text(self, member: str) -> bytes:
+        try:
+            return self._bytes(member)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{self.path}: cannot read {member}: {error}", "fetch the product again") from error
+
+    def _bytes(self, member: str) -> bytes:
+        if not self._zip:
+            size = (self.path / member).stat().st_size
+            return (self.path / member).read_bytes() if size <= _MOST_METADATA else b""
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(member) if archive.getinfo(member).file_size <= _MOST_METADATA else b""
+
+    def driver(self, member: str) -> str:
+        """GDAL driver of a band file; real products hold JPEG 2000, test products may hold TIFF."""
+        if self._zip:
+            with zipfile.ZipFile(self.path) as archive, archive.open(member) as file:
+                head = file.read(16)
+        else:
+            with (self.path / member).open("rb") as file:
+                head = file.read(16)
+        known = driver_of(head)
+        if known is None:
+            raise InputError(f"{self.path}: {member} is not a JPEG 2000 file", "fetch the product again")
+        return known[0]
+
+    def location(self, member: str) -> str:
+        """What GDAL opens."""
+        return f"/vsizip/{{{self.path.resolve()}}}/{member}" if self._zip else str(self.path / member)
+
+
+def is_safe(path: Path) -> bool:
+    """True for a folder or zip that holds SAFE metadata, and for that metadata file itself."""
+    if path.is_file() and _METADATA.search(path.name):
+        return True
+    if path.is_dir():
+        return any(_METADATA.search(entry.name) for entry in path.glob("MTD_MSI*.xml"))
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(_METADATA.search(name) for name in archive.namelist())
+
+
+def open_safe(path: Path) -> list[RasterSource]:
+    """One source per band, each at its best resolution, and the scene classification of Level-2A last.
+
+    Raises:
+        InputError: Metadata missing, unsafe or without bands.
+    """
+    path = path.parent if _METADATA.search(path.name) else path
+    archive = _Archive(path)
+    found = [member for member in archive.members if _METADATA.search(member)]
+    granules = {part for member in archive.members for part in _GRANULE.findall(member)}
+    if len(granules) > 1:
+        raise InputError(f"{path} holds {len(granules)} granules", "give the product of one tile")
+    if len(found) != 1:
+        raise InputError(f"{path} holds {len(found)} MTD_MSIL1C/L2A.xml files", "give one Sentinel-2 product")
+    metadata = read_metadata(archive.text(found[0]), path)
+    files = _best_files(archive.members)
+    if not files:
+        raise InputError(f"{path} holds no band files under GRANULE/*/IMG_DATA", "fetch the product again")
+    classes = [("SCL", member) for member in archive.members if _SCL_FILE.search(member)][:1]
+    return [
+        _band_source(path, band, archive.driver(member), archive.location(member), metadata)
+        for band, member in (*sorted(files.items()), *classes)
+    ]
+
+
+def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
+    """Parse MTD_MSIL1C.xml or MTD_MSIL2A.xml.
+
+    Raises:
+        InputError: Not XML, with entities or a DTD, or without what is needed.
+    """
+    try:
+        root = fromstring(xml)
+    except (ParseError, DefusedXmlException) as error:
+        raise InputError(f"{path}: its metadata is not safe XML: {error}", "fetch the product again") from error
+    texts = {_local(element): (element.text or "").strip() for element in root.iter()}
+    level = "L2A" if "Level-2A" in _local(root) else "L1C"
+    quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
+    if quantification is None:
+        raise InputError(
+            f"{path}: its metadata states no quantification value", "give --quantification and the bands' files"
+        )
+    try:
+        return SafeMetadata(
+            level,
+            texts.get("PRODUCT_START_TIME", ""),
+            texts.get("PROCESSING_BASELINE", ""),
+            float(quantification),
+            _offsets(root),
+        )
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: its metadata holds no usable numbers: {error}", "fetch the product again") from error
+
+
+def _offsets(root: Element) -> dict[str, float]:
+    return {
+        _BAND_IDS[abs(int(element.get("band_id", "99")))]: float(element.text or 0)
+        for element in root.iter()
+        if _local(element) in {"BOA_ADD_OFFSET", "RADIO_ADD_OFFSET"}
+    }
+
+
+def _local(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _best_files(members: Iterable[str]) -> dict[str, str]:
+    """Band name to member path, of the finest resolution there is."""
+    best: dict[str, tuple[int, str]] = {}
+    for member in members:
+        match = _BAND_FILE.search(member)
+        if match:
+            band, resolution = match[1], int(match[2] or 0)
+            best[band] = min(best.get(band, (resolution, member)), (resolution, member))
+    return {band: member for band, (_, member) in best.items()}
+
+
+def _band_source(path: Path, band: str, driver: str, location: str, metadata: SafeMetadata) -> RasterSource:
+    unstated = not metadata.offsets and metadata.baseline >= _OFFSETS_FROM
+    source = "metadata, which state no offset" if unstated else "metadata"
+    radiometry = Radiometry(metadata.quantification, metadata.offsets.get(band, 0.0), source)
+    kind = f"SAFE {metadata.level} baseline {metadata.baseline}"
+    origin = Origin(path, kind, metadata.level, metadata.acquired, radiometry, nodata=0)
+    return RasterSource(path, driver, kind, location=location, labels=(band,), origin=origin)

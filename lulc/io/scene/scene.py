@@ -1,0 +1,350 @@
+"""Scene: any input as named bands on one grid, with its radiometry and its valid mask, read by window."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from lulc.bands import Radiometry, sensor
+from lulc.errors import InputError
+from lulc.grid import Grid, Shape, Window
+from lulc.indices import INDICES
+from lulc.io.files.fingerprint import file_fingerprint, input_files
+from lulc.io.files.http import web_path
+from lulc.io.scene.inputs import open_sources
+from lulc.io.scene.plausibility import implausible, renamed
+from lulc.io.scene.quality import Label, quality_bands, quality_name
+from lulc.io.scene.source import Pixels, Source, canonical_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, slots=True)
+class SceneInfo:
+    """What a scene says of itself.
+
+    Attributes:
+        name: File name, or the names of several inputs.
+        paths: What the user gave.
+        kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A baseline 05.09`, `NetCDF`, ...
+        level: Product level, such as `L1C`; empty when not said.
+        acquired: Acquisition date or time, or FROM/TO of several; empty when not said.
+        nodata: Value that means no data; None when not said.
+        unnamed: Labels of bands that were not recognised, and are ignored.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    kind: str
+    level: str
+    acquired: str
+    nodata: float | None
+    unnamed: tuple[str, ...]
+
+
+class Scene:
+    """Named bands on one grid; made by `open_scene`.
+
+    Attributes:
+        info: What it says of itself.
+        grid: Where its pixels lie.
+        names: Bands and indices it offers, in the order of the input.
+        radiometry: How its digital numbers become reflectance.
+        dtype: Type of the raw values.
+        block_shape: Largest block that is decoded at once.
+        quality: Quality bands by name (`SCL`, `QA60`), codes on the scene's grid.
+    """
+
+    def __init__(self, sources: list[Source], bands: Sequence[str] | None, asked: "Asked", name: str = "") -> None:
+        self.grid = _finest([source.grid for source in sources])
+        self._given = sources
+        self._sources = [_fitted(source, self.grid, sources) for source in sources]
+        labels = _labels(self._sources, bands)
+        self._renamed = renamed(self._sources, bands)
+        self._places, unnamed = _places(self._sources, labels, named=bands is not None)
+        self.quality = quality_bands(sources, labels, self.grid)
+        self.names = tuple(self._places)
+        spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
+        self.radiometry = asked.of([self._sources[number] for number in sorted(spectral)])
+        common = np.result_type(*{self._sources[number].dtype for number, _ in self._places.values()})
+        self.dtype = np.dtype(np.float32) if common.kind == "f" else common
+        self.block_shape = Shape(
+            max(source.block_shape.height for source in self._sources),
+            max(source.block_shape.width for source in self._sources),
+        )
+        self.info = _info(self._sources, unnamed, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files."""
+        for source in (*self._sources, *self._given):
+            source.close()
+
+    def read(self, names: Sequence[str], window: Window) -> Pixels:
+        """Raw values and valid mask; safe to call from several threads.
+
+        Args:
+            names: Bands and indices of this scene.
+            window: Inside the scene.
+
+        Returns:
+            Raw values (len(names), height, width) in `dtype`, and bool (height, width), True where every one of them
+            has data: not nodata, not NaN, not masked, and for integers not 0 in all bands. What lies in invalid
+            pixels is not defined.
+
+        Raises:
+            StorageError: The input cannot be read there.
+        """
+        places = [self._places[name] for name in names]
+        if len({number for number, _ in places}) == 1 and self._sources[places[0][0]].dtype == self.dtype:
+            raw, valid = self._sources[places[0][0]].read([band for _, band in places], window)
+        else:
+            raw, valid = self._gather(places, window)
+        counts = [
+            plane
+            for plane, name, (number, _) in zip(raw, names, places, strict=True)
+            if name not in INDICES and self._sources[number].counts
+        ]
+        if counts:
+            nonzero = counts[0] != 0
+            for plane in counts[1:]:
+                nonzero |= plane != 0
+            valid &= nonzero
+        return raw, valid
+
+    def _gather(self, places: Sequence[tuple[int, int]], window: Window) -> Pixels:
+        """Planes of several sources in one array."""
+        raw = np.empty((len(places), window.height, window.width), self.dtype)
+        valid = np.ones((window.height, window.width), dtype=bool)
+        for number in dict.fromkeys(number for number, _ in places):
+            wanted = [position for position, place in enumerate(places) if place[0] == number]
+            part, has_data = self._sources[number].read([places[position][1] for position in wanted], window)
+            raw[wanted] = part
+            valid &= has_data
+        return raw, valid
+
+    def to_xarray(self, names: Sequence[str] | None = None, chunks: int = 1024) -> "xr.DataArray":
+        """The scene as a lazy array.
+
+        Args:
+            names: Bands and indices; None for all.
+            chunks: Side of the dask chunks, pixels.
+
+        Returns:
+            float32 (band, y, x): reflectance of bands and values of indices, NaN where there is no data; coordinates
+            `band`, `y`, `x` (pixel centres), `spatial_ref`, and the lazy mask `valid` (y, x).
+        """
+        from lulc.io.scene.lazy import lazy_array
+
+        return lazy_array(self, tuple(names or self.names), chunks).assign_attrs(source=self.info.name)
+
+    def reflectance(self, names: Sequence[str], window: Window) -> NDArray[np.float32]:
+        """Reflectance of bands and values of indices, float32 (len(names), height, width), NaN where not valid."""
+        raw, valid = self.read(names, window)
+        values = raw.astype(np.float32)
+        spectral = [position for position, name in enumerate(names) if name not in INDICES]
+        values[spectral] = self.radiometry.reflectance(values[spectral])
+        values[:, ~valid] = np.nan
+        return values
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What is implausible about names and pixels, of which a few small samples are read."""
+        return (*self._renamed, *implausible(self))
+
+    def files(self) -> list[Path]:
+        """Files on this machine that it is read from, and what lies beside them."""
+        places = (*self.info.paths, *(file for source in self._given for file in source.origin.files))
+        return [file for path in dict.fromkeys(places) for file in input_files(path)]
+
+    def fingerprint(self, *, times: bool = True) -> str:
+        """SHA-256 over name, size, time and samples of the files, and over how their numbers are understood.
+
+        Args:
+            times: Count in when files were written. With it no changed file goes unnoticed; without it the same
+                content gives the same fingerprint wherever and whenever it was made.
+        """
+        digest = hashlib.sha256()
+        for file in self.files():
+            called = self.info.name if [file] == list(self.info.paths) else file.name
+            digest.update(file_fingerprint(file, called, times=times))
+        for stated in dict.fromkeys(source.origin.stated for source in self._given):
+            digest.update(stated.encode())
+        meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
+        digest.update(json.dumps(meaning).encode())
+        return digest.hexdigest()
+
+
+def open_scene(
+    paths: Sequence[Path | str],
+    *,
+    bands: Sequence[str] | None = None,
+    offset: float | None = None,
+    quantification: float | None = None,
+    name: str | None = None,
+) -> Scene:
+    """Open one scene from a file, a folder, or several files that are stacked.
+
+    Args:
+        paths: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder of band files, or several.
+        bands: Names of the bands in the order of the input, when the files do not say; `-` skips one.
+        offset: Added to digital numbers; None takes it from the metadata, else 0.
+        quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
+            floating-point files.
+        name: What to call it; None takes the file's name.
+
+    Raises:
+        InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
+        LimitError: A header that asks for more than lulc reads.
+    """
+    sources = open_sources([web_path(str(path)) for path in paths])
+    try:
+        return Scene(sources, bands, Asked(offset, quantification), name or "")
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Radiometry as the user asked for it."""
+
+    offset: float | None = None
+    quantification: float | None = None
+
+    def of(self, sources: list[Source]) -> Radiometry:
+        """Options first, then what the input says, then the defaults of the sensor."""
+        stated = [source.origin.radiometry or _default(source) for source in sources] or [Radiometry()]
+        quantification = _one("quantification", self.quantification, [entry.quantification for entry in stated])
+        offset = _one("offset", self.offset, [entry.offset for entry in stated])
+        if not (isfinite(quantification) and quantification > 0 and isfinite(offset)):
+            raise InputError(
+                f"quantification {quantification:g} and offset {offset:g} do not give reflectance",
+                "give --quantification and --offset",
+            )
+        asked = self.offset is not None or self.quantification is not None
+        return Radiometry(quantification, offset, "option" if asked else stated[0].source)
+
+
+def _default(source: Source) -> Radiometry:
+    full = 255.0 if source.dtype == np.uint8 else sensor().quantification  # 8 bits hold a stretched picture
+    return Radiometry(full if source.counts else 1.0, 0.0, "default")
+
+
+def _one(name: str, asked: float | None, stated: list[float]) -> float:
+    """What was asked, else the one value that all inputs state."""
+    if asked is not None:
+        return asked
+    if len(set(stated)) > 1:
+        values = ", ".join(f"{value:g}" for value in sorted(set(stated)))
+        raise InputError(f"the inputs differ in {name}: {values}", f"give --{name} if they are one scene")
+    return stated[0]
+
+
+def _finest(grids: list[Grid]) -> Grid:
+    return max(grids, key=lambda grid: grid.shape.size)
+
+
+def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
+    """The source on the scene's grid: as it is, or resampled when it covers the same ground more coarsely."""
+    if source.grid.same_as(grid):
+        return source
+    first = next(other for other in sources if other.grid is grid)
+    names = f"{first.origin.path} and {source.origin.path}"
+    if source.grid.crs != grid.crs:
+        raise InputError(f"{names} have different CRS", "bring them to one grid first, such as with gdalwarp")
+    if not _same_ground(source.grid, grid):
+        raise InputError(f"{names} do not cover the same ground", "bring them to one grid first, such as with gdalwarp")
+    return source.on_grid(grid)
+
+
+def _same_ground(coarse: Grid, fine: Grid) -> bool:
+    """True when the corners of both lie within a pixel of the coarser one (odd sizes leave half a pixel over)."""
+    back = ~coarse.transform
+    for across, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        col, row = _apply(back, *_apply(fine.transform, across * fine.shape.width, down * fine.shape.height))
+        if max(abs(col - across * coarse.shape.width), abs(row - down * coarse.shape.height)) >= 1:
+            return False
+    return True
+
+
+def _apply(transform: Affine, x: float, y: float) -> tuple[float, float]:
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
+
+
+def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
+    """What every band is called: by the user, else by the input."""
+    labels = [
+        (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
+    ]
+    if bands is not None:
+        if len(bands) != len(labels):
+            raise InputError(
+                f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
+            )
+        labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
+    return labels
+
+
+def _places(
+    sources: list[Source], labels: list[Label], *, named: bool
+) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """Name to (source, band of it), and the labels that name nothing; `named` when the user gave them."""
+    places: dict[str, tuple[int, int]] = {}
+    unnamed = []
+    for number, band, label in labels:
+        name = canonical_name(label, sensor())
+        if name is None and quality_name(label):
+            continue
+        if name is None:
+            unnamed.append(label or f"band {band + 1}")
+        elif name in places:
+            raise InputError(
+                f"{sources[number].origin.path}: {name} is there twice",
+                "give each band once, or name them with --bands",
+            )
+        else:
+            places[name] = number, band
+    if named:
+        strange = [label for label in unnamed if label != "-"]
+        if strange:
+            raise InputError(
+                f"--bands names {', '.join(strange)}, which is no band of {sensor().name}",
+                "use names such as B02 and B8A, or -",
+            )
+    if not places:
+        found = ", ".join(unnamed)
+        raise InputError(
+            f"{sources[0].origin.path} does not name its bands: it has {found}",
+            "name them in order with --bands B02,B03,...",
+        )
+    return places, tuple(unnamed)
+
+
+def _info(sources: list[Source], unnamed: tuple[str, ...], name: str) -> SceneInfo:
+    paths = tuple(dict.fromkeys(source.origin.path for source in sources))
+    first = sources[0].origin
+    return SceneInfo(
+        name=name or " + ".join(path.name for path in paths),
+        paths=paths,
+        kind=" + ".join(dict.fromkeys(source.origin.kind for source in sources)),
+        level=first.level,
+        acquired=first.acquired,
+        nodata=first.nodata,
+        unnamed=unnamed,
+    )

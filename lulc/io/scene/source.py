@@ -1,0 +1,110 @@
+"""What every kind of input offers: bands on a grid, read by window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.bands import Radiometry, Sensor
+from lulc.grid import Grid, Shape, Window
+from lulc.indices import INDICES
+
+Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
+"""Raw values (bands, height, width) and valid mask (height, width)."""
+
+
+MOST_PIXELS = 20_000_000_000
+"""Largest raster that is opened; a header may declare anything."""
+
+LARGEST_BLOCK = 256 << 20
+"""Largest block, bytes, that is decoded at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a source says of itself.
+
+    Attributes:
+        path: The file or folder the user gave.
+        kind: `GeoTIFF`, `JPEG 2000`, `SAFE L2A`, `NetCDF`, ...
+        level: Product level, such as `L1C`; empty when not said.
+        acquired: Acquisition date or time, or FROM/TO of several; empty when not said.
+        radiometry: How digital numbers become reflectance; None when not said.
+        nodata: Value that means no data; None when not said.
+        files: Where its pixels lie on this machine, when that is not `path`.
+        blank: True when 0 means no data beside `nodata`.
+        stated: Text that tells this input from others where its files cannot, such as the addresses of a STAC Item.
+    """
+
+    path: Path
+    kind: str
+    level: str = ""
+    acquired: str = ""
+    radiometry: Radiometry | None = None
+    nodata: float | None = None
+    files: tuple[Path, ...] = ()
+    blank: bool = False
+    stated: str = ""
+
+
+class Source(Protocol):
+    """Bands of one grid.
+
+    Attributes:
+        origin: What it says of itself.
+        grid: Where its pixels lie.
+        labels: What the file calls its bands, in order; None where it says nothing.
+        dtype: Type of the raw values.
+        counts: True when the file stores integers: digital numbers, of which 0 is no data in Sentinel-2.
+        block_shape: Size of the blocks that are decoded at once.
+    """
+
+    origin: Origin
+    grid: Grid
+    labels: tuple[str | None, ...]
+    dtype: np.dtype[Any]
+    counts: bool
+    block_shape: Shape
+
+    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+        """Raw values and valid mask of bands (counted from 0) inside a window of the grid.
+
+        Raises:
+            StorageError: The file cannot be read there.
+        """
+
+    def on_grid(self, grid: Grid) -> "Source":
+        """The same bands on a finer grid, bilinear; the result does not depend on how windows are cut."""
+
+    def close(self) -> None:
+        """Release files."""
+
+
+class NamedPixels(Protocol):
+    """What a scene offers to those that look at its pixels.
+
+    Attributes:
+        grid: Where its pixels lie.
+        names: Bands and indices it offers.
+        radiometry: How its digital numbers become reflectance.
+    """
+
+    grid: Grid
+    names: tuple[str, ...]
+    radiometry: Radiometry
+
+    def read(self, names: Sequence[str], window: Window) -> Pixels:
+        """Raw values (names, height, width) and valid mask (height, width) of a window."""
+
+    def reflectance(self, names: Sequence[str], window: Window) -> NDArray[np.float32]:
+        """Reflectance of bands and values of indices, float32 (names, height, width), NaN where there is no data."""
+
+
+def canonical_name(label: str | None, sensor: Sensor) -> str | None:
+    """Name of the band or index that a label stands for, or None."""
+    if label and label.strip().upper() in INDICES:
+        return label.strip().upper()
+    return sensor.canonical(label)

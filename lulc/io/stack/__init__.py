@@ -1,0 +1,1 @@
+"""Stacks out: GeoTIFF, NetCDF, Zarr."""

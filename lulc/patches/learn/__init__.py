@@ -1,0 +1,1 @@
+"""Train patch models: samples, splits, frozen stages, weights to start from."""

@@ -1,0 +1,107 @@
+"""Patches that are there twice: the same pixels, or nearly the same in two splits."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from lulc.errors import InputError
+from lulc.grid import Grid
+from lulc.patches.dataset import Patch, PatchSet
+from lulc.patches.learn.split import PatchSplit
+
+_SIDE = 16
+_ROWS = 1024
+_NEAR_RMS = 3.0 / 255
+_LEAST_TEXTURE = 6.0 / 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What is compared of a patch.
+
+    Attributes:
+        digest: Of its values.
+        thumbnail: float32 (3 * 16 * 16,): its colours, 0..1.
+        texture: Mean over the colours of their standard deviation; patches of open water and closed forest have little.
+        picture: True for a stretched 8-bit picture.
+        grid: Where its pixels lie; without CRS when the file does not say.
+    """
+
+    digest: bytes
+    thumbnail: NDArray[np.float32]
+    texture: float
+    picture: bool
+    grid: Grid
+
+
+def look_at(
+    data: PatchSet, workers: int = 2, told: Callable[[int, int], None] = lambda _done, _all: None
+) -> dict[str, Look]:
+    """Look at every patch of a set once.
+
+    Raises:
+        LulcError: A patch that cannot be read.
+    """
+    looks = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for done, (patch, look) in enumerate(
+            zip(data.patches, pool.map(lambda patch: _look(data, patch), data.patches), strict=True), 1
+        ):
+            looks[patch.name] = look
+            first = looks[data.patches[0].name]
+            if look.picture != first.picture:
+                kinds = ("a picture", "reflectance") if look.picture else ("reflectance", "a picture")
+                raise InputError(
+                    f"{patch.name} is {kinds[0]}, {data.patches[0].name} is {kinds[1]}", "train on one kind"
+                )
+            told(done, len(data.patches))
+    return looks
+
+
+def _look(data: PatchSet, patch: Patch) -> Look:
+    image = data.read(patch)
+    colors = torch.from_numpy(image.colors()).permute(2, 0, 1).float() / 255
+    thumbnail = functional.adaptive_avg_pool2d(colors, _SIDE).flatten().numpy()
+    texture = float(colors.flatten(1).std(dim=1).mean())
+    digest = hashlib.sha256(repr(image.values.shape).encode() + np.ascontiguousarray(image.values).tobytes()).digest()
+    return Look(digest, thumbnail, texture, image.is_picture, image.grid)
+
+
+def same_pixels(data: PatchSet, looks: dict[str, Look]) -> list[tuple[Patch, ...]]:
+    """Groups of patches with the same values, in whatever class."""
+    groups: dict[bytes, list[Patch]] = defaultdict(list)
+    for patch in data.patches:
+        groups[looks[patch.name].digest].append(patch)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def near_pairs(data: PatchSet, split: PatchSplit, looks: dict[str, Look]) -> list[tuple[str, str]]:
+    """Pairs of a training patch and one of another split that look the same.
+
+    The same means: thumbnails differ by a root mean square of at most 3 of 255. Patches without texture are not
+    compared; all of open water looks the same.
+    """
+    train = _textured(split.of(data, "train"), looks)
+    rest = _textured((*split.of(data, "val"), *split.of(data, "test")), looks)
+    if not train or not rest:
+        return []
+    learnt, others = (torch.from_numpy(np.stack([looks[name].thumbnail for name in names])) for names in (train, rest))
+    pairs = []
+    for start in range(0, len(train), _ROWS):
+        distance = torch.cdist(learnt[start : start + _ROWS], others) / learnt.shape[1] ** 0.5
+        rows, columns = torch.nonzero(distance <= _NEAR_RMS, as_tuple=True)
+        pairs += [
+            (train[start + row], rest[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+    return pairs
+
+
+def _textured(patches: Sequence[Patch], looks: dict[str, Look]) -> list[str]:
+    return [patch.name for patch in patches if looks[patch.name].texture >= _LEAST_TEXTURE]

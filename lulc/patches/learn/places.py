@@ -1,0 +1,65 @@
+"""Where patches lie: whole blocks of ground in one split, and ground that two splits share."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from lulc.errors import InputError
+from lulc.footprints import Footprints, footprints_of, on_ground
+from lulc.grid import Grid, map_points
+from lulc.patches.dataset import Patch, PatchSet
+from lulc.patches.learn.duplicates import Look
+from lulc.patches.learn.split import PatchSplit
+
+_CORNERS = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])
+_INNER = 0.99  # of an extent: touching is not overlapping, whatever the rounding
+
+
+def same_block(data: PatchSet, looks: Mapping[str, Look], side_m: float) -> list[tuple[Patch, ...]]:
+    """Groups of patches whose centres lie in one block of about `side_m` metres.
+
+    Raises:
+        InputError: A patch does not say where it lies.
+    """
+    unplaced = next((patch for patch in data.patches if not on_ground(looks[patch.name].grid)), None)
+    if unplaced is not None:
+        raise InputError(f"{unplaced.name} does not say where it lies", "leave split.block_m out")
+    groups: dict[int, list[Patch]] = defaultdict(list)
+    ground = Footprints.joined(
+        [footprints_of(grid, [grid.window], 0) for grid in (looks[patch.name].grid for patch in data.patches)]
+    )
+    for patch, block in zip(data.patches, ground.blocks(side_m).tolist(), strict=True):
+        groups[block].append(patch)
+    return [tuple(group) for group in groups.values()]
+
+
+def on_shared_ground(data: PatchSet, split: PatchSplit, looks: Mapping[str, Look]) -> list[str]:
+    """Patches to validate or test on that show ground which a training patch of the same CRS shows too."""
+    placed = [patch for patch in data.patches if patch.name in split.names and on_ground(looks[patch.name].grid)]
+    if not placed:
+        return []
+    learnt = np.array([split.names[patch.name] == "train" for patch in placed])
+    shared = _extents([looks[patch.name].grid for patch in placed]).neighbours(~learnt, learnt, gap=0.0)
+    return [placed[number].name for number in sorted(shared)]
+
+
+def _extents(grids: list[Grid]) -> Footprints:
+    """Extents in the coordinates of each grid's own CRS, where patches that touch do not overlap.
+
+    In degrees a patch is a little askew, and the box around it reaches into its neighbours.
+    """
+    planes: dict[str, int] = {}
+    corners = np.array(
+        [np.stack(map_points(grid.transform, *_CORNERS * [[grid.shape.width], [grid.shape.height]])) for grid in grids]
+    )
+    low, high = corners.min(axis=2), corners.max(axis=2)
+    half = _INNER * (high - low) / 2
+    return Footprints(
+        plane=np.array([planes.setdefault(str(grid.crs), len(planes) + 1) for grid in grids]),
+        x=(low[:, 0] + high[:, 0]) / 2,
+        y=(low[:, 1] + high[:, 1]) / 2,
+        half_width=half[:, 0],
+        half_height=half[:, 1],
+        stretch=np.ones(len(grids)),
+    )

@@ -1,0 +1,143 @@
+"""What the training loop asks of patch classification: batches, loss, validation scores."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lulc.features import FeatureSpec
+from lulc.metrics.confusion import ConfusionMatrix, defined_mean
+from lulc.patches.dataset import Patch
+from lulc.patches.learn.freezing import Freezing
+from lulc.patches.learn.samples import Batch, PatchReader, PatchSamples
+from lulc.patches.learn.settings import PatchSettings
+from lulc.patches.pixels import channels
+from lulc.training.augment import Augment, Target
+from lulc.training.distributed import World
+from lulc.training.loop import Scores, mixed_seed
+from lulc.training.losses import SummedLoss, cross_entropy
+from lulc.training.validation import confusion_counts
+
+_AT_ONCE = 256
+
+
+class PatchTask:
+    """A task of the training loop: labelled patches in, loss and scores out.
+
+    Args:
+        reader: Reads patches.
+        spec: Channels of the network.
+        train: Patches to learn from.
+        val: Patches to validate on.
+        settings: What to do; `fit.steps` already counts the steps.
+        world: The processes of the run.
+        classes: Names of the classes.
+        freezing: Which weights learn when.
+    """
+
+    def __init__(
+        self,
+        reader: PatchReader,
+        spec: FeatureSpec,
+        train: Sequence[Patch],
+        val: Sequence[Patch],
+        settings: PatchSettings,
+        world: World,
+        classes: tuple[str, ...],
+        freezing: Freezing,
+    ) -> None:
+        self._reader, self._spec, self._val, self._settings, self._world = reader, spec, tuple(val), settings, world
+        self._classes, self._freezing = classes, freezing
+        fit = settings.fit
+        self._samples = PatchSamples(train, fit.batch, settings.samples.balance, fit.seed)
+        counts = np.bincount([patch.code - 1 for patch in train], minlength=len(classes))
+        self._loss = SummedLoss(settings.loss, counts).to(world.device)
+        self._augment = Augment(settings.augment, spec, spec.bands, reader.side)
+
+    def draw(self, step: int) -> Batch:
+        """This process's patches of a step."""
+        return self._reader.read(self._samples.draw(step, self._world.share(self._settings.fit.batch)))
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> Tensor:
+        """Loss of a batch."""
+        image, target = self.batch(batch, step)
+        self._freezing.at(step)
+        loss: Tensor = self._loss(network(image)[..., None, None], target)
+        return loss
+
+    def batch(self, drawn: Batch, step: int) -> tuple[Tensor, Target]:
+        """Input and target of a step, augmented, on the device; the target is one pixel a patch."""
+        seed, settings = mixed_seed(self._settings.fit.seed, step, self._world.rank), self._settings.augment
+        image, _ = self._augment([drawn.pieces()], seed, self._world.device)
+        codes = torch.from_numpy(drawn.codes).to(self._world.device)
+        random = torch.Generator().manual_seed(seed + 1)
+        if settings.zoom:
+            image = zoomed(image, settings.zoom, random)
+        target = Target(codes[:, None, None])
+        if settings.cutmix and float(torch.rand(1, generator=random)) < settings.cutmix:
+            shares = functional.one_hot(codes, len(self._classes)).float()
+            image, shares = cut_mixed(image, shares, random)
+            target = Target(shares.argmax(dim=1)[:, None, None], shares[..., None, None])
+        return image, target
+
+    def validate(self, network: nn.Module) -> Scores:
+        """Cross-entropy, accuracy and macro-F1 over the validation patches of all processes."""
+        classes, device = len(self._classes), self._world.device
+        counts, total = torch.zeros(classes, classes, dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
+        even = torch.ones(classes, device=device)
+        mine = [self._val[number] for number in self._world.share(len(self._val))]
+        for logits, target in answers(network, self._reader, mine, self._spec, device):
+            counts += confusion_counts(logits, target.codes)
+            total += torch.tensor([float(cross_entropy(logits, target, even)) * len(logits), len(logits)])
+        counts, total = (self._world.summed(part.to(device)).cpu() for part in (counts, total))
+        matrix = ConfusionMatrix(counts.numpy(), self._classes)
+        others = {"val_accuracy": matrix.overall, "val_f1": defined_mean(matrix.f1)}
+        return Scores(float(total[0] / total[1]), matrix.overall, others)
+
+
+def answers(
+    network: nn.Module, reader: PatchReader, patches: Sequence[Patch], spec: FeatureSpec, device: torch.device
+) -> Iterator[tuple[Tensor, Target]]:
+    """Logits (n, K, 1, 1) and labels of patches, some at a time; the network is in evaluation mode."""
+    for start in range(0, len(patches), _AT_ONCE):
+        batch = reader.read(patches[start : start + _AT_ONCE])
+        with torch.inference_mode():
+            logits = network(channels(spec, torch.from_numpy(batch.values).to(device)))
+        codes = torch.from_numpy(batch.codes).to(device)
+        yield logits.float()[..., None, None], Target(codes[:, None, None])
+
+
+def zoomed(image: Tensor, most: float, random: torch.Generator) -> Tensor:
+    """Patches (n, c, side, side) cropped at random places by up to a share `most` of their side, at their old size."""
+    count = len(image)
+    scale = 1 - most * torch.rand(count, generator=random)
+    shift = (1 - scale)[:, None] * (2 * torch.rand(count, 2, generator=random) - 1)
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
+    matrix[:, :, 2] = shift
+    grid = functional.affine_grid(matrix.to(image.device), list(image.shape), align_corners=False)
+    crop = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    return crop.contiguous(memory_format=torch.channels_last)
+
+
+def cut_mixed(image: Tensor, shares: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """CutMix (Yun et al. 2019): a rectangle of every patch comes from another one, and so does its share of the label.
+
+    Args:
+        image: (n, c, side, side).
+        shares: Labels (n, K), summing to 1.
+        random: Source of the rectangle and the partners.
+    """
+    count, _, height, width = image.shape
+    part = float(torch.rand(1, generator=random)) ** 0.5
+    rows, columns = round(part * height), round(part * width)
+    row = int(torch.randint(height - rows + 1, (1,), generator=random))
+    column = int(torch.randint(width - columns + 1, (1,), generator=random))
+    partner = torch.randperm(count, generator=random).to(image.device)
+    inside = (..., slice(row, row + rows), slice(column, column + columns))
+    mixed = image.clone(memory_format=torch.channels_last)
+    mixed[inside] = image[partner][inside]
+    taken = rows * columns / (height * width)
+    return mixed, (1 - taken) * shares + taken * shares[partner]

@@ -1,0 +1,1 @@
+"""Evaluate patch models and compare bands."""

@@ -1,0 +1,295 @@
+"""What trying a model on labelled patches found: scores with their meaning, as JSON, Markdown and text."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.io.figures.markdown_table import markdown_table
+from lulc.metrics.calibration import Calibration
+from lulc.metrics.confusion import ConfusionMatrix, defined_mean
+from lulc.metrics.share_interval import wilson
+
+_PAIRS = 10
+_WIDEST_MATRIX = 16
+_NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A patch that was taken for another class.
+
+    Attributes:
+        name: Of the patch.
+        actual: Its class.
+        predicted: What it was taken for.
+        confidence: Probability of that, 0..1.
+        of_actual: Probability that its own class was given.
+    """
+
+    name: str
+    actual: str
+    predicted: str
+    confidence: float
+    of_actual: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusedPair:
+    """Patches of one class that were taken for one other.
+
+    Attributes:
+        actual: Their class.
+        predicted: What they were taken for.
+        count: How many.
+        of: Patches of the class.
+        examples: The surest of them.
+    """
+
+    actual: str
+    predicted: str
+    count: int
+    of: int
+    examples: tuple[Mistake, ...]
+
+    @property
+    def header(self) -> str:
+        """`Highway taken for River: 9 of 400`."""
+        return f"{self.actual} taken for {self.predicted}: {self.count:,} of {self.of:,}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchEvaluation:
+    """A model tried on labelled patches.
+
+    Attributes:
+        model: Its name and version.
+        data: The patches, as the user named them.
+        split: `train`, `val`, `test` or `all`.
+        matrix: Counts; as in every `ConfusionMatrix`, rows are what was predicted and columns what is actual.
+        top2_accuracy: Share of the patches whose class is among the two most probable.
+        pairs: Every pair of classes that was confused, the most frequent first.
+        surest: Mistakes with the highest confidence, the surest first.
+        calibration: Whether the probabilities are honest.
+        uncalibrated: The same without the model's temperature; None where that is 1 or cannot be undone.
+        temperature: The model's.
+        missing: Patches that the split lists and the data lacks.
+        notes: What the reader has to know.
+        device: Where the network ran.
+        seconds: Wall time of reading and classifying.
+    """
+
+    model: str
+    data: str
+    split: str
+    matrix: ConfusionMatrix
+    top2_accuracy: float
+    pairs: tuple[ConfusedPair, ...]
+    surest: tuple[Mistake, ...]
+    calibration: Calibration
+    uncalibrated: Calibration | None = None
+    temperature: float = 1.0
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+    device: str = "cpu"
+    seconds: float = 0.0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's answers."""
+        return self.matrix.names
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Counts the way that reports print them, int64 (K, K): rows actual, columns predicted."""
+        return self.matrix.counts.T
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the patches whose most probable class is theirs."""
+        return self.matrix.overall
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of it: what other patches drawn as these were could have given."""
+        return wilson(self.accuracy, self.matrix.total)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that the patches have."""
+        return defined_mean(self.matrix.producers)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that were there or predicted."""
+        return defined_mean(self.matrix.f1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form; what is not defined is null."""
+        return {
+            "kind": "patches",
+            "model": self.model,
+            "data": self.data,
+            "split": self.split,
+            "patches": self.matrix.total,
+            "missing": self.missing,
+            "accuracy": self.accuracy,
+            "accuracy_interval": {"level": 0.95, "method": "Wilson", "ends": list(self.accuracy_interval)},
+            "top2_accuracy": self.top2_accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "classes": [self._class_json(position) for position in range(len(self.classes))],
+            "confusion": {"rows": "actual", "columns": "predicted", "counts": self.counts.tolist()},
+            "confused_pairs": [asdict(pair) for pair in self.pairs],
+            "surest_mistakes": [asdict(found) for found in self.surest],
+            "temperature": self.temperature,
+            "calibration": _calibration_json(self.calibration, self.classes),
+            "calibration_without_temperature": self.uncalibrated and _calibration_json(self.uncalibrated, self.classes),
+            "notes": list(self.notes),
+            "device": self.device,
+            "seconds": round(self.seconds, 3),
+            "patches_per_s": self.matrix.total / self.seconds if self.seconds else None,
+        }
+
+    def _class_json(self, k: int) -> dict[str, Any]:
+        matrix = self.matrix
+        return {
+            "name": self.classes[k],
+            "patches": int(matrix.reference_totals[k]),
+            "true_positives": int(matrix.true_positives[k]),
+            "true_negatives": int(matrix.true_negatives[k]),
+            "false_positives": int(matrix.false_positives[k]),
+            "false_negatives": int(matrix.false_negatives[k]),
+            "precision": _defined(matrix.users[k]),
+            "recall": _defined(matrix.producers[k]),
+            "f1": _defined(matrix.f1[k]),
+        }
+
+    def to_text(self) -> str:
+        """What a terminal shows: the scores, the classes, and what was taken for what."""
+        return _joined([_head(self), _classes(self), _pairs(self)])
+
+    def to_markdown(self) -> str:
+        """The whole report, ending in a line break."""
+        parts = (_head, _classes, _matrix, _pairs, _surest, _calibration)
+        return _joined([part(self) for part in parts]) + "\n"
+
+
+def _head(report: PatchEvaluation) -> list[str]:
+    low, high = report.accuracy_interval
+    second = f"class among the two most probable {report.top2_accuracy:.2%}"
+    total, right = report.matrix.total, int(report.matrix.true_positives.sum())
+    rate = f"; {total / report.seconds:,.0f} patches a second on {report.device}" if report.seconds else ""
+    return [
+        f"# {report.model} on {report.data} ({report.split})",
+        "",
+        f"**Accuracy {report.accuracy:.2%}** ({right:,} of {total:,} patches; 95 % interval {low:.2%} to {high:.2%})",
+        "",
+        f"- balanced accuracy {report.balanced_accuracy:.2%}, mean F1 {_score(report.macro_f1)}, {second}",
+        f"- calibration error {report.calibration.ece:.4f}{rate}",
+        *(f"- {note}" for note in report.notes),
+    ]
+
+
+def _classes(report: PatchEvaluation) -> list[str]:
+    matrix = report.matrix
+    counts = matrix.true_positives, matrix.true_negatives, matrix.false_positives, matrix.false_negatives
+    scores = matrix.users, matrix.producers, matrix.f1
+    table = [
+        [name, *(f"{of[k]:,}" for of in counts), *(_score(of[k]) for of in scores), f"{matrix.reference_totals[k]:,}"]
+        for k, name in enumerate(report.classes)
+    ]
+    table.append(["mean", "", "", "", "", *(_score(defined_mean(of)) for of in scores), ""])
+    head = ["class", "TP", "TN", "FP", "FN", "precision", "recall", "F1", "patches"]
+    undefined = any(not np.isfinite(of).all() for of in scores)
+    remark = ["", f"{_NONE}: not defined (no patch of the class, or never predicted), and not in the mean."]
+    return ["## Classes", "", *markdown_table(head, table), *(remark if undefined else [])]
+
+
+def _matrix(report: PatchEvaluation) -> list[str]:
+    head, names = ["## Confusion matrix", ""], report.classes
+    if len(names) > _WIDEST_MATRIX:
+        return [*head, "Too wide for a page; report.json holds it."]
+    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, report.counts, strict=True)]
+    return [*head, "Patches; rows actual, columns predicted.", "", *markdown_table(["actual", *names], rows)]
+
+
+def _pairs(report: PatchEvaluation) -> list[str]:
+    pairs = report.pairs
+    if not pairs:
+        return ["## Most confused", "", "No patch was taken for another class."]
+    rows = [
+        [pair.actual, pair.predicted, f"{pair.count:,}", f"{pair.count / pair.of:.1%}", _example(pair.examples[0])]
+        for pair in pairs[:_PAIRS]
+    ]
+    more = len(pairs) - len(rows)
+    head = ["actual", "taken for", "patches", "of the class", "surest example"]
+    return ["## Most confused", "", *markdown_table(head, rows), *(["", f"And {more} more pairs."] if more else [])]
+
+
+def _surest(report: PatchEvaluation) -> list[str]:
+    if not report.surest:
+        return []
+    rows = [
+        [one.name, one.actual, one.predicted, f"{one.confidence:.3f}", f"{one.of_actual:.3f}"] for one in report.surest
+    ]
+    head = ["patch", "actual", "predicted", "confidence", "of the actual class"]
+    return [
+        "## Surest mistakes",
+        "",
+        *markdown_table(head, rows),
+        "",
+        "Look at these first: some may be labelled wrongly.",
+    ]
+
+
+def _calibration(report: PatchEvaluation) -> list[str]:
+    found, before = report.calibration, report.uncalibrated
+    leaning = "surer than it is right" if found.confidence > found.overall else "less sure than it is right"
+    without = f"; {before.ece:.4f} without the model's temperature {report.temperature:g}" if before else ""
+    floor = f"probabilities below {found.floor:g} count as {found.floor:g}"
+    classwise = f"class-wise {found.classwise_ece:.4f}"
+    return [
+        "## Calibration",
+        "",
+        f"- expected calibration error {found.ece:.4f} (15 equal-mass bins), {classwise}{without}",
+        f"- Brier score {found.brier:.4f} (0..2), negative log-likelihood {found.nll:.4f} nats ({floor})",
+        f"- mean confidence {found.confidence:.4f}, accuracy {found.overall:.4f}: {leaning}",
+    ]
+
+
+def _calibration_json(found: Calibration, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "ece": found.ece,
+        "classwise_ece": found.classwise_ece,
+        "class_ece": {name: _defined(error) for name, error in zip(classes, found.class_ece, strict=True)},
+        "brier": found.brier,
+        "nll": found.nll,
+        "nll_floor": found.floor,
+        "mean_confidence": found.confidence,
+        "accuracy": found.overall,
+        "curve": {
+            "patches": found.bin_pixels.tolist(),
+            "confidence": found.bin_confidence.tolist(),
+            "accuracy": found.bin_agreement.tolist(),
+        },
+    }
+
+
+def _example(found: Mistake) -> str:
+    return f"{found.name.rpartition('/')[2]} ({found.confidence:.2f})"
+
+
+def _joined(parts: Sequence[list[str]]) -> str:
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _score(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else _NONE
+
+
+def _defined(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,183 @@
+"""A product as a web map shows it: tiles of its classes and shares, and what it holds at a place."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.grid import Window, map_points
+from lulc.io.figures.color_ramps import class_palette, heat_palette, share_palette
+from lulc.io.product.reader import open_product
+from lulc.legend import NODATA_CODE
+from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
+
+CLASS, CONFIDENCE, ACTIVATION, SHARE = "class", "confidence", "activation-", "share-"
+"""Layers of a product: `activation-3` is that of class code 3, `share-12` another share, in band 12."""
+
+_SHARE_UNIT = "probability"
+
+_FULL_SHARE = 250
+_PAGE = 250
+"""Maps that the band `source` of a mosaic can tell apart."""
+
+_HOTTEST = 254
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a product holds at a pixel.
+
+    Attributes:
+        row: Counted from 0.
+        col: The same.
+        code: Class code, 255 where there is no data.
+        shares: Activation of each class, 0..1, in the order of the legend; empty when the product has none.
+        confidence: Activation of the class given, or what a band of that name says. None without.
+        others: Numbers 0..1 of other bands that are shares, by their names, such as `probability of change`.
+        source: Number of the map that a mosaic has it from; None without.
+    """
+
+    row: int
+    col: int
+    code: int
+    shares: tuple[float, ...]
+    confidence: float | None
+    others: dict[str, float]
+    source: int | None
+
+
+class MapView:
+    """A product to look at; safe to use from several threads.
+
+    Args:
+        path: The product.
+
+    Attributes:
+        raster: Its tiles.
+        grid: Where its pixels lie.
+        legend: Its classes.
+        tags: Provenance, `LULC_...`.
+        has_activations: False when it has classes alone.
+
+    Raises:
+        InputError: It is no product of lulc.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open_product(path) as product:
+            self.grid, self.legend, self.tags = product.grid, product.legend, product.tags
+            self.has_activations = product.has_activations
+            self._scale = float(product.activation_scale)
+            self._extra = product.extra_bands
+        self.raster = TiledRaster(path)
+
+    @cached_property
+    def _classes(self) -> NDArray[np.uint8]:
+        return class_palette(self.legend)
+
+    @cached_property
+    def _from_degrees(self) -> Any:  # noqa: ANN401 - pyproj has no types
+        from pyproj import Transformer
+
+        assert self.grid.crs is not None
+        return Transformer.from_crs("EPSG:4326", self.grid.crs.to_wkt(), always_xy=True)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of its layers."""
+        others = (f"{SHARE}{number}" for number in self.other_shares.values())
+        confidence = (CONFIDENCE,) if self.has_activations or CONFIDENCE in self._extra else ()
+        activations = (f"{ACTIVATION}{entry.code}" for entry in self.legend) if self.has_activations else ()
+        return (CLASS, *others, *confidence, *activations)
+
+    @cached_property
+    def other_shares(self) -> dict[str, int]:
+        """Bands, counted from 1, that hold shares and are neither activations nor the confidence, by their names."""
+        shares = {name: number for name, (number, unit) in self._extra.items() if unit == _SHARE_UNIT}
+        return {name: number for name, number in shares.items() if name != CONFIDENCE}
+
+    def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
+        """PNG of a tile of one of the layers; None outside the product.
+
+        Raises:
+            StorageError: The product cannot be read there.
+        """
+        bands = self._bands_of(layer)
+        pixels = self.raster.read(zoom, column, row, bands)
+        if pixels is None:
+            return None
+        if layer == CLASS:
+            return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), self._classes)
+        strongest = np.ma.max(pixels, axis=0)
+        shares = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
+        shares[np.ma.getmaskarray(strongest)] = NODATA_CODE
+        return indexed_png(shares, share_palette())
+
+    def at(self, row: int, col: int) -> Place | None:
+        """What it holds at a pixel; None outside.
+
+        Raises:
+            StorageError: It cannot be read there.
+        """
+        if not (0 <= row < self.grid.shape.height and 0 <= col < self.grid.shape.width):
+            return None
+        with open_product(self.raster.path, sound=False) as product:
+            window = Window(row, col, 1, 1)
+            code = int(product.classes(window)[0, 0])
+            if code == NODATA_CODE:
+                return Place(row, col, code, (), None, {}, None)
+            shares = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
+            read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
+        others = {name: read[name] * self._scale for name in self.other_shares}
+        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(shares, default=None)
+        source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
+        return Place(row, col, code, shares, confidence, others, source)
+
+    def place_of(self, longitude: float, latitude: float) -> tuple[int, int]:
+        """Row and column of the pixel at a place in WGS 84 degrees; may lie outside."""
+        easting, northing = self._from_degrees.transform(longitude, latitude)
+        if not np.isfinite([easting, northing]).all():
+            return -1, -1
+        cols, rows = map_points(~self.grid.transform, np.array([easting]), np.array([northing]))
+        return int(np.floor(rows[0])), int(np.floor(cols[0]))
+
+    def position_of(self, row: int, col: int) -> tuple[float, float] | None:
+        """Longitude and latitude of a pixel's middle; None where the product is not placed."""
+        if not self.raster.placed:
+            return None
+        where = self.grid.longitudes_latitudes(np.array([col + 0.5]), np.array([row + 0.5]))
+        return float(where[0, 0]), float(where[0, 1])
+
+    def close(self) -> None:
+        """Release the file."""
+        self.raster.close()
+
+    def _bands_of(self, layer: str) -> tuple[int, ...]:
+        if layer == CLASS:
+            return (1,)
+        if layer == CONFIDENCE:
+            return (self._extra[CONFIDENCE][0],) if CONFIDENCE in self._extra else tuple(range(2, 2 + len(self.legend)))
+        if layer.startswith(SHARE):
+            return (int(layer.removeprefix(SHARE)),)
+        return (1 + int(layer.removeprefix(ACTIVATION)),)
+
+
+def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:
+    """PNG of a tile of a raster of red, green and blue; None outside."""
+    pixels = raster.read(zoom, column, row, (1, 2, 3))
+    if pixels is None:
+        return None
+    opacity = np.where(np.ma.getmaskarray(pixels).all(axis=0), 0, 255).astype(np.uint8)
+    return color_png(pixels.filled(0), opacity)
+
+
+def heat_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:
+    """PNG of a tile of a heat map, 0..1; None outside."""
+    pixels = raster.read(zoom, column, row, (1,))
+    if pixels is None:
+        return None
+    heat = np.nan_to_num(pixels.filled(np.nan)[0], nan=-1.0)
+    return indexed_png(np.where(heat < 0, NODATA_CODE, np.round(heat * _HOTTEST)).astype(np.uint8), heat_palette())

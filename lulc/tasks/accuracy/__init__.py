@@ -1,0 +1,1 @@
+"""Assess a map or model: agreement with a reference, samples, accuracy and areas."""

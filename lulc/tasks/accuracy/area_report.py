@@ -1,0 +1,262 @@
+"""What labelled points say of a map, as JSON and as Markdown: every number says whether it is counted or estimated."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lulc.io.figures.markdown_table import markdown_table
+from lulc.io.labels.points import Design
+from lulc.legend import Legend
+from lulc.metrics.area_estimate import AreaEstimates, Estimate
+
+_NONE = "-"
+_WIDEST_MATRIX = 16
+
+NOT_A_SAMPLE = (
+    "NOT A PROBABILITY SAMPLE: the file does not say how its points were drawn (`lulc sample` keeps that in "
+    "NAME.design.json, or in the layer `design` of a .gpkg), so no interval can be trusted and none is given; the values may be far off. Draw points with `lulc sample`."
+)
+"""Said first where points have no design."""
+
+INTERVALS = (
+    "95 % intervals: Wilson's in each stratum, put together by MOVER (Zou & Donner 2008); they also hold where few points "
+    "or none disagree. The symmetric 1.96 standard errors of Olofsson et al. (2014) stand beside the areas."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AreaReport:
+    """Accuracy and areas of a map.
+
+    Attributes:
+        subject: The map.
+        reference: The file of points.
+        legend: Classes.
+        design: How the points were drawn; None when nobody knows.
+        strata_are_classes: False when the points were drawn from another map.
+        labelled: Labelled points of each stratum.
+        estimates: What they say.
+        counted: Hectares of each class in the map, as counted.
+        notes: What a reader must know.
+    """
+
+    subject: str
+    reference: str
+    legend: Legend
+    design: Design | None
+    strata_are_classes: bool
+    labelled: Mapping[int, int]
+    estimates: AreaEstimates
+    counted: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes, and what the numbers themselves leave open."""
+        found, names = self.estimates, dict(enumerate(self.legend.names, 1))
+        remarks = [] if self.design else [NOT_A_SAMPLE]
+        remarks += self.notes
+        remarks += [
+            f"{names[code]!r} has one labelled point: what depends on it has no standard error; label more of it"
+            for code in found.single
+        ]
+        remarks += [
+            f"{names[code]!r} has no labelled point: its {self._stratum_hectares(code):,.1f} ha are left out of every estimate"
+            for code in found.unsampled
+        ]
+        unseen = [names[code] for code in names if not found.counts[:, code - 1].any() and self.counted[code - 1] > 0]
+        if unseen:
+            remarks.append(
+                f"no point is labelled as {', '.join(map(repr, unseen))}: producer's accuracy is not defined"
+            )
+        return tuple(remarks)
+
+    def hectares(self, place: int) -> Estimate:
+        """Estimated area of a class, by its place in the legend."""
+        share, whole = self.estimates.shares[place], self.estimates.sampled_area
+        return Estimate(share.value * whole, share.se * whole, share.low * whole, share.high * whole)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form; what is not defined is null."""
+        found = self.estimates
+        return {
+            "kind": "accuracy and area estimated from labelled points",
+            "map": self.subject,
+            "points": self.reference,
+            "legend": self.legend.name,
+            "probability_sample": self.design is not None,
+            "strata_are_classes": self.strata_are_classes,
+            "labelled": sum(self.labelled.values()),
+            "design": self.design.to_table() if self.design else None,
+            "notes": list(self.remarks),
+            "intervals": INTERVALS,
+            "overall_accuracy": _plain(found.overall),
+            "classes": [self._class_json(place) for place in range(len(self.legend))],
+            "quantity_disagreement": found.quantity_disagreement,
+            "allocation_disagreement": found.allocation_disagreement,
+            "matrix_points": found.counts.tolist(),
+            "matrix_area_shares": found.proportions.tolist(),
+            "matrix_rows": "map",
+            "matrix_columns": "reference",
+            "sampled_ha": found.sampled_area,
+        }
+
+    def to_markdown(self) -> str:
+        """The whole report, ending in a line break."""
+        parts = (self._head, self._accuracy, self._areas, self._disagreement, self._points, self._shares, self._strata)
+        return "\n\n".join("\n".join(part()) for part in parts) + "\n"
+
+    def _stratum_hectares(self, code: int) -> float:
+        drawn = {entry.code: entry.hectares for entry in self.design.strata} if self.design else {}
+        return drawn.get(code, self.counted[code - 1])
+
+    def _class_json(self, place: int) -> dict[str, Any]:
+        found, entry = self.estimates, self.legend.classes[place]
+        return {
+            "code": entry.code,
+            "name": entry.name,
+            "map_points": int(found.counts[place].sum()),
+            "reference_points": int(found.counts[:, place].sum()),
+            "users_accuracy": _plain(found.users[place]),
+            "producers_accuracy": _plain(found.producers[place]),
+            "f1": _plain(found.f1[place]),
+            "area_estimated_ha": _plain(self.hectares(place)),
+            "area_counted_ha": self.counted[place],
+        }
+
+    def _shown(self) -> list[int]:
+        """Places of the classes that the map or the reference has."""
+        counts = self.estimates.counts
+        return [
+            place
+            for place, hectares in enumerate(self.counted)
+            if hectares > 0 or counts[place].any() or counts[:, place].any()
+        ]
+
+    def _head(self) -> list[str]:
+        overall = self.estimates.overall
+        drawn = f"{self.design.points} points drawn, seed {self.design.seed}" if self.design else "unknown design"
+        of = "the map" if self.strata_are_classes else "another map"
+        design = f"stratified random, strata are the classes of {of}; {drawn}" if self.design else drawn
+        return [
+            f"# Accuracy and area of {Path(self.subject).name}",
+            "",
+            f"**Overall accuracy {_score(overall.value)}** (95 % interval {_range(overall)}, standard error {_score(overall.se)}), weighted by area",
+            "",
+            f"- {sum(self.labelled.values())} labelled points of {Path(self.reference).name}: {design}",
+            *(f"- {remark}" for remark in self.remarks),
+        ]
+
+    def _accuracy(self) -> list[str]:
+        found = self.estimates
+        head = ["class", "points", "user's", "95 %", "producer's", "95 %", "F1", "95 %"]
+        rows = []
+        for place in self._shown():
+            scores = (found.users[place], found.producers[place], found.f1[place])
+            cells = [text for score in scores for text in (_score(score.value), _range(score))]
+            rows.append([self.legend.names[place], str(found.counts[place].sum()), *cells])
+        return [
+            "## Accuracy by class (weighted by area)",
+            "",
+            *markdown_table(head, rows),
+            "",
+            "User's: share of the map's class that is right. Producer's: share of the class on the ground that the map finds.",
+            *([INTERVALS] if self.design else []),
+        ]
+
+    def _areas(self) -> list[str]:
+        head = ["class", "estimated, ha", "95 % interval, ha", "1.96 SE, ha", "counted in the map, ha"]
+        rows = []
+        for place in self._shown():
+            area = self.hectares(place)
+            margin = f"{area.margin:,.1f}" if area.se > 0 else _NONE
+            rows.append(
+                [
+                    self.legend.names[place],
+                    f"{area.value:,.1f}",
+                    _range(area, ",.1f"),
+                    margin,
+                    f"{self.counted[place]:,.1f}",
+                ]
+            )
+        return [
+            "## Area by class",
+            "",
+            *markdown_table(head, rows),
+            "",
+            "Estimated: from the labelled points. Counted: pixels of the map, which carry its errors; not an estimate of area.",
+        ]
+
+    def _disagreement(self) -> list[str]:
+        found = self.estimates
+        return [
+            "## Where the errors come from (shares of the area)",
+            "",
+            f"- quantity {_score(found.quantity_disagreement)}: classes have more or less area than on the ground",
+            f"- allocation {_score(found.allocation_disagreement)}: classes lie at other places",
+        ]
+
+    def _points(self) -> list[str]:
+        return self._matrix(
+            "## Error matrix in points (not weighted)", lambda row, col: str(self.estimates.counts[row, col])
+        )
+
+    def _shares(self) -> list[str]:
+        shares = self.estimates.proportions
+        return self._matrix("## Error matrix in percent of the area", lambda row, col: f"{100 * shares[row, col]:.2f}")
+
+    def _matrix(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
+        shown, names = self._shown(), self.legend.names
+        if len(shown) > _WIDEST_MATRIX:
+            return self._listed(title, cell)
+        rows = [[names[row], *(cell(row, col) for col in shown)] for row in shown]
+        return [
+            title,
+            "",
+            "Rows map, columns reference.",
+            "",
+            *markdown_table(["map", *(names[col] for col in shown)], rows),
+        ]
+
+    def _listed(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
+        """A matrix too wide to read, such as that of a change map: the cells that hold points, one a line."""
+        names = self.legend.names
+        places = zip(*self.estimates.counts.nonzero(), strict=True)
+        rows = [[f"{names[row]} / {names[col]}", cell(int(row), int(col))] for row, col in places]
+        return [title, "", *markdown_table(["map / reference", "value"], rows)]
+
+    def _strata(self) -> list[str]:
+        if self.design is None:
+            return ["## Sample design", "", NOT_A_SAMPLE]
+        rows = [
+            [
+                entry.name,
+                f"{entry.pixels:,}",
+                f"{entry.hectares:,.1f}",
+                str(entry.points),
+                str(self.labelled.get(entry.code, 0)),
+            ]
+            for entry in self.design.strata
+            if entry.pixels
+        ]
+        return [
+            f"## Sample design: simple random in each class of {self.design.map_name}",
+            "",
+            *markdown_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows),
+        ]
+
+
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    names = ("value", "se", "low", "high")
+    return {name: value if math.isfinite(value := getattr(estimate, name)) else None for name in names}
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else _NONE
+
+
+def _range(estimate: Estimate, style: str = ".3f") -> str:
+    ends = (estimate.low, estimate.high)
+    return " to ".join(format(end, style) for end in ends) if all(map(math.isfinite, ends)) else _NONE

@@ -1,0 +1,95 @@
+"""Trying a model on a split of a training set that it has not been trained on."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError
+from lulc.io.labels.training_set import open_training_set
+from lulc.legend import NODATA_CODE, Legend
+from lulc.metrics.calibration import Calibration, Reliability
+from lulc.metrics.confusion import ConfusionMatrix, count_pairs
+from lulc.model.bundle import load_bundle
+from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.pair import choose_crosswalks
+from lulc.tasks.accuracy.scores import score_intervals
+from lulc.training.validation import predictions
+
+
+def evaluate_model(
+    model: Path | str,
+    training_set: Path,
+    *,
+    split: str = "val",
+    to: str | Path | None = None,
+    crosswalk: Sequence[str | Path] = (),
+    seed: int = 0,
+) -> EvaluationReport:
+    """Compare a model with the labels of a split.
+
+    Args:
+        model: Bundle, by path or name.
+        training_set: Folder of the set.
+        split: `val`, `test` or `train`.
+        to: Legend of the comparison, to which activations are summed; None takes the model's, else the set's.
+        crosswalk: Crosswalk files, which go before the shipped ones.
+        seed: Of the resampling of blocks.
+
+    Raises:
+        LulcError: The model or set is refused, they do not fit each other, or the split is empty.
+    """
+    start = time.monotonic()
+    bundle, data = load_bundle(model), open_training_set(training_set)
+    to_model, to_labels = choose_crosswalks(bundle.card.classes, data.card.classes, to, crosswalk)
+    legend = to_labels.target
+    blocks: dict[int, NDArray[np.int64]] = {}
+    tallies = Reliability(len(legend)), Reliability(len(legend))
+    candidates = 0
+    for found in predictions(bundle, data, split):
+        codes = to_labels.relabel(found.codes)
+        of_chips = zip(found.chips, found.probabilities, found.uncalibrated, codes, strict=True)
+        for chip, shares, uncalibrated, chip_codes in of_chips:
+            said = to_model.sum_activations(shares)
+            for tally, given in zip(tallies, (said, to_model.sum_activations(uncalibrated)), strict=True):
+                tally.feed(given, chip_codes)
+            top = np.where(np.isnan(said[0]), NODATA_CODE, np.nan_to_num(said).argmax(axis=0) + 1).astype(np.uint8)
+            counts = count_pairs(top, chip_codes, len(legend))
+            blocks[chip.block] = blocks.get(chip.block, np.zeros_like(counts)) + counts
+            candidates += chip_codes.size
+    per_block = np.stack(list(blocks.values()))
+    matrix = ConfusionMatrix(per_block.sum(axis=0), legend.names)
+    if not matrix.total:
+        raise InputError(f"no pixel of the split {split!r} has a class in both", "check the legends and crosswalks")
+    after, before = (tally.result() for tally in tallies)
+    return EvaluationReport(
+        subject=f"{bundle.card.name} {bundle.card.version}",
+        reference=f"{training_set} ({split})",
+        legend=legend,
+        matrix=matrix,
+        intervals=score_intervals(per_block, legend.names, seed),
+        block="ground",
+        seed=seed,
+        candidates=candidates,
+        calibration=after,
+        uncalibrated=before,
+        notes=_notes(split, bundle.card.temperature, before, after, data.card.labels, data.card.classes),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _notes(
+    split: str, temperature: float, before: Calibration | None, after: Calibration | None, labels: str, legend: Legend
+) -> tuple[str, ...]:
+    notes = []
+    if split != "test":
+        notes.append("a model trained on this set has seen this split, or was chosen by it; --split test is honest")
+    if before is not None and after is not None:
+        notes.append(
+            f"calibration error {before.ece:.3f} without the card's temperature, {after.ece:.3f} with it ({temperature:g})"
+        )
+    if labels == "shares":
+        notes.append(f"the labels are shares of {legend.title}; each pixel counts as its most probable class")
+    return tuple(notes)

@@ -1,0 +1,273 @@
+"""Drawing a stratified random sample of a map's pixels, to be labelled by eye or in the field.
+
+The strata are the classes of the map. Inside each, every pixel has the same chance, and no pixel is drawn twice. The map
+is read twice, row of blocks by row of blocks: once to count, once to find the pixels whose turn came.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.errors import ConfigError, InputError, UsageError, did_you_mean
+from lulc.grid import Grid, Window
+from lulc.io.labels.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
+from lulc.io.product.reader import ProductReader, open_product
+from lulc.legend import Legend
+from lulc.metrics.sample_design import allocate, allocate_for, expected_se
+
+Progress = Callable[[int, int], None]
+
+_CODES = 256
+_ORDER = 0
+"""Stream of random numbers that the order of labelling is from; those of the strata bear their codes, from 1."""
+
+
+class SampleOptions(BaseModel):
+    """Options of `lulc sample`.
+
+    Attributes:
+        target_se: Standard error wanted for the overall accuracy; decides how many points are drawn.
+        expected: User's accuracy expected of every class that `expected_of` does not name.
+        expected_of: User's accuracy expected of single classes, by name.
+        total: Points to draw; None follows from `target_se`.
+        min_per_class: Fewest points of a class; a class with fewer pixels gives all of them.
+        seed: Of the draw: one seed and one map give one sample.
+        overwrite: Replace existing files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target_se: float = Field(default=0.01, gt=0, lt=0.5)
+    expected: float = Field(default=0.9, gt=0, lt=1)
+    expected_of: dict[str, float] = {}
+    total: int | None = Field(default=None, gt=0)
+    min_per_class: int = Field(default=50, ge=2)
+    seed: int = Field(default=0, ge=0)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """What a map holds of each class.
+
+    Attributes:
+        legend: Its classes.
+        grid: Its georeference.
+        pixels: int64 (K,) pixels of each class.
+        hectares: float64 (K,) their ground area.
+        rows: Rows of blocks, full width, from top to bottom.
+        per_row: int64 (R, K) pixels of each class in each of them.
+        fingerprint: SHA-256 over grid, legend and classes: two files with the same classes have the same.
+    """
+
+    legend: Legend
+    grid: Grid
+    pixels: NDArray[np.int64]
+    hectares: NDArray[np.float64]
+    rows: tuple[Window, ...]
+    per_row: NDArray[np.int64]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What was drawn.
+
+    Attributes:
+        map_path: The map.
+        output: The file to be labelled.
+        design: How it was drawn.
+        expected_se: Standard error of the overall accuracy to expect of these points.
+    """
+
+    map_path: Path
+    output: Path
+    design: Design
+    expected_se: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        table = self.design.to_table()
+        return {
+            "map": str(self.map_path),
+            "output": str(self.output),
+            "points": self.design.points,
+            "expected_se": self.expected_se,
+            "legend": self.design.legend.name,
+            **{name: table[name] for name in ("seed", "fingerprint", "drawn", "strata")},
+        }
+
+    def to_text(self) -> str:
+        """Aligned columns for people."""
+        there = [entry for entry in self.design.strata if entry.pixels]  # few of the transitions of a change map occur
+        width = max(len(entry.name) for entry in there)
+        whole = sum(entry.pixels for entry in there)
+        lines = [
+            f"{self.output}: {self.design.points} points of {self.map_path}, stratified random, seed {self.design.seed}",
+            f"expected standard error of the overall accuracy: {self.expected_se:.4f}",
+            f"{'class':<{width}}  {'pixels':>13}  {'share':>7}  {'points':>6}",
+        ]
+        lines += [
+            f"{entry.name:<{width}}  {entry.pixels:>13,}  {entry.pixels / whole:>7.2%}  {entry.points:>6}"
+            for entry in there
+        ]
+        label = "label every point in the column `reference` (class name or code)"
+        return "\n".join([*lines, f"next: {label}, then: lulc evaluate {self.map_path} {self.output}"])
+
+
+def sample_map(
+    map_path: Path,
+    output: Path,
+    options: SampleOptions | None = None,
+    *,
+    progress: Progress = lambda _done, _total: None,
+) -> SampleReport:
+    """Draw a sample of a map and write it to be labelled.
+
+    The points are in random order, so that the first ones of each class are a random sample too.
+
+    Args:
+        map_path: Product of `lulc classify`.
+        output: .gpkg, .geojson or .csv.
+        options: How.
+        progress: Told (done, total) pixels.
+
+    Raises:
+        UsageError: The output's suffix is none for points, or fewer points are asked for than the minima add up to.
+        InputError: Not a product, without a CRS, or without a pixel of any class.
+        ConfigError: An expected accuracy for a class that the legend does not have, or out of range.
+        StorageError: Reading or writing failed, or the output exists.
+    """
+    chosen = options or SampleOptions()
+    check_points_target(output, overwrite=chosen.overwrite)
+    with open_product(map_path) as product:
+        expected = _expected(product.legend, chosen)
+        whole = 2 * product.grid.shape.size
+        population = count_classes(product, progress=lambda done, _: progress(done, whole))
+        counts = _points_per_class(population, expected, chosen)
+        points = _draw(
+            product, population, counts, chosen.seed, progress=lambda done, all_: progress(done + all_, whole)
+        )
+    write_points(output, points, population.grid, overwrite=chosen.overwrite)
+    assert points.design is not None
+    return SampleReport(map_path, output, points.design, expected_se(population.pixels.tolist(), counts, expected))
+
+
+def count_classes(product: ProductReader, *, progress: Progress = lambda _done, _total: None) -> Population:
+    """Count the pixels and the ground area of every class, and fingerprint the map, in one pass.
+
+    Raises:
+        InputError: Without a CRS, with codes that the legend does not have, or without a pixel of any class.
+        StorageError: It cannot be read.
+    """
+    grid, legend = product.grid, product.legend
+    per_pixel = grid.pixel_areas_ha()
+    if not np.isfinite(per_pixel).all():
+        raise InputError(f"{product.path} has no CRS", "points need a place on the ground: georeference the map first")
+    place = [grid.crs.to_wkt(), *grid.transform[:6], grid.shape.height, grid.shape.width]  # type: ignore[union-attr]
+    digest = hashlib.sha256(json.dumps([*place, *legend.names]).encode())
+    rows, found, hectares = tuple(product.block_rows()), [], np.zeros(_CODES)
+    for window in rows:
+        codes = product.classes(window)
+        digest.update(codes.tobytes())
+        by_line = np.stack([np.bincount(line, minlength=_CODES) for line in codes])
+        hectares += per_pixel[window.row : window.row_end] @ by_line
+        found.append(by_line.sum(axis=0))
+        progress(window.row_end * grid.shape.width, grid.shape.size)
+    per_row = np.stack(found)
+    kept = slice(1, len(legend) + 1)
+    pixels = per_row[:, kept].sum(axis=0)
+    if not pixels.any():
+        raise InputError(f"{product.path} has no pixel with a class", "give a map with data")
+    return Population(legend, grid, pixels, hectares[kept], rows, per_row[:, kept], digest.hexdigest())
+
+
+def _expected(legend: Legend, options: SampleOptions) -> list[float]:
+    for name, accuracy in options.expected_of.items():
+        if name not in legend.names:
+            raise ConfigError(f"legend {legend.name} has no class {name!r}", did_you_mean(name, legend.names))
+        if not 0 < accuracy < 1:
+            raise ConfigError(f"expected accuracy {accuracy:g} of {name!r}", "give a share above 0 and below 1")
+    return [options.expected_of.get(name, options.expected) for name in legend.names]
+
+
+def _points_per_class(population: Population, expected: list[float], options: SampleOptions) -> tuple[int, ...]:
+    pixels = population.pixels.tolist()
+    least = sum(min(count, options.min_per_class) for count in pixels)
+    if options.total is None:
+        return allocate_for(pixels, expected, options.target_se, options.min_per_class)
+    if options.total < least:
+        present = sum(count > 0 for count in pixels)
+        problem = f"{options.total} points are too few for {present} classes with {options.min_per_class} each"
+        raise UsageError(problem, f"ask for {least} or more, or for fewer per class")
+    return allocate(pixels, options.total, options.min_per_class)
+
+
+def _draw(
+    product: ProductReader, population: Population, counts: tuple[int, ...], seed: int, *, progress: Progress
+) -> Points:
+    """Draw pixels of each class by their rank in the map, find where they lie, and put them into random order."""
+    ranks = [
+        np.sort(np.random.default_rng([seed, code]).choice(pixels, count, replace=False, shuffle=False))
+        for code, (pixels, count) in enumerate(zip(population.pixels.tolist(), counts, strict=True), 1)
+    ]
+    before = np.zeros(len(counts), np.int64)
+    found: list[NDArray[np.int64]] = []
+    for window, here in zip(population.rows, population.per_row, strict=True):
+        wanted = [
+            rank[slice(*np.searchsorted(rank, [start, start + held]))] - start
+            for rank, start, held in zip(ranks, before, here, strict=True)
+        ]
+        if any(rank.size for rank in wanted):
+            found += _places(product.classes(window), window, wanted)
+        before += here
+        progress(window.row_end * population.grid.shape.width, population.grid.shape.size)
+    stratum, row, col = np.concatenate(found, axis=1)
+    by_place = np.lexsort((col, row))  # however the map is cut into blocks
+    order = by_place[np.random.default_rng([seed, _ORDER]).permutation(len(stratum))]
+    return _points(product, population, counts, seed, (stratum[order], row[order], col[order]))
+
+
+def _places(codes: NDArray[np.uint8], window: Window, wanted: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Class code, row and column, int64 (3, n), of the wanted ranks of each class inside one window."""
+    places = []
+    for code, ranks in enumerate(wanted, 1):
+        if ranks.size:
+            row, col = np.divmod(np.flatnonzero(codes == code)[ranks], window.width)
+            places.append(np.stack([np.full(ranks.size, code), row + window.row, col + window.col]))
+    return places
+
+
+def _points(
+    product: ProductReader,
+    population: Population,
+    counts: tuple[int, ...],
+    seed: int,
+    places: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+) -> Points:
+    stratum, row, col = places
+    number = np.arange(1, len(stratum) + 1)
+    lon, lat = population.grid.longitudes_latitudes(col + 0.5, row + 0.5).T
+    hectares = population.grid.pixel_areas_ha()[row]
+    strata = tuple(
+        DrawnStratum(entry.code, entry.name, int(pixels), float(area), count)
+        for entry, pixels, area, count in zip(
+            population.legend, population.pixels, population.hectares, counts, strict=True
+        )
+    )
+    design = Design(
+        map_name=product.path.name,
+        fingerprint=population.fingerprint,
+        seed=seed,
+        legend=population.legend,
+        strata=strata,
+        drawn=drawn_digest(number, stratum, row, col),
+    )
+    return Points(number, ("",) * len(stratum), lon, lat, stratum, row, col, hectares, design)

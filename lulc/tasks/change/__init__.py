@@ -1,0 +1,1 @@
+"""Compare two maps of one place: which class became which."""

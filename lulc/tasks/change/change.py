@@ -1,0 +1,279 @@
+"""`lulc change`: two maps of one place in, one map of what became what out.
+
+MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWriter -> ChangeReport -> published
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.errors import Interrupted, UsageError
+from lulc.grid import Window
+from lulc.in_order import in_order
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.product.bands import ExtraBand
+from lulc.io.product.writer import ProductWriter
+from lulc.legend import Legend
+from lulc.tasks.change.files import check_change_outputs, write_change_report
+from lulc.tasks.change.inputs import KIND, MapPair, open_pair
+from lulc.tasks.change.legend import transition_legend
+from lulc.tasks.change.mmu import halo_px, large_patches
+from lulc.tasks.change.pixels import ChangePixels, change_pixels
+from lulc.tasks.change.reference import check_drawn_from, estimate_from_reference
+from lulc.tasks.change.report import ChangeReport, change_report
+from lulc.tiling import panel_windows
+
+Progress = Callable[[int, int], None]
+"""Told how many pixels of the map are done, and how many there are."""
+
+CHUNK = 1024
+"""Side of what is decided and stored at once, pixels: whole blocks of the product."""
+
+_SLAB_ROWS = 256
+_GDAL_CACHE = 128 << 20
+_MOST_THREADS = 4
+_WIDEST_HALO = 1024
+
+
+class ChangeOptions(BaseModel):
+    """Options of `lulc change`.
+
+    Attributes:
+        to: Legend to compare in; None is that of the maps.
+        crosswalk: File that leads there; None takes the shipped one.
+        threshold: Probability of change from which a pixel is changed.
+        change_rate: Share of the ground that is expected to change: the prior of the transitions.
+        mmu: Minimum mapping unit of changes, hectares; 0 is none.
+        creation_options: GDAL-style options of the product.
+        overwrite: Replace an existing map.
+        resume: Continue an interrupted run of the same job.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: str | Path | None = None
+    crosswalk: str | Path | None = None
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    change_rate: float = Field(default=0.05, ge=0.001, le=0.4)
+    mmu: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    creation_options: dict[str, str] = {}
+    overwrite: bool = False
+    resume: bool = True
+
+
+def map_change(
+    before: Path,
+    after: Path,
+    output: Path,
+    options: ChangeOptions | None = None,
+    *,
+    reference: Path | None = None,
+    folder: Path | None = None,
+    progress: Progress = lambda _done, _all: None,
+) -> ChangeReport:
+    """Write a map of transitions, which is published whole or not at all, after its report.
+
+    Args:
+        before: Product of the earlier date, with activations.
+        after: Product of the later date, with activations and the same classes; any grid.
+        output: The change map, on the grid of `before` where both maps reach.
+        options: How; None for the defaults.
+        reference: Points that `lulc sample` drew from this very change map, labelled; None estimates no areas. That they
+            are from another map of the same classes shows when the map is whole; it is then not published.
+        folder: Where the report is written before the map gets its name; None writes none. What a run of this map left
+            there that was broken off is replaced.
+        progress: Called after each chunk.
+
+    Raises:
+        LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
+    """
+    start, options = time.perf_counter(), options or ChangeOptions()
+    inputs = [path for path in (before, after, reference) if path is not None]
+    replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
+    pair = open_pair(before, after, options.to, options.crosswalk)
+    adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
+    made: list[ChangeReport] = []
+    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+        run = _Run(pair, options, stop, progress)
+
+        def report(whole: Path) -> None:
+            if adjusted is not None:
+                check_drawn_from(adjusted, whole, stop.raise_if_set)
+            made.append(
+                change_report(
+                    output,
+                    whole,
+                    pair,
+                    run.expected,
+                    adjusted,
+                    settings=options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"}),
+                    resumed_chunks=run.resumed,
+                    seconds=time.perf_counter() - start,
+                )
+            )
+            stop.raise_if_set()
+            if folder is not None:
+                run.reporting = True
+                write_change_report(made[0], folder, whole, overwrite=replace)
+
+        run.into(output, report)
+    return made[0]
+
+
+def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
+    """What stands behind the transitions."""
+    names = tuple((entry.code, entry.name) for entry in classes)
+    return (
+        ExtraBand("probability of change", "share", "probability"),
+        ExtraBand("confidence", "share", "probability"),
+        ExtraBand("before", "code", "class code", names),
+        ExtraBand("after", "code", "class code", names),
+    )
+
+
+@dataclass
+class _Run:
+    """The loop over chunks, with what it sums.
+
+    Attributes:
+        pair: The two maps.
+        options: How.
+        stop: Looked at after each chunk.
+        progress: Called after each chunk.
+        resumed: Chunks taken over from an interrupted run.
+        reporting: Files of the report may be there, so what is finished is kept whatever happens: by the work folder
+            the next run knows them as its own.
+        expected: float64 (K, K) hectares by the joint probabilities.
+    """
+
+    pair: MapPair
+    options: ChangeOptions
+    stop: StopFlag
+    progress: Progress
+    resumed: int = 0
+    reporting: bool = False
+    expected: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.legend = transition_legend(self.pair.legend)
+        self.expected = np.zeros((len(self.pair.legend),) * 2)
+        self.row_ha = self.pair.grid.pixel_areas_ha()
+        self.halo = halo_px(self.options.mmu, self.row_ha)
+        if self.halo > _WIDEST_HALO:
+            most = _WIDEST_HALO * float(self.row_ha.min())
+            raise UsageError(
+                f"a minimum mapping unit of {self.options.mmu:g} ha is {self.halo} pixels of these maps",
+                f"use at most --mmu {most:.4g} here",
+            )
+
+    def into(self, output: Path, report: Callable[[Path], None]) -> None:
+        """Decide what is not stored yet, and publish.
+
+        Args:
+            output: The product.
+            report: Called with the whole product before it gets its name.
+        """
+        writer = ProductWriter(
+            output,
+            self.pair.grid,
+            self.legend,
+            activations="none",
+            extra=extra_bands(self.pair.legend),
+            tags=self.tags,
+            fingerprint=self._fingerprint(),
+            creation_options=self.options.creation_options,
+            overwrite=self.options.overwrite,
+            resume=self.options.resume,
+        )
+        try:
+            self._store(writer)
+            writer.publish(report)
+        except BaseException as error:
+            writer.abandon(keep=self.reporting or isinstance(error, Interrupted | KeyboardInterrupt))
+            raise
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """Provenance of the map."""
+        return self.pair.tags() | {
+            "LULC_KIND": KIND,
+            "LULC_LEGEND": json.dumps(self.legend.to_table(), sort_keys=True),
+            "LULC_THRESHOLD": f"{self.options.threshold:g}",
+            "LULC_CHANGE_RATE": f"{self.options.change_rate:g}",
+            "LULC_MMU_HA": f"{self.options.mmu:g}",
+        }
+
+    def _store(self, writer: ProductWriter) -> None:
+        """Chunks are decided in threads, and stored in order by this one."""
+        finished, whole = frozenset(writer.finished), self.pair.grid.shape.size
+        self.resumed, found, done = len(finished), False, 0
+
+        def decided(entry: tuple[int, Window]) -> tuple[int, Window, NDArray[np.uint8] | None, NDArray[np.float64]]:
+            index, window = entry
+            if index in finished:  # stored, but its expected areas are not
+                return index, window, None, self._pixels(window, window)[1]
+            return index, window, *self.chunk(window)
+
+        threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        for index, window, bands, expected in in_order(
+            decided, enumerate(panel_windows(self.pair.grid.shape, CHUNK)), threads
+        ):
+            if bands is not None:
+                writer.put(index, window, bands)
+            self.expected += expected
+            found = found or bool(expected.any())
+            done += window.shape.size
+            self.progress(done, whole)
+            self.stop.raise_if_set()
+        if not found:
+            raise self.pair.no_data_error()
+
+    def chunk(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """The product's bands in a window, uint8 (5, height, width), and its expected areas, float64 (K, K)."""
+        side = 2 * self.halo
+        wide = Window(window.row - self.halo, window.col - self.halo, window.height + side, window.width + side)
+        around = wide.intersection(self.pair.grid.window)
+        pixels, expected = self._pixels(around, window)
+        kept = large_patches(pixels.changed, self.row_ha[around.row : around.row_end], self.options.mmu)
+        core = window.slices(around)
+        return pixels.part(*core).bands(kept[core], len(self.pair.legend)), expected
+
+    def _pixels(self, around: Window, core: Window) -> tuple[ChangePixels, NDArray[np.float64]]:
+        """Pixels of a window, slab by slab, and the expected areas of a window inside it."""
+        parts, expected = [], np.zeros_like(self.expected)
+        for row in range(around.row, around.row_end, _SLAB_ROWS):
+            slab = Window(row, around.col, min(_SLAB_ROWS, around.row_end - row), around.width)
+            weights = np.zeros((slab.height, slab.width))
+            counted = core.intersection(slab)
+            weights[counted.slices(slab)] = self.row_ha[counted.row : counted.row_end, None]
+            options = self.options
+            pixels, sums = change_pixels(*self.pair.activations(slab), options.change_rate, options.threshold, weights)
+            parts.append(pixels)
+            expected += sums
+        names = ChangePixels.__slots__
+        return ChangePixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), expected
+
+    def _fingerprint(self) -> str:
+        """SHA-256 over everything that decides the product's bytes."""
+        maps = [file_fingerprint(one.path).hex() for one in (self.pair.before, self.pair.after)]
+        decisive = {
+            "tags": self.tags,
+            "maps": maps,
+            "grid": repr(self.pair.grid),
+            "crosswalk": self.pair.crosswalk.codes,
+            "creation_options": self.options.creation_options,
+            "chunk": CHUNK,
+            "code": code_fingerprint(),
+        }
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

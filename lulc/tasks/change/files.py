@@ -1,0 +1,80 @@
+"""The files of a change report: refused before any work, written whole after it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lulc.errors import UsageError
+from lulc.io.cog.store import work_folder
+from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.staging import check_folder, check_outputs
+from lulc.tasks.change.figure import write_change_figure
+from lulc.tasks.change.report import ChangeReport
+
+FILES = ("report.json", "report.md", "matrix.csv", "change.png")
+"""What `--out` holds."""
+
+
+def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Path], *, overwrite: bool) -> bool:
+    """Refuse a map and a folder for its report that cannot or must not be written, before any work is done.
+
+    Args:
+        output: The change map.
+        folder: For the report; None for none.
+        inputs: Files that are read.
+        overwrite: Replace what is there.
+
+    Returns:
+        True when files of the report may be replaced: it was said, or a run of this map that was broken off left them.
+
+    Raises:
+        UsageError: One is an input, or the map and the report are in each other's way.
+        StorageError: One exists, or cannot be written.
+    """
+    check_outputs([output], inputs, overwrite=overwrite)
+    if folder is None:
+        return overwrite
+    inside = {folder.resolve(), *folder.resolve().parents}
+    if inside & {output.resolve(), work_folder(output).resolve()}:
+        raise UsageError(f"--out {folder} is the place of {output} itself", "choose another folder")
+    replace = overwrite or _left_by(output, folder)
+    if folder.is_dir():
+        check_outputs([output, *(folder / name for name in FILES)], inputs, overwrite=True)  # only whether names clash
+    check_folder(folder, FILES, overwrite=replace)
+    return replace
+
+
+def _left_by(output: Path, folder: Path) -> bool:
+    """True when a run of this map was broken off, and no report of another map is there."""
+    if not work_folder(output).is_dir():
+        return False
+    try:
+        said = json.loads((folder / FILES[0]).read_text("utf-8"))["output"]
+        return Path(said).resolve() == output.resolve()
+    except (FileNotFoundError, NotADirectoryError):  # it is the last that is written
+        return True
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def write_change_report(report: ChangeReport, folder: Path, whole: Path, *, overwrite: bool = False) -> None:
+    """Write report.json, report.md, matrix.csv and change.png, each whole; report.json is the last.
+
+    Args:
+        report: What they say.
+        folder: Made when it is not there.
+        whole: The change map, which need not have its name yet.
+        overwrite: Replace former ones.
+
+    Raises:
+        StorageError: A former report is there, or the disk is full or refuses.
+    """
+    check_folder(folder, FILES, overwrite=overwrite)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    numbers, text, table, picture = (folder / name for name in FILES)
+    subtitle = " to ".join(filter(None, report.dates)) or f"{report.before.name} to {report.after.name}"
+    write_change_figure(picture, whole, report.counted.hectares, report.classes, subtitle)
+    write_whole(table, report.to_csv().encode())
+    write_whole(text, report.to_markdown().encode())
+    write_whole(numbers, (json.dumps(report.to_json(), indent=1) + "\n").encode())

@@ -1,0 +1,210 @@
+"""Two maps as two dates of one grid and one legend, or refused with both named."""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.crosswalk import Crosswalk, load_crosswalk
+from lulc.errors import ConfigError, InputError, UsageError
+from lulc.grid import Grid, Window
+from lulc.io.files.fingerprint import file_fingerprint
+from lulc.io.product.on_grid import ProductOnGrid
+from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.scene.acquired import first_moment, last_moment, span
+from lulc.legend import NODATA_CODE, Legend, load_legend
+from lulc.projection import GridProjection
+from lulc.resources import read_toml
+
+Name = str | Path
+
+SIZE_TOLERANCE = 1.1
+"""Ratio of pixel sides on the ground from which two maps are of different resolution."""
+
+_COPIED = ("INPUT", "INPUT_KIND", "INPUT_SHA256", "MODEL", "MODEL_SHA256")
+"""Tags of each map that a change map repeats, as LULC_BEFORE_... and LULC_AFTER_..."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedMap:
+    """One of the two maps.
+
+    Attributes:
+        path: Its file.
+        legend: Its classes.
+        grid: Its pixels.
+        tags: Its provenance.
+    """
+
+    path: Path
+    legend: Legend
+    grid: Grid
+    tags: dict[str, str]
+
+    @property
+    def acquired(self) -> str:
+        """Date of acquisition as YYYY-MM-DD, or YYYY-MM-DD/YYYY-MM-DD; empty where the map does not say."""
+        told = self.tags.get("LULC_ACQUIRED") or self.tags.get("LULC_INPUT_KIND", "")
+        return span(re.findall(r"\b\d{4}-\d{2}-\d{2}", told))
+
+
+@dataclass(frozen=True)
+class MapPair:
+    """Two dates on one grid and in one legend.
+
+    Attributes:
+        before: The earlier map.
+        after: The later map.
+        grid: The part of the earlier map's grid that both maps reach.
+        crosswalk: From the maps' legend to that of the comparison.
+    """
+
+    before: DatedMap
+    after: DatedMap
+    grid: Grid
+    crosswalk: Crosswalk
+
+    @property
+    def legend(self) -> Legend:
+        """Classes of the comparison."""
+        return self.crosswalk.target
+
+    def activations(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Activations of both dates in a window of `grid`: float32 (K, height, width), NaN without data."""
+        return self._of(self.before, window), self._of(self.after, window)
+
+    def tags(self) -> dict[str, str]:
+        """Provenance of both, and what they are called together."""
+        found = {}
+        for side, one in (("BEFORE", self.before), ("AFTER", self.after)):
+            found[f"LULC_{side}_ACQUIRED"] = one.acquired
+            found |= {f"LULC_{side}_{name}": one.tags.get(f"LULC_{name}", "") for name in _COPIED}
+        attributions = dict.fromkeys(one.tags.get("LULC_ATTRIBUTION", "") for one in (self.before, self.after))
+        return {name: text for name, text in found.items() if text} | {
+            "LULC_VERSION": version("lulc"),
+            "LULC_BEFORE": self.before.path.name,
+            "LULC_BEFORE_SHA256": file_fingerprint(self.before.path, times=False).hex(),
+            "LULC_AFTER": self.after.path.name,
+            "LULC_AFTER_SHA256": file_fingerprint(self.after.path, times=False).hex(),
+            "LULC_INPUT": f"{self.before.path.name}, {self.after.path.name}",
+            "LULC_CLASSES": self.legend.name,
+            "LULC_ATTRIBUTION": " ".join(filter(None, attributions)),
+        }
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the two maps."""
+        models = [one.tags.get("LULC_MODEL_SHA256", "") for one in (self.before, self.after)]
+        found = []
+        if models[0] != models[1]:
+            found.append("the maps are of two models: what these see differently looks like change")
+        before, after = self.before.acquired, self.after.acquired
+        if before and after and first_moment(before) > last_moment(after):
+            found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
+        ignored = _ignored(self.crosswalk)
+        if ignored:
+            found.append(f"ignored by the crosswalk, so other classes take their place: {', '.join(ignored)}")
+        return tuple(found)
+
+    def no_data_error(self) -> InputError:
+        """What is wrong when no pixel has data at both dates."""
+        both, ignored = f"{self.before.path} and {self.after.path}", _ignored(self.crosswalk)
+        if not ignored:
+            return InputError(f"{both} have no pixel with data in both", "give two maps of one place")
+        left = f"no pixel with data in both that the crosswalk to {self.legend.name} does not ignore"
+        return InputError(
+            f"{both} have {left}; it ignores {', '.join(ignored)}", "give two maps of one place, or another --to"
+        )
+
+    def _of(self, one: DatedMap, window: Window) -> NDArray[np.float32]:
+        values = ProductOnGrid(one.path, one.legend, one.grid, self.grid).activations(window)
+        return values if self.crosswalk.is_identity else self.crosswalk.sum_activations(values)
+
+
+def open_pair(before: Path, after: Path, to: Name | None = None, crosswalk: Name | None = None) -> MapPair:
+    """Look at two maps and bring them together.
+
+    Args:
+        before: Product of the earlier date, with activations; its grid is that of the comparison.
+        after: Product of the later date, with activations and the same classes, on any grid.
+        to: Legend to compare in; None is that of the maps.
+        crosswalk: File that leads there; None takes the shipped one.
+
+    Raises:
+        InputError: One is no product of a date, lacks activations or a place, or they differ in legend or pixel size,
+            or do not overlap.
+        UsageError: A map is compared with itself, or a crosswalk is given without `to`.
+        ConfigError: No such legend or crosswalk.
+    """
+    if before.resolve() == after.resolve():
+        raise UsageError(f"{before} is given for both dates", "give two maps")
+    first, second = (_dated(path) for path in (before, after))
+    both = f"{before} and {after}"
+    if first.legend.names != second.legend.names:
+        raise InputError(
+            f"{both} have different classes: {first.legend.name} and {second.legend.name}",
+            "classify both scenes with models of one legend",
+        )
+    return MapPair(first, second, _common_grid(first.grid, second.grid, both), _crosswalk(first.legend, to, crosswalk))
+
+
+def _ignored(crosswalk: Crosswalk) -> list[str]:
+    """Names of the source classes that have no counterpart."""
+    pairs = zip(crosswalk.source, crosswalk.codes, strict=True)
+    return [entry.name for entry, code in pairs if code == NODATA_CODE]
+
+
+def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
+    if to is None:
+        if file is not None:
+            raise UsageError("--crosswalk leads to no legend", "say which with --to NAME|PATH")
+        return load_crosswalk(legend, legend)
+    target = load_legend(to)
+    if file is not None and str(read_toml("crosswalks", file).get("target")) != target.name:
+        raise ConfigError(f"crosswalk {file} does not lead to {target.name}", "give another, or another --to")
+    found = load_crosswalk(legend, target, file)
+    if len(_ignored(found)) == len(legend):
+        raise ConfigError(
+            f"the crosswalk from {legend.name} to {target.name} ignores every class", "give another --crosswalk or --to"
+        )
+    return found
+
+
+def _dated(path: Path) -> DatedMap:
+    if not path.exists():
+        raise InputError(f"there is no {path}", "check the path")
+    with open_product(path) as product:
+        _check(path, product)
+        return DatedMap(path, product.legend, product.grid, product.tags)
+
+
+def _check(path: Path, product: ProductReader) -> None:
+    if product.tags.get("LULC_KIND") == KIND:
+        raise InputError(f"{path} is a change map itself", "give a map of one date")
+    if not product.has_activations:
+        raise InputError(
+            f"{path} has no activations, and change is not found by differing labels",
+            "classify the scene again without --activations none",
+        )
+    if product.grid.crs is None or product.grid.gcps:
+        raise InputError(f"{path} has no CRS and transform", "warp its scene to a map projection and classify that")
+
+
+KIND = "change-map"
+"""LULC_KIND of what `lulc change` writes."""
+
+
+def _common_grid(first: Grid, second: Grid, both: str) -> Grid:
+    """The part of the first grid that the second reaches."""
+    sides = [grid.pixel_size_m() for grid in (first, second)]
+    if sides[0] and sides[1] and not 1 / SIZE_TOLERANCE <= sides[1] / sides[0] <= SIZE_TOLERANCE:
+        raise InputError(
+            f"{both} have pixels of {sides[0]:.3g} and {sides[1]:.3g} m",
+            "classify both scenes at one resolution",
+        )
+    common = GridProjection(first, second).covered()
+    if not common.shape.size:
+        raise InputError(f"{both} do not overlap", "give two maps of one place")
+    return first.part(common)

@@ -1,0 +1,300 @@
+"""What became what, in hectares: as counted, as expected and as estimated, each labelled which it is."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.io.figures.markdown_table import markdown_table
+from lulc.io.product.areas import class_areas
+from lulc.metrics.area_estimate import Estimate
+from lulc.tasks.accuracy.area_report import AreaReport
+from lulc.tasks.change.inputs import MapPair
+from lulc.tasks.change.transitions import ADJUSTED, COUNTED, EXPECTED, LEAST_SHOWN, Transitions
+from lulc.tasks.classify.memory import peak_resident_bytes
+
+_NONE = "-"
+_ZERO = "."
+_MEGA, _GIGA = 1e6, 1e9
+_BALANCE = ("before", "after", "gain", "loss", "net")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChangeReport:
+    """What a change map holds.
+
+    Attributes:
+        output: The map.
+        before: The earlier map.
+        after: The later map.
+        dates: Their dates of acquisition, empty where they do not say.
+        classes: Class names, K.
+        pixels: int64 (K, K) pixels of each transition in the map.
+        counted: Its hectares as counted.
+        expected: Hectares by the joint probabilities.
+        adjusted: Hectares estimated from labelled points; None without them.
+        estimate: All that those points say; None without them.
+        settings: Threshold, change rate, minimum mapping unit.
+        notes: What a reader should know.
+        resumed_chunks: Chunks taken over from an interrupted run.
+        output_bytes: Size of the map.
+        peak_bytes: Peak of the process's main memory.
+        seconds: Wall time.
+    """
+
+    output: Path
+    before: Path
+    after: Path
+    dates: tuple[str, str]
+    classes: tuple[str, ...]
+    pixels: NDArray[np.int64]
+    counted: Transitions
+    expected: Transitions
+    adjusted: Transitions | None
+    estimate: AreaReport | None
+    settings: Mapping[str, float]
+    notes: tuple[str, ...]
+    resumed_chunks: int
+    output_bytes: int
+    peak_bytes: int
+    seconds: float
+
+    @property
+    def changed_share(self) -> float:
+        """Share of the map's area that is changed, as counted."""
+        return self.counted.changed / max(float(self.counted.hectares.sum()), 1e-12)
+
+    def interval(self, before: int, after: int) -> Estimate | None:
+        """Estimated hectares of a transition with their interval; None without points."""
+        return self.estimate.hectares(before * len(self.classes) + after) if self.estimate else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form; what is not known is null."""
+        return {
+            "kind": "land-cover change",
+            "output": str(self.output),
+            "before": str(self.before),
+            "after": str(self.after),
+            "before_acquired": self.dates[0] or None,
+            "after_acquired": self.dates[1] or None,
+            **self.settings,
+            "classes": list(self.classes),
+            "matrix_rows": "before",
+            "matrix_columns": "after",
+            "changed_share_as_counted": self.changed_share,
+            "pixels": self.pixels.tolist(),
+            "as_counted": self._way_json(self.counted),
+            "expected": self._way_json(self.expected),
+            "adjusted": self._adjusted_json(),
+            "notes": list(self.notes),
+            "resumed_chunks": self.resumed_chunks,
+            "output_bytes": self.output_bytes,
+            "peak_bytes": self.peak_bytes,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def to_markdown(self) -> str:
+        """The whole report, ending in a line break."""
+        return _markdown(self)
+
+    def to_csv(self) -> str:
+        """One row a transition that occurs in any of the three."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        names = ("pixels", "counted_ha", "expected_ha", "adjusted_ha", "adjusted_low_ha", "adjusted_high_ha")
+        writer.writerow(["before", "after", *names])
+        for (row, column), pixels in np.ndenumerate(self.pixels):
+            found = self.interval(row, column)
+            ends = (found.value, found.low, found.high) if found else (math.nan,) * 3
+            ways = (self.counted, self.expected)
+            numbers = (*(float(way.hectares[row, column]) for way in ways), *ends)
+            if pixels or any(math.isfinite(number) and round(number, 4) for number in numbers):
+                cells = [f"{number:.4f}" if math.isfinite(number) else "" for number in numbers]
+                writer.writerow([self.classes[row], self.classes[column], pixels, *cells])
+        return text.getvalue()
+
+    def shown(self) -> list[int]:
+        """Places of the classes that occur: as counted, as expected, or as points name them."""
+        ways = [self.counted, self.expected, *([self.adjusted] if self.adjusted else [])]
+        cover = sum(way.hectares.sum(axis=0) + way.hectares.sum(axis=1) for way in ways)
+        return [int(place) for place in np.flatnonzero(cover >= LEAST_SHOWN)]
+
+    def _way_json(self, way: Transitions) -> dict[str, Any]:
+        balance = [
+            {"name": name} | {f"{column}_ha": value for column, value in zip(_BALANCE, row, strict=True)}
+            for name, row in zip(self.classes, way.balance().tolist(), strict=True)
+        ]
+        return {
+            "meaning": way.meaning,
+            "matrix_ha": way.hectares.tolist(),
+            "changed_ha": way.changed,
+            "classes": balance,
+        }
+
+    def _adjusted_json(self) -> dict[str, Any] | None:
+        if self.adjusted is None or self.estimate is None:
+            return None
+        count = range(len(self.classes))
+        found = [[self.interval(row, column) for column in count] for row in count]
+        ends = {
+            f"matrix_{end}_ha": [[_known(getattr(cell, end)) for cell in row] for row in found]
+            for end in ("low", "high", "se")
+        }
+        return self._way_json(self.adjusted) | ends | {"estimate": self.estimate.to_json()}
+
+
+def change_report(
+    output: Path,
+    whole: Path,
+    pair: MapPair,
+    expected: NDArray[np.float64],
+    estimate: AreaReport | None,
+    *,
+    settings: Mapping[str, float],
+    resumed_chunks: int,
+    seconds: float,
+) -> ChangeReport:
+    """Count the map, and put everything together.
+
+    Args:
+        output: Name of the change map.
+        whole: The change map, which need not have its name yet.
+        pair: What it was made of.
+        expected: float64 (K, K) hectares by the joint probabilities.
+        estimate: What labelled points say of the map; None without them.
+        settings: Threshold, change rate, minimum mapping unit.
+        resumed_chunks: Chunks taken over.
+        seconds: Wall time.
+    """
+    side = (len(pair.legend),) * 2
+    areas = class_areas(whole)
+    counted = np.array([area.hectares or 0.0 for area in areas]).reshape(side)
+    adjusted = None
+    if estimate is not None:
+        values = np.array([estimate.hectares(place).value for place in range(counted.size)])
+        adjusted = Transitions(ADJUSTED, np.nan_to_num(values).reshape(side))
+    return ChangeReport(
+        output=output,
+        before=pair.before.path,
+        after=pair.after.path,
+        dates=(pair.before.acquired, pair.after.acquired),
+        classes=pair.legend.names,
+        pixels=np.array([area.pixels for area in areas]).reshape(side),
+        counted=Transitions(COUNTED, counted),
+        expected=Transitions(EXPECTED, expected),
+        adjusted=adjusted,
+        estimate=estimate,
+        settings=settings,
+        notes=(*pair.notes(), *(estimate.remarks if estimate else ())),
+        resumed_chunks=resumed_chunks,
+        output_bytes=whole.stat().st_size,
+        peak_bytes=peak_resident_bytes(),
+        seconds=seconds,
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _markdown(report: ChangeReport) -> str:
+    """The whole report, ending in a line break."""
+    parts = [_head(report)]
+    if report.adjusted:
+        parts += [_way(report, report.adjusted, "Adjusted"), _intervals(report)]
+    parts += [_way(report, report.counted, "As counted"), _way(report, report.expected, "Expected"), _made(report)]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _head(report: ChangeReport) -> list[str]:
+    sides = zip((report.before, report.after), report.dates, strict=True)
+    dates = [f"{path.name} ({date})" if date else path.name for path, date in sides]
+    whole = float(report.counted.hectares.sum())
+    lines = [
+        f"# Change from {dates[0]} to {dates[1]}",
+        "",
+        f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_share:.2%}), as counted**",
+        "",
+        f"- threshold {report.settings['threshold']:g}, change rate {report.settings['change_rate']:g}, minimum mapping unit {report.settings['mmu']:g} ha",
+    ]
+    if report.adjusted is None:
+        lines.append(
+            f"- counts are no estimate of area: `lulc sample {report.output} points.gpkg`, label the points, then `lulc evaluate {report.output} points.gpkg` or `--reference points.gpkg`"
+        )
+    return [*lines, *(f"- {note}" for note in report.notes)]
+
+
+def _way(report: ChangeReport, way: Transitions, title: str) -> list[str]:
+    """Matrix and balance by one way of finding areas."""
+    names, together = _rows_shown(report, way)
+    table, balance = together @ way.hectares @ together.T, together @ way.balance()
+    rows = [[name, *map(_hectares, row), _hectares(row.sum())] for name, row in zip(names, table, strict=True)]
+    rows.append(["after", *map(_hectares, table.sum(axis=0)), _hectares(table.sum())])
+    signed = [[name, *_signed(row)] for name, row in zip(names, balance, strict=True)]
+    return [
+        f"## {title}, hectares",
+        "",
+        f"{way.meaning[0].upper()}{way.meaning[1:]}. Rows before, columns after; {way.changed:,.1f} ha change.",
+        "",
+        *markdown_table(["before", *names, "sum"], rows),
+        "",
+        *markdown_table(["class", "before", "after", "gain", "loss", "net"], signed),
+    ]
+
+
+def _rows_shown(report: ChangeReport, way: Transitions) -> tuple[list[str], NDArray[np.float64]]:
+    """Names of a matrix's rows, and which classes each takes together: float64 (rows, K) of 0 and 1.
+
+    Classes with too little to be shown are taken together where that is enough, so what is shown adds up to the sums.
+    """
+    shown, classes = report.shown(), np.eye(len(report.classes))
+    rest = np.delete(classes, shown, axis=0).sum(axis=0)
+    names, together = [report.classes[place] for place in shown], classes[shown]
+    if rest @ (way.hectares.sum(axis=0) + way.hectares.sum(axis=1)) >= LEAST_SHOWN:
+        return [*names, "other classes"], np.vstack([together, rest])
+    return names, together
+
+
+def _intervals(report: ChangeReport) -> list[str]:
+    """Each estimated transition with its interval."""
+    assert report.estimate is not None
+    names, rows = report.estimate.legend.names, []
+    for place, ((row, column), counted) in enumerate(np.ndenumerate(report.counted.hectares)):
+        found = report.interval(row, column)
+        assert found is not None
+        if found.value > 0 or counted > 0:
+            ends = (found.low, found.high)
+            known = all(map(math.isfinite, ends))
+            spread = f"{found.low:,.1f} to {found.high:,.1f}" if known else _NONE
+            rows.append([names[place], f"{found.value:,.1f}", spread, f"{counted:,.1f}"])
+    overall = report.estimate.estimates.overall
+    return [
+        "## Adjusted areas of each transition, hectares",
+        "",
+        f"Overall accuracy of the change map {overall.value:.3f} (95 % interval {overall.low:.3f} to {overall.high:.3f}), weighted by area.",
+        "Sums of transitions above have no interval: their errors are not independent.",
+        "",
+        *markdown_table(["transition", "adjusted", "95 % interval", "as counted"], rows),
+    ]
+
+
+def _made(report: ChangeReport) -> list[str]:
+    taken = f", {report.resumed_chunks} parts taken over" if report.resumed_chunks else ""
+    return [
+        f"{report.output}: {report.output_bytes / _MEGA:.2f} MB, {report.seconds:.1f} s, peak memory {report.peak_bytes / _GIGA:.2f} GB{taken}"
+    ]
+
+
+def _hectares(value: float) -> str:
+    return f"{value:,.1f}" if value > 0 else _ZERO
+
+
+def _signed(row: NDArray[np.float64]) -> list[str]:
+    before, after, gain, loss, net = row.tolist()
+    return [f"{before:,.1f}", f"{after:,.1f}", f"+{gain:,.1f}", f"-{loss:,.1f}", f"{net:+,.1f}"]

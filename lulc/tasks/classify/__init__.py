@@ -1,0 +1,1 @@
+"""Classify a scene: plan, read, infer, write."""

@@ -1,0 +1,270 @@
+"""What a classification will do, decided before anything is read or written."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import inf
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.errors import InputError, LimitError
+from lulc.io.files.fingerprint import code_fingerprint
+from lulc.io.scene.scene import Scene
+from lulc.model.build import total_stride
+from lulc.model.bundle import Bundle, Card
+from lulc.model.device import Placement, Precision, choose_placement, usable_cores
+from lulc.model.memory import forward_bytes
+from lulc.model.predictor import workers_on
+from lulc.model.provenance import misfits, provenance
+from lulc.model.receptive_field import Reach, measure_reach
+from lulc.resources import SHIPPED_MODEL
+from lulc.tasks.classify.memory import predict_peak
+from lulc.tiling import TilePlan, round_up
+
+DEFAULT_CORE = 1024
+"""Side of the kept square when `--window` is not given; smaller ones are tried under `--max-memory`."""
+
+_SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
+_FALLBACK_HALO = 64
+_FALLBACK_FADE = 32
+_DEAREST_EXACT_COST = 2.0
+
+
+class ClassifyOptions(BaseModel):
+    """Options of `lulc classify`.
+
+    Attributes:
+        model: Name of a shipped model, or path of a bundle.
+        bands: Names of the input's bands in their order, when the files do not say.
+        offset: Added to digital numbers; None reads it from metadata.
+        quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        window: Side of what the network sees, halo included, pixels; None chooses.
+        halo: Margin discarded around each window, pixels; None derives it from the receptive field.
+        blend: Width of the cross-fade between windows, pixels; None is 0 when the halo is exact.
+        activations: How activations are stored.
+        device: `auto`, `cpu`, `cuda`, ...
+        precision: Precision of the network.
+        batch: Windows per forward pass; None chooses for the device.
+        threads: CPU threads of the network; None is the cores that the process may use. The bytes of a map are promised
+            for one number of threads only, so shards of one plan share it whatever machine they run on.
+        max_memory: Bytes of main memory that the run may take; None is no limit.
+        creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
+        overwrite: Replace an existing product.
+        resume: Continue an interrupted run of the same job.
+        allow_no_georef: Accept a scene without georeference.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | Path = SHIPPED_MODEL
+    bands: tuple[str, ...] | None = None
+    offset: float | None = None
+    quantification: float | None = Field(default=None, gt=0)
+    window: int | None = Field(default=None, gt=0)
+    halo: int | None = Field(default=None, ge=0)
+    blend: int | None = Field(default=None, ge=0)
+    activations: Literal["uint8", "float32", "none"] = "uint8"
+    device: str = "auto"
+    precision: Precision = "auto"
+    batch: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0)
+    max_memory: int | None = Field(default=None, gt=0)
+    creation_options: dict[str, str] = {}
+    overwrite: bool = False
+    resume: bool = True
+    allow_no_georef: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A decided classification.
+
+    Attributes:
+        card: The model's card.
+        names: Planes read from the scene, in order.
+        plan: How the scene is cut.
+        reach: What the network depends on.
+        placement: Where and how the network runs.
+        peak_bytes: Predicted peak of main memory.
+        product_bytes: Most bytes that the product can take, overviews included.
+        notes: What was chosen and why, a line each.
+        tags: Provenance written into the product.
+        fingerprint: SHA-256 over everything that decides the product's bytes.
+    """
+
+    card: Card
+    names: tuple[str, ...]
+    plan: TilePlan
+    reach: Reach
+    placement: Placement
+    peak_bytes: int
+    product_bytes: int
+    notes: tuple[str, ...]
+    tags: dict[str, str]
+    fingerprint: str
+
+    def summary(self) -> dict[str, Any]:
+        """What `--plan` prints."""
+        plan = self.plan
+        return {
+            "scene": [plan.shape.height, plan.shape.width],
+            "window": plan.window,
+            "core": plan.core,
+            "halo": plan.halo,
+            "blend": plan.fade,
+            "half_receptive_field": self.reach.half_field if self.reach.bounded else None,
+            "exact": self.reach.bounded and plan.halo >= self.reach.half_field,
+            "stride": plan.stride,
+            "windows": sum(len(chunk.tiles) for chunk in plan.chunks()),
+            "chunks": plan.chunk_count,
+            "cost_factor": round(plan.cost, 4),
+            "device": str(self.placement.device),
+            "precision": self.placement.precision,
+            "predicted_peak_bytes": self.peak_bytes,
+            "predicted_output_bytes": self.product_bytes,
+            "notes": list(self.notes),
+        }
+
+
+def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: Placement | None = None) -> Job:
+    """Decide everything about a run.
+
+    Args:
+        scene: The input.
+        bundle: The model.
+        options: How.
+        placement: Where and how the network runs, when that is not this machine.
+
+    Raises:
+        InputError: The scene lacks bands or a georeference.
+        UsageError: Options contradict each other.
+        LimitError: No window fits into `max_memory`.
+    """
+    card = bundle.card
+    names = _names(scene, card)
+    notes = _input_notes(scene, card, options)
+    placement = placement or choose_placement(options.device, options.precision)
+    reach = measure_reach(bundle.network, len(card.features.channels), total_stride(bundle.network))
+    halo, fade, why = choose_halo(reach, options)
+    plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, reach.stride)
+    notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
+    tags = _tags(scene, card, options, plan, placement)
+    bands = 1 if options.activations == "none" else 1 + len(card.classes)
+    depth = 4 if options.activations == "float32" else 1
+    return Job(
+        card=card,
+        names=names,
+        plan=plan,
+        reach=reach,
+        placement=placement,
+        peak_bytes=peak,
+        product_bytes=plan.shape.size * bands * depth * 4 // 3,
+        notes=tuple(notes),
+        tags=tags,
+        fingerprint=_fingerprint(scene, card, options, plan, tags),
+    )
+
+
+def choose_halo(reach: Reach, options: ClassifyOptions) -> tuple[int, int, str]:
+    """Halo, width of the cross-fade, and the reason, for a network's reach.
+
+    The exact halo is taken unless it would make the network see every pixel more than twice; then 64 px with a narrow
+    cross-fade.
+    """
+    exact = reach.halo
+    affordable = ((DEFAULT_CORE + 2 * exact) / DEFAULT_CORE) ** 2 <= _DEAREST_EXACT_COST
+    if options.halo is not None:
+        halo = round_up(options.halo, reach.stride)
+        why = f"halo {halo} px as asked"
+    elif reach.bounded and affordable:
+        halo = exact
+        why = f"halo {halo} px: the network looks {reach.half_field} px far, so windows agree exactly"
+    elif reach.bounded:
+        halo = round_up(_FALLBACK_HALO, reach.stride)
+        why = f"halo {halo} px: the network looks {reach.half_field} px far, which would cost too much; seams are faint, not absent"
+    else:
+        halo = round_up(_FALLBACK_HALO, reach.stride)
+        why = f"halo {halo} px: the network uses statistics of the whole window, so no halo is exact"
+    sure = reach.bounded and halo >= reach.half_field
+    fade = options.blend if options.blend is not None else 0 if sure else min(_FALLBACK_FADE, halo)
+    return halo, fade, why
+
+
+def _names(scene: Scene, card: Card) -> tuple[str, ...]:
+    names = card.features.required(scene.names)
+    missing = [name for name in names if name not in scene.names]
+    if missing:
+        unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
+        raise InputError(
+            f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}; {card.name} needs {', '.join(names)}",
+            f"give a scene with these bands{unnamed}",
+        )
+    return names
+
+
+def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str]:
+    if not scene.grid.georeferenced and not options.allow_no_georef:
+        raise InputError(
+            f"{scene.info.name} has no CRS, ground control points or RPCs",
+            "georeference it first, or accept a map without place with --allow-no-georef",
+        )
+    return [*scene.warnings, *misfits(scene, card)]
+
+
+def _fit_memory(
+    scene: Scene,
+    bundle: Bundle,
+    options: ClassifyOptions,
+    names: tuple[str, ...],
+    margins: tuple[int, int],
+    placement: Placement,
+    stride: int,
+) -> tuple[TilePlan, int]:
+    halo, fade = margins
+    limit = options.max_memory or inf
+    windows = [options.window] if options.window else [core + 2 * halo for core in _SMALLER_CORES]
+    peak = 0
+    for window in windows:
+        plan = TilePlan.from_window(scene.grid.shape, stride, window, halo, fade)
+        network = forward_bytes(
+            bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
+        )
+        together = network * (options.batch or 1) * workers_on(placement, options.threads)
+        peak = predict_peak(plan, scene, names, bundle.card, options.activations, together)
+        if peak <= limit:
+            return plan, peak
+    raise LimitError(
+        f"this scene needs about {peak / 1e9:.2f} GB, --max-memory allows {limit / 1e9:.2f} GB",
+        "allow more, or use a smaller --window",
+    )
+
+
+def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, placement: Placement) -> dict[str, str]:
+    return provenance(scene, card) | {
+        "LULC_WINDOW": str(plan.window),
+        "LULC_HALO": str(plan.halo),
+        "LULC_BLEND": str(plan.fade),
+        "LULC_DEVICE": placement.device.type,
+        "LULC_PRECISION": placement.precision,
+        "LULC_ACTIVATIONS": options.activations,
+    }
+
+
+def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:
+    decisive = {
+        "tags": tags,
+        "input": scene.fingerprint(),
+        "card": card.model_dump(mode="json"),
+        "shape": [plan.shape.height, plan.shape.width],
+        "core": plan.core,
+        "batch": options.batch,
+        "creation_options": options.creation_options,
+        "grid": repr(scene.grid),
+        "code": code_fingerprint(),
+        "torch": version("torch"),
+        "cores": options.threads or usable_cores(),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

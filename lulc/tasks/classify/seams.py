@@ -1,0 +1,151 @@
+"""`--verify-seams`: the proof that a map shows no seams, from the map itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.grid import Window
+from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.scene.scene import Scene
+from lulc.legend import NODATA_CODE
+from lulc.model.inference import padded_window
+from lulc.model.predictor import Predictor
+from lulc.tasks.classify.job import Job
+from lulc.tiling import TilePlan, round_up
+
+_SEED = 20_180_825
+
+
+@dataclass(frozen=True, slots=True)
+class SeamReport:
+    """How much the map would differ had the windows lain elsewhere.
+
+    Attributes:
+        windows: Windows inferred again, each centred on a seam, half a window out of phase.
+        pixels: Valid pixels compared.
+        max_difference: Largest difference of an activation, 0..1; None for a product without activations. A product
+            in bytes cannot agree better than 1/250.
+        flips_percent: Share of pixels whose class changes.
+        flips_near_percent: The same within 16 px of a seam.
+        flips_elsewhere_percent: The same farther away.
+    """
+
+    windows: int
+    pixels: int
+    max_difference: float | None
+    flips_percent: float
+    flips_near_percent: float
+    flips_elsewhere_percent: float
+
+
+_NEAR = 16
+
+
+def seam_windows(plan: TilePlan, count: int) -> list[Window]:
+    """Random windows centred on borders between cores: origins on the stride, inside the scene, fixed seed."""
+    rng = np.random.default_rng(_SEED)
+    side = plan.core // 2 // plan.stride * plan.stride
+    rows = _seams(plan.shape.height, plan.core)
+    columns = _seams(plan.shape.width, plan.core)
+    windows = []
+    for _ in range(count if rows.size + columns.size else 0):
+        across = bool(columns.size) and (not rows.size or bool(rng.integers(2)))
+        row = rng.integers(plan.shape.height) if across else rng.choice(rows)
+        column = rng.choice(columns) if across else rng.integers(plan.shape.width)
+        windows.append(_around(plan, int(row), int(column), side))
+    return windows
+
+
+def _seams(length: int, core: int) -> NDArray[np.int64]:
+    return np.arange(core, length, core)
+
+
+def _around(plan: TilePlan, row: int, column: int, side: int) -> Window:
+    half = side // 2
+    top = max(0, (row - half) // plan.stride * plan.stride)
+    left = max(0, (column - half) // plan.stride * plan.stride)
+    wanted = Window(top, left, side, side)
+    return wanted.intersection(Window(0, 0, plan.shape.height, plan.shape.width))
+
+
+def verify_seams(scene: Scene, job: Job, predictor: Predictor, product: Path, count: int) -> SeamReport:
+    """Infer random windows across seams again and compare them with the product.
+
+    Args:
+        scene: The input.
+        job: What was run.
+        predictor: What ran it.
+        product: The published product.
+        count: Number of windows.
+    """
+    windows = seam_windows(job.plan, count)
+    tally = _Tally()
+    with open_product(product) as stored:
+        for window in windows:
+            again = _infer(scene, job, predictor, window)
+            tally.add(again, stored, window, _near_seam(job.plan, window))
+        largest = tally.largest if stored.has_activations else None
+    return SeamReport(
+        windows=len(windows),
+        pixels=tally.pixels,
+        max_difference=largest,
+        flips_percent=_percent(tally.flips, tally.pixels),
+        flips_near_percent=_percent(tally.near_flips, tally.near),
+        flips_elsewhere_percent=_percent(tally.flips - tally.near_flips, tally.pixels - tally.near),
+    )
+
+
+@dataclass
+class _Tally:
+    pixels: int = 0
+    flips: int = 0
+    near: int = 0
+    near_flips: int = 0
+    largest: float = 0.0
+
+    def add(
+        self, again_kyx: NDArray[np.float32], stored: ProductReader, window: Window, near_yx: NDArray[np.bool_]
+    ) -> None:
+        codes = stored.classes(window)
+        valid = codes != NODATA_CODE
+        flipped = (again_kyx.argmax(axis=0) + 1 != codes) & valid
+        self.pixels += int(valid.sum())
+        self.flips += int(flipped.sum())
+        self.near += int((near_yx & valid).sum())
+        self.near_flips += int((flipped & near_yx).sum())
+        if stored.has_activations and valid.any():
+            difference = np.abs(again_kyx - stored.activations(window))
+            self.largest = max(self.largest, float(np.nanmax(difference)))
+
+
+def _infer(scene: Scene, job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
+    """Probabilities float32 (K, height, width) of a window, from one run of the network around it."""
+    halo, stride = job.plan.halo, job.plan.stride
+    height, width = (round_up(side, stride) + 2 * halo for side in (window.height, window.width))
+    wanted = Window(window.row - halo, window.col - halo, height, width)
+    inside = wanted.intersection(scene.grid.window)
+    raw, valid = padded_window(scene.read(job.names, inside), inside, wanted)
+    probabilities = predictor.predict(raw[None], valid[None])[0]
+    rows, columns = window.slices(wanted)
+    result: NDArray[np.float32] = probabilities[:, rows, columns].cpu().numpy()
+    return result
+
+
+def _near_seam(plan: TilePlan, window: Window) -> NDArray[np.bool_]:
+    rows = _seam_distance(np.arange(window.row, window.row_end), plan.core, plan.shape.height)
+    columns = _seam_distance(np.arange(window.col, window.col_end), plan.core, plan.shape.width)
+    return np.minimum.outer(rows, columns) < _NEAR
+
+
+def _seam_distance(positions: NDArray[np.int64], core: int, length: int) -> NDArray[np.int64]:
+    """Distance of rows or columns to the nearest border between cores, pixels."""
+    seams = _seams(length, core)
+    if not seams.size:
+        return np.full(positions.shape, length)
+    return np.asarray(np.abs(positions[:, None] - seams).min(axis=1))
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100.0 * part / whole if whole else 0.0

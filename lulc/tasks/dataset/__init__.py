@@ -1,0 +1,1 @@
+"""Prepare a training set from scenes and labels."""

@@ -1,0 +1,162 @@
+"""Which chips to cut: where they lie, what they hold, which are dropped and why."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.crosswalk import Crosswalk
+from lulc.errors import InputError
+from lulc.footprints import Footprints, footprints_of
+from lulc.grid import Shape, Window
+from lulc.io.labels.labels import Labels
+from lulc.io.labels.training_set import label_pixels
+from lulc.io.scene.scene import Scene
+from lulc.legend import NODATA_CODE
+from lulc.tasks.dataset.label_pairs import Pair, open_pair
+from lulc.tasks.dataset.options import PrepareOptions
+
+_SHARE_STEPS = 250
+_MOSTLY = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chip that may be cut.
+
+    Attributes:
+        source: Number of its pair of scene and labels.
+        window: Where in the scene.
+        pixels: Labelled pixels of each class, valid in the scene too.
+    """
+
+    source: int
+    window: Window
+    pixels: tuple[int, ...]
+
+
+@dataclass
+class ChipPlan:
+    """Chips that hold enough, and what was left out.
+
+    Attributes:
+        candidates: In order of their sources, row by row.
+        footprints: Where they lie.
+        dropped: Reason to number of chips.
+        notes: What the user should know of the scenes.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    footprints: list[Footprints] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count chips that are left out."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+def plan_chips(
+    pairs: Sequence[Pair],
+    options: PrepareOptions,
+    crosswalk: Crosswalk,
+    between_chips: Callable[[], None] = lambda: None,
+) -> ChipPlan:
+    """Look at the labels and the valid mask of every possible chip.
+
+    Args:
+        pairs: Scenes and their labels.
+        options: Size of the chips, what they must hold.
+        crosswalk: From the labels' legend to that of the set.
+        between_chips: Called before each chip; may raise to stop.
+
+    Raises:
+        LulcError: A scene or its labels cannot be used, or no chip holds enough.
+    """
+    plan = ChipPlan()
+    for number, pair in enumerate(pairs):
+        with open_pair(pair, options) as (scene, labels):
+            windows = []
+            for window in chip_windows(scene.grid.shape, options.chip):
+                between_chips()
+                label = read_label(scene, labels, window, crosswalk)
+                valid = scene.read(_bands(scene, options), window)[1]
+                label[:, ~valid] = NODATA_CODE
+                pixels = label_pixels(label, len(crosswalk.target))
+                if valid.mean() < 1 - options.max_nodata:
+                    plan.drop(f"more than {options.max_nodata:.0%} without data")
+                elif sum(pixels) < options.min_labelled * window.shape.size or not sum(pixels):
+                    plan.drop(f"less than {options.min_labelled:.0%} labelled")
+                else:
+                    windows.append(window)
+                    plan.candidates.append(Candidate(number, window, pixels))
+            plan.notes += _notes(scene, windows, options.chip)
+            if windows:
+                plan.footprints.append(footprints_of(scene.grid, windows, number))
+    if not plan.candidates:
+        reasons = "; ".join(f"{count} chips: {reason}" for reason, count in plan.dropped.items()) or "too small"
+        raise InputError(f"no chip can be cut ({reasons})", "check that the labels cover the scenes")
+    return plan
+
+
+def _notes(scene: Scene, windows: Sequence[Window], side: int) -> list[str]:
+    """A scene that gave nothing, and ground at its edges that makes no whole chip."""
+    shape = scene.grid.shape
+    cut = sum(window.shape.size for window in chip_windows(shape, side))
+    notes = [] if windows else [f"{scene.info.name} gives no chip: hardly any of it is labelled"]
+    if cut < _MOSTLY * shape.size:
+        left = 1 - cut / shape.size
+        notes.append(f"{left:.0%} of {scene.info.name} lies in strips at its edges that are narrower than a chip")
+    return notes
+
+
+def chip_windows(shape: Shape, side: int) -> Iterator[Window]:
+    """Whole chips of a scene, row by row; a scene smaller than a chip is one chip."""
+    height, width = min(side, shape.height), min(side, shape.width)
+    for row in range(0, shape.height - height + 1, height):
+        for col in range(0, shape.width - width + 1, width):
+            yield Window(row, col, height, width)
+
+
+def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswalk) -> NDArray[np.uint8]:
+    """Label as a set stores it: codes uint8 (1, h, w), or shares of 250 uint8 (K, h, w); 255 where not labelled."""
+    if labels.kind != "shares":
+        return crosswalk.relabel(labels.on_grid(scene.grid, window))[None]
+    given = labels.shares_on_grid(scene.grid, window)
+    if (given < 0).any():
+        raise InputError(f"the labels of {scene.info.name} hold shares below 0", "shares are parts of a whole")
+    return _rounded(crosswalk.sum_activations(given))
+
+
+def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Shares in steps of 1/250 that sum to 250 exactly, by largest remainder; 255 where NaN."""
+    known = np.isfinite(shares).all(axis=0)
+    scaled = np.where(known, shares, 0) * np.float32(_SHARE_STEPS)
+    steps = np.floor(scaled)
+    missing = np.where(known, _SHARE_STEPS - steps.sum(axis=0), 0)
+    rank = np.argsort(np.argsort(steps - scaled, axis=0, kind="stable"), axis=0, kind="stable")
+    whole: NDArray[np.uint8] = (steps + (rank < missing)).astype(np.uint8)
+    whole[:, ~known] = NODATA_CODE
+    return whole
+
+
+def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
+    return options.bands_of(scene.names, scene.info.name)
+
+
+def named(pairs: Sequence[Pair]) -> list[str]:
+    """A short unique name for each source, fit for file names."""
+    names: list[str] = []
+    for pair in pairs:
+        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _stem(pair.scene))
+        tries = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        names.append(next(name for name in tries if name not in names))
+    return names
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or "scene"

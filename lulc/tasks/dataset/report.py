@@ -1,0 +1,177 @@
+"""What `lulc prepare` made: chips and class shares per split, what was dropped and why."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from lulc.io.labels.training_set import Chip, SetCard
+from lulc.split import SPLITS
+from lulc.tasks.dataset.chip_plan import ChipPlan
+from lulc.tasks.dataset.options import PrepareOptions
+
+_UNEVEN = 0.15
+"""Largest difference between a split's share of the labels and what was asked that needs no word."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReport:
+    """A training set in figures.
+
+    Attributes:
+        output: Its folder.
+        legend: Name of its legend.
+        classes: Class names.
+        chips: Chips in each split.
+        blocks: Blocks of ground in each split.
+        pixels: Labelled pixels of each class in each split.
+        dropped: Reason to number of chips left out.
+        masked: Labelled pixels that were masked because they lie too close to another split.
+        channels: Names, means and standard deviations of the channels over the training split.
+        options: What was asked for.
+        warnings: What the user should know.
+        seconds: Wall time.
+    """
+
+    output: str
+    legend: str
+    classes: tuple[str, ...]
+    chips: dict[str, int]
+    blocks: dict[str, int]
+    pixels: dict[str, tuple[int, ...]]
+    dropped: dict[str, int]
+    masked: int
+    channels: dict[str, tuple[float, float]]
+    options: dict[str, Any]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        output: Path,
+        card: SetCard,
+        chips: Sequence[Chip],
+        plan: ChipPlan,
+        masked: int,
+        options: PrepareOptions,
+        seconds: float,
+    ) -> Self:
+        """The report of a set."""
+        names = card.classes.names
+        by_split = {split: [chip for chip in chips if chip.split == split] for split in SPLITS}
+        pixels = {
+            split: tuple(np.sum([chip.pixels for chip in mine], axis=0).tolist()) if mine else (0,) * len(names)
+            for split, mine in by_split.items()
+        }
+        spec = card.features
+        statistics = zip(spec.channels, spec.mean, spec.std, strict=True)
+        return cls(
+            output=str(output),
+            legend=card.classes.name,
+            classes=names,
+            chips={split: len(mine) for split, mine in by_split.items()},
+            blocks={split: len({chip.block for chip in mine}) for split, mine in by_split.items()},
+            pixels=pixels,
+            dropped=dict(plan.dropped),
+            masked=masked,
+            channels={name: (mean, std) for name, mean, std in statistics},
+            options=options.model_dump(mode="json"),
+            warnings=(*plan.notes, *_uneven(pixels, options), *_warnings(names, pixels, options)),
+            seconds=round(seconds, 3),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        return asdict(self)
+
+    def json_text(self) -> str:
+        """The report as a JSON file."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_text(self) -> str:
+        """Some lines for people."""
+        width = max(map(len, self.classes))
+        lines = [f"{self.output}: {sum(self.chips.values())} chips in {sum(self.blocks.values())} blocks of ground"]
+        lines.append(f"{'':{width}}  " + "".join(f"{split:>9}" for split in SPLITS))
+        lines.append(f"{'chips':{width}}  " + "".join(f"{self.chips[split]:>9,d}" for split in SPLITS))
+        for number, name in enumerate(self.classes):
+            lines.append(f"{name:{width}}  " + "".join(f"{self._share(split, number):>9}" for split in SPLITS))
+        lines += self._left_out()
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+    def to_markdown(self) -> str:
+        """The report as a Markdown file."""
+        head = " | ".join(SPLITS)
+        lines = [
+            f"# Training set {Path(self.output).name}",
+            "",
+            "Legend {legend}; blocks of {block:g} m, {gap:g} m between splits; seed {seed}.".format(
+                **{**self.options, "legend": self.legend}
+            ),
+            "`blocks.png` shows which ground went where.",
+            "",
+            f"| | {head} |",
+            "|---|" + "---:|" * len(SPLITS),
+            "| chips | " + " | ".join(f"{self.chips[split]:,d}" for split in SPLITS) + " |",
+            "| blocks | " + " | ".join(f"{self.blocks[split]:,d}" for split in SPLITS) + " |",
+            *(
+                f"| {name} | " + " | ".join(self._share(split, number) for split in SPLITS) + " |"
+                for number, name in enumerate(self.classes)
+            ),
+            "",
+            "Class rows are shares of the labelled pixels of each split.",
+            "",
+            "## Left out",
+            "",
+            *([f"- {line}" for line in self._left_out()] or ["- nothing"]),
+            "",
+            "## Channels (training split)",
+            "",
+            "| channel | mean | standard deviation |",
+            "|---|---:|---:|",
+            *(f"| {name} | {mean:.5f} | {std:.5f} |" for name, (mean, std) in self.channels.items()),
+        ]
+        if self.warnings:
+            lines += ["", "## Warnings", "", *(f"- {warning}" for warning in self.warnings)]
+        return "\n".join(lines) + "\n"
+
+    def _left_out(self) -> list[str]:
+        lines = [f"dropped {count} chips: {reason}" for reason, count in self.dropped.items()]
+        if self.masked:
+            lines.append(f"masked {self.masked:,d} labels closer than {self.options['gap']:g} m to another split")
+        return lines
+
+    def _share(self, split: str, number: int) -> str:
+        total = sum(self.pixels[split])
+        return f"{self.pixels[split][number] / total:.2%}" if self.pixels[split][number] else "-"
+
+
+def _uneven(pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> list[str]:
+    """Splits that got far more or less than was asked: blocks are whole."""
+    total = sum(sum(counts) for counts in pixels.values())
+    shares = [sum(pixels[split]) / total for split in SPLITS]
+    if max(abs(share - wanted) for share, wanted in zip(shares, options.fractions, strict=True)) < _UNEVEN:
+        return []
+    got = ", ".join(f"{share:.0%} {split}" for split, share in zip(SPLITS, shares, strict=True))
+    return [f"the labels split into {got}: blocks are whole; a smaller --block follows --fractions more closely"]
+
+
+def _warnings(names: Sequence[str], pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> tuple[str, ...]:
+    """Classes that a split does not see."""
+    found = []
+    for number, name in enumerate(names):
+        if not any(counts[number] for counts in pixels.values()):
+            found.append(f"{name} does not occur")
+            continue
+        lacking = [
+            split
+            for split, fraction in zip(SPLITS, options.fractions, strict=True)
+            if fraction and not pixels[split][number]
+        ]
+        if lacking:
+            found.append(f"{name} does not occur in {' and '.join(lacking)}: it lies in too few blocks")
+    return tuple(found)

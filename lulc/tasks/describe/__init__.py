@@ -1,0 +1,1 @@
+"""Describe a file: what it holds and what is wrong with it."""

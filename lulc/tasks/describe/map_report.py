@@ -1,0 +1,180 @@
+"""`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lulc.io.figures.markdown_table import markdown_table
+from lulc.io.figures.quicklook import quicklook_of
+from lulc.io.files.durable import storage_errors
+from lulc.io.files.staging import check_folder, staged
+from lulc.io.product.areas import ClassArea, class_areas
+from lulc.io.product.reader import ProductReader, open_product
+from lulc.legend import NODATA_CODE
+from lulc.tiling import block_windows
+
+FILES = ("report.json", "report.md", "map.png")
+"""What is written."""
+
+_SIDE = 2048
+_SHOWN_THOUGH_ABSENT = 20
+"""Legends of more classes show those that occur alone."""
+
+_SAID = {
+    "LULC_INPUT": "input",
+    "LULC_MODEL": "model",
+    "LULC_MAPS": "maps",
+    "LULC_METHOD": "merged by",
+    "LULC_ACQUIRED": "acquired",
+    "LULC_ATTRIBUTION": "attribution",
+}
+AS_COUNTED = (
+    "Areas are as counted: pixels times their ground area. A count carries the map's errors and is no estimate of area; "
+    "`lulc sample` and `lulc evaluate` make one, with intervals."
+)
+"""What has to be said wherever areas of a map are shown."""
+
+_NOTE = f"{AS_COUNTED} Confidence is the mean activation of the class given, which is not accuracy."
+
+
+@dataclass(frozen=True)
+class MapReport:
+    """What a map holds.
+
+    Attributes:
+        title: Of the report.
+        map: Its file name.
+        height: Rows.
+        width: Columns.
+        crs: As EPSG:32631 or WKT; empty when it has none.
+        valid_share: Share of the pixels with data.
+        classes: Pixels and hectares of each class, as counted.
+        confidence: Mean activation of each class where it is given, in the order of `classes`; None where it is not
+            given, or the map does not say.
+        facts: Provenance, by name.
+    """
+
+    title: str
+    map: str
+    height: int
+    width: int
+    crs: str
+    valid_share: float
+    classes: tuple[ClassArea, ...]
+    confidence: tuple[float | None, ...]
+    facts: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form."""
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """For people."""
+        lines = [
+            f"# {self.title}",
+            "",
+            f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
+            "",
+        ]
+        lines += [f"* {name}: {text}" for name, text in self.facts.items()]
+        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", "![The map](map.png)", ""])
+
+    def table(self) -> list[str]:
+        """Lines of a Markdown table of the classes."""
+        rows = [
+            (
+                entry.name,
+                f"{entry.pixels:,d}",
+                _number(entry.hectares, ",.1f"),
+                f"{entry.share:.2%}",
+                _number(sure, ".2f"),
+            )
+            for entry, sure in zip(self.classes, self.confidence, strict=True)
+            if entry.pixels or len(self.classes) <= _SHOWN_THOUGH_ABSENT
+        ]
+        return markdown_table(("class", "pixels", "hectares", "share", "confidence"), rows)
+
+
+def report_map(product: Path, folder: Path, *, title: str | None = None, overwrite: bool = False) -> MapReport:
+    """Write `report.json`, `report.md` and `map.png` of a map into a folder, which is made when it is not there.
+
+    Args:
+        product: The map.
+        folder: Where the report is written.
+        title: Its heading; None takes the map's file name, and the picture that of what the map was made of.
+        overwrite: Replace the files of an earlier report.
+
+    Raises:
+        InputError: It is no product of lulc.
+        StorageError: A file exists and may not be replaced, or cannot be read or written.
+    """
+    check_folder(folder, FILES, overwrite=overwrite)
+    title = _one_line(title or "")
+    report = _report(product, title or product.name)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(report, product, folder, title, overwrite=overwrite)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()  # as far as it is empty
+        raise
+    return report
+
+
+def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a product's tags say of its making, in the words of people."""
+    return {name: tags[tag] for tag, name in _SAID.items() if tags.get(tag)}
+
+
+def _one_line(title: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
+
+
+def _write(report: MapReport, product: Path, folder: Path, title: str, *, overwrite: bool) -> None:
+    """The picture, then the texts; report.md last."""
+    with staged(folder / "map.png", overwrite=overwrite) as temporary:
+        quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes}, title)
+    texts = {"report.json": json.dumps(report.to_json(), indent=1) + "\n", "report.md": report.to_markdown()}
+    for name, text in texts.items():
+        with staged(folder / name, overwrite=overwrite) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _report(path: Path, title: str) -> MapReport:
+    areas = class_areas(path)
+    with open_product(path) as product:
+        shape, crs = product.grid.shape, product.grid.crs
+        return MapReport(
+            title=title,
+            map=path.name,
+            height=shape.height,
+            width=shape.width,
+            crs=crs.to_string() if crs else "",
+            valid_share=sum(entry.pixels for entry in areas) / shape.size,
+            classes=areas,
+            confidence=_confidence(product, [entry.pixels for entry in areas]),
+            facts=provenance_of(product.tags),
+        )
+
+
+def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None, ...]:
+    """Mean activation of each class over the pixels that have it."""
+    if not product.has_activations:
+        return (None,) * len(pixels)
+    total = np.zeros(len(pixels) + 1)
+    for window in block_windows(product.grid.shape, _SIDE):
+        codes = product.classes(window)
+        valid = codes != NODATA_CODE
+        sure = product.activations(window).max(axis=0)[valid]
+        total += np.bincount(codes[valid], weights=sure, minlength=total.size)
+    return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))
+
+
+def _number(value: float | None, style: str) -> str:
+    return "" if value is None else format(value, style)

@@ -1,0 +1,65 @@
+"""Checking a product: its invariants on sampled pixels, and its layout as a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.grid import Shape, Window
+from lulc.io.cog.check import cog_problems
+from lulc.io.product.reader import ProductReader
+from lulc.legend import NODATA_CODE
+
+_SAMPLES_A_SIDE = 4
+_SAMPLE_SIDE = 256
+_SUM_TOLERANCE = 2e-3
+_TIE_TOLERANCE = 1e-6
+
+
+def sample_windows(shape: Shape) -> Iterator[Window]:
+    """At most 16 different windows of at most 256 x 256 pixels, spread evenly from corner to corner."""
+    height, width = min(_SAMPLE_SIDE, shape.height), min(_SAMPLE_SIDE, shape.width)
+    rows = np.unique(np.linspace(0, shape.height - height, _SAMPLES_A_SIDE).astype(int))
+    cols = np.unique(np.linspace(0, shape.width - width, _SAMPLES_A_SIDE).astype(int))
+    for row in rows:
+        for col in cols:
+            yield Window(int(row), int(col), height, width)
+
+
+def check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]:
+    """Class codes of the sampled pixels, and the invariants that some of them break."""
+    codes, problems = [], set()
+    for window in sample_windows(product.grid.shape):
+        classes = product.classes(window)
+        codes.append(classes.ravel())
+        valid = classes != NODATA_CODE
+        if not np.isin(classes[valid], [entry.code for entry in product.legend]).all():
+            problems.add("it holds class codes that are not in its legend")
+        elif product.has_activations:
+            problems |= _broken_activations(classes, valid, product.activations(window))
+    return np.concatenate(codes), sorted(problems)
+
+
+def _broken_activations(
+    classes: NDArray[np.uint8], valid: NDArray[np.bool_], activations: NDArray[np.float32]
+) -> set[str]:
+    """Invariants broken in one window. activations: (class, row, column), NaN for no data."""
+    if (np.isnan(activations) == valid).any():
+        return {"class and activation bands disagree on where there is no data"}
+    given = activations[:, valid]
+    winner = np.take_along_axis(given, classes[valid].astype(np.intp)[None] - 1, axis=0)[0]
+    broken = set()
+    if (winner < given.max(axis=0) - _TIE_TOLERANCE).any():
+        broken.add("a pixel's class is not the one with the largest activation")
+    if (np.abs(given.sum(axis=0, dtype=np.float64) - 1) > _SUM_TOLERANCE).any():
+        broken.add("a pixel's activations do not sum to 1")
+    return broken
+
+
+def layout_problems(path: Path) -> list[str]:
+    """What is wrong with a product as a file: not cloud-optimised, or without its table of names and colours."""
+    problems = [f"not a cloud-optimised GeoTIFF: {reason}" for reason in cog_problems(path)]
+    if not path.with_name(f"{path.name}.aux.xml").is_file():
+        problems.append(f"{path.name}.aux.xml is not beside it: viewers show no class names and colours")
+    return problems

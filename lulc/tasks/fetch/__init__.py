@@ -1,0 +1,1 @@
+"""Fetch scenes from a STAC catalogue."""

@@ -1,0 +1,293 @@
+"""Fetching: items of a STAC catalogue become scene files, clipped to an area, digital numbers as they are.
+
+Pixels go through the same sources that `lulc stack` reads an item with, so a fetched file and its item give the same
+reflectance to the last bit.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.bands import sensor
+from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
+from lulc.grid import Window
+from lulc.in_order import abandoned_when, in_order
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.files.area_of_interest import read_area
+from lulc.io.files.durable import storage_error
+from lulc.io.files.http import without_query
+from lulc.io.files.staging import check_folder, refuse_inputs
+from lulc.io.scene.quality import quality_name
+from lulc.io.scene.scene import Asked, Scene, open_scene
+from lulc.io.scene.stac import (
+    UNKNOWN_SIZE,
+    band_assets,
+    item_sources,
+    local_assets,
+)
+from lulc.io.stack.scene import fetch_key, is_whole, scene_sink
+from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
+from lulc.tasks.fetch.job import FetchJob, Progress
+from lulc.tasks.fetch.layout import file_names, scene_layout
+from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
+from lulc.tiling import block_windows
+
+if TYPE_CHECKING:
+    from pystac import Item
+
+Refused = Callable[[LulcError], None]
+
+DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
+"""What is fetched, as far as an item has it, when no bands are named: all of 10 and 20 m, and the scene classification."""
+
+ITEMS = "items.csv"
+
+_CHUNK = 1024
+_COUNTS = ("uint8", "uint16")
+
+
+class FetchOptions(BaseModel):
+    """Options of `lulc fetch`.
+
+    Attributes:
+        area: `W,S,E,N` in degrees, or a file of polygons.
+        dates: `2021-05-01/2021-09-30`, one day, or one open end.
+        max_cloud: Largest cloud cover, percent; None takes all.
+        collection: Collections to look in; empty for all of a static catalogue, `sentinel-2-l2a` of an API.
+        bands: Bands to fetch; None for `DEFAULT_BANDS`, as far as an item has them.
+        limit: Most items, those with least cloud first; None for all.
+        plan: List items and sizes; write nothing.
+        refresh: Fetch files anew that are there of another area, of other bands or of a changed item.
+        overwrite: Fetch every file anew, whatever is there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    area: str
+    dates: str
+    max_cloud: float | None = Field(default=None, ge=0, le=100)
+    collection: tuple[str, ...] = ()
+    bands: tuple[str, ...] | None = None
+    limit: int | None = Field(default=None, ge=1)
+    plan: bool = False
+    refresh: bool = False
+    overwrite: bool = False
+
+
+def fetch(
+    catalog: str,
+    folder: Path,
+    options: FetchOptions,
+    *,
+    progress: Progress = lambda _done, _total: None,
+    refused: Refused = lambda _error: None,
+) -> FetchReport:
+    """Fetch the items of a catalogue that meet an area in some dates, each as one GeoTIFF in a folder.
+
+    A file is published whole; one that is there already, of the same item, area and bands, is kept. `items.csv` beside
+    them says what each holds. An item that fails is told to `refused` and the others go on.
+
+    Args:
+        catalog: URL of a STAC API or a static catalogue, or the path of one.
+        folder: Made when it is not there.
+        options: See `FetchOptions`.
+        progress: Told (done, total) pixels of the item at work.
+        refused: Told of every item that could not be fetched.
+
+    Raises:
+        UsageError: An area, period or band that is none.
+        InputError: No catalogue there, or no item that fits.
+        StorageError: The catalogue cannot be read, or the folder not be written.
+        Interrupted: A signal came; what was finished is kept.
+    """
+    area, bands = read_area(options.area), _bands(options.bands)
+    wanted = Wanted(area, parse_period(options.dates), options.max_cloud, options.collection)
+    failures: list[LulcError] = []
+
+    def failed(error: LulcError) -> None:
+        failures.append(error)
+        refused(error)
+
+    if not options.plan:
+        _check(folder, overwrite=options.overwrite)
+    done: list[FetchedItem] = []
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+
+        def look() -> None:
+            _obey(stop)
+
+        items = abandoned_when(look, lambda: find_items(catalog, wanted, failed, look))[: options.limit]
+        if not items and not failures:
+            raise InputError(
+                f"no item of {without_query(catalog)} fits",
+                "widen --area, --dates or --max-cloud, or name a --collection",
+            )
+        sources = [] if options.plan else [file for item in items for file in local_assets(item)]
+        if not options.plan:
+            _make(folder)
+            stack.callback(lambda: write_items(folder / ITEMS, done))
+        for item, name in zip(items, file_names(items), strict=True):
+            look()
+            try:
+                chosen = _available(item, bands)
+                telling = _stoppable(progress, stop)
+                job = FetchJob(item, folder / name, area, chosen, options.refresh, options.overwrite, telling)
+                refuse_inputs([job.target], sources)
+                done.append(_plan(job) if options.plan else _fetch(job))
+            except Interrupted:
+                raise
+            except LulcError as error:
+                failed(_of_item(error, item))
+    return FetchReport(str(folder), tuple(done), tuple(str(error) for error in failures), options.plan)
+
+
+def _check(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that cannot be written or holds a table of somebody else, before the catalogue is asked."""
+    try:
+        check_folder(folder, ())
+        check_items(folder / ITEMS, overwrite=overwrite)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def _bands(asked: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Canonical names of the bands that are asked for."""
+    if asked is None:
+        return None
+    known = [sensor().canonical(name) or quality_name(name) for name in asked]
+    unknown = [name for name, found in zip(asked, known, strict=True) if found is None]
+    names = tuple(dict.fromkeys(name for name in known if name))
+    if unknown or not any(quality_name(name) is None for name in names):
+        raise UsageError(f"--bands {','.join(asked)}: {', '.join(unknown) or 'no spectral band'}", "name B02, ..., SCL")
+    return names
+
+
+def _available(item: "Item", bands: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names of the bands to fetch of an item.
+
+    Raises:
+        InputError: It lacks one that was asked for.
+    """
+    assets = band_assets(item)
+    missing = [name for name in bands or () if name not in assets]
+    if missing:
+        raise InputError(f"{item.id} has no {', '.join(missing)}; it has {', '.join(assets)}", "name other --bands")
+    return bands or tuple(name for name in DEFAULT_BANDS if name in assets)
+
+
+def _plan(job: FetchJob) -> FetchedItem:
+    """Size of an item's file, from the headers of its finest assets: of all, where one does not state its pixel size."""
+    assets = band_assets(job.item)
+    sizes = {name: assets[name].resolution for name in job.names if name in assets}
+    finest = min(sizes.values(), default=UNKNOWN_SIZE)
+    stated = all(size < UNKNOWN_SIZE for size in sizes.values())
+    names = [name for name, size in sizes.items() if size == finest] if stated else job.names
+    with ExitStack() as opened:
+        sources = item_sources(job.item, Path(job.item.id), names)
+        for source in sources:
+            opened.callback(source.close)
+        grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
+        return job.described("planned", job.window(grid))
+
+
+def _fetch(job: FetchJob) -> FetchedItem:
+    """Fetch an item, or keep its file."""
+    there = job.target.exists()
+    key = fetch_key(job.target) if there else ""
+    ours = key == job.key
+    refreshed = bool(key) and job.refresh
+    if there and not (ours or refreshed or job.overwrite):
+        of = "of another area, other bands or a changed item" if key else "not fetched by lulc"
+        raise StorageError(f"{job.target} exists, {of}", f"use {'--refresh' if key else '--overwrite'} to replace it")
+    kept = ours and not job.overwrite and is_whole(job.target)
+    if not kept:
+        try:
+            _write(job, overwrite=ours or refreshed or job.overwrite)
+        except _NoDataError as error:
+            return job.described("empty", error.window)
+        except StorageError:
+            kept = not there and fetch_key(job.target) == job.key and is_whole(job.target)
+            if not kept:  # else another process was faster
+                raise
+    with open_scene([job.target]) as scene:
+        return job.described("kept" if kept else "fetched", scene.grid.window, scene)
+
+
+class _NoDataError(LulcError):
+    """An item shows nothing of the area."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__("no pixel of the area has data")
+        self.window = window
+
+
+def _write(job: FetchJob, *, overwrite: bool) -> None:
+    with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, Asked()) as scene:
+        if scene.dtype.name not in _COUNTS:
+            raise InputError(f"its bands hold {scene.dtype}, not digital numbers", "give the item to lulc stack itself")
+        whole = job.window(scene.grid)
+        layout = scene_layout(job.item, scene, whole, job.names, job.key)
+        spectral = [position for position, name in enumerate(job.names) if quality_name(name) is None]
+
+        def block(part: Window) -> tuple[Window, NDArray[np.uint16]]:
+            there = Window(part.row + whole.row, part.col + whole.col, part.height, part.width)
+            return part, _digital_numbers(scene, job.names, there)
+
+        done, data = 0, False
+        with scene_sink(job.target, layout, overwrite=overwrite) as sink:
+            for part, planes in in_order(block, block_windows(whole.shape, _CHUNK)):
+                sink.write(part, planes)
+                data = data or bool(planes[spectral].any())
+                done += part.shape.size
+                job.progress(done, whole.shape.size)
+            if not data:
+                raise _NoDataError(whole)
+
+
+def _digital_numbers(scene: Scene, names: Sequence[str], window: Window) -> NDArray[np.uint16]:
+    """Raw values of bands, uint16 (band, row, column), 0 where a band has no data, whatever says so in its file.
+
+    Coarser bands are interpolated as every scene's are, SCL is nearest.
+    """
+    planes = np.empty((len(names), window.height, window.width), np.uint16)
+    for position, name in enumerate(names):
+        if quality_name(name) is None:
+            raw, valid = scene.read([name], window)
+            planes[position] = np.where(valid, raw[0], 0)
+        else:
+            planes[position] = scene.quality[name].read(window)
+    return planes
+
+
+def _of_item(error: LulcError, item: "Item") -> LulcError:
+    """The error with the item's name in it."""
+    problem = error.problem if item.id in error.problem else f"{item.id}: {error.problem}"
+    return type(error)(problem, error.remedy)
+
+
+def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
+    """A `progress` that ends the run between two windows once a signal has asked for it."""
+
+    def told(done: int, total: int) -> None:
+        progress(done, total)
+        _obey(stop)
+
+    return told
+
+
+def _obey(stop: StopFlag) -> None:
+    if stop.signal is not None:
+        raise Interrupted(f"stopped by {stop.signal.name}", "finished files are kept; run the same command again")

@@ -1,0 +1,1 @@
+"""Merge maps that overlap into one."""

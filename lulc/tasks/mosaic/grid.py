@@ -1,0 +1,124 @@
+"""The grid of a mosaic: which CRS, which pixels, how far."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+from affine import Affine
+
+from lulc.errors import InputError, LimitError, UsageError
+from lulc.grid import Grid, Shape, Window, parse_crs
+from lulc.io.scene.source import MOST_PIXELS
+from lulc.projection import GridProjection
+
+SIZE_TOLERANCE = 1.1
+"""Ratio of pixel sides on the ground from which two maps are of different resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A map's name and grid."""
+
+    name: str
+    grid: Grid
+
+
+def mosaic_grid(
+    maps: Sequence[Placed],
+    crs: str | None = None,
+    resolution: float | None = None,
+    bounds: tuple[float, float, float, float] | None = None,
+) -> Grid:
+    """A north-up grid for all maps, whose pixels are those of the first map in its CRS.
+
+    Args:
+        maps: At least one.
+        crs: Such as `EPSG:32631`; None takes that of most pixels.
+        resolution: Side of a pixel, in units of the CRS; None takes that of the first map in this CRS.
+        bounds: West, south, east, north in the CRS, rounded outwards to whole pixels; None holds all maps.
+
+    Raises:
+        InputError: A map has no CRS and transform, or maps differ in resolution.
+        UsageError: No map is in the CRS and no resolution is given, or the bounds are empty.
+        LimitError: The mosaic would have too many pixels.
+    """
+    _check_places(maps)
+    _check_sizes(maps, "make maps of one resolution")
+    lattice = _lattice(maps, crs, resolution)
+    wanted = _bounds_window(lattice, bounds) if bounds else _union([_on(lattice, placed) for placed in maps])
+    if not wanted.shape.size:
+        raise UsageError("the bounds hold no pixel", "write west,south,east,north in the CRS of the mosaic")
+    if wanted.shape.size > MOST_PIXELS:
+        raise LimitError(
+            f"the maps span {wanted.width} x {wanted.height} pixels", "mosaic parts of them, with --bounds"
+        )
+    grid = lattice.part(wanted)
+    _check_sizes([maps[0], Placed("the mosaic", grid)], "choose --resolution so that its pixels are about as large")
+    return grid
+
+
+def _check_places(maps: Sequence[Placed]) -> None:
+    for placed in maps:
+        if placed.grid.crs is None or placed.grid.gcps:
+            raise InputError(f"{placed.name} has no CRS and transform", "warp it to a map projection first")
+        if not placed.grid.on_earth():
+            raise InputError(f"{placed.name} has a CRS that does not say where on Earth it lies", "correct its CRS")
+
+
+def _lattice(maps: Sequence[Placed], name: str | None, resolution: float | None) -> Grid:
+    """A grid of one pixel that says where the pixels of the mosaic lie."""
+    crs = parse_crs(name) if name else _most_common(maps).crs
+    assert crs is not None
+    model = next((placed.grid.transform for placed in maps if placed.grid.crs == crs), None)
+    if model is None or not model.is_rectilinear:
+        if resolution is None:
+            raise UsageError(f"no map lies north up in {crs.to_string()}", "say the size of pixels with --resolution")
+        return Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1))
+    across, down = (resolution, resolution) if resolution else (abs(model.a), abs(model.e))
+    return Grid(crs, Affine(across, 0, model.c, 0, -down, model.f), Shape(1, 1))
+
+
+def _most_common(maps: Sequence[Placed]) -> Grid:
+    """Grid of the first map whose CRS has most pixels."""
+    pixels: Counter[str] = Counter()
+    for placed in maps:
+        assert placed.grid.crs is not None
+        pixels[placed.grid.crs.to_wkt()] += placed.grid.shape.size
+    wkt = pixels.most_common(1)[0][0]
+    return next(placed.grid for placed in maps if placed.grid.crs is not None and placed.grid.crs.to_wkt() == wkt)
+
+
+def _on(lattice: Grid, placed: Placed) -> Window:
+    footprint = GridProjection(placed.grid, lattice).footprint()
+    if not footprint.shape.size:
+        assert lattice.crs is not None
+        raise InputError(f"{placed.name} has no place in {lattice.crs.to_string()}", "choose another --crs")
+    return footprint
+
+
+def _union(windows: Sequence[Window]) -> Window:
+    row, col = min(window.row for window in windows), min(window.col for window in windows)
+    row_end, col_end = max(window.row_end for window in windows), max(window.col_end for window in windows)
+    return Window(row, col, row_end - row, col_end - col)
+
+
+def _bounds_window(lattice: Grid, bounds: tuple[float, float, float, float]) -> Window:
+    west, south, east, north = bounds
+    if not (np.isfinite(bounds).all() and west < east and south < north):
+        raise UsageError(f"bounds {west:g},{south:g},{east:g},{north:g} are empty", "write west,south,east,north")
+    transform = lattice.transform
+    slack = 1e-6  # of a pixel: bounds that lie on its border are not rounded outwards
+    left, top = floor((west - transform.c) / transform.a + slack), floor((north - transform.f) / transform.e + slack)
+    right, bottom = ceil((east - transform.c) / transform.a - slack), ceil((south - transform.f) / transform.e - slack)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _check_sizes(maps: Sequence[Placed], remedy: str) -> None:
+    first = maps[0]
+    side = first.grid.pixel_size_m()
+    for other in maps[1:]:
+        other_side = other.grid.pixel_size_m()
+        if side and other_side and not 1 / SIZE_TOLERANCE <= other_side / side <= SIZE_TOLERANCE:
+            raise InputError(f"{first.name} has pixels of {side:.4g} m, {other.name} of {other_side:.4g} m", remedy)

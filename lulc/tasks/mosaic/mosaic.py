@@ -1,0 +1,253 @@
+"""`lulc mosaic`: maps of many scenes in, one seamless product out.
+
+MosaicPlan -> chunks -> maps on the mosaic's grid -> Merge -> ProductWriter
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError, Interrupted
+from lulc.grid import Window
+from lulc.in_order import in_order
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.cog.store import work_folder
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.files.staging import check_outputs
+from lulc.io.product.areas import ClassArea, class_areas
+from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.io.product.writer import ProductWriter
+from lulc.legend import NODATA_CODE
+from lulc.model.quantise import product_bytes_of
+from lulc.tasks.classify.memory import peak_resident_bytes
+from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
+from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
+from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
+from lulc.tasks.mosaic.sources import SourceMapShare, source_shares, sources_path, write_sources
+
+Progress = Callable[[int, int], None]
+"""Told how many pixels of the mosaic are done, and how many there are."""
+
+_GDAL_CACHE = 128 << 20
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class MosaicReport:
+    """What a mosaic holds.
+
+    Attributes:
+        output: Path of the product.
+        sources_csv: Path of the list of its maps.
+        method: How they were merged.
+        crs: Of the mosaic, as EPSG:32631 or WKT.
+        height: Rows.
+        width: Columns.
+        valid_share: Share of its pixels with data.
+        classes: Pixels and hectares of each class, as counted in the mosaic.
+        maps: Each map, and how many pixels it counts most in.
+        seams: How much classes change at scene borders, when it was asked for.
+        resumed_chunks: Chunks taken over from an interrupted run.
+        seconds: Wall time.
+        peak_bytes: Peak of the process's main memory.
+        output_bytes: Size of the product.
+        warnings: What the user should know about the maps.
+    """
+
+    output: str
+    sources_csv: str
+    method: str
+    crs: str
+    height: int
+    width: int
+    valid_share: float
+    classes: tuple[ClassArea, ...]
+    maps: tuple[SourceMapShare, ...]
+    seams: MosaicSeams | None
+    resumed_chunks: int
+    seconds: float
+    peak_bytes: int
+    output_bytes: int
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form for `--json`."""
+        return asdict(self)
+
+
+def mosaic(
+    maps: Sequence[Path],
+    output: Path,
+    options: MosaicOptions | None = None,
+    *,
+    seams: bool = False,
+    progress: Progress = lambda _done, _all: None,
+) -> MosaicReport:
+    """Merge maps into one product, which is published whole or not at all.
+
+    Args:
+        maps: Products of one legend and resolution, any CRS; the order is that of precedence.
+        output: The product; the list of its maps is written beside it, as `OUT.sources.csv`.
+        options: How; None for the defaults.
+        seams: Also measure how much classes change at scene borders.
+        progress: Called after each chunk.
+
+    Raises:
+        LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
+    """
+    start = time.perf_counter()
+    options = options or MosaicOptions()
+    table = sources_path(output)
+    check_outputs([output], maps, overwrite=options.overwrite)
+    # A run that was killed while it published has left the table, and its work folder.
+    check_outputs([table], maps, overwrite=options.overwrite or (options.resume and work_folder(output).is_dir()))
+    plan = plan_mosaic(maps, options)
+    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+        resumed, published, shares = _publish(plan, output, stop, progress)
+        areas = class_areas(output)
+        return MosaicReport(
+            output=str(output),
+            sources_csv=str(table),
+            method=options.method,
+            crs=plan.grid.crs.to_string() if plan.grid.crs else "",
+            height=plan.grid.shape.height,
+            width=plan.grid.shape.width,
+            valid_share=sum(entry.pixels for entry in areas) / plan.grid.shape.size,
+            classes=areas,
+            maps=shares,
+            seams=mosaic_seams(plan, output) if seams else None,
+            resumed_chunks=resumed,
+            seconds=round(time.perf_counter() - start, 3),
+            peak_bytes=peak_resident_bytes(),
+            output_bytes=published,
+            warnings=_warnings(plan, shares),
+        )
+
+
+def _publish(
+    plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress
+) -> tuple[int, int, tuple[SourceMapShare, ...]]:
+    """Merge what is not stored yet, and publish: chunks taken over, the product's size in bytes, pixels of each map."""
+    writer = ProductWriter(
+        output,
+        plan.grid,
+        plan.legend,
+        activations=plan.activations,
+        extra=plan.extra,
+        tags=plan.tags(),
+        fingerprint=plan.fingerprint,
+        creation_options=plan.options.creation_options,
+        overwrite=plan.options.overwrite,
+        resume=plan.options.resume,
+    )
+    shares: list[SourceMapShare] = []
+
+    def list_sources(whole: Path) -> None:
+        shares.extend(source_shares(plan, whole))
+        write_sources(sources_path(output), plan, shares)
+
+    try:
+        resumed = len(writer.finished)
+        _merge_into(writer, plan, stop, progress)
+        return resumed, writer.publish(list_sources).bytes, tuple(shares)
+    except BaseException as error:
+        writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
+        raise
+
+
+def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progress: Progress) -> None:
+    """The one loop: chunks are merged in threads, and stored in order by this one."""
+    chunks = list(enumerate(plan.chunks()))
+    to_do = [entry for entry in chunks if entry[0] not in writer.finished]
+    done = sum(window.shape.size for index, window in chunks if index in writer.finished)
+
+    def merged(entry: tuple[int, Window]) -> tuple[int, Window, NDArray[Any]]:
+        return *entry, merged_chunk(plan, entry[1])
+
+    for index, window, data in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
+        writer.put(index, window, data)
+        done += window.shape.size
+        progress(done, plan.grid.shape.size)
+        stop.raise_if_set()
+    if not writer.holds_data():
+        raise InputError("no map has a valid pixel there", "choose other --bounds, or check the maps with lulc info")
+
+
+def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
+    """The product's bands in one window, (bands, height, width) of its type."""
+    there: list[int] = []
+    for position in plan.near(window):
+        seen = plan.parts[position].at(window)
+        if (seen.classes != NODATA_CODE).any():
+            there.append(position)
+            view = seen  # the others are let go: many dates of one place must not fill the memory
+    if not there:
+        return _nothing(plan, window)
+    if len(there) == 1 and plan.activations == "uint8":
+        steps = view.steps
+        if steps.dtype == np.uint8:
+            return _copied(plan, there[0] + 1, view.classes, steps)
+    merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
+    # A map that is alone weighs the same everywhere: its surroundings need not be read.
+    margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
+    around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
+    for position in there:
+        source = plan.parts[position]
+        merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
+    return _stored(merge.result(), plan)
+
+
+def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
+    """What merging would make of no map, without the arithmetic: regions have more of it than of maps."""
+    bands = 1 + (0 if plan.activations == "none" else len(plan.legend)) + len(plan.extra)
+    dtype = np.float32 if plan.activations == "float32" else np.uint8
+    return np.full((bands, window.height, window.width), NODATA_CODE, dtype)
+
+
+def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
+    """What merging would make of one map on the mosaic's own pixels, without the arithmetic."""
+    return _with_extra(
+        plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
+    )
+
+
+def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
+    valid = merged.codes != NODATA_CODE
+    if plan.activations == "uint8":
+        assert merged.shares is not None
+        shown = product_bytes_of(merged.shares, valid)
+    elif plan.activations == "float32":
+        assert merged.shares is not None
+        shown = np.concatenate([merged.codes[None].astype(np.float32), merged.shares])
+    else:
+        shown = merged.codes[None]
+    confidence = merged.confidence
+    if shown.dtype == np.uint8:
+        confidence = np.rint(confidence / ACTIVATION_SCALE)
+    return _with_extra(plan, shown, merged.source, confidence)
+
+
+def _with_extra(
+    plan: MosaicPlan, shown_byx: NDArray[Any], source: NDArray[np.int32], confidence: NDArray[Any]
+) -> NDArray[Any]:
+    """Bands of a product with those behind them: 255 wherever the class is."""
+    number = np.maximum(source - 1, 0)
+    pages = [number // SOURCES_A_BAND] if len(plan.maps) > SOURCES_A_BAND else []
+    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown_byx.dtype)
+    data = np.concatenate([shown_byx, extra])
+    data[:, shown_byx[0] == NODATA_CODE] = NODATA_CODE
+    return data
+
+
+def _warnings(plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> tuple[str, ...]:
+    models = dict.fromkeys(one.tags.get("LULC_MODEL", "a model it does not name") for one in plan.maps)
+    mixed = [f"the maps are of {len(models)} models: {', '.join(models)}"] if len(models) > 1 else []
+    unused = [share.path for share in shares if not share.pixels]
+    note = f"{len(unused)} maps count most nowhere, such as {unused[0]}" if unused else ""
+    return (*mixed, *([note] if note else []))

@@ -1,0 +1,270 @@
+"""What a mosaic will be, decided from the headers of its maps: legend, grid, order, provenance."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from lulc.errors import InputError, UsageError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
+from lulc.io.product.bands import Activations, ExtraBand
+from lulc.io.product.on_grid import ProductOnGrid
+from lulc.io.product.reader import open_product
+from lulc.io.scene.acquired import last_moment, span
+from lulc.legend import Legend
+from lulc.tasks.mosaic.grid import Placed, mosaic_grid
+from lulc.tasks.mosaic.merging import Method
+from lulc.tiling import panel_windows
+
+SOURCES_A_BAND = 250
+"""Maps that one band of bytes can tell apart; of more, a second band counts the 250s."""
+
+_CHUNK = 1024
+_CHUNK_OF_MANY_CLASSES = 512
+_MANY_CLASSES = 16
+_LISTED = 50
+_NO_MAPS = {"change-map"}
+_HARDLY_FILLED = 0.02
+_log = logging.getLogger(__name__)
+
+
+class MosaicOptions(BaseModel):
+    """How maps become one.
+
+    Attributes:
+        method: `activations` averages activations with weights that fall to 0 at edges and holes. Of classes alone:
+            `first` map with data, `latest` acquisition, `majority` of maps, highest `confidence`.
+        feather: Distance from its edge and holes over which a map fades in, pixels.
+        crs: Of the mosaic; None takes that of most pixels.
+        resolution: Side of a pixel, in units of the CRS; None takes that of the maps.
+        bounds: West, south, east, north in the CRS; None holds all maps.
+        activations: How activations are stored; those of classes alone have none.
+        creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
+        overwrite: Replace an existing product.
+        resume: Continue an interrupted run of the same mosaic.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method = "activations"
+    feather: int = Field(default=128, ge=0, le=4096)
+    crs: str | None = None
+    resolution: float | None = Field(default=None, ge=1e-9, le=1e6, allow_inf_nan=False)
+    bounds: tuple[float, float, float, float] | None = None
+    activations: Literal["uint8", "float32", "none"] = "uint8"
+    creation_options: dict[str, str] = {}
+    overwrite: bool = False
+    resume: bool = True
+
+
+@dataclass(frozen=True)
+class SourceMap:
+    """One map of a mosaic.
+
+    Attributes:
+        path: Its file.
+        legend: Its classes.
+        grid: Where it lies.
+        tags: Its provenance.
+        has_activations: False when it holds classes alone.
+    """
+
+    path: Path
+    legend: Legend
+    grid: Grid
+    tags: dict[str, str]
+    has_activations: bool
+
+    @classmethod
+    def of(cls, path: Path) -> "SourceMap":
+        """Read the header of a product.
+
+        Raises:
+            InputError: It is no map of classes that lulc made.
+        """
+        with open_product(path) as product:
+            if product.tags.get("LULC_KIND") in _NO_MAPS:
+                raise InputError(f"{path} is a map of change", "give maps of one date each")
+            return cls(path, product.legend, product.grid, product.tags, product.has_activations)
+
+    @property
+    def acquired(self) -> str:
+        """When its scenes were taken, a date or FROM/TO, as its tags say; empty when they do not."""
+        return self.tags.get("LULC_ACQUIRED", "")
+
+
+@dataclass(frozen=True)
+class MosaicPlan:
+    """A decided mosaic.
+
+    Attributes:
+        maps: In order of precedence; they are numbered from 1.
+        grid: Of the mosaic.
+        options: How they are merged.
+    """
+
+    maps: tuple[SourceMap, ...]
+    grid: Grid
+    options: MosaicOptions
+
+    @property
+    def legend(self) -> Legend:
+        """Classes of all maps."""
+        return self.maps[0].legend
+
+    @property
+    def activations(self) -> Activations:
+        """How activations are stored."""
+        return self.options.activations if self.options.method == "activations" else "none"
+
+    @cached_property
+    def parts(self) -> tuple[ProductOnGrid, ...]:
+        """The maps on the mosaic's grid."""
+        return tuple(ProductOnGrid(one.path, one.legend, one.grid, self.grid) for one in self.maps)
+
+    @cached_property
+    def extra(self) -> tuple[ExtraBand, ...]:
+        """Bands behind the activations: which map a pixel is from, and how sure it is."""
+        names = tuple((number, one.path.name) for number, one in enumerate(self.maps, start=1))
+        paged = len(names) > SOURCES_A_BAND
+        source = ExtraBand("source", "code", "number of the map", () if paged else names)
+        page = ExtraBand("source 250s", "code", "add 250 times this to source")
+        return (source, *([page] if paged else []), ExtraBand("confidence", "share", "probability"))
+
+    def chunks(self) -> list[Window]:
+        """Windows of whole blocks that hold each pixel once."""
+        side = _CHUNK_OF_MANY_CLASSES if len(self.legend) > _MANY_CLASSES else _CHUNK
+        return list(panel_windows(self.grid.shape, side))
+
+    def near(self, window: Window) -> list[int]:
+        """Positions of the maps that may have data in a window."""
+        rows, cols, row_ends, col_ends = self._covered
+        meets = (rows < window.row_end) & (row_ends > window.row) & (cols < window.col_end) & (col_ends > window.col)
+        return np.flatnonzero(meets).tolist()
+
+    @cached_property
+    def _covered(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        covered = [part.covered for part in self.parts]
+        corners = [(window.row, window.col, window.row_end, window.col_end) for window in covered]
+        sized = [window.shape != Shape(0, 0) and window.shape.size > 0 for window in covered]
+        return np.where(np.array(sized)[:, None], np.array(corners), 0).T
+
+    def tags(self) -> dict[str, str]:
+        """Provenance of the mosaic."""
+        options = self.options
+        names = [one.path.name for one in self.maps]
+        more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
+        return {
+            "LULC_KIND": "mosaic",
+            "LULC_VERSION": version("lulc"),
+            "LULC_LEGEND": json.dumps(self.legend.to_table(), sort_keys=True),
+            "LULC_MODEL": self._common("LULC_MODEL"),
+            "LULC_MODEL_SHA256": self._common("LULC_MODEL_SHA256"),
+            "LULC_ATTRIBUTION": self._common("LULC_ATTRIBUTION"),
+            "LULC_ACQUIRED": span(one.acquired for one in self.maps),
+            "LULC_MAPS": str(len(self.maps)),
+            "LULC_INPUT": ", ".join(names[:_LISTED] + more),
+            "LULC_INPUT_SHA256": self._digest(times=False),
+            "LULC_METHOD": options.method,
+            "LULC_FEATHER": str(options.feather),
+            "LULC_ACTIVATIONS": self.activations,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides the product's bytes."""
+        decisive = {
+            "maps": self._digest(times=True),
+            "grid": repr(self.grid),
+            "options": self.options.model_dump(mode="json", exclude={"overwrite", "resume"}),
+            "code": code_fingerprint(),
+        }
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    def _common(self, tag: str) -> str:
+        """What all maps say under a tag, each once."""
+        return "; ".join(dict.fromkeys(one.tags[tag] for one in self.maps if one.tags.get(tag)))
+
+    def _digest(self, *, times: bool) -> str:
+        digest = hashlib.sha256()
+        for one in self.maps:
+            digest.update(file_fingerprint(one.path, times=times))
+        return digest.hexdigest()
+
+
+def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
+    """Decide everything about a mosaic; nothing is written.
+
+    Raises:
+        InputError: A file is no product, legends or resolutions differ, or a map lacks what the method needs.
+        UsageError: A map is given twice, or options do not fit.
+        LimitError: The mosaic would be too large.
+    """
+    _check_paths(paths)
+    maps = [SourceMap.of(path) for path in paths]
+    _check_legends(maps)
+    if options.method in {"activations", "confidence"}:
+        _check_activations(maps, options.method)
+    if options.method == "latest":
+        maps = _latest_first(maps)
+    placed = [Placed(str(one.path), one.grid) for one in maps]
+    grid = mosaic_grid(placed, options.crs, options.resolution, options.bounds)
+    plan = MosaicPlan(tuple(maps), grid, options)
+    if len(maps) > SOURCES_A_BAND * SOURCES_A_BAND:
+        raise UsageError(f"{len(maps)} maps are too many for one mosaic", "mosaic parts first")
+    if not plan.near(grid.window):
+        raise InputError("no map lies in the bounds", "choose other --bounds, in the CRS of the mosaic")
+    filled = sum(part.covered.shape.size for part in plan.parts) / grid.shape.size
+    if filled < _HARDLY_FILLED:
+        _log.warning(
+            "the maps fill %.2g %% of a mosaic of %d x %d pixels: are they of one region?",
+            100 * filled,
+            grid.shape.width,
+            grid.shape.height,
+        )
+    return plan
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    if not paths:
+        raise UsageError("no map is given", "name at least one")
+    known = set()
+    for path in paths:
+        if path.resolve() in known:
+            raise UsageError(f"{path} is given twice", "name each map once")
+        known.add(path.resolve())
+
+
+def _check_legends(maps: Sequence[SourceMap]) -> None:
+    first = maps[0]
+    for other in maps[1:]:
+        if other.legend.names != first.legend.names:
+            raise InputError(
+                f"{first.path} has the legend {first.legend.name}, {other.path} the legend {other.legend.name}, with other classes",
+                "make all maps with one model, or models of one legend",
+            )
+
+
+def _check_activations(maps: Sequence[SourceMap], method: Method) -> None:
+    for one in maps:
+        if not one.has_activations:
+            raise InputError(
+                f"{one.path} holds no activations, which --method {method} needs",
+                "classify it with activations, or choose --method first, latest or majority",
+            )
+
+
+def _latest_first(maps: Sequence[SourceMap]) -> list[SourceMap]:
+    undated = next((one for one in maps if not one.acquired), None)
+    if undated is not None:
+        raise InputError(f"{undated.path} does not say when its scene was taken", "choose another --method")
+    return sorted(maps, key=lambda one: last_moment(one.acquired), reverse=True)

@@ -1,0 +1,185 @@
+"""Filling holes: pixels that the first scene lacks are taken from the next scene that has them.
+
+The other scenes may lie on another grid or in another CRS. Each missing pixel's centre is then projected exactly (no
+approximating transformer) and interpolated bilinearly, one pixel at a time, so that the result does not depend on
+how the scene was cut into windows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError
+from lulc.grid import Window
+from lulc.io.scene.clouds import ClearScene
+from lulc.projection import Floats, GridProjection, bounding_window, inside
+
+Planes = NDArray[np.float32]
+
+_MOST_PIXELS = 1 << 20
+"""Largest piece of another scene that is held at once; more is read in parts."""
+
+_MOST_PLACES = 1 << 18
+"""Most pixels that are interpolated at once."""
+
+_LEAST_WEIGHT = 0.5
+"""Weight of the neighbours with data that an interpolated pixel needs."""
+
+
+class Composite:
+    """Several scenes as one: on the grid of the first, each pixel from the first scene in order that has it.
+
+    Args:
+        scenes: The first gives the grid.
+        names: Bands and indices to read; every scene has them.
+        order: Positions in `scenes`, the scene that is asked first in front; None is as given.
+
+    Raises:
+        InputError: A scene cannot be placed on the grid of the first, or does not meet it.
+    """
+
+    def __init__(self, scenes: Sequence[ClearScene], names: Sequence[str], order: Sequence[int] | None = None) -> None:
+        self.names = tuple(names)
+        donors = [donor(scene, scenes[0], self.names) for scene in scenes]
+        self._dates = [(position + 1, donors[position]) for position in order or range(len(donors))]
+
+    @property
+    def scenes(self) -> int:
+        """Number of scenes."""
+        return len(self._dates)
+
+    def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
+        """Pixels of a window inside the grid.
+
+        Returns:
+            Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the number
+            of the scene each pixel came from, uint8 (row, column), 0 where none.
+        """
+        number, date = self._dates[0]
+        planes = date.whole(window)
+        source = np.where(np.isnan(planes[0]), 0, number).astype(np.uint8)
+        for number, date in self._dates[1:]:
+            rows, cols = np.nonzero(source == 0)
+            if rows.size == 0:
+                break
+            values = date.at(rows + window.row, cols + window.col)
+            found = ~np.isnan(values[0])
+            planes[:, rows[found], cols[found]] = values[:, found]
+            source[rows[found], cols[found]] = number
+        return planes, source
+
+
+class Donor(Protocol):
+    """A scene that gives its pixels to another one's grid."""
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        """Values at pixels of the other grid: float32 (name, pixel), NaN where the scene has no data."""
+
+    def whole(self, window: Window) -> Planes:
+        """Values of a window of the other grid: float32 (name, row, column), NaN where the scene has no data."""
+
+
+def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor:
+    """A scene on the grid of the first.
+
+    Raises:
+        InputError: It cannot be placed there, or does not meet it.
+    """
+    if scene.grid.same_as(first.grid):
+        return _SameGrid(scene, names)
+    for placed in (scene, first):
+        if placed.grid.crs is None or placed.grid.gcps:
+            raise InputError(
+                f"{placed.info.name} has no CRS and transform, and the scenes do not share a grid",
+                "warp it to a map projection first",
+            )
+    projection = GridProjection(first.grid, scene.grid)
+    if not projection.meets():
+        raise InputError(f"{scene.info.name} lies outside {first.info.name}", "fill with a scene of the same place")
+    return _OtherGrid(scene, names, projection)
+
+
+@dataclass(frozen=True)
+class _SameGrid:
+    scene: ClearScene
+    names: tuple[str, ...]
+
+    def whole(self, window: Window) -> Planes:
+        return self.scene.reflectance(self.names, window)
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        window = bounding_window(rows, cols, self.scene.grid.shape)
+        planes = self.scene.reflectance(self.names, window)
+        values: Planes = planes[:, rows - window.row, cols - window.col]
+        return values
+
+
+@dataclass(frozen=True)
+class _OtherGrid:
+    scene: ClearScene
+    names: tuple[str, ...]
+    projection: GridProjection
+
+    def whole(self, window: Window) -> Planes:
+        values = np.empty((len(self.names), window.height, window.width), np.float32)
+        height = max(1, _MOST_PLACES // window.width)  # places of a whole window would take many times its pixels
+        for top in range(0, window.height, height):
+            part = Window(window.row + top, window.col, min(height, window.height - top), window.width)
+            rows, cols = np.mgrid[part.slices()].reshape(2, -1)
+            values[:, top : top + part.height] = self.at(rows, cols).reshape(-1, part.height, part.width)
+        return values
+
+    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
+        values = np.full((len(self.names), rows.size), np.nan, np.float32)
+        there = self.projection.places(rows.astype(np.float64), cols.astype(np.float64))
+        found = np.nonzero(inside(*there, self.scene.grid.shape))[0]
+        if found.size:
+            values[:, found] = self._sample(there[0][found], there[1][found])
+        return values
+
+    def _sample(self, rows: Floats, cols: Floats) -> Planes:
+        """Bilinear values at places of the scene, in pixels counted from the centre of the first one."""
+        top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
+        corners = np.concatenate([top, top + 1]), np.concatenate([left, left + 1])
+        window = bounding_window(*corners, self.scene.grid.shape)
+        if rows.size > _MOST_PLACES or (window.shape.size > _MOST_PIXELS and rows.size > 1):
+            return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
+        planes = self.scene.reflectance(self.names, window)
+        return bilinear(planes, rows - window.row, cols - window.col)
+
+    def _sample_in_halves(self, rows: Floats, cols: Floats, *, along_rows: bool) -> Planes:
+        values = np.empty((len(self.names), rows.size), np.float32)
+        for part in np.array_split(np.argsort(rows if along_rows else cols, kind="stable"), 2):
+            values[:, part] = self._sample(rows[part], cols[part])
+        return values
+
+
+def bilinear(planes: Planes, rows: Floats, cols: Floats) -> Planes:
+    """Bilinear interpolation that leaves out missing neighbours.
+
+    Args:
+        planes: (name, row, column); a pixel is missing where the first plane is NaN.
+        rows: Places, counted from the centre of the first row.
+        cols: Places, counted from the centre of the first column.
+
+    Returns:
+        float32 (name, place); NaN where missing neighbours make up more than half of the weight.
+    """
+    height, width = planes.shape[1:]
+    top, left = np.floor(rows), np.floor(cols)
+    total = np.zeros((planes.shape[0], rows.size))
+    weights = np.zeros(rows.size)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = (1 - np.abs(top + down - rows)) * (1 - np.abs(left + right - cols))
+            row = np.clip(top + down, 0, height - 1).astype(np.intp)
+            col = np.clip(left + right, 0, width - 1).astype(np.intp)
+            values = planes[:, row, col]
+            weight = np.where(np.isnan(values[0]), 0.0, weight)
+            total += np.where(weight > 0, values, 0.0) * weight
+            weights += weight
+    enough = weights >= _LEAST_WEIGHT
+    return np.where(enough, total / np.where(enough, weights, 1.0), np.nan).astype(np.float32)

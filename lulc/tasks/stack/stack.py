@@ -1,0 +1,262 @@
+"""Stacking: bands and spectral indices of scenes as one file of reflectance, in flat memory."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.errors import InputError, Interrupted, UsageError
+from lulc.grid import Grid, Window
+from lulc.in_order import READERS, in_order
+from lulc.indices import INDICES, spectral_index
+from lulc.interruption import StopFlag, stop_on_signals
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.files.staging import check_target, refuse_inputs
+from lulc.io.scene.acquired import span
+from lulc.io.scene.clouds import ClearScene
+from lulc.io.scene.scene import Scene, open_scene
+from lulc.io.stack.cube import netcdf_sink, zarr_sink
+from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
+from lulc.tasks.stack.clouds import clear_scene
+from lulc.tasks.stack.composite import MaxNdvi, Median, clear_shares
+from lulc.tasks.stack.fill import Composite, Planes
+from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, names_to_read
+from lulc.tasks.stack.report import DateShare, SourceShare, StackReport
+from lulc.tiling import block_windows, round_up
+
+Progress = Callable[[int, int], None]
+AnyComposite = Composite | Median | MaxNdvi
+
+SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr": zarr_sink}
+"""Output format by suffix."""
+
+_FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
+_MOST_CACHE = 1 << 30
+
+
+def stack(
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    options: StackOptions | None = None,
+    *,
+    progress: Progress = lambda _done, _total: None,
+) -> StackReport:
+    """Write bands and indices of a scene, its holes filled from others, as GeoTIFF, NetCDF or Zarr.
+
+    Every channel is float32: reflectance (quantification 1, no offset) or index value, NaN where no input has data
+    and where an index has no value.
+
+    Args:
+        inputs: One scene: a file, a folder, or the files of its bands.
+        output: Path ending in .tif, .nc or .zarr.
+        options: See `StackOptions`.
+        progress: Told (done, total) pixels after every window.
+
+    Raises:
+        UsageError: The output's suffix is unknown, it is an input, or options exclude each other.
+        InputError: A band is missing, no pixel has data, or a scene to fill from cannot be placed.
+        StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: SIGINT, SIGTERM or SIGUSR1 came; nothing is left behind either.
+    """
+    options = options or StackOptions()
+    output = Path(output)
+    start = time.perf_counter()
+    _check_output(output, [Path(path) for path in inputs], options)
+    with ExitStack() as opened:
+        scenes = _open_scenes(inputs, options, opened)
+        refuse_inputs([output], [file for scene in scenes for file in scene.files()])
+        recipe = choose_recipe(options, scenes[0])
+        names = names_to_read(recipe, scenes, composite=options.composite)
+        dates = [clear_scene(scene, options) for scene in scenes]
+        layout = StackLayout(
+            grid=scenes[0].grid,
+            titles={name: _title(name) for name in recipe.channels},
+            tags=_tags(recipe, dates, options),
+            sources=len(scenes) > 1,
+            chunk=options.chunk,
+            source_title=DATES_TITLE if options.composite == "median" else SOURCE_TITLE,
+        )
+        opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
+        told = _stoppable(progress, opened.enter_context(stop_on_signals()))
+        composite, listed = _composite(dates, names, options, told)
+        with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
+            counts = _copy(composite, recipe, layout, sink, told)
+            if not counts[1:].any():
+                raise InputError(f"{scenes[0].info.name} has no valid pixel", _remedy(options))
+        shares = _shares(dates, counts, options)
+        return _report(output, recipe, dates, Composed(options.composite, listed, shares), time.perf_counter() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """How the dates became one image."""
+
+    rule: str
+    dates: tuple[DateShare, ...]
+    sources: tuple[SourceShare, ...]
+
+
+def _remedy(options: StackOptions) -> str:
+    return "check its nodata value and its bands" + ("" if options.clouds == "none" else ", or mask fewer clouds")
+
+
+def _composite(
+    dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, told: Progress
+) -> tuple[AnyComposite, tuple[DateShare, ...]]:
+    """The dates as one image, and the dates in the order in which they are asked for pixels."""
+    listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
+    if options.composite == "median":
+        return Median(dates, names), tuple(listed)
+    if options.composite == "max-ndvi":
+        return MaxNdvi(dates, names), tuple(listed)
+    if options.composite == "first":
+        return Composite(dates, names), tuple(listed)
+    shares = clear_shares(dates, names, _watched(dates[0].grid, options.chunk, told))
+    listed = [replace(date, clear=round(share, 6)) for date, share in zip(listed, shares, strict=True)]
+    order = sorted(range(len(dates)), key=lambda position: -shares[position])
+    return Composite(dates, names, order), tuple(listed[position] for position in order)
+
+
+def _watched(grid: Grid, chunk: int, told: Progress) -> Iterator[Window]:
+    """Windows of a pass before the first pixel is written, between which a signal ends the run."""
+    for window in block_windows(grid.shape, chunk):
+        told(0, grid.shape.size)
+        yield window
+
+
+def _date(number: int, date: ClearScene) -> DateShare:
+    return DateShare(number, date.info.name, date.info.acquired, date.masked_by)
+
+
+def _shares(dates: Sequence[ClearScene], counts: NDArray[np.int64], options: StackOptions) -> tuple[SourceShare, ...]:
+    names = [date.info.name for date in dates]
+    if options.composite == "median":
+        names = [f"{number} date{'s' if number > 1 else ''}" for number in range(1, len(dates) + 1)]
+    return tuple(SourceShare(number, name, int(counts[number])) for number, name in enumerate(names, start=1))
+
+
+def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
+    """What GDAL's block cache must hold so that no block of the input is decoded twice, and none is evicted half written.
+
+    That is the blocks that two windows side by side touch (whole rows of a striped file), and one window of output.
+    """
+    block = scene.block_shape
+    rows = min(round_up(chunk, block.height), scene.grid.shape.height)
+    cols = min(round_up(chunk, block.width), scene.grid.shape.width)
+    read: int = (READERS + 1) * rows * cols * bands * scene.dtype.itemsize
+    return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
+
+
+def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
+    """A `progress` that ends the run between two windows once a signal has asked for it."""
+
+    def told(done: int, total: int) -> None:
+        progress(done, total)
+        if stop.signal is not None:
+            raise Interrupted(f"stopped by {stop.signal.name}", "nothing was written; run the same command again")
+
+    return told
+
+
+def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -> None:
+    if output.suffix.lower() not in SINKS:
+        raise UsageError(f"{output.name} ends in none of {', '.join(SINKS)}", "the suffix chooses the format")
+    if output.exists() and any(path.exists() and path.samefile(output) for path in (*inputs, *options.fill)):
+        raise UsageError(f"{output} is an input as well", "choose another output")
+    check_target(output, overwrite=options.overwrite)
+
+
+def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: ExitStack) -> list[Scene]:
+    first = open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
+    scenes = [opened.enter_context(first)]
+    for path in options.fill:
+        other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)
+        scenes.append(opened.enter_context(other))
+    return scenes
+
+
+def _copy(
+    composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: StackSink, progress: Progress
+) -> NDArray[np.int64]:
+    """The one loop: blocks are read and computed in threads, and written in order by this one.
+
+    Returns:
+        Pixels by value of the channel `source`: int64, entry 0 for none.
+    """
+    counts = np.zeros(composite.scenes + 1, np.int64)
+    done, total = 0, layout.grid.shape.size
+
+    def block(window: Window) -> tuple[Window, Planes, NDArray[np.uint8]]:
+        planes, source = composite.read(window)
+        return window, channels(dict(zip(composite.names, planes, strict=True)), recipe), source
+
+    for window, planes, source in in_order(block, block_windows(layout.grid.shape, layout.chunk)):
+        sink.write(window, planes, source)
+        counts += np.bincount(source.ravel(), minlength=counts.size)
+        done += window.shape.size
+        progress(done, total)
+    return counts
+
+
+def channels(values: dict[str, Planes], recipe: Recipe) -> Planes:
+    """Channels of a recipe, float32 (channel, row, column), from reflectance and index values by name."""
+    computed = [values[name] if name in values else spectral_index(name)(values) for name in recipe.indices]
+    return np.stack([*(values[name] for name in recipe.bands), *computed])
+
+
+def _title(name: str) -> str:
+    return INDICES[name].title if name in INDICES else f"reflectance of band {name}"
+
+
+def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) -> dict[str, str]:
+    first = dates[0]
+    tags = {
+        "LULC_KIND": "stack",
+        "LULC_VERSION": version("lulc"),
+        "LULC_BANDS": ",".join(recipe.channels),
+        "LULC_PRESET": recipe.name,
+        "REFLECTANCE_SCALE": "1",
+        "LEVEL": first.info.level,
+        "ACQUISITION_DATE": span(date.info.acquired for date in dates),
+        "LULC_COMPOSITE": options.composite if len(dates) > 1 else "",
+    }
+    for number, date in enumerate(dates, start=1):
+        scene = date.scene
+        end = f"_{number}" if number > 1 else ""
+        radiometry = scene.radiometry
+        tags |= {
+            f"LULC_INPUT{end}": scene.info.name,
+            f"LULC_INPUT_SHA256{end}": scene.fingerprint(times=False),
+            f"LULC_CLOUDS{end}": "" if date.masked_by == "none" else date.masked_by,
+            f"LULC_OFFSET{end}": f"{radiometry.offset:g} ({radiometry.source})",
+            f"LULC_QUANTIFICATION{end}": f"{radiometry.quantification:g} ({radiometry.source})",
+        }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _report(
+    output: Path, recipe: Recipe, dates: Sequence[ClearScene], composed: Composed, seconds: float
+) -> StackReport:
+    grid = dates[0].grid
+    inside = [path.stat().st_size for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
+    return StackReport(
+        output=str(output),
+        format=_FORMATS[output.suffix.lower()],  # type: ignore[arg-type]
+        channels=recipe.channels,
+        height=grid.shape.height,
+        width=grid.shape.width,
+        crs=grid.crs.to_string() if grid.crs else "",
+        pixels=grid.shape.size,
+        valid_pixels=sum(share.pixels for share in composed.sources),
+        sources=composed.sources,
+        composite=composed.rule,
+        dates=composed.dates,
+        output_bytes=sum(inside) if output.is_dir() else output.stat().st_size,
+        seconds=round(seconds, 3),
+        warnings=tuple(warning for date in dates for warning in (*date.warnings, *date.scene.warnings)),
+    )

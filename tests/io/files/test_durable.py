@@ -1,0 +1,59 @@
+import errno
+import os
+
+import pytest
+
+from lulc.errors import StorageError
+from lulc.io.files import durable
+from lulc.io.files.durable import free_bytes, megabytes, storage_errors, write_whole
+from tests.support.product_samples import names
+
+
+def test_a_file_is_written_or_replaced_and_nothing_else_is_left(tmp_path):
+    write_whole(tmp_path / "a", b"one")
+    write_whole(tmp_path / "a", b"two", b" three")
+    assert (tmp_path / "a").read_bytes() == b"two three"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, call):
+    write_whole(tmp_path / "a", b"old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable.os, call, full)
+    monkeypatch.setattr(durable.Path, "replace", full)
+    with pytest.raises(StorageError, match=r"disk is full while writing .*a: 0\.0 MB needed"):
+        write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "disk is full"),
+        (errno.EFBIG, "disk is full"),
+        (errno.EACCES, "cannot write"),
+        (errno.EROFS, "cannot write"),
+        (errno.ENOENT, "its folder does not exist"),
+        (errno.EIO, "cannot read or write"),
+    ],
+)
+def test_every_refusal_names_the_file_on_one_line(tmp_path, number, words):
+    with pytest.raises(StorageError, match=words) as caught, storage_errors(tmp_path / "a.tif"):
+        raise OSError(number, os.strerror(number))
+    assert "a.tif" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_free_space_of_a_file_that_does_not_exist_is_that_of_its_folder(tmp_path):
+    assert free_bytes(tmp_path / "no" / "such") > 0
+
+
+def test_sizes_for_people():
+    assert megabytes(1_500_000) == "1.5 MB"
+    assert megabytes(2_340_000_000) == "2.3 GB"

@@ -1,0 +1,126 @@
+import os
+import subprocess
+
+import pytest
+
+from lulc.errors import StorageError
+from lulc.io.files.staging import made_folder, staged
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestFiles:
+    def test_it_appears_when_the_block_ends(self, tmp_path):
+        target = tmp_path / "out.tif"
+        with staged(target) as path:
+            path.write_text("new")
+            assert path.suffix == ".tif"
+            assert not target.exists()
+        assert target.read_text() == "new"
+        assert names(tmp_path) == ["out.tif"]
+
+    def test_an_error_leaves_nothing(self, tmp_path):
+        with pytest.raises(KeyError), staged(tmp_path / "out.tif") as path:  # noqa: PT012
+            path.write_text("half")
+            raise KeyError
+        assert names(tmp_path) == []
+
+    def test_an_existing_file_is_refused_before_any_work(self, tmp_path):
+        target = tmp_path / "out.tif"
+        target.write_text("old")
+        with pytest.raises(StorageError, match="--overwrite"), staged(target):
+            pytest.fail("must not begin")
+        assert target.read_text() == "old"
+
+    def test_the_faster_of_two_is_not_replaced(self, tmp_path):
+        target = tmp_path / "out.tif"
+        with pytest.raises(StorageError, match="--overwrite"), staged(target) as path:  # noqa: PT012
+            path.write_text("slow")
+            target.write_text("fast")
+        assert target.read_text() == "fast"
+        assert names(tmp_path) == ["out.tif"]
+
+    def test_overwrite_keeps_the_old_file_until_the_end(self, tmp_path):
+        target = tmp_path / "out.tif"
+        target.write_text("old")
+        with pytest.raises(KeyError), staged(target, overwrite=True) as path:  # noqa: PT012
+            path.write_text("half")
+            raise KeyError
+        assert target.read_text() == "old"
+        with staged(target, overwrite=True) as path:
+            path.write_text("new")
+        assert target.read_text() == "new"
+
+    def test_what_belonged_to_the_old_file_goes_with_it(self, tmp_path):
+        target = tmp_path / "out.tif"
+        for ending in ("", ".aux.xml", ".ovr"):
+            (tmp_path / f"out.tif{ending}").write_text("old")
+        with pytest.raises(KeyError), staged(target, overwrite=True):
+            raise KeyError
+        assert names(tmp_path) == ["out.tif", "out.tif.aux.xml", "out.tif.ovr"]
+        with staged(target, overwrite=True) as path:
+            path.write_text("new")
+        assert names(tmp_path) == ["out.tif"]
+
+
+class TestFolders:
+    def test_a_zarr_is_replaced_whole(self, tmp_path):
+        target = tmp_path / "out.zarr"
+        for content in ("old", "new"):
+            with staged(target, overwrite=True) as path:
+                path.mkdir()
+                (path / ".zgroup").write_text("{}")
+                (path / content).write_text(content)
+        assert names(target) == [".zgroup", "new"]
+        assert names(tmp_path) == ["out.zarr"]
+
+    def test_a_folder_of_something_else_is_never_replaced(self, tmp_path):
+        target = tmp_path / "out.zarr"
+        target.mkdir()
+        (target / "thesis.txt").write_text("dear")
+        with pytest.raises(StorageError, match="something else"), staged(target, overwrite=True):
+            pytest.fail("must not begin")
+        assert (target / "thesis.txt").read_text() == "dear"
+
+    def test_a_file_does_not_replace_a_zarr(self, tmp_path):
+        target = tmp_path / "out.nc"
+        target.mkdir()
+        (target / ".zgroup").write_text("{}")
+        with pytest.raises(StorageError), staged(target, overwrite=True) as path:
+            path.write_text("new")
+        assert names(tmp_path) == ["out.nc"]
+
+
+class TestPlaces:
+    def test_no_such_folder(self, tmp_path):
+        with pytest.raises(StorageError, match="no folder"), staged(tmp_path / "nowhere" / "out.tif"):
+            pytest.fail("must not begin")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+    def test_a_folder_without_permission(self, tmp_path):
+        tmp_path.chmod(0o500)
+        with pytest.raises(StorageError, match="not writable"), staged(tmp_path / "out.tif"):
+            pytest.fail("must not begin")
+
+    def test_a_read_only_disk(self, tmp_path):
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", tmp_path], check=False, capture_output=True
+        )
+        if mounted.returncode:
+            pytest.skip("mounting is not allowed here")
+        try:
+            with pytest.raises(StorageError), staged(tmp_path / "out.tif") as path:
+                path.write_text("x")
+        finally:
+            subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_folder_that_was_made_goes_again_when_work_fails(tmp_path):
+    with pytest.raises(KeyError), made_folder(tmp_path / "a" / "b"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with made_folder(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b").is_dir()

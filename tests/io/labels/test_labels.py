@@ -1,0 +1,407 @@
+"""Labels on the grid of a scene: nearest, by value, by colour, by polygon; what is strange is named."""
+
+import json
+import logging
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+from rasterio.warp import Resampling, reproject
+
+from lulc.errors import InputError, LimitError, StorageError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.labels.labels import open_labels
+from lulc.legend import LandClass, Legend, load_legend
+
+UTM = CRS.from_epsg(32632)
+GRID = Grid(UTM, from_origin(500_000, 5_000_000, 10, 10), Shape(60, 80))
+LEGEND = Legend(
+    "three",
+    "three",
+    (
+        LandClass(1, "water", "#0000ff", (10,)),
+        LandClass(2, "trees", "#00ff00", (20, 21)),
+        LandClass(3, "bare", "#ff0000"),
+    ),
+    nodata_values=(0,),
+    nodata_colors=("#000000",),
+)
+
+
+def write(path, pixels, grid=GRID, nodata=None, **profile):
+    pixels = np.asarray(pixels)
+    placed = {"crs": grid.crs, "transform": grid.transform} if grid else {}
+    with rasterio.open(
+        path,
+        "w",
+        **{"driver": "GTiff", **profile},
+        count=len(pixels),
+        height=pixels.shape[1],
+        width=pixels.shape[2],
+        dtype=pixels.dtype,
+        nodata=nodata,
+        **placed,
+    ) as target:
+        target.write(pixels)
+    return path
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(1).choice(np.array([0, 3, 10, 20, 21], np.uint8), (1, 60, 80))
+
+
+def codes(values):
+    return np.select([values == 10, np.isin(values, (20, 21)), values == 3], [1, 2, 3], 255)
+
+
+def test_values_become_codes_on_the_same_grid(tmp_path, values):
+    with open_labels(write(tmp_path / "a.tif", values), LEGEND) as labels:
+        assert labels.kind == "codes"
+        found = labels.on_grid(GRID, Window(10, 20, 30, 40))
+    assert (found == codes(values[0])[10:40, 20:60]).all()
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_another_grid_is_reached_by_nearest_as_gdal_does(tmp_path, values, nodata):
+    other = Grid(CRS.from_epsg(4326), from_origin(8.9995, 45.155, 0.00013, 0.0001), Shape(70, 90))
+    path = write(tmp_path / "a.tif", values, nodata=nodata)
+    expected = np.zeros((70, 90), np.uint8)
+    reproject(
+        values[0],
+        expected,
+        src_transform=GRID.transform,
+        src_crs=UTM,
+        dst_transform=other.transform,
+        dst_crs=other.crs,
+        resampling=Resampling.nearest,
+        tolerance=1e-9,
+        src_nodata=0,
+        dst_nodata=0,
+    )
+    assert (expected > 0).sum() > 1000
+    with open_labels(path, LEGEND) as labels:
+        whole = labels.on_grid(other, other.window)
+        part = labels.on_grid(other, Window(11, 13, 20, 30))
+    assert (whole == codes(expected)).mean() > 0.999
+    assert (part == whole[11:31, 13:43]).all()
+
+
+def test_outside_of_the_labels_is_not_labelled(tmp_path, values):
+    far = Grid(UTM, from_origin(500_400, 5_000_000, 10, 10), Shape(60, 80))
+    with open_labels(write(tmp_path / "a.tif", values), LEGEND) as labels:
+        found = labels.on_grid(far, far.window)
+    assert (found[:, :40] == codes(values[0])[:, 40:]).all()
+    assert (found[:, 40:] == 255).all()
+
+
+def test_an_unknown_value_is_named(tmp_path, values):
+    values[0, 3, 4] = 77
+    with open_labels(write(tmp_path / "a.tif", values), LEGEND) as labels, pytest.raises(InputError, match="holds 77"):
+        labels.on_grid(GRID, GRID.window)
+
+
+@pytest.mark.parametrize("driver", ["HFA", "GTiff"])
+def test_floats_and_other_formats(tmp_path, values, driver):
+    path = write(tmp_path / "a.img", values.astype(np.float32), driver=driver)
+    with open_labels(path, LEGEND) as labels:
+        assert (labels.on_grid(GRID, GRID.window) == codes(values[0])).all()
+
+
+def test_arrays(tmp_path, values):
+    np.save(tmp_path / "a.npy", values[0])
+    with open_labels(tmp_path / "a.npy", LEGEND) as labels:
+        assert (labels.on_grid(GRID, Window(5, 5, 10, 10)) == codes(values[0])[5:15, 5:15]).all()
+    with pytest.raises(InputError, match="60"), open_labels(tmp_path / "a.npy", LEGEND) as labels:
+        labels.on_grid(Grid(None, GRID.transform, Shape(9, 9)), Window(0, 0, 9, 9))
+
+
+def test_a_single_plane_is_no_shares(tmp_path, values):
+    np.save(tmp_path / "a.npy", values[0])
+    with pytest.raises(InputError, match="1 planes, which are no shares"):
+        open_labels(tmp_path / "a.npy", LEGEND, kind="shares")
+
+
+def test_an_array_of_shares_without_any_is_not_labelled(tmp_path):
+    shares = np.random.default_rng(0).uniform(0.1, 1, (3, 60, 80)).astype(np.float32)
+    shares[:, :5] = 0
+    shares[1, 7] = np.nan
+    np.save(tmp_path / "a.npy", shares)
+    with open_labels(tmp_path / "a.npy", LEGEND) as labels:
+        found = labels.on_grid(GRID, GRID.window)
+    assert (found[:5] == 255).all()
+    assert (found[7] == 255).all()
+    assert (found[8:] == shares[:, 8:].argmax(0) + 1).all()
+
+
+@pytest.mark.parametrize("stored", [np.uint8, np.float32])
+def test_netcdf_on_the_grid_of_the_scene(tmp_path, stored):
+    import rioxarray  # noqa: F401 - gives arrays their .rio
+    import xarray as xr
+
+    zero_is_a_class = Legend("z", "z", (LandClass(1, "sea", "#0000ff", (0,)), LandClass(2, "land", "#00ff00", (1,))))
+    values = np.random.default_rng(0).integers(0, 2, (60, 80)).astype(stored)
+    axes = {"y": 4_999_995 - 10.0 * np.arange(60), "x": 500_005 + 10.0 * np.arange(80)}
+    array = xr.DataArray(values, axes, ("y", "x")).rio.write_crs("EPSG:32632")
+    xr.Dataset({"cover": array}).to_netcdf(tmp_path / "a.nc")
+    with open_labels(tmp_path / "a.nc", zero_is_a_class) as labels:
+        assert (labels.on_grid(GRID, Window(5, 6, 20, 30)) == values[5:25, 6:36] + 1).all()
+        moved = Grid(UTM, from_origin(500_010, 5_000_000, 10, 10), GRID.shape)
+        with pytest.raises(InputError, match="not on the grid of its scene"):
+            labels.on_grid(moved, moved.window)
+
+
+def test_a_product_holds_codes_whatever_others_store(tmp_path):
+    """Esri stores crops as 5 and flooded vegetation as 4; in a product of lulc 4 is crops."""
+    esri = load_legend("esri")
+    stored = np.random.default_rng(0).choice(np.array([1, 3, 4, 8, 255], np.uint8), (1, 60, 80))
+    path = write(tmp_path / "a.tif", stored, nodata=255)
+    with rasterio.open(path, "r+") as product:
+        product.update_tags(LULC_LEGEND=json.dumps(esri.to_table()))
+    with open_labels(path, esri) as labels:
+        assert (labels.on_grid(GRID, GRID.window) == stored[0]).all()
+    with pytest.raises(InputError, match="other classes"):
+        open_labels(path, load_legend("dynamic-world"))
+
+
+@pytest.mark.parametrize("damaged", ["{", "{}", "[]"])
+def test_a_product_with_a_damaged_legend(tmp_path, values, damaged):
+    path = write(tmp_path / "a.tif", values)
+    with rasterio.open(path, "r+") as product:
+        product.update_tags(LULC_LEGEND=damaged)
+    with pytest.raises(InputError, match="damaged legend"):
+        open_labels(path, LEGEND)
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+@pytest.mark.parametrize("shift", [0, 40])
+def test_masked_pixels_are_not_labelled(tmp_path, nodata, shift):
+    """The mask hides values that the legend does not know, on the own grid and on another."""
+    stored = np.full((1, 60, 80), 10, np.uint8)
+    stored[0, :20] = 99
+    path = tmp_path / "a.tif"
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write(path, stored, nodata=nodata)
+        with rasterio.open(path, "r+") as target:
+            target.write_mask(stored[0] == 10)
+    grid = Grid(UTM, from_origin(500_000 + shift, 5_000_000, 10, 10), Shape(60, 70))
+    with open_labels(path, LEGEND) as labels:
+        found = labels.on_grid(grid, grid.window)
+    assert (found[:20] == 255).all()
+    assert (found[20:] == 1).all()
+
+
+@pytest.mark.parametrize("shift", [0, 40])
+def test_a_class_without_a_share_is_no_gap(tmp_path, shift):
+    """Nodata 0 is also 0 percent: only a pixel without any share is not labelled."""
+    percent = np.zeros((3, 60, 80), np.uint8)
+    percent[1, 10:] = 100
+    grid = Grid(UTM, from_origin(500_000 + shift, 5_000_000, 10, 10), Shape(60, 70))
+    with open_labels(write(tmp_path / "a.tif", percent, nodata=0), LEGEND, kind="shares") as labels:
+        found = labels.on_grid(grid, grid.window)
+    assert (found[:10] == 255).all()
+    assert (found[10:] == 2).all()
+
+
+def test_overviews_are_never_the_nearest_label(tmp_path, values):
+    """Averaged codes are no codes; a coarser grid takes labels of full resolution."""
+    path = write(tmp_path / "a.tif", values)
+    with rasterio.open(path, "r+") as target:
+        target.build_overviews([2, 4], Resampling.average)
+    coarse = Grid(UTM, from_origin(500_000, 5_000_000, 40, 40), Shape(15, 20))
+    with open_labels(path, LEGEND) as labels:
+        found = labels.on_grid(coarse, coarse.window)
+    assert (found == codes(values[0])[2::4, 2::4]).all()
+
+
+def test_a_pixel_file_elsewhere_is_refused(tmp_path, values):
+    """An .img may name a spill file by path."""
+    path = write(tmp_path / "long_name.img", values, driver="HFA", USE_SPILL="YES")
+    (tmp_path / "other.ige").write_bytes((tmp_path / "long_name.ige").read_bytes())
+    path.write_bytes(path.read_bytes().replace(b"long_name.ige\0", b"other.ige\0\0\0\0\0"))
+    with pytest.raises(InputError, match=r"points to another file.*other\.ige"):
+        open_labels(path, LEGEND)
+
+
+def test_a_huge_block_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    side = 16_400
+    shape = {"height": side, "width": side, "tiled": True, "blockxsize": side, "blockysize": side}
+    place = {"crs": UTM, "transform": GRID.transform}
+    with rasterio.open(path, "w", driver="GTiff", count=1, dtype="uint8", sparse_ok=True, **shape, **place):
+        pass
+    with pytest.raises(LimitError, match="269 MB"):
+        open_labels(path, LEGEND)
+
+
+def test_labels_with_a_place_and_a_scene_without(tmp_path, values):
+    scene = Grid(None, GRID.transform, Shape(10, 10))
+    with (
+        open_labels(write(tmp_path / "a.tif", values), LEGEND) as labels,
+        pytest.raises(InputError, match="80 x 60 pixels, the scene 10 x 10, and the scene has no georeference"),
+    ):
+        labels.on_grid(scene, scene.window)
+
+
+def test_shares_are_normalised(tmp_path):
+    percent = np.random.default_rng(0).integers(1, 60, (3, 60, 80)).astype(np.uint8)
+    percent[:, :5] = 255
+    with open_labels(write(tmp_path / "a.tif", percent, nodata=255), LEGEND, kind="shares") as labels:
+        shares = labels.shares_on_grid(GRID, GRID.window)
+        found = labels.on_grid(GRID, GRID.window)
+    assert np.isnan(shares[:, :5]).all()
+    assert shares[:, 5:].sum(0) == pytest.approx(np.ones((55, 80)))
+    assert (found[:5] == 255).all()
+    assert (found[5:] == percent[:, 5:].argmax(0) + 1).all()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_mask_without_place_fits_a_scene_of_its_size(tmp_path):
+    classes = np.random.default_rng(0).integers(0, 3, (60, 80))
+    colors = np.array([entry.rgb for entry in LEGEND], np.uint8)[classes].transpose(2, 0, 1)
+    path = write(tmp_path / "a.png", colors, grid=None, driver="PNG")
+    with open_labels(path, LEGEND) as labels:
+        assert labels.kind == "colors"
+        assert (labels.on_grid(GRID, Window(2, 3, 20, 20)) == classes[2:22, 3:23] + 1).all()
+        small = Grid(UTM, GRID.transform, Shape(10, 10))
+        with pytest.raises(InputError, match="no georeference"):
+            labels.on_grid(small, small.window)
+
+
+@pytest.mark.parametrize("wanted", ["codes", "colors"])
+def test_bands_that_do_not_fit(tmp_path, wanted):
+    path = write(tmp_path / "a.tif", np.ones((5, 60, 80), np.uint8))
+    with pytest.raises(InputError, match="5 bands"):
+        open_labels(path, LEGEND, kind=wanted)
+
+
+def test_a_damaged_file_is_one_line(tmp_path, values):
+    path = write(tmp_path / "a.tif", np.repeat(np.repeat(values, 20, 1), 20, 2), compress="deflate")
+    path.write_bytes(path.read_bytes()[:-2000])
+    grid = Grid(UTM, GRID.transform, Shape(1200, 1600))
+    with pytest.raises((InputError, StorageError), match=r"a\.tif"), open_labels(path, LEGEND) as labels:
+        labels.on_grid(grid, grid.window)
+
+
+def test_a_file_that_points_elsewhere_is_refused(tmp_path):
+    (tmp_path / "a.tif").write_text("<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>")
+    with pytest.raises(InputError, match="known kind"):
+        open_labels(tmp_path / "a.tif", LEGEND)
+
+
+def polygons(path, shapes, column, layer="land", crs="EPSG:32632"):
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(np.array(shapes)),
+        [np.array(column)],
+        ["cover"],
+        layer=layer,
+        crs=crs,
+        geometry_type="Polygon",
+        driver="GPKG" if path.suffix == ".gpkg" else "GeoJSON",
+    )
+    return path
+
+
+def square(row, col, side):
+    x, y = 500_000 + 10 * col, 5_000_000 - 10 * row
+    return shapely.box(x, y - 10 * side, x + 10 * side, y)
+
+
+def test_polygons_are_burnt_by_name_value_and_code(tmp_path):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10), square(20, 30, 5), square(40, 40, 8)], ["Water", "21", "3"])
+    with open_labels(path, LEGEND, attribute="cover") as labels:
+        whole = labels.on_grid(GRID, GRID.window)
+        part = labels.on_grid(GRID, Window(18, 28, 10, 10))
+    expected = np.full((60, 80), 255)
+    expected[:10, :10], expected[20:25, 30:35], expected[40:48, 40:48] = 1, 2, 3
+    assert (whole == expected).all()
+    assert (part == expected[18:28, 28:38]).all()
+
+
+def test_polygons_in_another_crs_land_on_the_same_pixels(tmp_path):
+    from pyproj import Transformer
+
+    move = Transformer.from_crs(32632, 4326, always_xy=True)
+    shape = shapely.transform(shapely.segmentize(square(20, 30, 15), 10), move.transform, interleaved=False)
+    path = polygons(tmp_path / "a.geojson", [shape], ["trees"], crs="EPSG:4326")
+    with open_labels(path, LEGEND) as labels:
+        found = labels.on_grid(GRID, GRID.window)
+    assert (found[21:34, 31:44] == 2).all()
+    assert (found == 2).sum() == pytest.approx(225, abs=15)
+
+
+def test_overlapping_classes_are_told(tmp_path, caplog):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10), square(5, 5, 10)], ["water", "bare"])
+    with caplog.at_level(logging.WARNING), open_labels(path, LEGEND) as labels:
+        found = labels.on_grid(GRID, GRID.window)
+    assert (found[5:10, 5:10] == 3).all()
+    assert "overlap (25 pixels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"attribute": "covr"}, "did you mean 'cover'"), ({"layer": "lan"}, "did you mean 'land'")],
+)
+def test_wrong_names_are_answered_with_the_nearest(tmp_path, options, message):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10)], ["water"])
+    with pytest.raises(InputError, match=message):
+        open_labels(path, LEGEND, **options)
+
+
+def test_an_unknown_class_of_a_polygon(tmp_path):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10)], ["treez"])
+    with pytest.raises(InputError, match=r"'treez'.*did you mean 'trees'"):
+        open_labels(path, LEGEND)
+
+
+@pytest.mark.parametrize("value", [1.5, "1.5", "inf", "nan", "", "77"])
+def test_numbers_that_are_no_class_are_never_rounded_to_one(tmp_path, value):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10)], [value])
+    with pytest.raises(InputError, match="which is no class of three"):
+        open_labels(path, LEGEND)
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "a.gpkg", "a.shp", "a.fgb"])
+def test_a_virtual_file_is_not_followed(tmp_path, name):
+    """GDAL would open whatever the file names, under any suffix."""
+    polygons(tmp_path / "real.gpkg", [square(0, 0, 10)], ["water"])
+    layer = f"<OGRVRTLayer name='land'><SrcDataSource>{tmp_path / 'real.gpkg'}</SrcDataSource></OGRVRTLayer>"
+    (tmp_path / name).write_text(f"<OGRVRTDataSource>{layer}</OGRVRTDataSource>")
+    with pytest.raises(InputError, match="by its first bytes"):
+        open_labels(tmp_path / name, LEGEND)
+
+
+@pytest.mark.parametrize(("name", "driver"), [("a.shp", "ESRI Shapefile"), ("a.fgb", "FlatGeobuf")])
+def test_other_vector_formats(tmp_path, name, driver):
+    pyogrio.raw.write(
+        tmp_path / name,
+        shapely.to_wkb(np.array([square(2, 3, 5)])),
+        [np.array(["trees"])],
+        ["cover"],
+        crs="EPSG:32632",
+        geometry_type="Polygon",
+        driver=driver,
+    )
+    with open_labels(tmp_path / name, LEGEND) as labels:
+        found = labels.on_grid(GRID, GRID.window)
+    assert (found[2:7, 3:8] == 2).all()
+    assert (found != 255).sum() == 25
+
+
+@pytest.mark.parametrize("content", ["", "not json", json.dumps({"type": "FeatureCollection", "features": []})])
+def test_vector_files_that_hold_nothing(tmp_path, content):
+    (tmp_path / "a.geojson").write_text(content)
+    with pytest.raises(InputError, match=r"a\.geojson"):
+        open_labels(tmp_path / "a.geojson", LEGEND)
+
+
+def test_real_labels_are_read(data):
+    path = data / "segmentation/scene_labels/australia_20181201_dw_percent.tif"
+    with open_labels(path, load_legend("dynamic-world"), kind="shares") as labels:
+        found = labels.on_grid(labels.grid, labels.grid.window)
+    assert (found == 8).mean() > 0.8

@@ -1,0 +1,128 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from lulc.errors import InputError
+from lulc.grid import Window
+from lulc.io.scene.safe import is_safe, read_metadata
+from lulc.io.scene.scene import open_scene
+from tests.support.scene_files import write_raster
+
+ALL = {f"B{number:02}" for number in range(1, 13)} | {"B8A"}
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "offset", "bands"),
+    [
+        ("fake_l1c_processing_baseline_5_09.zip", "L1C", -1000, ALL),
+        ("fake_l2a_processing_baseline_5_09.zip", "L2A", -1000, ALL - {"B10"}),
+        ("fake_l2a_MSIL2A.zip", "L2A", 0, ALL - {"B10"}),
+        ("S2A_MSIL1C_20180101T105441_N0206_R051_T31TDH_20180101T124911.zip", "L1C", 0, {"B01"}),
+    ],
+)
+def test_products_with_real_metadata(data, name, level, offset, bands):
+    with open_scene([data / "safe" / name]) as scene:
+        assert set(scene.names) == bands
+        assert scene.info.level == level
+        assert (scene.radiometry.offset, scene.radiometry.source) == (offset, "metadata")
+        assert scene.radiometry.quantification == 10_000
+        assert scene.info.acquired.startswith("20")
+
+
+def test_a_folder_and_its_zip_are_the_same_scene(data, tmp_path):
+    archive = data / "safe" / "S2A_MSIL1C_20180101T105441_N0206_R051_T31TDH_20180101T124911.zip"
+    with zipfile.ZipFile(archive) as members:
+        members.extractall(tmp_path)
+    folder = next(tmp_path.glob("**/MTD_MSIL1C.xml")).parent
+    assert is_safe(folder)
+    window = Window(200, 300, 64, 64)
+    with open_scene([archive]) as zipped, open_scene([folder]) as unpacked:
+        assert zipped.grid == unpacked.grid
+        assert (zipped.read(["B01"], window)[0] == unpacked.read(["B01"], window)[0]).all()
+
+
+@pytest.fixture
+def product(data, tmp_path):
+    """A small product: real metadata of baseline 05.09, JPEG 2000 bands of 10, 20 and 60 m written here."""
+    with zipfile.ZipFile(data / "safe" / "fake_l2a_processing_baseline_5_09.zip") as archive:
+        name = next(member for member in archive.namelist() if member.endswith("MTD_MSIL2A.xml"))
+        xml = archive.read(name)
+    folder = tmp_path / "S2B_MSIL2A_20230823T095559_N0509_R122_T34UCF_20230823T124759.SAFE"
+    images = folder / "GRANULE" / "L2A_T34UCF" / "IMG_DATA"
+    rng = np.random.default_rng(2)
+    for band, resolution in (("B04", 10), ("B04", 20), ("B08", 10), ("B11", 20), ("B01", 60)):
+        side = 120 * 10 // resolution
+        values = rng.integers(1001, 5000, (1, side, side)).astype(np.uint16)
+        values[:, : 300 // resolution] = 0
+        target = images / f"R{resolution}m" / f"T34UCF_20230823T095559_{band}_{resolution}m.jp2"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = {"crs": "EPSG:32634", "transform": from_origin(300000, 5900000, resolution, resolution)}
+        write_raster(
+            target,
+            values,
+            names=None,
+            driver="JP2OpenJPEG",
+            QUALITY=100,
+            REVERSIBLE="YES",
+            **(place | {"nodata": None}),
+        )
+    (folder / "MTD_MSIL2A.xml").write_bytes(xml)
+    return folder
+
+
+def test_bands_of_all_resolutions_come_to_the_finest_grid(product):
+    with open_scene([product]) as scene:
+        assert scene.grid.shape.height == scene.grid.shape.width == 120
+        assert set(scene.names) == {"B01", "B04", "B08", "B11"}
+        raw, valid = scene.read(["B04", "B08", "B11"], Window(0, 0, 120, 120))
+        assert scene.radiometry.offset == -1000
+        assert not valid[:30].any()
+        assert valid[31:].all()
+        assert raw[:, 31:].min() > 1000
+    with rasterio.open(product / "GRANULE/L2A_T34UCF/IMG_DATA/R10m/T34UCF_20230823T095559_B04_10m.jp2") as source:
+        assert (raw[0] == source.read(1)).all()
+
+
+def test_a_small_product_as_a_zip(product, tmp_path):
+    path = shutil.make_archive(str(tmp_path / "product"), "zip", tmp_path, product.name)
+    with open_scene([Path(path)]) as scene, open_scene([product]) as folder:
+        window = Window(20, 0, 90, 120)
+        assert (scene.read(["B11"], window)[0] == folder.read(["B11"], window)[0]).all()
+
+
+HOSTILE = [
+    b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+    b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>',
+    b"<a><b></a>",
+    b"",
+    b"<a/>",
+]
+
+
+@pytest.mark.parametrize("xml", HOSTILE)
+def test_hostile_or_empty_metadata_is_refused_in_a_line(xml):
+    with pytest.raises(InputError) as caught:
+        read_metadata(xml, Path("product.SAFE"))
+    assert "\n" not in str(caught.value)
+    assert "product.SAFE" in str(caught.value)
+
+
+def test_a_zip_that_leaves_its_folder_is_refused(tmp_path):
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/MTD_MSIL2A.xml", "<a/>")
+        archive.writestr("../../escape.jp2", "x")
+    with pytest.raises(InputError, match="paths that leave it"):
+        open_scene([path])
+
+
+def test_another_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("readme.txt", "x")
+    with pytest.raises(InputError, match="without Sentinel-2 metadata"):
+        open_scene([tmp_path / "some.zip"])

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+from affine import Affine
+from rasterio.crs import CRS
+
+from lulc.errors import InputError
+from lulc.grid import Grid, Shape, Window
+from lulc.io.stack.cube import netcdf_sink, pixel_centres, zarr_sink
+from lulc.io.stack.geotiff import SOURCE, StackLayout
+
+PLACE = Affine(10, 0, 399_960.0, 0, -10, 5_000_040.0)
+SHAPE = Shape(300, 520)
+GRID = Grid(CRS.from_epsg(32631), PLACE, SHAPE)
+SINKS = {".nc": netcdf_sink, ".zarr": zarr_sink}
+
+
+def layout(grid=GRID, *, sources=True):
+    return StackLayout(grid, {"B04": "red", "NDVI": "vegetation"}, {"LULC_KIND": "stack"}, sources, 256)
+
+
+def written(path, plan):
+    rng = np.random.default_rng(1)
+    shape = plan.grid.shape
+    planes = rng.random((2, shape.height, shape.width), np.float32)
+    source = rng.integers(0, 3, (shape.height, shape.width)).astype(np.uint8)
+    planes[:, source == 0] = np.nan
+    with SINKS[path.suffix](path, plan) as sink:
+        for row in range(0, shape.height, 256):
+            for col in range(0, shape.width, 256):
+                window = Window(row, col, 256, 256).intersection(plan.grid.window)
+                sink.write(window, planes[:, *window.slices()], source[window.slices()])
+    return planes, source
+
+
+def opened(path):
+    engine = "zarr" if path.suffix == ".zarr" else "netcdf4"
+    return xr.open_dataset(path, engine=engine, decode_coords="all")
+
+
+@pytest.mark.parametrize("suffix", SINKS)
+class TestXarray:
+    def test_pixels_come_back_bit_for_bit(self, tmp_path, suffix):
+        planes, source = written(tmp_path / f"out{suffix}", layout())
+        with opened(tmp_path / f"out{suffix}") as cube:
+            np.testing.assert_array_equal(cube["B04"].values, planes[0])
+            np.testing.assert_array_equal(cube["NDVI"].values, planes[1])
+            np.testing.assert_array_equal(cube[SOURCE].values, source)
+            assert cube["B04"].dtype == np.float32
+            assert cube[SOURCE].dtype == np.uint8
+
+    def test_it_is_georeferenced(self, tmp_path, suffix):
+        written(tmp_path / f"out{suffix}", layout())
+        with opened(tmp_path / f"out{suffix}") as cube:
+            assert cube["B04"].rio.crs == GRID.crs
+            assert cube["B04"].rio.transform() == PLACE
+            x, y = pixel_centres(GRID)
+            np.testing.assert_array_equal(cube["x"], x)
+            np.testing.assert_array_equal(cube["y"], y)
+            assert cube["x"].attrs["standard_name"] == "projection_x_coordinate"
+            assert cube["x"].attrs["units"].startswith("met")
+
+    def test_attributes(self, tmp_path, suffix):
+        written(tmp_path / f"out{suffix}", layout())
+        with opened(tmp_path / f"out{suffix}") as cube:
+            assert cube.attrs["LULC_KIND"] == "stack"
+            assert cube.attrs["Conventions"].startswith("CF")
+            assert cube["B04"].attrs["long_name"] == "red"
+            assert cube["B04"].attrs["units"] == "1"
+
+    def test_chunks_are_as_asked(self, tmp_path, suffix):
+        written(tmp_path / f"out{suffix}", layout())
+        with opened(tmp_path / f"out{suffix}") as cube:
+            encoding = cube["B04"].encoding
+            assert tuple(encoding.get("chunksizes") or encoding["chunks"]) == (256, 256)
+
+    def test_no_source_without_filling(self, tmp_path, suffix):
+        written(tmp_path / f"out{suffix}", layout(sources=False))
+        with opened(tmp_path / f"out{suffix}") as cube:
+            assert list(cube.data_vars) == ["B04", "NDVI"]
+
+    def test_degrees(self, tmp_path, suffix):
+        grid = Grid(CRS.from_epsg(4326), Affine(1.25e-4, 0, 13.0, 0, -1.25e-4, 45.5), SHAPE)
+        written(tmp_path / f"out{suffix}", layout(grid))
+        with opened(tmp_path / f"out{suffix}") as cube:
+            assert cube["B04"].rio.crs == grid.crs
+            assert cube["B04"].rio.transform() == grid.transform
+            assert cube["x"].attrs["units"] == "degrees_east"
+
+    def test_without_a_crs(self, tmp_path, suffix):
+        written(tmp_path / f"out{suffix}", layout(Grid(None, PLACE, SHAPE)))
+        with opened(tmp_path / f"out{suffix}") as cube:
+            assert cube.rio.crs is None
+            assert set(cube.coords) == {"y", "x"}
+
+    def test_a_rotated_grid_is_refused(self, tmp_path, suffix):
+        turned = Grid(GRID.crs, Affine(9.8, 1.7, 4e5, 1.7, -9.8, 5e6), SHAPE)
+        with pytest.raises(InputError, match="write a"):
+            written(tmp_path / f"out{suffix}", layout(turned))
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("suffix", "address"), [(".nc", "netcdf:{}:{}"), (".zarr", 'ZARR:"{}":/{}')])
+@pytest.mark.parametrize(
+    "grid",
+    [GRID, Grid(CRS.from_epsg(4326), Affine(1.25e-4, 0, 13.0, 0, -1.25e-4, 45.5), SHAPE)],
+    ids=["utm", "degrees"],
+)
+def test_gdal_sees_place_and_pixels(tmp_path, suffix, address, grid):
+    path = tmp_path / f"out{suffix}"
+    planes, source = written(path, layout(grid))
+    for name, truth in (("B04", planes[0]), ("NDVI", planes[1]), (SOURCE, source)):
+        with rasterio.open(address.format(path, name)) as raster:
+            assert raster.crs == grid.crs
+            assert raster.transform.almost_equals(grid.transform, 1e-9)
+            np.testing.assert_array_equal(raster.read(1), truth)
