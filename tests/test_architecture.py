@@ -14,7 +14,7 @@ PACKAGE = ROOT / "lulc"
 
 LAYERS = [
     ("errors", "in_order"),
-    ("resources", "interruption"),
+    ("resources", "run"),
     ("grid", "bands", "legend", "config"),
     ("crosswalk", "footprints", "indices", "projection", "split", "tiling"),
     ("features", "blend"),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lulc.errors import ShardError
-from lulc.interruption import StopFlag
 from lulc.io.cog.store import EncodedTile
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference, Pixels
+from lulc.run import Run
 from lulc.tasks.classify.chunk_loop import ChunkLoop, chunks_to_infer, open_input
 from lulc.tasks.classify.job import ClassifyOptions, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
@@ -57,7 +57,7 @@ class _Engine:
                 f"a worker sees {work.inputs[0]}, the model, lulc or torch otherwise than the client",
                 "give all machines the same files and the same environment",
             )
-        self._loop = ChunkLoop(scene, job, work.options, bundle, StopFlag(), lambda _done, _all: None, StageTimes())
+        self._loop = ChunkLoop(scene, job, work.options, bundle, Run(), StageTimes())
         self._layout = product_layout(
             job.plan.shape, job.card.classes, work.options.activations, work.options.creation_options
         )

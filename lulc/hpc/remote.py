@@ -93,7 +93,7 @@ class _RemoteFill:
         waiting = list(reversed(tasks))
         try:
             while waiting or self._running:
-                self._loop.stop.raise_if_set()
+                self._loop.run.check()
                 while waiting and len(self._running) < self._places():
                     self._submit(waiting.pop())
                 with self._loop.times.measure("infer"):
@@ -154,7 +154,7 @@ class _RemoteFill:
                 self._writer.put_encoded(index, tiles)
         done = {chunk.index: chunk.core.shape.size for chunk in loop.job.plan.chunks() if chunk.index in chunks}
         loop.inferred_pixels += sum(done.values())
-        loop.progress(min(loop.inferred_pixels, size), size)
+        loop.run.tick(min(loop.inferred_pixels, size), size)
 
     def _name(self, chunks: range) -> str:
         cores = [chunk.core for chunk in self._loop.job.plan.chunks() if chunk.index in chunks]

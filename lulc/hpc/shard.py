@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import InputError, Interrupted, ShardError
-from lulc.interruption import stop_on_signals
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
@@ -19,7 +18,8 @@ from lulc.io.product.writer import ProductWriter, PublishReport
 from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
-from lulc.tasks.classify.chunk_loop import ChunkLoop, Progress, open_input, product_writer, refuse_empty
+from lulc.run import Progress, running, silent
+from lulc.tasks.classify.chunk_loop import ChunkLoop, open_input, product_writer, refuse_empty
 from lulc.tasks.classify.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.stages import StageTimes
@@ -130,7 +130,7 @@ def run_shard(
     chunks: range,
     fingerprint: str,
     *,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> ShardReport:
     """Infer those chunks of a shard that its part folder does not hold yet.
 
@@ -146,12 +146,12 @@ def run_shard(
         LulcError: As `classify`; also when scene, model or code are not what they were when it was decided.
     """
     times = StageTimes()
-    with stop_on_signals() as stop, times.measure("total"), open_input(inputs, options) as scene:
+    with running(progress) as run, times.measure("total"), open_input(inputs, options) as scene:
         bundle = load_bundle(options.model)
         job = plan_job(scene, bundle, options)
         _refuse_changed(job, inputs, fingerprint)
         with closing(_part_writer(folder, job, options)) as writer:
-            loop = ChunkLoop(scene, job, options, bundle, stop, progress, times)
+            loop = ChunkLoop(scene, job, options, bundle, run, times)
             with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))):
                 loop.fill(writer, chunks)
     return ShardReport(

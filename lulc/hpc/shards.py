@@ -17,7 +17,8 @@ from lulc.io.product.parts import PartState, discard_parts, part_folders, part_s
 from lulc.io.product.reader import open_product
 from lulc.model.bundle import read_card
 from lulc.model.provenance import provenance
-from lulc.tasks.classify.chunk_loop import Progress, open_input
+from lulc.run import Progress, silent
+from lulc.tasks.classify.chunk_loop import open_input
 from lulc.tasks.classify.job import ClassifyOptions
 
 _NAMED = 20
@@ -57,9 +58,7 @@ class ShardStatus:
         return asdict(self)
 
 
-def run_planned(
-    plan: ShardPlan, path: Path, index: int, *, progress: Progress = lambda _done, _all: None
-) -> ShardReport | None:
+def run_planned(plan: ShardPlan, path: Path, index: int, *, progress: Progress = silent) -> ShardReport | None:
     """Run one shard, or what an earlier run left of it; None when its scene has been merged already.
 
     The reason of a failure is noted beside the plan, in one line.

@@ -1,6 +1,6 @@
 """`lulc patches predict --grid`: a scene in, a coarse map of its cells out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lulc.errors import InputError, Interrupted
-from lulc.interruption import stop_on_signals
+from lulc.errors import InputError
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_outputs
@@ -27,6 +26,7 @@ from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import Classifier
 from lulc.patches.image import spelled_out
 from lulc.patches.pixels import level_note
+from lulc.run import Progress, running, silent
 
 _GDAL_CACHE = 256 << 20
 
@@ -114,7 +114,7 @@ def classify_grid(
     options: CellOptions | None = None,
     *,
     quicklook: Path | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> CellReport:
     """Classify every cell of a scene into a product: class codes, then one activation per class.
 
@@ -198,21 +198,19 @@ def _write(
 
 
 def _classified(
-    scene: Scene, classifier: Classifier, cells: Cells, progress: Callable[[int, int], None]
+    scene: Scene, classifier: Classifier, cells: Cells, progress: Progress
 ) -> tuple[NDArray[np.uint8], float]:
     """The coarse raster as stored, uint8 (1 + K, rows, columns), and the mean confidence."""
     shape, full = cells.coarse.shape, scene.grid.shape
     data = np.empty((1 + len(classifier.classes), shape.height, shape.width), np.uint8)
     total, count = 0.0, 0
-    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+    with gdal_cache(_GDAL_CACHE), running(progress, "nothing was written; run the same command again") as run:
         for row, probabilities, valid in classify_cells(scene, classifier, cells):
-            if stop.signal is not None:
-                raise Interrupted(f"stopped by {stop.signal.name}", "nothing was written; run the same command again")
             line = torch.from_numpy(probabilities.T[:, None].copy()), torch.from_numpy(valid[None])
             data[:, row] = product_bytes(*line)[:, 0].numpy()
             total += float(probabilities[valid].max(axis=1, initial=0).sum())
             count += int(valid.sum())
-            progress(min((row + 1) * cells.step, full.height) * full.width, full.size)
+            run.tick(min((row + 1) * cells.step, full.height) * full.width, full.size)
     if not count:
         raise InputError(f"{scene.info.name} has no cell with data", "check its nodata value and its bands")
     return data, total / count

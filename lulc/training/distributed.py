@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lulc.errors import Interrupted, UsageError
-from lulc.interruption import StopFlag
 from lulc.model.device import choose_device
+from lulc.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,12 @@ def _places() -> tuple[int, int, int]:
 _ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 
 
-def stop_together(world: World, stop: StopFlag) -> Callable[[], None]:
+def stop_together(world: World, run: Run) -> Callable[[], None]:
     """Stops all processes at the same step when one of them has got a signal: none waits for the others for ever."""
 
     def check() -> None:
-        if world.any(stop.signal is not None):
-            by = stop.signal.name if stop.signal is not None else "a signal to another process"
+        if world.any(run.signal is not None):
+            by = run.signal.name if run.signal is not None else "a signal to another process"
             raise Interrupted(f"stopped by {by}", "run the same command again with --resume to continue")
 
     return check

@@ -1,22 +1,19 @@
 """`lulc train`: a training set and a configuration in, a model bundle out."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lulc.errors import UsageError
-from lulc.interruption import stop_on_signals
 from lulc.io.figures.curves import draw_curves
 from lulc.io.labels.training_set import TrainingSet, open_training_set
+from lulc.run import StepProgress, running, silent
 from lulc.training.distributed import join_world, stop_together
 from lulc.training.events import check_events, write_events
 from lulc.training.run import TrainedModel, plan_training, train_model
 from lulc.training.run_folder import RunFolder
 from lulc.training.settings import TrainSettings
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: Path | None = None,
-    progress: Progress = lambda _done, _steps, _loss: None,
+    progress: StepProgress = silent,
 ) -> TrainReport | None:
     """Train a network and leave a model bundle.
 
@@ -108,7 +105,7 @@ def train(
     if tensorboard is not None:
         check_events(tensorboard)
     data = open_training_set(settings.data)
-    with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
+    with ExitStack() as stack, join_world(settings.fit.device) as world, running() as signals:
         run = RunFolder(output)
         run.check(resume=resume, overwrite=overwrite)
         plan = plan_training(data, settings, world)
@@ -116,7 +113,9 @@ def train(
             stack.enter_context(run.held())
             run.begin(settings.to_table() | {"set": data.fingerprint()}, resume=resume, overwrite=overwrite)
         world.meet()  # nobody looks for a checkpoint before the folder is ready
-        trained = train_model(plan, data, settings, world, run, between_steps=stop_together(world, stop), told=progress)
+        trained = train_model(
+            plan, data, settings, world, run, between_steps=stop_together(world, signals), told=progress
+        )
         if not world.leads:
             return None
         return _finish(run, settings, data, trained, tensorboard)

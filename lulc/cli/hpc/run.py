@@ -10,7 +10,7 @@ from lulc.cli.hpc.arguments import plan_argument
 from lulc.cli.main import set_verbosity
 from lulc.cli.options import json_option, verbosity_options
 from lulc.cli.progress import progress
-from lulc.interruption import stop_on_signals
+from lulc.run import running
 
 if TYPE_CHECKING:
     from lulc.hpc.shard import ShardReport
@@ -34,11 +34,11 @@ def run(
     failure leaves its reason in one line for lulc hpc status.
     """
     set_verbosity(verbose, quiet)
-    with stop_on_signals() as early:  # a job may be told to stop while torch is still being loaded
+    with running() as early:  # a job may be told to stop while torch is still being loaded
         from lulc.hpc.plan import read_plan
         from lulc.hpc.shards import run_planned
 
-        early.raise_if_set()
+        early.check()
     with progress(bool(quiet)) as report:
         done = run_planned(read_plan(plan), plan, shard, progress=report)
     if as_json:

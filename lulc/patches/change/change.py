@@ -5,7 +5,7 @@ classes with probability 1 - sum_k p_before(k) p_after(k). Two unsure answers ma
 changed only when its most probable classes differ as well.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from pydantic import Field
 
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Grid, Window, map_points
-from lulc.interruption import stop_on_signals
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_target
 from lulc.io.scene.scene import Scene
@@ -28,6 +27,7 @@ from lulc.patches.change.report import CellChange, PatchChange, Transition
 from lulc.patches.classifier import Classifier
 from lulc.patches.image import PatchImage, read_image
 from lulc.patches.pixels import level_note
+from lulc.run import Progress, running, silent
 
 MIN_CONFIDENCE = 0.8
 """Probability from which a difference counts as change.
@@ -77,7 +77,7 @@ def compare_dates(
     output: Path | None = None,
     options: ChangeOptions | None = None,
     *,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> PatchChange | CellChange:
     """Compare two dates of one place: two patches, or the cells of two scenes.
 
@@ -138,7 +138,7 @@ def compare_scenes(
     classifier: Classifier,
     options: ChangeOptions,
     output: Path | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> CellChange:
     """Compare two scenes cell by cell, where both lie.
 
@@ -217,7 +217,7 @@ def compared_cells(
     classifier: Classifier,
     cells: Cells,
     min_confidence: float,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> ChangePlanes:
     """Classes of every cell at both dates, how sure they are, and whether they differ.
 
@@ -235,15 +235,14 @@ def compared_cells(
     codes = np.full((2, shape.height, shape.width), NODATA_CODE, np.uint8)
     sure, probability = np.zeros(codes.shape, np.float32), np.zeros(codes.shape[1:], np.float32)
     rows = zip(*(classify_cells(part, classifier, cells) for part in parts), strict=True)
-    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
+    with gdal_cache(_GDAL_CACHE), running(progress) as run:
         for (row, before, has_before), (_, after, has_after) in rows:
-            stop.raise_if_set()
             valid = has_before & has_after
             for date, shares in enumerate((before, after)):
                 codes[date, row, valid] = shares[valid].argmax(axis=1) + 1
                 sure[date, row, valid] = shares[valid].max(axis=1)
             probability[row, valid] = probability_of_change(before[valid], after[valid])
-            progress(min((row + 1) * cells.step, full.height) * full.width, full.size)
+            run.tick(min((row + 1) * cells.step, full.height) * full.width, full.size)
     changed = (codes[0] != codes[1]) & (probability >= min_confidence)
     return ChangePlanes(codes[0], codes[1], sure[0], sure[1], probability, changed)
 

@@ -1,23 +1,20 @@
 """`lulc patches train`: class folders and a configuration in, a patch model out."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from lulc.errors import ConfigError, UsageError
-from lulc.interruption import stop_on_signals
 from lulc.io.figures.curves import draw_curves
 from lulc.patches.dataset import check_outside
 from lulc.patches.learn.plan import plan_patches
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.learn.split import SPLIT_FILE, PatchSplit, read_split
 from lulc.patches.learn.trained import PatchTrainReport, TrainedPatches
+from lulc.run import StepProgress, running, silent
 from lulc.training.distributed import join_world, stop_together
 from lulc.training.events import check_events, write_events
 from lulc.training.loop import fit
 from lulc.training.run_folder import RunFolder
-
-Progress = Callable[[int, int, float], None]
 
 
 def train_patches(
@@ -27,7 +24,7 @@ def train_patches(
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: Path | None = None,
-    progress: Progress = lambda _done, _steps, _loss: None,
+    progress: StepProgress = silent,
 ) -> PatchTrainReport | None:
     """Train a patch classifier and leave a model bundle.
 
@@ -50,7 +47,7 @@ def train_patches(
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
         check_events(tensorboard)
-    with ExitStack() as stack, join_world(settings.fit.device) as world, stop_on_signals() as stop:
+    with ExitStack() as stack, join_world(settings.fit.device) as world, running() as signals:
         run = RunFolder(output)
         check_outside(output, settings.data)
         run.check(resume=resume, overwrite=overwrite)
@@ -67,7 +64,7 @@ def train_patches(
             world,
             run,
             workers=settings.samples.workers,
-            between_steps=stop_together(world, stop),
+            between_steps=stop_together(world, signals),
             told=progress,
         )
         if not world.leads:

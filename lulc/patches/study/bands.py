@@ -26,9 +26,10 @@ from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import PatchSplit, deal
-from lulc.patches.learn.train import Progress, train_patches
+from lulc.patches.learn.train import train_patches
 from lulc.patches.study.bands_report import BandRow, BandStudy, Combination, FoldScore, draw_study
 from lulc.patches.study.spectra import check_band_order, count_rules, patch_means
+from lulc.run import StepProgress, silent
 from lulc.training.run_folder import RunFolder
 
 COMBINATIONS = {"RGB": ("B04", "B03", "B02"), "CIR": ("B08", "B04", "B03"), "SWIR": ("B12", "B08", "B04")}
@@ -54,7 +55,7 @@ def study_bands(
     combinations: Sequence[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress = lambda _done, _steps, _loss: None,
+    progress: StepProgress = silent,
 ) -> BandStudy:
     """Train on each combination of bands and test it on patches that it has not seen.
 
@@ -222,7 +223,7 @@ def _proof(data: PatchSet, settings: PatchSettings) -> tuple[str, ...]:
     return (f"the spectra bear out the names of the bands: {len(asked)} rules, {looked_at} patches",) if asked else ()
 
 
-def _shifted(progress: Progress, before: int, trainings: int) -> Progress:
+def _shifted(progress: StepProgress, before: int, trainings: int) -> StepProgress:
     """Progress of one training as a part of all."""
 
     def told(done: int, steps: int, loss: float) -> None:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,6 +23,7 @@ from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.split import PatchSplit, model_split, read_split
 from lulc.patches.study.evaluation_report import ConfusedPair, Mistake, PatchEvaluation
 from lulc.patches.study.figures import PATCHES, PER_ROW, Picture, PictureRow, write_patch_confusion, write_picture_rows
+from lulc.run import Progress, silent
 from lulc.split import SPLITS
 
 ALL = "all"
@@ -31,7 +32,6 @@ ALL = "all"
 FILES = ("report.json", "report.md", "predictions.csv", "confusion.png", "confused.png", "reliability.png")
 """What is written into a folder; `confused.png` only when something was confused."""
 
-Progress = Callable[[int, int], None]
 
 _SUREST = 10
 _DRAWN_PAIRS = 6
@@ -49,7 +49,7 @@ def evaluate_patches(  # noqa: PLR0913 - what a user can choose
     turns: bool = False,
     out: Path | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> PatchEvaluation:
     """Compare a model's answers with the classes of patches.
 

@@ -6,7 +6,7 @@ drawn, from that very map. All of this is checked. Other points are compared too
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from lulc.io.labels.points import Design, Points, drawn_digest, pixels_at, read_
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate, LabelledPoints, Strata, estimate_from_points
+from lulc.run import Progress, silent
 from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.accuracy.sample import Population, count_classes
 
 __all__ = ["AreaReport", "EstimateOptions", "estimate_areas"]
 
-Progress = Callable[[int, int], None]
 
 _NOT_LABELLED = 0
 _MOST_NAMED = 5
@@ -70,7 +70,7 @@ def estimate_areas(
     points_path: Path,
     options: EstimateOptions | None = None,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> AreaReport:
     """Estimate accuracy and areas of a map.
 

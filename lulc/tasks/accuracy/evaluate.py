@@ -5,7 +5,7 @@ What comes out is agreement: the reference has errors of its own, and its pixels
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from lulc.metrics.bootstrap import block_intervals
 from lulc.metrics.calibration import Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs_by_block
 from lulc.metrics.edges import edge_masks
+from lulc.run import Progress, silent
 from lulc.tasks.accuracy.agreement_report import EvaluationReport
 from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, open_map, reference_legend
 from lulc.tasks.accuracy.scores import CountedArea, EdgeAgreement, score_intervals
 
 _log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
 
 _WIDEST = 2048
 _FEW_BLOCKS = 30
@@ -68,7 +68,7 @@ def evaluate_map(
     reference_path: Path,
     options: EvaluateOptions | None = None,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> EvaluationReport:
     """Compare a map with labels on any grid.
 

@@ -6,7 +6,6 @@ is read twice, row of blocks by row of blocks: once to count, once to find the p
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from lulc.io.labels.points import Design, DrawnStratum, Points, check_points_tar
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import Legend
 from lulc.metrics.sample_design import allocate, allocate_for, expected_se
-
-Progress = Callable[[int, int], None]
+from lulc.run import Progress, silent
 
 _CODES = 256
 _ORDER = 0
@@ -127,7 +125,7 @@ def sample_map(
     output: Path,
     options: SampleOptions | None = None,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> SampleReport:
     """Draw a sample of a map and write it to be labelled.
 
@@ -160,7 +158,7 @@ def sample_map(
     return SampleReport(map_path, output, points.design, expected_se(population.pixels.tolist(), counts, expected))
 
 
-def count_classes(product: ProductReader, *, progress: Progress = lambda _done, _total: None) -> Population:
+def count_classes(product: ProductReader, *, progress: Progress = silent) -> Population:
     """Count the pixels and the ground area of every class, and fingerprint the map, in one pass.
 
     Raises:

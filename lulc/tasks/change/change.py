@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from lulc.errors import Interrupted, UsageError
 from lulc.grid import Window
 from lulc.in_order import in_order
-from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import Legend
+from lulc.run import Progress, Run, running, silent
 from lulc.tasks.change.files import check_change_outputs, write_change_report
 from lulc.tasks.change.inputs import KIND, MapPair, open_pair
 from lulc.tasks.change.legend import transition_legend
@@ -34,7 +34,6 @@ from lulc.tasks.change.reference import check_drawn_from, estimate_from_referenc
 from lulc.tasks.change.report import ChangeReport, change_report
 from lulc.tiling import panel_windows
 
-Progress = Callable[[int, int], None]
 """Told how many pixels of the map are done, and how many there are."""
 
 CHUNK = 1024
@@ -80,7 +79,7 @@ def map_change(
     *,
     reference: Path | None = None,
     folder: Path | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> ChangeReport:
     """Write a map of transitions, which is published whole or not at all, after its report.
 
@@ -104,30 +103,30 @@ def map_change(
     pair = open_pair(before, after, options.to, options.crosswalk)
     adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
     made: list[ChangeReport] = []
-    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
-        run = _Run(pair, options, stop, progress)
+    with gdal_cache(_GDAL_CACHE), running(progress) as run:
+        change = _Change(pair, options, run)
 
         def report(whole: Path) -> None:
             if adjusted is not None:
-                check_drawn_from(adjusted, whole, stop.raise_if_set)
+                check_drawn_from(adjusted, whole, run.check)
             made.append(
                 change_report(
                     output,
                     whole,
                     pair,
-                    run.expected,
+                    change.expected,
                     adjusted,
                     settings=options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"}),
-                    resumed_chunks=run.resumed,
+                    resumed_chunks=change.resumed,
                     seconds=time.perf_counter() - start,
                 )
             )
-            stop.raise_if_set()
+            run.check()
             if folder is not None:
-                run.reporting = True
+                change.reporting = True
                 write_change_report(made[0], folder, whole, overwrite=replace)
 
-        run.into(output, report)
+        change.into(output, report)
     return made[0]
 
 
@@ -143,14 +142,13 @@ def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
 
 
 @dataclass
-class _Run:
+class _Change:
     """The loop over chunks, with what it sums.
 
     Attributes:
         pair: The two maps.
         options: How.
-        stop: Looked at after each chunk.
-        progress: Called after each chunk.
+        run: Told after each chunk.
         resumed: Chunks taken over from an interrupted run.
         reporting: Files of the report may be there, so what is finished is kept whatever happens: by the work folder
             the next run knows them as its own.
@@ -159,8 +157,7 @@ class _Run:
 
     pair: MapPair
     options: ChangeOptions
-    stop: StopFlag
-    progress: Progress
+    run: Run
     resumed: int = 0
     reporting: bool = False
     expected: NDArray[np.float64] = field(init=False)
@@ -234,8 +231,7 @@ class _Run:
             self.expected += expected
             found = found or bool(expected.any())
             done += window.shape.size
-            self.progress(done, whole)
-            self.stop.raise_if_set()
+            self.run.tick(done, whole)
         if not found:
             raise self.pair.no_data_error()
 

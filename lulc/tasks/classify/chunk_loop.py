@@ -1,6 +1,6 @@
 """The loop over chunks that a whole run and a shard of one share: read, infer, store."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +11,15 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.interruption import StopFlag
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.model.bundle import Bundle
 from lulc.model.inference import ChunkInference, Pixels
 from lulc.model.predictor import Predictor
+from lulc.run import Run
 from lulc.tasks.classify.job import ClassifyOptions, Job
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
-
-Progress = Callable[[int, int], None]
-"""Told how many pixels are done, and how many there are."""
 
 
 class ChunkSink(Protocol):
@@ -45,8 +42,7 @@ class ChunkLoop:
         job: What was decided.
         options: How.
         bundle: The model; `predictor` takes its network over.
-        stop: Looked at between windows.
-        progress: Told after each chunk.
+        run: Looked at between windows, told after each chunk.
         times: Of the stages.
         resumed: Chunks that were stored already.
         inferred_pixels: Pixels of the scene that went through the network here.
@@ -56,8 +52,7 @@ class ChunkLoop:
     job: Job
     options: ClassifyOptions
     bundle: Bundle
-    stop: StopFlag
-    progress: Progress
+    run: Run
     times: StageTimes
     resumed: int = 0
     inferred_pixels: int = 0
@@ -81,7 +76,7 @@ class ChunkLoop:
         if self.resumed == len(chunks):
             self.times.ready()
             return
-        infer = ChunkInference(self.predictor, self.job.plan, self.options.activations, self.stop.raise_if_set)
+        infer = ChunkInference(self.predictor, self.job.plan, self.options.activations, self.run.check)
 
         def write(chunk: Chunk, product: NDArray[np.generic]) -> None:
             if chunk.index in wanted and chunk.index not in finished:
@@ -91,7 +86,7 @@ class ChunkLoop:
         stages = Stages(read=self._read, infer=infer, write=write, times=self.times)
         for chunk in stages.run(chunks_to_infer(self.job.plan, set(wanted) - finished)):
             self.inferred_pixels += chunk.core.shape.size
-            self.progress(min(taken_over + self.inferred_pixels, total), total)
+            self.run.tick(min(taken_over + self.inferred_pixels, total), total)
 
     def _read(self, chunk: Chunk) -> Pixels:
         return self.scene.read(self.job.names, chunk.read)

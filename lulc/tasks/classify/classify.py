@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import Interrupted, ShardError, UsageError
-from lulc.interruption import stop_on_signals
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_outputs, refuse_inputs
@@ -18,7 +17,8 @@ from lulc.io.product.writer import ProductWriter, PublishReport
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.model.provenance import misfits
-from lulc.tasks.classify.chunk_loop import ChunkLoop, Progress, open_input, product_writer, refuse_empty
+from lulc.run import Progress, running, silent
+from lulc.tasks.classify.chunk_loop import ChunkLoop, open_input, product_writer, refuse_empty
 from lulc.tasks.classify.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.seams import SeamReport, verify_seams
@@ -91,7 +91,7 @@ def classify(
     output: Path,
     options: ClassifyOptions | None = None,
     *,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = silent,
     seam_windows: int = 0,
     quicklook: Path | None = None,
     fill: Fill | None = None,
@@ -126,8 +126,8 @@ def classify(
         )  # seams are verified here, on the device that was asked for
         elsewhere = placement_elsewhere(options.device, options.precision) if workers_alone else None
         job = plan_job(scene, bundle, options, elsewhere)
-        with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), stop_on_signals() as stop:
-            loop = ChunkLoop(scene, job, options, bundle, stop, progress, times)
+        with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), running(progress) as run:
+            loop = ChunkLoop(scene, job, options, bundle, run, times)
             published = _run(loop, output, fill or _fill_here)
             seams = verify_seams(scene, job, loop.predictor, output, seam_windows) if seam_windows else None
         areas = class_areas(output)

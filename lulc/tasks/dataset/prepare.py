@@ -1,7 +1,7 @@
 """`lulc prepare`: scenes and labels in, a training set out, split by place."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk, load_crosswalk
-from lulc.errors import InputError, Interrupted, StorageError
+from lulc.errors import InputError, StorageError
 from lulc.features import FeatureSpec
 from lulc.footprints import Footprints, pixel_places
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
-from lulc.interruption import stop_on_signals
 from lulc.io.figures.blocks import draw_blocks
 from lulc.io.files.durable import write_whole
 from lulc.io.files.gdal import gdal_cache
@@ -23,14 +22,13 @@ from lulc.io.labels.labels import Labels
 from lulc.io.labels.training_set import CHIP_LIST, SET_CARD, Chip, SetCard, label_pixels, write_pair, write_set_lists
 from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE, load_legend
+from lulc.run import Progress, Run, running, silent
 from lulc.split import SPLITS, stratified_split
 from lulc.tasks.dataset.channel_statistics import ChannelStatistics
 from lulc.tasks.dataset.chip_plan import ChipPlan, named, plan_chips, read_label
 from lulc.tasks.dataset.label_pairs import Pair, find_pairs, open_pair
 from lulc.tasks.dataset.options import PrepareOptions
 from lulc.tasks.dataset.report import PrepareReport
-
-Progress = Callable[[int, int], None]
 
 _SHOWN = 4
 _OWN_FILES = (SET_CARD, CHIP_LIST, "images", "labels", "report.json", "report.md", "blocks.png")
@@ -43,7 +41,7 @@ def prepare(
     output: Path,
     options: PrepareOptions,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> PrepareReport:
     """Cut scenes and labels into chips, split by place, and write them as a training set.
 
@@ -65,23 +63,13 @@ def prepare(
     target = options.target
     crosswalk = load_crosswalk(load_legend(options.legend), target, options.crosswalk)
     _check_output(output, pairs, overwrite=options.overwrite)
-    with gdal_cache(_CACHE), stop_on_signals() as stop:
-
-        def go_on() -> None:
-            if stop.signal is not None:
-                raise Interrupted(f"stopped by {stop.signal.name}", f"nothing was written to {output}")
-
-        plan = plan_chips(pairs, options, crosswalk, go_on)
+    with gdal_cache(_CACHE), running(progress, f"nothing was written to {output}") as run:
+        plan = plan_chips(pairs, options, crosswalk, run.check)
         split = split_chips(plan, options)
         with staged(output, overwrite=options.overwrite) as folder:
             folder.mkdir()
             writer = _Writer(folder, output.name, pairs, options, crosswalk, plan, split)
-
-            def told(done: int, total: int) -> None:
-                progress(done, total)
-                go_on()
-
-            card, chips = writer.write(told)
+            card, chips = writer.write(run)
             report = PrepareReport.of(output, card, chips, plan, writer.masked, options, time.perf_counter() - started)
             write_whole(folder / "report.json", report.json_text().encode())
             write_whole(folder / "report.md", report.to_markdown().encode())
@@ -164,7 +152,7 @@ class _Writer:
     def __post_init__(self) -> None:
         self.written = np.zeros(len(self.plan.candidates), dtype=bool)
 
-    def write(self, progress: Progress) -> tuple[SetCard, list[Chip]]:
+    def write(self, run: Run) -> tuple[SetCard, list[Chip]]:
         """Write all chips, then the card with the statistics of the training split."""
         names = named(self.pairs)
         chips: list[Chip] = []
@@ -201,7 +189,7 @@ class _Writer:
                         chips.append(self._chip(name, names[number], place, level, pixels))
                         if chips[-1].split == "train":
                             statistics.feed(image)
-                    progress(done, total)
+                    run.tick(done, total)
                 sources.append(_described(scene, pair, len(chips) - before))
         self._check_splits(chips)
         if draft is None:

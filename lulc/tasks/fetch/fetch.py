@@ -17,7 +17,6 @@ from lulc.bands import sensor
 from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
 from lulc.grid import Window
 from lulc.in_order import abandoned_when, in_order
-from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.files.area_of_interest import read_area
 from lulc.io.files.durable import storage_error
 from lulc.io.files.http import without_query
@@ -31,8 +30,9 @@ from lulc.io.scene.stac import (
     local_assets,
 )
 from lulc.io.stack.scene import fetch_key, is_whole, scene_sink
+from lulc.run import Progress, running, silent
 from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
-from lulc.tasks.fetch.job import FetchJob, Progress
+from lulc.tasks.fetch.job import FetchJob
 from lulc.tasks.fetch.layout import file_names, scene_layout
 from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
 from lulc.tiling import block_windows
@@ -84,7 +84,7 @@ def fetch(
     folder: Path,
     options: FetchOptions,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
     refused: Refused = lambda _error: None,
 ) -> FetchReport:
     """Fetch the items of a catalogue that meet an area in some dates, each as one GeoTIFF in a folder.
@@ -117,12 +117,8 @@ def fetch(
         _check(folder, overwrite=options.overwrite)
     done: list[FetchedItem] = []
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
-
-        def look() -> None:
-            _obey(stop)
-
-        items = abandoned_when(look, lambda: find_items(catalog, wanted, failed, look))[: options.limit]
+        run = stack.enter_context(running(progress, "finished files are kept; run the same command again"))
+        items = abandoned_when(run.check, lambda: find_items(catalog, wanted, failed, run.check))[: options.limit]
         if not items and not failures:
             raise InputError(
                 f"no item of {without_query(catalog)} fits",
@@ -133,11 +129,10 @@ def fetch(
             _make(folder)
             stack.callback(lambda: write_items(folder / ITEMS, done))
         for item, name in zip(items, file_names(items), strict=True):
-            look()
+            run.check()
             try:
                 chosen = _available(item, bands)
-                telling = _stoppable(progress, stop)
-                job = FetchJob(item, folder / name, area, chosen, options.refresh, options.overwrite, telling)
+                job = FetchJob(item, folder / name, area, chosen, options.refresh, options.overwrite, run)
                 refuse_inputs([job.target], sources)
                 done.append(_plan(job) if options.plan else _fetch(job))
             except Interrupted:
@@ -252,7 +247,7 @@ def _write(job: FetchJob, *, overwrite: bool) -> None:
                 sink.write(part, planes)
                 data = data or bool(planes[spectral].any())
                 done += part.shape.size
-                job.progress(done, whole.shape.size)
+                job.run.tick(done, whole.shape.size)
             if not data:
                 raise _NoDataError(whole)
 
@@ -276,18 +271,3 @@ def _of_item(error: LulcError, item: "Item") -> LulcError:
     """The error with the item's name in it."""
     problem = error.problem if item.id in error.problem else f"{item.id}: {error.problem}"
     return type(error)(problem, error.remedy)
-
-
-def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
-    """A `progress` that ends the run between two windows once a signal has asked for it."""
-
-    def told(done: int, total: int) -> None:
-        progress(done, total)
-        _obey(stop)
-
-    return told
-
-
-def _obey(stop: StopFlag) -> None:
-    if stop.signal is not None:
-        raise Interrupted(f"stopped by {stop.signal.name}", "finished files are kept; run the same command again")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,13 @@ from lulc.grid import Grid, Window
 from lulc.io.files.area_of_interest import Area
 from lulc.io.scene.scene import Scene
 from lulc.io.scene.stac import cloud_cover, item_date, item_identity
+from lulc.run import Run
 from lulc.tasks.fetch.layout import item_tile
 from lulc.tasks.fetch.report import FetchedItem, State
 
 if TYPE_CHECKING:
     from pystac import Item
 
-Progress = Callable[[int, int], None]
 _BYTES = 2
 
 
@@ -33,7 +32,7 @@ class FetchJob:
         names: Bands, in order.
         refresh: Replace a file that is of something else.
         overwrite: Replace a file, whatever it was made of.
-        progress: Told (done, total) pixels.
+        run: Told how far it is; ends it between two windows when a signal has asked for it.
     """
 
     item: "Item"
@@ -42,7 +41,7 @@ class FetchJob:
     names: tuple[str, ...]
     refresh: bool
     overwrite: bool
-    progress: Progress
+    run: Run
 
     @property
     def key(self) -> str:

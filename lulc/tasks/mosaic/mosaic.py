@@ -5,7 +5,7 @@ MosaicPlan -> chunks -> maps on the mosaic's grid -> Merge -> ProductWriter
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lulc.errors import InputError, Interrupted
 from lulc.grid import Window
 from lulc.in_order import in_order
-from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.cog.store import work_folder
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_outputs
@@ -25,13 +24,13 @@ from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import NODATA_CODE
 from lulc.model.quantise import product_bytes_of
+from lulc.run import Progress, Run, running, silent
 from lulc.tasks.classify.memory import peak_resident_bytes
 from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic.sources import SourceMapShare, source_shares, sources_path, write_sources
 
-Progress = Callable[[int, int], None]
 """Told how many pixels of the mosaic are done, and how many there are."""
 
 _GDAL_CACHE = 128 << 20
@@ -87,7 +86,7 @@ def mosaic(
     options: MosaicOptions | None = None,
     *,
     seams: bool = False,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = silent,
 ) -> MosaicReport:
     """Merge maps into one product, which is published whole or not at all.
 
@@ -108,8 +107,8 @@ def mosaic(
     # A run that was killed while it published has left the table, and its work folder.
     check_outputs([table], maps, overwrite=options.overwrite or (options.resume and work_folder(output).is_dir()))
     plan = plan_mosaic(maps, options)
-    with gdal_cache(_GDAL_CACHE), stop_on_signals() as stop:
-        resumed, published, shares = _publish(plan, output, stop, progress)
+    with gdal_cache(_GDAL_CACHE), running(progress) as run:
+        resumed, published, shares = _publish(plan, output, run)
         areas = class_areas(output)
         return MosaicReport(
             output=str(output),
@@ -130,9 +129,7 @@ def mosaic(
         )
 
 
-def _publish(
-    plan: MosaicPlan, output: Path, stop: StopFlag, progress: Progress
-) -> tuple[int, int, tuple[SourceMapShare, ...]]:
+def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[SourceMapShare, ...]]:
     """Merge what is not stored yet, and publish: chunks taken over, the product's size in bytes, pixels of each map."""
     writer = ProductWriter(
         output,
@@ -154,14 +151,14 @@ def _publish(
 
     try:
         resumed = len(writer.finished)
-        _merge_into(writer, plan, stop, progress)
+        _merge_into(writer, plan, run)
         return resumed, writer.publish(list_sources).bytes, tuple(shares)
     except BaseException as error:
         writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
         raise
 
 
-def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progress: Progress) -> None:
+def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:
     """The one loop: chunks are merged in threads, and stored in order by this one."""
     chunks = list(enumerate(plan.chunks()))
     to_do = [entry for entry in chunks if entry[0] not in writer.finished]
@@ -173,8 +170,7 @@ def _merge_into(writer: ProductWriter, plan: MosaicPlan, stop: StopFlag, progres
     for index, window, data in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
         writer.put(index, window, data)
         done += window.shape.size
-        progress(done, plan.grid.shape.size)
-        stop.raise_if_set()
+        run.tick(done, plan.grid.shape.size)
     if not writer.holds_data():
         raise InputError("no map has a valid pixel there", "choose other --bounds, or check the maps with lulc info")
 

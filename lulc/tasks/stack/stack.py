@@ -1,7 +1,7 @@
 """Stacking: bands and spectral indices of scenes as one file of reflectance, in flat memory."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, Interrupted, UsageError
+from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
-from lulc.interruption import StopFlag, stop_on_signals
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_target, refuse_inputs
 from lulc.io.scene.acquired import span
@@ -22,6 +21,7 @@ from lulc.io.scene.clouds import ClearScene
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
+from lulc.run import Progress, Run, running, silent
 from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import MaxNdvi, Median, clear_shares
 from lulc.tasks.stack.fill import Composite, Planes
@@ -29,7 +29,6 @@ from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, names_t
 from lulc.tasks.stack.report import DateShare, SourceShare, StackReport
 from lulc.tiling import block_windows, round_up
 
-Progress = Callable[[int, int], None]
 AnyComposite = Composite | Median | MaxNdvi
 
 SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr": zarr_sink}
@@ -44,7 +43,7 @@ def stack(
     output: Path | str,
     options: StackOptions | None = None,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> StackReport:
     """Write bands and indices of a scene, its holes filled from others, as GeoTIFF, NetCDF or Zarr.
 
@@ -82,10 +81,10 @@ def stack(
             source_title=DATES_TITLE if options.composite == "median" else SOURCE_TITLE,
         )
         opened.enter_context(gdal_cache(cache_bytes(scenes[0], len(names), options.chunk, len(layout.titles) + 1)))
-        told = _stoppable(progress, opened.enter_context(stop_on_signals()))
-        composite, listed = _composite(dates, names, options, told)
+        run = opened.enter_context(running(progress, "nothing was written; run the same command again"))
+        composite, listed = _composite(dates, names, options, run)
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
-            counts = _copy(composite, recipe, layout, sink, told)
+            counts = _copy(composite, recipe, layout, sink, run)
             if not counts[1:].any():
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", _remedy(options))
         shares = _shares(dates, counts, options)
@@ -106,7 +105,7 @@ def _remedy(options: StackOptions) -> str:
 
 
 def _composite(
-    dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, told: Progress
+    dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, run: Run
 ) -> tuple[AnyComposite, tuple[DateShare, ...]]:
     """The dates as one image, and the dates in the order in which they are asked for pixels."""
     listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
@@ -116,16 +115,16 @@ def _composite(
         return MaxNdvi(dates, names), tuple(listed)
     if options.composite == "first":
         return Composite(dates, names), tuple(listed)
-    shares = clear_shares(dates, names, _watched(dates[0].grid, options.chunk, told))
+    shares = clear_shares(dates, names, _watched(dates[0].grid, options.chunk, run))
     listed = [replace(date, clear=round(share, 6)) for date, share in zip(listed, shares, strict=True)]
     order = sorted(range(len(dates)), key=lambda position: -shares[position])
     return Composite(dates, names, order), tuple(listed[position] for position in order)
 
 
-def _watched(grid: Grid, chunk: int, told: Progress) -> Iterator[Window]:
+def _watched(grid: Grid, chunk: int, run: Run) -> Iterator[Window]:
     """Windows of a pass before the first pixel is written, between which a signal ends the run."""
     for window in block_windows(grid.shape, chunk):
-        told(0, grid.shape.size)
+        run.tick(0, grid.shape.size)
         yield window
 
 
@@ -152,17 +151,6 @@ def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
     return min(read + channels * chunk**2 * np.dtype(np.float32).itemsize, _MOST_CACHE)
 
 
-def _stoppable(progress: Progress, stop: StopFlag) -> Progress:
-    """A `progress` that ends the run between two windows once a signal has asked for it."""
-
-    def told(done: int, total: int) -> None:
-        progress(done, total)
-        if stop.signal is not None:
-            raise Interrupted(f"stopped by {stop.signal.name}", "nothing was written; run the same command again")
-
-    return told
-
-
 def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -> None:
     if output.suffix.lower() not in SINKS:
         raise UsageError(f"{output.name} ends in none of {', '.join(SINKS)}", "the suffix chooses the format")
@@ -180,9 +168,7 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
     return scenes
 
 
-def _copy(
-    composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: StackSink, progress: Progress
-) -> NDArray[np.int64]:
+def _copy(composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: StackSink, run: Run) -> NDArray[np.int64]:
     """The one loop: blocks are read and computed in threads, and written in order by this one.
 
     Returns:
@@ -199,7 +185,7 @@ def _copy(
         sink.write(window, planes, source)
         counts += np.bincount(source.ravel(), minlength=counts.size)
         done += window.shape.size
-        progress(done, total)
+        run.tick(done, total)
     return counts
 
 
