@@ -13,7 +13,7 @@ from lulc.cli.progress import progress
 
 if TYPE_CHECKING:
     from lulc.io.product.areas import ClassArea
-    from lulc.tasks.classify.classify import ClassifyReport
+    from lulc.tasks.classify.report import ClassifyReport
     from lulc.tasks.classify.seams import SeamReport
 
 _MEGA, _GIGA = 1e6, 1e9

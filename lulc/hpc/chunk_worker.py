@@ -13,13 +13,10 @@ from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
 from lulc.model.bundle import load_bundle
-from lulc.model.inference import ChunkInference, Pixels
-from lulc.run import Run
-from lulc.tasks.classify.chunk_loop import ChunkLoop, chunks_to_infer, open_input
+from lulc.model.inference import ChunkInference
+from lulc.tasks.classify.chunk_loop import chunks_to_infer, open_input, predictor_for
 from lulc.tasks.classify.job import ClassifyOptions, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
-from lulc.tasks.classify.stages import StageTimes
-from lulc.tiling import Chunk
 
 EncodedChunk = tuple[int, list[EncodedTile]]
 """Index and compressed tiles of a chunk."""
@@ -49,15 +46,15 @@ class _Engine:
         self.work = work
         self._opened = ExitStack()
         scene = self._opened.enter_context(open_input(work.inputs, work.options))
-        bundle = load_bundle(work.options.model)
-        job = plan_job(scene, bundle, work.options)
+        job = plan_job(scene, load_bundle(work.options.model), work.options)
         if job.fingerprint != work.fingerprint:
             self._opened.close()
             raise ShardError(
                 f"a worker sees {work.inputs[0]}, the model, lulc or torch otherwise than the client",
                 "give all machines the same files and the same environment",
             )
-        self._loop = ChunkLoop(scene, job, work.options, bundle, Run(), StageTimes())
+        self._scene, self._job = scene, job
+        self._predictor = predictor_for(scene, job)
         self._layout = product_layout(
             job.plan.shape, job.card.classes, work.options.activations, work.options.creation_options
         )
@@ -65,11 +62,11 @@ class _Engine:
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
 
     def infer(self, wanted: range) -> Iterator[EncodedChunk]:
-        loop = self._loop
-        infer = ChunkInference(loop.predictor, loop.job.plan, self.work.options.activations)
+        """Chunks in their order, compressed."""
+        infer = ChunkInference(self._predictor, self._job.plan, self.work.options.activations)
         with gdal_cache(self._cache):
-            for chunk in chunks_to_infer(loop.job.plan, wanted):
-                product = infer(chunk, self._read(chunk))
+            for chunk in chunks_to_infer(self._job.plan, wanted):
+                product = infer(chunk, self._scene.read(self._job.names, chunk.read))
                 if chunk.index in wanted:
                     tiles = split_chunk(self._layout, chunk.core, product)
                     yield chunk.index, list(self._pool.map(lambda tile: encode_tile(self._layout, tile), tiles))
@@ -77,9 +74,6 @@ class _Engine:
     def close(self) -> None:
         self._pool.shutdown()
         self._opened.close()
-
-    def _read(self, chunk: Chunk) -> Pixels:
-        return self._loop.scene.read(self._loop.job.names, chunk.read)
 
 
 _lock = threading.Lock()

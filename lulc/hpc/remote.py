@@ -8,6 +8,7 @@ survives the client, and the bytes of the product do not depend on the order.
 import logging
 import queue
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,8 +18,12 @@ from lulc.hpc.chunk_worker import ChunkWork, infer_chunks
 from lulc.hpc.cluster import cluster_client
 from lulc.hpc.shard import lasting, pinned
 from lulc.io.product.writer import ProductWriter
-from lulc.tasks.classify.chunk_loop import ChunkLoop
+from lulc.io.scene.scene import Scene
+from lulc.run import Run
+from lulc.tasks.classify.chunk_loop import Filled
 from lulc.tasks.classify.classify import Fill
+from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.stages import StageTimes
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -40,24 +45,28 @@ def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
         inputs: The scene; the workers open it by the same path.
     """
 
-    def fill(loop: ChunkLoop, writer: ProductWriter) -> None:
-        missing = sorted(set(range(loop.job.plan.chunk_count)) - writer.finished)
-        loop.resumed = loop.job.plan.chunk_count - len(missing)
-        if missing:
+    def fill(scene: Scene, job: Job, writer: ProductWriter, wanted: range, run: Run, times: StageTimes) -> Filled:
+        missing = sorted(set(wanted) - writer.finished)
+        if not missing:
+            times.ready()
+            return Filled(len(wanted), 0)
+        try:
             with cluster_client(address) as client:
-                loop.times.ready()
-                _RemoteFill(client, loop, writer, _work(loop, inputs)).run(_tasks(missing, loop.job.plan.fade))
-        else:
-            loop.times.ready()
+                times.ready()
+                remote = _RemoteFill(client, scene, job, writer, _work(job, inputs), run, times)
+                remote.infer(_tasks(missing, job.plan.fade))
+        except ShardError:
+            writer.keep_after_failure = True  # what other machines have done is not lost with one of them
+            raise
+        return Filled(len(wanted) - len(missing), remote.inferred_pixels)
 
     return fill
 
 
-def _work(loop: ChunkLoop, inputs: Sequence[Path]) -> ChunkWork:
-    plan = loop.job.plan
-    decided = {"window": plan.window, "halo": plan.halo, "blend": plan.fade}
-    options = pinned(loop.options).model_copy(update=decided)
-    return ChunkWork(tuple(map(lasting, inputs)), options, loop.job.fingerprint)
+def _work(job: Job, inputs: Sequence[Path]) -> ChunkWork:
+    decided = {"window": job.plan.window, "halo": job.plan.halo, "blend": job.plan.fade}
+    options = pinned(job.options).model_copy(update=decided)
+    return ChunkWork(tuple(map(lasting, inputs)), options, job.fingerprint)
 
 
 def _tasks(missing: Sequence[int], fade: int) -> list[range]:
@@ -72,18 +81,27 @@ def _tasks(missing: Sequence[int], fade: int) -> list[range]:
     return tasks
 
 
+@dataclass
 class _RemoteFill:
     """Hands tasks to workers and their chunks to the writer."""
 
-    def __init__(self, client: "Client", loop: ChunkLoop, writer: ProductWriter, work: ChunkWork) -> None:
-        self._client, self._loop, self._writer, self._work = client, loop, writer, work
+    client: "Client"
+    scene: Scene
+    job: Job
+    writer: ProductWriter
+    work: ChunkWork
+    run: Run
+    times: StageTimes
+    inferred_pixels: int = 0
+
+    def __post_init__(self) -> None:
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._running: dict[Future, range] = {}
         self._workers: set[str] = set()
         self._idle_s = 0.0
         self._own = uuid4().hex[:8]  # a scheduler may serve several clients
 
-    def run(self, tasks: Sequence[range]) -> None:
+    def infer(self, tasks: Sequence[range]) -> None:
         """Run all tasks.
 
         Raises:
@@ -93,10 +111,10 @@ class _RemoteFill:
         waiting = list(reversed(tasks))
         try:
             while waiting or self._running:
-                self._loop.run.check()
-                while waiting and len(self._running) < self._places():
+                self.run.check()
+                while waiting and len(self._running) < self._capacity():
                     self._submit(waiting.pop())
-                with self._loop.times.measure("infer"):
+                with self.times.measure("infer"):
                     future = self._next_ended()
                 if future is not None:
                     chunks = self._running.pop(future)
@@ -104,11 +122,11 @@ class _RemoteFill:
                         self._submit(waiting.pop())
                     self._store(future, chunks)
         finally:
-            self._client.cancel(list(self._running), force=True)
+            self.client.cancel(list(self._running), force=True)
 
-    def _places(self) -> int:
+    def _capacity(self) -> int:
         """Tasks that the workers can take at once; one while there is no worker yet."""
-        threads: dict[str, int] = self._client.nthreads()
+        threads: dict[str, int] = self.client.nthreads()
         self._tell_lost(set(threads))
         return max(1, sum(threads.values()))
 
@@ -118,12 +136,12 @@ class _RemoteFill:
         self._workers = workers
 
     def _submit(self, chunks: range) -> None:
-        future = self._client.submit(
+        future = self.client.submit(
             infer_chunks,
-            self._work,
+            self.work,
             chunks.start,
             chunks.stop,
-            key=f"lulc-chunk-{chunks.start}-{self._loop.job.fingerprint[:16]}-{self._own}",
+            key=f"lulc-chunk-{chunks.start}-{self.job.fingerprint[:16]}-{self._own}",
             pure=False,
             retries=_RETRIES,
         )
@@ -135,7 +153,7 @@ class _RemoteFill:
             future = self._ended.get(timeout=_LOOK_EVERY_S)
         except queue.Empty:
             before, self._idle_s = self._idle_s, self._idle_s + _LOOK_EVERY_S
-            if before < _WARN_AFTER_S <= self._idle_s and not self._client.nthreads():
+            if before < _WARN_AFTER_S <= self._idle_s and not self.client.nthreads():
                 _log.warning("the cluster has no worker yet; waiting for one")
             return None
         self._idle_s = 0.0
@@ -148,20 +166,19 @@ class _RemoteFill:
             raise ShardError(f"{self._name(chunks)} failed on a worker: {error.problem}", error.remedy) from error
         except Exception as error:
             raise ShardError(f"{self._name(chunks)} {_what_happened(error)}", _KEPT) from error
-        loop, size = self._loop, self._loop.job.plan.shape.size
-        with loop.times.measure("write"):
+        size = self.job.plan.shape.size
+        with self.times.measure("write"):
             for index, tiles in encoded:
-                self._writer.put_encoded(index, tiles)
-        done = {chunk.index: chunk.core.shape.size for chunk in loop.job.plan.chunks() if chunk.index in chunks}
-        loop.inferred_pixels += sum(done.values())
-        loop.run.tick(min(loop.inferred_pixels, size), size)
+                self.writer.put_encoded(index, tiles)
+        self.inferred_pixels += sum(chunk.core.shape.size for chunk in self.job.plan.chunks() if chunk.index in chunks)
+        self.run.tick(min(self.inferred_pixels, size), size)
 
     def _name(self, chunks: range) -> str:
-        cores = [chunk.core for chunk in self._loop.job.plan.chunks() if chunk.index in chunks]
+        cores = [chunk.core for chunk in self.job.plan.chunks() if chunk.index in chunks]
         first, last = cores[0], cores[-1]
         names = f"chunk {chunks.start}" if len(chunks) == 1 else f"chunks {chunks.start} to {chunks.stop - 1}"
         place = f"rows {first.row} to {last.row_end - 1}, columns {first.col} to {last.col_end - 1}"
-        return f"{names} of {self._loop.scene.info.name} ({place})"
+        return f"{names} of {self.scene.info.name} ({place})"
 
 
 _KEPT = "finished chunks are kept; run the same command again to continue"

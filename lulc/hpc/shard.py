@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import InputError, Interrupted, ShardError
+from lulc.errors import InputError, ShardError
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
-from lulc.io.product.writer import ProductWriter, PublishReport
+from lulc.io.product.writer import ProductWriter
 from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import ChunkLoop, open_input, product_writer, refuse_empty
+from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, refuse_empty
 from lulc.tasks.classify.job import ClassifyOptions, Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.stages import StageTimes
@@ -147,17 +147,15 @@ def run_shard(
     """
     times = StageTimes()
     with running(progress) as run, times.measure("total"), open_input(inputs, options) as scene:
-        bundle = load_bundle(options.model)
-        job = plan_job(scene, bundle, options)
+        job = plan_job(scene, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
-        with closing(_part_writer(folder, job, options)) as writer:
-            loop = ChunkLoop(scene, job, options, bundle, run, times)
-            with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))):
-                loop.fill(writer, chunks)
+        cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
+        with closing(_part_writer(folder, job)) as writer, cache:
+            filled = infer_missing(scene, job, writer, chunks, run, times)
     return ShardReport(
         chunks=len(chunks),
-        resumed=loop.resumed,
-        megapixels=loop.inferred_pixels / 1e6,
+        resumed=filled.resumed,
+        megapixels=filled.pixels / 1e6,
         seconds=round(times.wall_s["total"], 3),
         stages=times.summary(),
         peak_bytes=peak_resident_bytes(),
@@ -166,7 +164,7 @@ def run_shard(
 
 def merge_parts(
     inputs: Sequence[Path], output: Path, options: ClassifyOptions, fingerprint: str, *, overwrite: bool = False
-) -> PublishReport:
+) -> None:
     """Put the chunks of all parts together and publish the product; the parts stay.
 
     Args:
@@ -184,25 +182,20 @@ def merge_parts(
         placement = placement_elsewhere(options.device, options.precision)
         job = plan_job(scene, load_bundle(options.model), options, placement)
         _refuse_changed(job, inputs, fingerprint)
-        writer = product_writer(scene, job, options, output, parts=part_folders(output), overwrite=overwrite)
-        try:
+        with product_writer(scene, job, output, parts=part_folders(output), overwrite=overwrite) as writer:
             _refuse_missing(job, writer)
             refuse_empty(writer, scene)
-            return writer.publish()
-        except BaseException as error:
-            writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
-            raise
 
 
-def _part_writer(folder: Path, job: Job, options: ClassifyOptions) -> PartWriter:
+def _part_writer(folder: Path, job: Job) -> PartWriter:
     return PartWriter(
         folder,
         job.plan.shape,
         job.card.classes,
-        activations=options.activations,
+        activations=job.options.activations,
         fingerprint=job.fingerprint,
-        creation_options=options.creation_options,
-        resume=options.resume,
+        creation_options=job.options.creation_options,
+        resume=job.options.resume,
     )
 
 

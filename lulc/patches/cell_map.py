@@ -188,13 +188,8 @@ def _write(
         "LULC_ACTIVATIONS": "uint8",
         "LULC_NOTE": " ".join(level_note(scene.info.level, card)),
     }
-    writer = ProductWriter(output, cells.coarse, card.classes, tags=tags, overwrite=overwrite, resume=False)
-    try:
+    with ProductWriter(output, cells.coarse, card.classes, tags=tags, overwrite=overwrite, resume=False) as writer:
         writer.put(0, cells.coarse.window, data)
-        writer.publish()
-    except BaseException:
-        writer.abandon(keep=False)
-        raise
 
 
 def _classified(

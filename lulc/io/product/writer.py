@@ -6,16 +6,17 @@ activations 0..1, 255 nodata. `lulc.io.cog.assembly` says how the file is laid o
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import StorageError, UsageError
+from lulc.errors import Interrupted, StorageError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.cog.assembly import CogLayout, GeoTag, write_cog
 from lulc.io.cog.creation_options import encoding_of
@@ -30,6 +31,9 @@ from lulc.io.product.bands import Activations, ExtraBand, band_infos
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
 
+_RESUMABLE = (Interrupted, KeyboardInterrupt)
+"""Ends of a run after which the same command goes on from the finished chunks."""
+
 _MOST_THREADS = 4
 _USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
 
@@ -42,13 +46,15 @@ class PublishReport:
         path: The product.
         bytes: Its size.
         blocks: Blocks written and read back, overviews included.
-        seconds: Wall time of publishing: assembly, read-back, side-cars.
+        seconds: Wall time of publishing: assembly, read-back, what is written beside it.
+        cpu_s: CPU seconds of the publishing thread.
     """
 
     path: Path
     bytes: int
     blocks: int
     seconds: float
+    cpu_s: float
 
 
 def product_layout(
@@ -85,9 +91,10 @@ def estimate_bytes(layout: CogLayout) -> int:
 
 
 class ProductWriter:
-    """Takes finished chunks in any order and publishes one file.
+    """Takes finished chunks in any order and publishes one file, whole or not at all.
 
-    Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until `publish`.
+    A context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other error
+    discards them. Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until then.
 
     Args:
         path: The product.
@@ -103,6 +110,11 @@ class ProductWriter:
         resume: Take over the finished chunks of an interrupted run of the same job.
         parts: Work folders of shards: their chunks are taken over where they belong to the same job.
         threads: Threads that compress; None for the machine's cores, at most 4.
+
+    Attributes:
+        layout: How the file is laid out.
+        finished: Chunks that an interrupted run or a part had stored.
+        keep_after_failure: Keep the finished chunks whatever goes wrong: something beside the product may be written.
 
     Raises:
         UsageError: A creation option is not known or does not fit.
@@ -132,6 +144,9 @@ class ProductWriter:
         self._check_target()
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._overviews = OverviewBuilder(self.layout)
+        self.keep_after_failure = False
+        self._published: PublishReport | None = None
+        self._assembled: _Assembled | None = None
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:
@@ -142,6 +157,19 @@ class ProductWriter:
             self._check_space()
         except BaseException:
             self.abandon()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            self.abandon(keep=self.keep_after_failure or isinstance(error, _RESUMABLE))
+            return
+        try:
+            self.publish()
+        except BaseException as failure:
+            self.abandon(keep=self.keep_after_failure or isinstance(failure, _RESUMABLE))
             raise
 
     def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
@@ -185,29 +213,37 @@ class ProductWriter:
             self._store.checksum(0, *tile) != empty_checksum(self.layout, *tile) for tiles in chunks for tile in tiles
         )
 
-    def publish(self, beside: Callable[[Path], None] = lambda _whole: None) -> PublishReport:
-        """Put the file together, read it back, and give it its name; the work folder is removed.
-
-        Args:
-            beside: Called with the whole file before it gets its name: writes what is to stand beside the product.
+    @contextmanager
+    def assembled(self) -> Iterator[Path]:
+        """The whole file before it gets its name, read back: what belongs beside the product is written inside.
 
         Raises:
             StorageError: The disk is full or refuses, or the file does not read back. The target is untouched.
         """
-        started = time.perf_counter()
-        self._halve_resumed()
-        self._store.flush()
-        made = self._store.folder / "product.tif"
-        size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
-        blocks = read_back(made, self.layout, self._store.checksum, self._threads)
-        self._check_target()
-        beside(made)
+        self._assembled = self._assemble()
+        yield self._assembled.path
+
+    def publish(self) -> PublishReport:
+        """Put the file together if that was not done yet, and give it its name; the work folder is removed.
+
+        Raises:
+            StorageError: As `assembled`.
+        """
+        whole = self._assembled or self._assemble()
         write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
-            publish(made, self.path)
+            publish(whole.path, self.path)
             self._pool.shutdown()
             self._store.discard()
-        return PublishReport(self.path, size, blocks, time.perf_counter() - started)
+        seconds, cpu_s = time.perf_counter() - whole.began, time.thread_time() - whole.began_cpu
+        self._published = PublishReport(self.path, whole.bytes, whole.blocks, seconds, cpu_s)
+        return self._published
+
+    @property
+    def published(self) -> PublishReport:
+        """What was published, after it was."""
+        assert self._published is not None
+        return self._published
 
     def abandon(self, *, keep: bool = True) -> None:
         """End without a product.
@@ -220,6 +256,17 @@ class ProductWriter:
             self._store.close()
         else:
             self._store.discard()
+
+    def _assemble(self) -> "_Assembled":
+        """Put the file together in the work folder and read it back."""
+        began, began_cpu = time.perf_counter(), time.thread_time()
+        self._halve_resumed()
+        self._store.flush()
+        made = self._store.folder / "product.tif"
+        size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
+        blocks = read_back(made, self.layout, self._store.checksum, self._threads)
+        self._check_target()
+        return _Assembled(made, size, blocks, began, began_cpu)
 
     def _code_tables(self) -> dict[int, tuple[tuple[int, str], ...]]:
         first = self.layout.bands - len(self._extra) + 1
@@ -271,6 +318,17 @@ class ProductWriter:
     def _stored(self, row: int, col: int) -> PixelTile:
         decode, read = self.layout.codec.decode, self._store.read
         return PixelTile(0, row, col, np.stack([decode(read(0, band, row, col)) for band in range(self.layout.bands)]))
+
+
+@dataclass(frozen=True)
+class _Assembled:
+    """A whole product without its name yet, and when its assembly began."""
+
+    path: Path
+    bytes: int
+    blocks: int
+    began: float
+    began_cpu: float
 
 
 def _product_tags(

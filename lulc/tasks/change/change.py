@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lulc.errors import Interrupted, UsageError
+from lulc.errors import UsageError
 from lulc.grid import Window
 from lulc.in_order import in_order
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
@@ -102,15 +101,14 @@ def map_change(
     replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
     pair = open_pair(before, after, options.to, options.crosswalk)
     adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
-    made: list[ChangeReport] = []
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
         change = _Change(pair, options, run)
-
-        def report(whole: Path) -> None:
-            if adjusted is not None:
-                check_drawn_from(adjusted, whole, run.check)
-            made.append(
-                change_report(
+        with change.writer(output) as product:
+            change.store(product)
+            with product.assembled() as whole:
+                if adjusted is not None:
+                    check_drawn_from(adjusted, whole, run.check)
+                report = change_report(
                     output,
                     whole,
                     pair,
@@ -120,14 +118,11 @@ def map_change(
                     resumed_chunks=change.resumed,
                     seconds=time.perf_counter() - start,
                 )
-            )
-            run.check()
-            if folder is not None:
-                change.reporting = True
-                write_change_report(made[0], folder, whole, overwrite=replace)
-
-        change.into(output, report)
-    return made[0]
+                run.check()
+                if folder is not None:
+                    product.keep_after_failure = True  # by its work folder the next run knows these files as its own
+                    write_change_report(report, folder, whole, overwrite=replace)
+    return report
 
 
 def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
@@ -150,8 +145,6 @@ class _Change:
         options: How.
         run: Told after each chunk.
         resumed: Chunks taken over from an interrupted run.
-        reporting: Files of the report may be there, so what is finished is kept whatever happens: by the work folder
-            the next run knows them as its own.
         expected: float64 (K, K) hectares by the joint probabilities.
     """
 
@@ -159,7 +152,6 @@ class _Change:
     options: ChangeOptions
     run: Run
     resumed: int = 0
-    reporting: bool = False
     expected: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -174,14 +166,13 @@ class _Change:
                 f"use at most --mmu {most:.4g} here",
             )
 
-    def into(self, output: Path, report: Callable[[Path], None]) -> None:
-        """Decide what is not stored yet, and publish.
+    def writer(self, output: Path) -> ProductWriter:
+        """The writer of the change map.
 
-        Args:
-            output: The product.
-            report: Called with the whole product before it gets its name.
+        Raises:
+            LulcError: As `ProductWriter`.
         """
-        writer = ProductWriter(
+        return ProductWriter(
             output,
             self.pair.grid,
             self.legend,
@@ -193,12 +184,6 @@ class _Change:
             overwrite=self.options.overwrite,
             resume=self.options.resume,
         )
-        try:
-            self._store(writer)
-            writer.publish(report)
-        except BaseException as error:
-            writer.abandon(keep=self.reporting or isinstance(error, Interrupted | KeyboardInterrupt))
-            raise
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -211,8 +196,12 @@ class _Change:
             "LULC_MMU_HA": f"{self.options.mmu:g}",
         }
 
-    def _store(self, writer: ProductWriter) -> None:
-        """Chunks are decided in threads, and stored in order by this one."""
+    def store(self, writer: ProductWriter) -> None:
+        """Decide what is not stored yet: chunks are decided in threads, and stored in order by this one.
+
+        Raises:
+            LulcError: Reading or writing failed, no pixel has data in both maps, or Interrupted.
+        """
         finished, whole = frozenset(writer.finished), self.pair.grid.shape.size
         self.resumed, found, done = len(finished), False, 0
 

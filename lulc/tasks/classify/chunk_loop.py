@@ -1,8 +1,7 @@
-"""The loop over chunks that a whole run and a shard of one share: read, infer, store."""
+"""The loop over the chunks of a job that a whole run and a shard share: read, infer, store."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,8 +12,7 @@ from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.model.bundle import Bundle
-from lulc.model.inference import ChunkInference, Pixels
+from lulc.model.inference import ChunkInference
 from lulc.model.predictor import Predictor
 from lulc.run import Run
 from lulc.tasks.classify.job import ClassifyOptions, Job
@@ -33,63 +31,52 @@ class ChunkSink(Protocol):
         """Store a finished chunk."""
 
 
-@dataclass
-class ChunkLoop:
-    """Reads, infers and stores chunks of one job, and counts what it did.
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a loop over chunks did.
 
     Attributes:
-        scene: The input.
-        job: What was decided.
-        options: How.
-        bundle: The model; `predictor` takes its network over.
-        run: Looked at between windows, told after each chunk.
-        times: Of the stages.
         resumed: Chunks that were stored already.
-        inferred_pixels: Pixels of the scene that went through the network here.
+        pixels: Pixels of the scene that were inferred.
     """
 
-    scene: Scene
-    job: Job
-    options: ClassifyOptions
-    bundle: Bundle
-    run: Run
-    times: StageTimes
-    resumed: int = 0
-    inferred_pixels: int = 0
+    resumed: int
+    pixels: int
 
-    @cached_property
-    def predictor(self) -> Predictor:
-        """The network on its device."""
-        return predictor_for(self.scene, self.bundle, self.job, self.options)
 
-    def fill(self, sink: ChunkSink, wanted: range) -> None:
-        """Infer those of the wanted chunks that the sink does not hold.
+def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: Run, times: StageTimes) -> Filled:
+    """Infer those of the wanted chunks that the sink does not hold.
 
-        Raises:
-            LulcError: Reading or writing failed, or Interrupted; what is finished has been stored.
-        """
-        finished = sink.finished
-        chunks = [chunk for chunk in self.job.plan.chunks() if chunk.index in wanted]
-        total = sum(chunk.core.shape.size for chunk in chunks)
-        taken_over = sum(chunk.core.shape.size for chunk in chunks if chunk.index in finished)
-        self.resumed = sum(chunk.index in finished for chunk in chunks)
-        if self.resumed == len(chunks):
-            self.times.ready()
-            return
-        infer = ChunkInference(self.predictor, self.job.plan, self.options.activations, self.run.check)
+    Args:
+        scene: The input.
+        job: What was decided.
+        sink: Takes finished chunks.
+        wanted: Their indices.
+        run: Asked between windows whether to stop, told after each chunk.
+        times: Of the stages.
 
-        def write(chunk: Chunk, product: NDArray[np.generic]) -> None:
-            if chunk.index in wanted and chunk.index not in finished:
-                sink.put(chunk.index, chunk.core, product)
+    Raises:
+        LulcError: Reading or writing failed, or Interrupted; what is finished has been stored.
+    """
+    finished = sink.finished
+    sizes = {chunk.index: chunk.core.shape.size for chunk in job.plan.chunks() if chunk.index in wanted}
+    missing = set(wanted) - finished
+    resumed, total, pixels = len(sizes) - len(missing), sum(sizes.values()), 0
+    taken_over = sum(size for index, size in sizes.items() if index not in missing)
+    if missing:
+        infer = ChunkInference(predictor_for(scene, job), job.plan, job.options.activations, run.check)
 
-        self.times.ready()
-        stages = Stages(read=self._read, infer=infer, write=write, times=self.times)
-        for chunk in stages.run(chunks_to_infer(self.job.plan, set(wanted) - finished)):
-            self.inferred_pixels += chunk.core.shape.size
-            self.run.tick(min(taken_over + self.inferred_pixels, total), total)
+    def write(chunk: Chunk, product: NDArray[np.generic]) -> None:
+        if chunk.index in missing:
+            sink.put(chunk.index, chunk.core, product)
 
-    def _read(self, chunk: Chunk) -> Pixels:
-        return self.scene.read(self.job.names, chunk.read)
+    times.ready()
+    if missing:
+        stages = Stages(read=lambda chunk: scene.read(job.names, chunk.read), infer=infer, write=write, times=times)
+        for chunk in stages.run(chunks_to_infer(job.plan, missing)):
+            pixels += chunk.core.shape.size
+            run.tick(min(taken_over + pixels, total), total)
+    return Filled(resumed, pixels)
 
 
 def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
@@ -101,7 +88,7 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
 
 
 def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Scene:
-    """The scene of a run, under a name that is not its file's unless None.
+    """Open the input scene; `name` overrides the file name in messages and tags.
 
     Raises:
         LulcError: It is refused.
@@ -111,26 +98,20 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
     )
 
 
-def predictor_for(scene: Scene, bundle: Bundle, job: Job, options: ClassifyOptions) -> Predictor:
-    """The network of a run on its device; the bundle's network is taken over."""
-    return Predictor(bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
+def predictor_for(scene: Scene, job: Job) -> Predictor:
+    """The network of a job on its device."""
+    options = job.options
+    return Predictor(job.bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
 
 
 def product_writer(
-    scene: Scene,
-    job: Job,
-    options: ClassifyOptions,
-    output: Path,
-    *,
-    parts: Sequence[Path] = (),
-    overwrite: bool = False,
+    scene: Scene, job: Job, output: Path, *, parts: Sequence[Path] = (), overwrite: bool = False
 ) -> ProductWriter:
-    """The writer of a run's product.
+    """The writer of a job's product.
 
     Args:
         scene: The input.
         job: What was decided.
-        options: How.
         output: The product.
         parts: Work folders of shards whose chunks are taken over.
         overwrite: Replace an existing product though the options do not say so.
@@ -142,12 +123,12 @@ def product_writer(
         output,
         scene.grid,
         job.card.classes,
-        activations=options.activations,
+        activations=job.options.activations,
         tags=job.tags,
         fingerprint=job.fingerprint,
-        creation_options=options.creation_options,
-        overwrite=options.overwrite or overwrite,
-        resume=options.resume,
+        creation_options=job.options.creation_options,
+        overwrite=job.options.overwrite or overwrite,
+        resume=job.options.resume,
         parts=parts,
     )
 

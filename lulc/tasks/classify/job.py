@@ -83,7 +83,8 @@ class Job:
     """A decided classification.
 
     Attributes:
-        card: The model's card.
+        options: What was asked for.
+        bundle: The model.
         names: Planes read from the scene, in order.
         plan: How the scene is cut.
         reach: What the network depends on.
@@ -95,7 +96,8 @@ class Job:
         fingerprint: SHA-256 over everything that decides the product's bytes.
     """
 
-    card: Card
+    options: ClassifyOptions
+    bundle: Bundle
     names: tuple[str, ...]
     plan: TilePlan
     reach: Reach
@@ -105,6 +107,11 @@ class Job:
     notes: tuple[str, ...]
     tags: dict[str, str]
     fingerprint: str
+
+    @property
+    def card(self) -> Card:
+        """What the model says of itself."""
+        return self.bundle.card
 
     def summary(self) -> dict[str, Any]:
         """What `--plan` prints."""
@@ -155,7 +162,8 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
     bands = 1 if options.activations == "none" else 1 + len(card.classes)
     depth = 4 if options.activations == "float32" else 1
     return Job(
-        card=card,
+        options=options,
+        bundle=bundle,
         names=names,
         plan=plan,
         reach=reach,

@@ -12,6 +12,7 @@ from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE
 from lulc.model.inference import padded_window
 from lulc.model.predictor import Predictor
+from lulc.tasks.classify.chunk_loop import predictor_for
 from lulc.tasks.classify.job import Job
 from lulc.tiling import TilePlan, round_up
 
@@ -70,18 +71,17 @@ def _around(plan: TilePlan, row: int, column: int, side: int) -> Window:
     return wanted.intersection(Window(0, 0, plan.shape.height, plan.shape.width))
 
 
-def verify_seams(scene: Scene, job: Job, predictor: Predictor, product: Path, count: int) -> SeamReport:
+def verify_seams(scene: Scene, job: Job, product: Path, count: int) -> SeamReport:
     """Infer random windows across seams again and compare them with the product.
 
     Args:
         scene: The input.
         job: What was run.
-        predictor: What ran it.
         product: The published product.
         count: Number of windows.
     """
     windows = seam_windows(job.plan, count)
-    tally = _Tally()
+    tally, predictor = _Tally(), predictor_for(scene, job)
     with open_product(product) as stored:
         for window in windows:
             again = _infer(scene, job, predictor, window)

@@ -40,8 +40,12 @@ class StageTimes:
         try:
             yield
         finally:
-            self.wall_s[stage] = self.wall_s.get(stage, 0.0) + time.perf_counter() - wall
-            self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + time.thread_time() - cpu
+            self.add(stage, time.perf_counter() - wall, time.thread_time() - cpu)
+
+    def add(self, stage: str, wall_s: float, cpu_s: float) -> None:
+        """Add seconds of wall and CPU time to a stage."""
+        self.wall_s[stage] = self.wall_s.get(stage, 0.0) + wall_s
+        self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + cpu_s
 
     @contextmanager
     def wait(self, stage: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, Interrupted
+from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.in_order import in_order
 from lulc.io.cog.store import work_folder
@@ -143,19 +143,13 @@ def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[
         overwrite=plan.options.overwrite,
         resume=plan.options.resume,
     )
-    shares: list[SourceMapShare] = []
-
-    def list_sources(whole: Path) -> None:
-        shares.extend(source_shares(plan, whole))
-        write_sources(sources_path(output), plan, shares)
-
-    try:
+    with writer:
         resumed = len(writer.finished)
         _merge_into(writer, plan, run)
-        return resumed, writer.publish(list_sources).bytes, tuple(shares)
-    except BaseException as error:
-        writer.abandon(keep=isinstance(error, Interrupted | KeyboardInterrupt))
-        raise
+        with writer.assembled() as whole:
+            shares = source_shares(plan, whole)
+            write_sources(sources_path(output), plan, shares)
+    return resumed, writer.published.bytes, tuple(shares)
 
 
 def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:

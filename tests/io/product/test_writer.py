@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from rio_cogeo.cogeo import cog_validate
 
-from lulc.errors import StorageError, UsageError
+from lulc.errors import Interrupted, StorageError, UsageError
 from lulc.grid import Shape, Window
 from lulc.io.cog.overviews import halve
 from lulc.io.files import durable
@@ -397,3 +397,67 @@ def test_a_classic_tiff_on_request_as_far_as_it_surely_reaches():
     assert not layout.big
     with pytest.raises(UsageError, match=r"ends at 4 GB, this product may take 5\.\d GB; leave BIGTIFF=NO out"):
         product_layout(Shape(20_000, 20_000), LEGEND, "uint8", {"BIGTIFF": "NO"})
+
+
+class TestLeavingTheContext:
+    """Leaving publishes, an interruption keeps what is finished, a failure discards it."""
+
+    data = pixels(600, 600)
+
+    def put_first(self, writer, error=None):
+        writer.put(0, Window(0, 0, 512, 600), self.data[:, :512])
+        if error:
+            raise error
+
+    def assemble(self, writer, *, keep):
+        put_all(writer, self.data)
+        with writer.assembled():
+            writer.keep_after_failure = keep
+            raise StorageError("the report cannot be written", "")
+
+    def test_publishes(self, tmp_path):
+        with writer_of(tmp_path / "a.tif", self.data) as writer:
+            put_all(writer, self.data)
+            assert not (tmp_path / "a.tif").exists()
+        assert names(tmp_path) == SIDE_CARS
+        assert writer.published.bytes == (tmp_path / "a.tif").stat().st_size
+
+    @pytest.mark.parametrize("error", [Interrupted("stopped by SIGTERM", ""), KeyboardInterrupt()])
+    def test_keeps_finished_chunks_after_an_interruption(self, tmp_path, error):
+        with pytest.raises(type(error)), writer_of(tmp_path / "a.tif", self.data) as writer:
+            self.put_first(writer, error)
+        assert names(tmp_path) == ["a.tif.lulc"]
+        with writer_of(tmp_path / "a.tif", self.data) as writer:
+            assert writer.finished == {0}
+            put_all(writer, self.data)
+        write(tmp_path / "b.tif", self.data)
+        assert sha(tmp_path / "a.tif") == sha(tmp_path / "b.tif")
+
+    @pytest.mark.parametrize("error", [StorageError("full", ""), ZeroDivisionError()])
+    def test_discards_them_after_a_failure(self, tmp_path, error):
+        with pytest.raises(type(error)), writer_of(tmp_path / "a.tif", self.data) as writer:
+            self.put_first(writer, error)
+        assert names(tmp_path) == []
+
+    def test_keeps_them_after_a_failure_where_something_may_stand_beside(self, tmp_path):
+        with pytest.raises(StorageError), writer_of(tmp_path / "a.tif", self.data) as writer:
+            self.assemble(writer, keep=True)
+        assert names(tmp_path) == ["a.tif.lulc"]
+
+    def test_the_assembled_file_is_whole_before_it_has_its_name(self, tmp_path):
+        with writer_of(tmp_path / "a.tif", self.data) as writer:
+            put_all(writer, self.data)
+            with writer.assembled() as whole, rasterio.open(whole) as source:
+                np.testing.assert_array_equal(source.read(), self.data)
+                assert not (tmp_path / "a.tif").exists()
+        assert names(tmp_path) == SIDE_CARS
+
+    def test_a_refusal_beside_the_assembled_file_leaves_nothing(self, tmp_path):
+        with pytest.raises(StorageError), writer_of(tmp_path / "a.tif", self.data) as writer:
+            self.assemble(writer, keep=False)
+        assert names(tmp_path) == []
+
+    def test_a_failure_to_publish_discards(self, tmp_path):
+        with pytest.raises(ValueError, match="no full set"), writer_of(tmp_path / "a.tif", self.data) as writer:
+            self.put_first(writer)
+        assert names(tmp_path) == []

@@ -1,0 +1,94 @@
+"""What a run of `lulc classify` did."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lulc.io.product.areas import ClassArea
+from lulc.io.product.writer import PublishReport
+from lulc.io.scene.scene import Scene
+from lulc.model.provenance import misfits
+from lulc.tasks.classify.chunk_loop import Filled
+from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.memory import peak_resident_bytes
+from lulc.tasks.classify.seams import SeamReport
+from lulc.tasks.classify.stages import StageTimes
+
+_MEGA = 1e6
+
+
+@dataclass(frozen=True)
+class ClassifyReport:
+    """What a run did.
+
+    Attributes:
+        output: Path of the product.
+        plan: What was decided: windows, halo, cost, predicted memory and size.
+        classes: Pixels and hectares of each class, as counted in the map.
+        valid_share: Share of the scene's pixels that have data.
+        megapixels: Size of the scene.
+        seconds: Wall time from opening the scene to the published product.
+        start_up_s: Of these, until the first pixel was read: imports, model, plan.
+        start_up_cpu_s: CPU seconds that the process had spent by then.
+        mpx_per_s: Megapixels inferred in this run per second of wall time after start-up.
+        stages: Per stage: wall seconds worked, CPU seconds of its thread, seconds the inference waited for it.
+        bound: The stage that bounded the run: `read`, `infer` or `write`.
+        resumed_chunks: Chunks taken over from an interrupted run.
+        peak_bytes: Peak of the process's main memory.
+        output_bytes: Size of the product.
+        seams: What `--verify-seams` found.
+        warnings: What the user should know about the input.
+    """
+
+    output: str
+    plan: dict[str, Any]
+    classes: tuple[ClassArea, ...]
+    valid_share: float
+    megapixels: float
+    seconds: float
+    start_up_s: float
+    start_up_cpu_s: float
+    mpx_per_s: float
+    stages: dict[str, dict[str, float]]
+    bound: str
+    resumed_chunks: int
+    peak_bytes: int
+    output_bytes: int
+    seams: SeamReport | None
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        scene: Scene,
+        job: Job,
+        filled: Filled,
+        published: PublishReport,
+        areas: tuple[ClassArea, ...],
+        seams: SeamReport | None,
+        times: StageTimes,
+    ) -> "ClassifyReport":
+        """The report of a finished run; the time that publishing took becomes a stage."""
+        times.add("publish", published.seconds, published.cpu_s)
+        seconds, size = times.wall_s["total"], job.plan.shape.size
+        return cls(
+            output=str(published.path),
+            plan=job.summary(),
+            classes=areas,
+            valid_share=sum(entry.pixels for entry in areas) / size,
+            megapixels=size / _MEGA,
+            seconds=round(seconds, 3),
+            start_up_s=round(times.start_up_s, 3),
+            start_up_cpu_s=round(times.start_up_cpu_s, 3),
+            mpx_per_s=round(filled.pixels / _MEGA / max(seconds - times.start_up_s, 1e-9), 3),
+            stages=times.summary(),
+            bound=times.bound,
+            resumed_chunks=filled.resumed,
+            peak_bytes=peak_resident_bytes(),
+            output_bytes=published.bytes,
+            seams=seams,
+            warnings=(*scene.warnings, *misfits(scene, job.card)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form for `--json`."""
+        return asdict(self)
