@@ -1,6 +1,6 @@
 """lulc: whole Sentinel-2 scenes to land-cover maps.
 
-The public names are loaded on first use, so that `import lulc` costs next to nothing.
+Public names load their module on first use, so that `import lulc` takes milliseconds.
 """
 
 import os

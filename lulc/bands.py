@@ -1,4 +1,4 @@
-"""Spectral bands and sensors: names, wavelengths and how digital numbers become reflectance."""
+"""Spectral bands and sensors: band names, wavelengths, and the conversion of digital numbers to reflectance."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ class Band:
         name: Canonical name, such as `B8A`.
         wavelength_nm: Central wavelength in nanometres.
         gsd_m: Ground sampling distance in metres.
-        aliases: Other exact spellings met in files.
+        aliases: Other spellings found in files; compared without letter case.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Sensor:
 
     Attributes:
         name: Full name of the instrument.
-        bands: Its bands.
-        quantification: Divisor that turns shifted digital numbers into reflectance.
-        baseline_offset: What current processing baselines add to DN (-1000 for Sentinel-2 from 04.00).
+        bands: Bands in the order of the sensor file.
+        quantification: Digital numbers per unit reflectance, applied after the offset.
+        baseline_offset: Offset added to DN under current processing baselines (-1000 for Sentinel-2 from 04.00).
         nodata_dn: Digital number that means "no data".
         saturated_dn: Digital number that means "saturated".
     """
@@ -47,14 +47,17 @@ class Sensor:
     saturated_dn: int
 
     def spellings(self) -> Mapping[str, str]:
-        """Lower-case spelling to canonical band name."""
+        """Map each lower-case spelling, aliases included, to its canonical band name."""
         return {spelling.lower(): band.name for band in self.bands for spelling in (band.name, *band.aliases)}
 
     def canonical(self, text: str | None) -> str | None:
-        """Canonical name of the band that a description stands for, or None.
+        """Canonical band name for a band description in a file; None when it names no band or several.
 
-        Exact spellings only, save for two forms met in real files: GDAL's `B4, central wavelength 665 nm` and
+        Only exact spellings match, save for two forms met in real files: GDAL's `B4, central wavelength 665 nm` and
         product file names such as `T31TDH_20180101T105441_B04_10m`.
+
+        Args:
+            text: Description, alias or file name; None or empty gives None.
         """
         if not text:
             return None
@@ -75,12 +78,13 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Radiometry:
-    """How one scene's digital numbers become reflectance: (DN + offset) / quantification.
+    """Conversion of one scene's digital numbers to reflectance: (DN + offset) / quantification.
 
     Attributes:
-        quantification: 10000 for Sentinel-2 products, 1 for a scene already in reflectance.
-        offset: -1000 for Sentinel-2 from processing baseline 04.00, else 0.
-        source: Where the two came from, for the product's tags: `metadata`, `option` or `default`.
+        quantification: Digital numbers per unit reflectance: 10000 for Sentinel-2 products, 1 for a scene already in
+            reflectance.
+        offset: Added to digital numbers: -1000 for Sentinel-2 from processing baseline 04.00, else 0.
+        source: Origin of both values, for the product's tags: `metadata`, `option` or `default`.
     """
 
     quantification: float = 10_000.0
@@ -88,13 +92,20 @@ class Radiometry:
     source: str = "default"
 
     def reflectance(self, digital_numbers: Any) -> Any:  # noqa: ANN401 - any array library
-        """Reflectance, unitless, of floating-point digital numbers; shape and type are kept."""
+        """Convert digital numbers to reflectance (unitless, 0..1 for most land).
+
+        Args:
+            digital_numbers: Floating-point array of any shape and array library.
+
+        Returns:
+            Array of the same shape and dtype.
+        """
         return (digital_numbers + self.offset) / self.quantification
 
 
 @cache
 def sensor(name: str = "sentinel-2") -> Sensor:
-    """Sensor by the name of its file in configs/sensors.
+    """Load a sensor by the name of its file in configs/sensors.
 
     Raises:
         ConfigError: No such sensor.

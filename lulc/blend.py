@@ -1,8 +1,9 @@
-"""Joining the probabilities of neighbouring tiles into finished pixels.
+"""Blend the probabilities of neighbouring tiles into finished pixels.
 
-With a halo of at least half the receptive field neighbours agree, and the cut at the core's border is exact. With a
-smaller halo a narrow cosine cross-fade softens the step: over `fade` pixels beyond its core a tile's weight falls from
-1 to 0 while its neighbour's rises from 0 to 1. Weights of all tiles sum to 1 at every pixel, so probabilities do too.
+With a halo of at least half the receptive field, neighbouring tiles agree and the cut at the core's border is exact.
+With a smaller halo a narrow cosine cross-fade softens the step. Over `fade` pixels beyond its core a tile's weight
+falls from 1 to 0, while its neighbour's rises from 0 to 1. The weights of all tiles sum to 1 at every pixel, so the
+probabilities do too.
 """
 
 import torch
@@ -12,13 +13,13 @@ from lulc.tiling import Tile, TilePlan
 
 
 def fade_weights(start: int, core: int, kept: int, fade: int) -> Tensor:
-    """Weights of one tile along one axis: float32 (kept,).
+    """Blending weights of one tile along one axis: float32 (kept,), 0..1.
 
     Args:
-        start: First row or column of the core; at 0 the scene begins and nothing fades in.
-        core: Length of the core.
-        kept: Length of core and margin.
-        fade: Width of the cross-fade.
+        start: First row or column of the core, pixels. At 0 the scene begins and nothing fades in.
+        core: Length of the core, pixels.
+        kept: Length of core and fading margin, pixels.
+        fade: Width of the cross-fade, pixels.
     """
     weights = torch.ones(kept)
     ramp = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(fade) + 0.5) / fade) if fade else torch.empty(0)
@@ -29,9 +30,10 @@ def fade_weights(start: int, core: int, kept: int, fade: int) -> Tensor:
 
 
 class Blender:
-    """Takes tiles in the order of the plan and gives back finished cores.
+    """Takes tiles in the order of the plan and returns finished cores.
 
-    Only the margins are remembered: one row of `fade` pixels across the scene and one column of them.
+    Only the fading margins are kept in memory: one row of `fade` pixels across the scene and one column of `fade`
+    pixels.
 
     Args:
         plan: The plan whose tiles will be fed.
@@ -44,14 +46,14 @@ class Blender:
         self._right = torch.zeros(classes, 0, 0)
 
     def feed(self, tile: Tile, probabilities_kyx: Tensor) -> Tensor:
-        """Add one tile.
+        """Add the next tile and finish its core.
 
         Args:
             tile: Next tile of the plan.
-            probabilities_kyx: float32 (K, height, width) of `tile.kept`.
+            probabilities_kyx: Probabilities of `tile.kept`, float32 (K, height, width), 0..1.
 
         Returns:
-            float32 (K, height, width) of `tile.core`: finished probabilities, on the device of the input.
+            Finished probabilities of `tile.core`, float32 (K, height, width), on the device of the input.
         """
         if not self._plan.fade:
             return probabilities_kyx

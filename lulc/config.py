@@ -1,4 +1,4 @@
-"""Typed configuration: TOML in, a frozen model out, an unknown key refused with the nearest name."""
+"""Typed configuration: TOML in, a frozen model out. An unknown key is refused with the nearest known one."""
 
 import tomllib
 from pathlib import Path
@@ -12,21 +12,21 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Table(BaseModel):
-    """Base of every table of a configuration file: frozen, and no unknown key."""
+    """Base of every configuration table: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def read_config(model: type[Model], path: Path, **changes: Any) -> Model:  # noqa: ANN401 - any key of the file
-    """Configuration from a TOML file.
+    """Read and check a TOML configuration file.
 
     Args:
-        model: What the file describes.
-        path: TOML file; relative paths in it are the model's business.
+        model: Schema of the file.
+        path: TOML file. Relative paths inside it are resolved by the schema, not here.
         changes: Values that replace those of the file: `train__steps=10` replaces `steps` of `[train]`.
 
     Raises:
-        ConfigError: Not there, not TOML, an unknown key or a value out of range.
+        ConfigError: The file is missing or is not TOML, or a key is unknown or a value out of range.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -41,15 +41,15 @@ def read_config(model: type[Model], path: Path, **changes: Any) -> Model:  # noq
 
 
 def parse_config(model: type[Model], table: dict[str, Any], name: str) -> Model:
-    """Check a parsed table.
+    """Check a parsed table against its schema.
 
     Args:
-        model: What it describes.
+        model: Schema of the table.
         table: As parsed from TOML or JSON.
-        name: What to call it in an error.
+        name: Name of the table in error messages.
 
     Raises:
-        ConfigError: An unknown key (with the nearest known one), a missing key, or a value out of range.
+        ConfigError: A key is unknown (the nearest known one is named) or missing, or a value is out of range.
     """
     try:
         return model.model_validate(table)
@@ -59,20 +59,20 @@ def parse_config(model: type[Model], table: dict[str, Any], name: str) -> Model:
 
 def _config_error(model: type[BaseModel], error: ValidationError, name: str) -> ConfigError:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    key_path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _keys(model, [str(part) for part in first["loc"][:-1]])
-        return ConfigError(f"{name}: there is no key {place}", did_you_mean(str(first["loc"][-1]), known))
+        return ConfigError(f"{name}: there is no key {key_path}", did_you_mean(str(first["loc"][-1]), known))
     if first["type"] == "missing":
-        return ConfigError(f"{name}: {place} is missing", "add it")
+        return ConfigError(f"{name}: {key_path} is missing", "add it")
     message = first["msg"].removeprefix("Value error, ")
     shown = f" = {first['input']!r}" if isinstance(first["input"], str | int | float | bool) else ""
-    where = f"{place}{shown}: " if place else ""
-    return ConfigError(f"{name}: {where}{message}", "correct that value")
+    prefix = f"{key_path}{shown}: " if key_path else ""
+    return ConfigError(f"{name}: {prefix}{message}", "correct that value")
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Keys of the table at `path` below `model`."""
+    """Keys of the table at `path` below `model`; those of the last table on the way when the path ends early."""
     for part in path:
         field = model.model_fields.get(part)
         inner = field.annotation if field else None

@@ -1,4 +1,4 @@
-"""Crosswalks: how the classes of one legend become those of another."""
+"""Crosswalks: mapping the classes of one legend to those of another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,9 +18,12 @@ class Crosswalk:
     """A table from the classes of one legend to those of another.
 
     Attributes:
-        source: Legend that is translated.
-        target: Legend that it is translated to.
-        codes: Target code of each source class in order; 255 where the class has no counterpart and is ignored.
+        source: Legend to translate from.
+        target: Legend to translate to.
+        codes: Target code of each source class, in the order of the source legend; 255 for an ignored class.
+
+    Raises:
+        ConfigError: The codes do not name every source class once, or name a class that the target lacks.
     """
 
     source: Legend
@@ -34,14 +37,17 @@ class Crosswalk:
 
     @property
     def is_identity(self) -> bool:
-        """True when nothing changes."""
+        """True when both legends have the same classes and no code changes."""
         return self.source.names == self.target.names and self.codes == tuple(range(1, len(self.source) + 1))
 
     def relabel(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Codes of the target legend: uint8 of the same shape, 255 where not labelled or ignored.
+        """Translate class codes to the target legend.
 
         Args:
-            codes: uint8 codes of the source legend, 255 where not labelled.
+            codes: Codes of the source legend, uint8 of any shape; 255 where not labelled.
+
+        Returns:
+            Codes of the target legend, uint8 of the same shape; 255 where not labelled or ignored.
         """
         table = np.full(NODATA_CODE + 1, NODATA_CODE, np.uint8)
         table[1 : len(self.codes) + 1] = self.codes
@@ -49,14 +55,15 @@ class Crosswalk:
         return relabelled
 
     def sum_activations(self, activations: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Activations of the target legend: each class has the sum of its members.
+        """Sum the activations of the source classes that make up each target class.
 
         Args:
-            activations: (K, ...) of the source legend, summing to 1 over K, NaN where there is no data.
+            activations: Activations of the source legend, float (K, ...), summing to 1 over K; NaN where there is no
+                data.
 
         Returns:
-            float32 (K', ...), summing to 1: what ignored classes held is dropped and the rest scaled up. NaN where
-            there is no data or ignored classes held everything.
+            Activations of the target legend, float32 (K', ...), summing to 1. The part of ignored classes is dropped
+            and the rest rescaled. NaN where there is no data or ignored classes held everything.
         """
         summed = np.zeros((len(self.target), *activations.shape[1:]), np.float32)
         for code, activation in zip(self.codes, activations, strict=True):
@@ -64,20 +71,20 @@ class Crosswalk:
                 summed[code - 1] += activation
         total = summed.sum(axis=0)
         total[~(total > 0)] = np.nan
-        shares: NDArray[np.float32] = summed / total
-        return shares
+        rescaled: NDArray[np.float32] = summed / total
+        return rescaled
 
 
 def load_crosswalk(source: Legend, target: Legend, path: str | Path | None = None) -> Crosswalk:
-    """Crosswalk between two legends.
+    """Load the crosswalk between two legends.
 
     Args:
-        source: Legend that is translated.
-        target: Legend that it is translated to.
-        path: TOML file of a crosswalk; None takes the shipped one. Legends with the same classes need none.
+        source: Legend to translate from.
+        target: Legend to translate to.
+        path: TOML file; None takes the shipped crosswalk. Legends with the same classes need none.
 
     Raises:
-        ConfigError: There is none, or it does not name every class of the source once.
+        ConfigError: There is no such crosswalk, or it does not name every source class exactly once.
     """
     if path is None and source.names == target.names:
         return Crosswalk(source, target, tuple(range(1, len(source) + 1)))

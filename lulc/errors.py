@@ -1,7 +1,7 @@
-"""Errors a user can meet: each names the value that is wrong and what to do about it.
+"""Errors a user can meet. Each message names the wrong value and the remedy.
 
-A `LulcError` is printed as one line and ends the program with its `exit_code`. Anything else that
-escapes is a defect of lulc and shows its traceback.
+A `LulcError` is printed as one line and ends the program with its `exit_code`. Any other exception that escapes is a
+defect of lulc and shows its traceback.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 
 class LulcError(Exception):
-    """Base of every refusal: a one-line message and a process exit code.
+    """Base of all expected errors: a one-line message and a process exit code.
 
     Args:
         problem: What is wrong, naming the file, band or value.
@@ -25,19 +25,19 @@ class LulcError(Exception):
 
 
 class UsageError(LulcError):
-    """Options that cannot be used together, or a value outside its range."""
+    """Options that cannot be combined, or an option value outside its range."""
 
     exit_code = 2
 
 
 class InputError(LulcError):
-    """A scene that cannot be used as it is."""
+    """An input scene, map, label or patch that cannot be used as it is."""
 
     exit_code = 3
 
 
 class ModelError(LulcError):
-    """A model bundle that is damaged, unsafe or does not fit."""
+    """A model bundle that is damaged, unsafe, or does not fit its network or input."""
 
     exit_code = 4
 
@@ -49,7 +49,7 @@ class ConfigError(LulcError):
 
 
 class StorageError(LulcError):
-    """Reading or writing failed: damaged block, full disk, missing permission, output in use."""
+    """Reading or writing failed: damaged block, full disk, missing permission, output exists or in use."""
 
     exit_code = 5
 
@@ -61,13 +61,13 @@ class LimitError(LulcError):
 
 
 class ShardError(LulcError):
-    """A shard, or a worker of a cluster, failed; what the others finished is kept."""
+    """A shard or a cluster worker failed. Chunks finished by the others are kept."""
 
     exit_code = 7
 
 
 class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
-    """Stopped by a signal; finished work is kept and the same command continues."""
+    """Stopped by a signal. Finished work is kept, and the same command continues it."""
 
     exit_code = 75
 
@@ -83,11 +83,11 @@ EXIT_CODES: dict[int, str] = {
     75: "interrupted; run the same command again to continue",
     130: "stopped at once by a second Ctrl-C",
 }
-"""What each exit code means, as documented and as printed by `lulc --help`."""
+"""Meaning of each exit code, as documented and as printed by `lulc --help`."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A remedy such as `did you mean 'epochs'?`, or the list of what is known."""
+    """Remedy text for an unknown name: `did you mean 'epochs'?`, or the list of known names when none is close."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(names)}"

@@ -1,7 +1,7 @@
-"""FeatureSpec: which bands and indices a network sees, in what order, normalised how.
+"""FeatureSpec: which bands and indices a network sees, in what order, and how they are normalised.
 
-There is one definition for stacking, training and classifying. It works on any array library because it only uses
-arithmetic; the raw integers may therefore be turned into features on the device that runs the network.
+Stacking, training and classifying share this one definition. It uses arithmetic only, so it works on any array library.
+Raw integers may therefore be turned into features on the device that runs the network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,14 @@ from lulc.indices import Array, spectral_index
 
 
 class FeatureSpec(BaseModel):
-    """Channels of a network: bands, then indices, each as (value - mean) / std.
+    """Input channels of a network: bands, then indices, each normalised as (value - mean) / std.
 
     Attributes:
-        sensor: Name of the sensor file in configs/sensors.
+        sensor: Name of a sensor file in configs/sensors.
         bands: Band names in channel order.
         indices: Index names, following the bands.
-        mean: Mean of each channel over the training data; reflectance for bands.
-        std: Standard deviation of each channel over the training data.
+        mean: Mean of each channel over the training data: reflectance (0..1) for bands, index value for indices.
+        std: Standard deviation of each channel over the training data, in the same units; positive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +50,16 @@ class FeatureSpec(BaseModel):
         return self.bands + self.indices
 
     def required(self, available: Sequence[str]) -> tuple[str, ...]:
-        """Names to read from a scene that offers `available`: an index found by name is read, not computed."""
+        """Names to read from a scene.
+
+        An index that the scene offers by name is read, any other one computed from its bands.
+
+        Args:
+            available: Names of the bands and indices that the scene offers.
+
+        Returns:
+            Names in reading order, each once. Those missing from `available` are included.
+        """
         needed = list(self.bands)
         for name in self.indices:
             needed += [name] if name in available else spectral_index(name).bands
@@ -59,16 +68,17 @@ class FeatureSpec(BaseModel):
     def normalised(
         self, planes: Mapping[str, Array], radiometry: Radiometry, to_float: Callable[[Array], Array]
     ) -> list[Any]:
-        """Channels of the network, in order, each as (value - mean) / std.
+        """Compute the network's channels in order, each as (value - mean) / std.
 
         Args:
-            planes: Raw digital numbers of each band (any shape), and values of indices that the scene provides.
-            radiometry: How the scene's digital numbers become reflectance.
-            to_float: Turns a raw plane into floating point, where the caller chooses the precision and device.
+            planes: By name, raw digital numbers of each band (any shape, any real dtype), and values of indices that
+                the scene offers.
+            radiometry: Conversion of the scene's digital numbers to reflectance.
+            to_float: Converts a raw plane to floating point; the caller chooses precision and device.
 
         Returns:
-            One floating-point array per channel. Not finite where an index has no value: the caller fills it
-            with 0, which is the training mean.
+            One floating-point array per channel, of the shape of the planes. Not finite where an index has no value;
+            the caller fills it with 0, the training mean.
         """
         reflectance = {
             name: radiometry.reflectance(to_float(plane)) for name, plane in planes.items() if name not in self.indices

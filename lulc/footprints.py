@@ -1,4 +1,4 @@
-"""Where chips and patches lie on the ground: blocks of it, distances between them."""
+"""Footprints of chips and patches on the ground: their extent, their block, and distances between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lulc.grid import Grid, Window
 
 METRES_PER_DEGREE = 110_574.0
-"""Of latitude at the equator, the least there is: distances on the ground are never overstated."""
+"""Length of a degree of latitude at the equator, metres. It is the shortest, so distances are never overstated."""
 
 _HALF_THE_EARTH = 180.0
 _ROUND_THE_EARTH = 2 * _HALF_THE_EARTH * METRES_PER_DEGREE
@@ -17,15 +17,17 @@ _ROUND_THE_EARTH = 2 * _HALF_THE_EARTH * METRES_PER_DEGREE
 
 @dataclass(frozen=True, slots=True)
 class Footprints:
-    """Where chips lie, in metres on planes of their own.
+    """Extents of n chips, in metres, each on a numbered plane.
+
+    Plane 0 is the Earth. A scene without georeference has a plane of its own, which is infinitely far from all others.
 
     Attributes:
-        plane: 0 on the Earth; other numbers are planes of their own, far from all others: int64 (n,).
-        x: Centre, metres (pixels where there is no georeference): float64 (n,).
-        y: The same, northward or downward.
-        half_width: Half the extent along x.
-        half_height: Half the extent along y.
-        stretch: Factor that turns a difference in x into a distance on the ground: float64 (n,).
+        plane: Number of the plane of each chip, int64 (n,); 0 is the Earth.
+        x: Eastward coordinate of the centre, float64 (n,), metres; pixels without georeference.
+        y: Northward coordinate of the centre, float64 (n,), metres; pixels downward without georeference.
+        half_width: Half the extent along x, float64 (n,), in the units of x.
+        half_height: Half the extent along y, float64 (n,), in the units of y.
+        stretch: Factor from a difference in x to a distance on the ground, float64 (n,).
     """
 
     plane: NDArray[np.int64]
@@ -37,15 +39,18 @@ class Footprints:
 
     @classmethod
     def joined(cls, parts: "list[Footprints]") -> "Footprints":
-        """Those of several scenes in one."""
+        """Concatenate the footprints of several scenes."""
         names = ("plane", "x", "y", "half_width", "half_height", "stretch")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def blocks(self, side: float) -> NDArray[np.int64]:
-        """Number of the block that holds each chip's centre: int64 (n,), from 0.
+        """Index of the block of ground that holds each chip's centre: int64 (n,), from 0.
 
-        Blocks of about `side` metres lie on one grid for the whole Earth: overlapping scenes, whatever their CRS, put
-        the same ground into the same block.
+        Blocks lie on one grid for the whole Earth. Overlapping scenes therefore put the same ground into the same
+        block, whatever their CRS.
+
+        Args:
+            side: Approximate side of a block, metres; pixels without georeference.
         """
         rows = np.floor(self.y / side).astype(np.int64)
         # All chips of one row of blocks use the width that a degree has in the middle of that row.
@@ -59,7 +64,16 @@ class Footprints:
     def neighbours(
         self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float
     ) -> dict[int, NDArray[np.int64]]:
-        """For each `chosen` chip with any, which of the `others` are nearer than `gap` metres or overlap it."""
+        """Find, for each chosen chip, the other chips that overlap it or lie nearer than `gap`.
+
+        Args:
+            chosen: True for chips whose neighbours are wanted, bool (n,).
+            others: True for chips that count as neighbours, bool (n,).
+            gap: Distance, metres; pixels without georeference.
+
+        Returns:
+            Indices of the neighbours, int64, by index of the chosen chip; chips without neighbours are left out.
+        """
         found: dict[int, NDArray[np.int64]] = {}
         candidates = np.flatnonzero(others)
         for chip in np.flatnonzero(chosen):
@@ -75,20 +89,23 @@ class Footprints:
         return found
 
     def _apart(self, chips: NDArray[np.int64] | int, x: NDArray[np.float64], chip: int) -> NDArray[np.float64]:
-        """Difference in x between centres of chips and places; the short way round the Earth."""
+        """Absolute difference in x between chip centres and locations; on the Earth the short way round."""
         apart: NDArray[np.float64] = np.abs(self.x[chips] - x)
         return np.minimum(apart, _ROUND_THE_EARTH - apart) if self.plane[chip] == 0 else apart
 
     def too_close(
         self, chips: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], gap: float
     ) -> NDArray[np.bool_]:
-        """True where a place lies in one of `chips` or nearer than `gap` metres to one.
+        """True where a location lies inside one of the chips or nearer than `gap` to one.
 
         Args:
-            chips: Numbers of chips.
-            x: Places, in the units of `Footprints.x`: any shape.
-            y: The same.
-            gap: Metres.
+            chips: Indices of chips, int64.
+            x: Eastward coordinates of the locations, float64 of any shape, in the units of `Footprints.x`.
+            y: Northward coordinates of the locations, of the same shape.
+            gap: Distance, metres; pixels without georeference.
+
+        Returns:
+            bool, of the shape of x.
         """
         close = np.zeros(x.shape, dtype=bool)
         for chip in chips:
@@ -100,18 +117,24 @@ class Footprints:
 
 
 def on_ground(grid: Grid) -> bool:
-    """True when a CRS and a transform say where pixels lie."""
+    """True when a CRS and a transform georeference the grid; control points do not count."""
     return grid.crs is not None and not grid.gcps
 
 
 def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:
-    """Where windows of a scene lie: on the ground when the scene is georeferenced, else on a plane of its own."""
+    """Footprints of windows of a scene: on the Earth when it is georeferenced, else on a plane of its own.
+
+    Args:
+        grid: Grid of the scene.
+        windows: n windows of the scene, pixels.
+        plane: Index of the scene, which numbers its plane when it has no georeference.
+    """
     corners = np.stack([_corners(grid, window) for window in windows])
     x, y = corners[..., 0].reshape(len(windows), 4), corners[..., 1].reshape(len(windows), 4)
-    placed = on_ground(grid)
-    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if placed else np.zeros(len(windows))
+    georeferenced = on_ground(grid)
+    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if georeferenced else np.zeros(len(windows))
     return Footprints(
-        plane=np.full(len(windows), 0 if placed else plane + 1),
+        plane=np.full(len(windows), 0 if georeferenced else plane + 1),
         x=(x.max(axis=1) + x.min(axis=1)) / 2,
         y=(y.max(axis=1) + y.min(axis=1)) / 2,
         half_width=np.ptp(x, axis=1) / 2,
@@ -120,24 +143,32 @@ def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprin
     )
 
 
-def pixel_places(grid: Grid, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the pixel centres of a window lie, in the units of its footprint: x and y, float64 (height, width)."""
+def pixel_locations(grid: Grid, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ground coordinates of the pixel centres of a window, in the units of its footprint.
+
+    Args:
+        grid: Grid of the scene.
+        window: Window of the scene, pixels.
+
+    Returns:
+        x and y, float64 (height, width) each.
+    """
     corners = _corners(grid, window)
     down = ((np.arange(window.height) + 0.5) / window.height)[:, None, None]
     across = ((np.arange(window.width) + 0.5) / window.width)[None, :, None]
     upper = corners[0, 0] * (1 - across) + corners[0, 1] * across
     lower = corners[1, 0] * (1 - across) + corners[1, 1] * across
-    places = upper * (1 - down) + lower * down
-    return places[..., 0], places[..., 1]
+    locations = upper * (1 - down) + lower * down
+    return locations[..., 0], locations[..., 1]
 
 
 def _corners(grid: Grid, window: Window) -> NDArray[np.float64]:
-    """X and y of the corners of a window: float64 (2 down, 2 across, 2)."""
+    """Ground coordinates x and y of the corners of a window: float64 (2 down, 2 across, 2)."""
     columns = np.array([window.col, window.col_end, window.col, window.col_end], dtype=float)
     rows = np.array([window.row, window.row, window.row_end, window.row_end], dtype=float)
     if not on_ground(grid):
         return np.column_stack([columns, rows]).reshape(2, 2, 2)
-    places = grid.longitudes_latitudes(columns, rows)
-    if np.ptp(places[:, 0]) > _HALF_THE_EARTH:  # the chip lies on the antimeridian
-        places[:, 0] %= 2 * _HALF_THE_EARTH
-    return (places * METRES_PER_DEGREE).reshape(2, 2, 2)
+    degrees = grid.longitudes_latitudes(columns, rows)
+    if np.ptp(degrees[:, 0]) > _HALF_THE_EARTH:  # the chip lies on the antimeridian
+        degrees[:, 0] %= 2 * _HALF_THE_EARTH
+    return (degrees * METRES_PER_DEGREE).reshape(2, 2, 2)

@@ -1,4 +1,4 @@
-"""Integer windows and georeferenced grids: the geometry that every other part agrees on."""
+"""Integer windows and georeferenced grids: the geometry shared by all other modules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A rectangle of pixels: first row and column (from 0, may be negative outside a scene), height, width."""
+    """A rectangle of pixels: first row, first column, height and width.
+
+    Rows and columns count from 0 and may be negative, which is outside the scene.
+    """
 
     row: int
     col: int
@@ -48,12 +51,12 @@ class Window:
 
     @property
     def row_end(self) -> int:
-        """First row below the window."""
+        """Row after the last one."""
         return self.row + self.height
 
     @property
     def col_end(self) -> int:
-        """First column right of the window."""
+        """Column after the last one."""
         return self.col + self.width
 
     @property
@@ -62,12 +65,16 @@ class Window:
         return Shape(self.height, self.width)
 
     def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
-        """Row and column slices, counted from the corner of `origin` (from the scene's corner if None)."""
+        """Row and column slices of this window in an array that holds `origin`.
+
+        Args:
+            origin: Window that the array holds; None for an array of the whole scene.
+        """
         row, col = (origin.row, origin.col) if origin else (0, 0)
         return slice(self.row - row, self.row_end - row), slice(self.col - col, self.col_end - col)
 
     def intersection(self, other: "Window") -> "Window":
-        """The common part; of size 0 where the windows do not meet."""
+        """The pixels in both windows; of size 0 where they do not meet."""
         row, col = max(self.row, other.row), max(self.col, other.col)
         return Window(
             row,
@@ -79,14 +86,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the pixels of a raster lie on the ground.
+    """Georeference and size of a raster.
 
     Attributes:
-        crs: Coordinate reference system, or None when the raster has none.
-        transform: Pixel (column, row) corners to CRS coordinates, kept to the last bit. The identity when the
-            raster is placed by ground control points alone.
+        crs: Coordinate reference system; None when the raster has none.
+        transform: Affine from pixel corners (column, row) to CRS coordinates, kept to the last bit. The identity when
+            only ground control points georeference the raster.
         shape: Rows and columns.
-        gcps: Ground control points, with `gcps_crs`.
+        gcps: Ground control points as rasterio gives them, in `gcps_crs`.
         gcps_crs: CRS of the ground control points.
         rpcs: Rational polynomial coefficients as rasterio gives them, or None.
         point: True when AREA_OR_POINT is Point.
@@ -107,31 +114,34 @@ class Grid:
 
     @property
     def georeferenced(self) -> bool:
-        """True when a CRS with a transform, ground control points or RPCs place the raster."""
+        """True when a CRS with a transform, ground control points or RPCs georeference the raster."""
         return bool(self.gcps) or self.rpcs is not None or self.crs is not None
 
     def part(self, window: Window) -> "Grid":
-        """The grid of a window of this one; without ground control points, which place the whole alone."""
+        """Grid of a window of this one.
+
+        Ground control points are dropped, since they georeference only the whole raster.
+        """
         a, b, c, d, e, f = tuple(self.transform)[:6]
         corner = Affine(a, b, a * window.col + b * window.row + c, d, e, d * window.col + e * window.row + f)
         return Grid(self.crs, corner, window.shape, point=self.point)
 
     def same_as(self, other: "Grid") -> bool:
-        """True when size, CRS and control points are equal and transforms agree to a thousandth of a pixel."""
+        """True when size, CRS and control points are equal and the transforms agree to a thousandth of a pixel."""
         if self.shape != other.shape or self.crs != other.crs or self.control_points() != other.control_points():
             return False
         return grids_align(self.transform, other.transform, self.shape)
 
     def control_points(self) -> list[tuple[float, ...]]:
-        """Row, column, x and y of each ground control point."""
+        """Row, column (pixels), x and y (units of `gcps_crs`) of each ground control point."""
         return [(point.row, point.col, point.x, point.y) for point in self.gcps]
 
     def pixel_areas_ha(self) -> NDArray[np.float64]:
-        """Ground area of one pixel in each row, hectares: float64 (height,), NaN when it cannot be known.
+        """Ground area of one pixel of each row, hectares: float64 (height,), NaN where it cannot be known.
 
-        Projected metres (UTM, national grids) use the pixel's nominal size. Degrees and Web Mercator, where a
-        pixel's ground area changes with latitude, use geodesic areas on the ellipsoid (pyproj, Karney 2013) at
-        the middle column.
+        In projected metres (UTM, national grids) it is the pixel's nominal size. In degrees and Web Mercator the area
+        changes with latitude. There it is the geodesic area on the ellipsoid (pyproj, Karney 2013) at the middle
+        column.
         """
         height = self.shape.height
         if self.crs is None or self.gcps:
@@ -145,12 +155,12 @@ class Grid:
         return np.full(height, abs(self.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
 
     def pixel_size_m(self) -> float | None:
-        """Side of a square of a pixel's ground area, metres, in the middle row; None where it cannot be known."""
+        """Side of a square of the ground area of a pixel in the middle row, metres; None where it cannot be known."""
         area_ha = self.pixel_areas_ha()[self.shape.height // 2]
         return float(np.sqrt(area_ha * _SQUARE_METRES_PER_HECTARE)) if np.isfinite(area_ha) else None
 
     def on_earth(self) -> bool:
-        """True when the CRS leads to longitudes and latitudes of the Earth."""
+        """True when the CRS gives the middle of the raster a finite longitude and latitude."""
         from pyproj import Transformer
         from pyproj.exceptions import ProjError
 
@@ -164,7 +174,10 @@ class Grid:
             return False
 
     def coarser(self, factor: int) -> "Grid":
-        """The grid whose pixels cover factor x factor of these; the last ones may reach beyond the edge."""
+        """Grid whose pixels cover factor x factor pixels of this one.
+
+        The last row and column may reach beyond the edge.
+        """
         a, b, c, d, e, f = tuple(self.transform)[:6]
         shape = Shape(-(-self.shape.height // factor), -(-self.shape.width // factor))
         larger = Affine(a * factor, b * factor, c, d * factor, e * factor, f)
@@ -185,9 +198,11 @@ class Grid:
         return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
 
     def longitudes_latitudes(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Where pixel corners (columns and rows of one shape, may be fractional) lie: WGS 84 degrees (n, 2).
+        """Longitude and latitude of pixel corners, WGS 84 degrees: float64 (n, 2), infinite where undefined.
 
-        Infinite where that is nowhere on the Earth.
+        Args:
+            columns: Columns, (n,), fractions allowed; 0 is the left edge of the first pixel.
+            rows: Rows, (n,), fractions allowed; 0 is the upper edge of the first pixel.
         """
         from pyproj import Transformer
 
@@ -200,10 +215,10 @@ _WEB_MERCATOR = 3857
 
 
 def parse_crs(text: str) -> CRS:
-    """A CRS by its name, such as `EPSG:32631`, WKT or a PROJ string.
+    """Parse a CRS given as `EPSG:32631`, WKT or a PROJ string.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: The text is not a CRS.
     """
     try:
         with Env():  # PROJ's own message would go to stderr
@@ -215,14 +230,23 @@ def parse_crs(text: str) -> CRS:
 def map_points(
     transform: Affine, columns: NDArray[Any], rows: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where pixel corners (columns and rows of one shape, may be fractional) lie: eastings, northings."""
+    """Apply a transform to pixel corners.
+
+    Args:
+        transform: Affine from (column, row) to map coordinates.
+        columns: Columns of any shape, fractions allowed.
+        rows: Rows of the same shape.
+
+    Returns:
+        Eastings and northings, float64 of that shape, in the units of the transform.
+    """
     eastings = transform.a * columns + transform.b * rows + transform.c
     northings = transform.d * columns + transform.e * rows + transform.f
     return eastings, northings
 
 
 def grids_align(first: Affine, second: Affine, shape: Shape) -> bool:
-    """True when two transforms put the corners of a raster within a thousandth of a pixel of each other."""
+    """True when two transforms agree to a thousandth of a pixel at the corners of a raster of that shape."""
     if tuple(first) == tuple(second):
         return True  # also where a damaged file gives pixels without size, which cannot be inverted
     columns, rows = np.array([0, shape.width, 0, shape.width]), np.array([0, 0, shape.height, shape.height])

@@ -1,4 +1,4 @@
-"""Work done in threads: ahead, with its results in order, or alone, so that it can be left to itself."""
+"""Work in threads: results in the order of the items, or one call that can be abandoned."""
 
 import threading
 from collections import deque
@@ -10,13 +10,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 READERS = 2
-"""Threads unless it is said otherwise."""
+"""Default number of threads of `in_order`."""
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers: int = READERS) -> Iterator[Result]:
-    """Results of a function in the order of its items, computed in threads at most `readers` items ahead."""
+    """Apply a function to items in threads, at most `readers` items ahead, and yield results in the order of the items.
+
+    Args:
+        function: Called in a thread; what it raises is raised here, in order.
+        items: What it is applied to.
+        readers: Number of threads.
+    """
     with ThreadPoolExecutor(readers, thread_name_prefix="lulc-read") as pool:
         pending: deque[Future[Result]] = deque()
         try:
@@ -30,12 +36,15 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def abandoned_when(look: Callable[[], None], function: Callable[[], Result]) -> Result:
-    """Result of a function that waits for something outside; it is left to itself as soon as `look` raises.
+def abandoned_when(check_stop: Callable[[], None], function: Callable[[], Result]) -> Result:
+    """Result of a function that waits for something outside. The wait is abandoned as soon as `check_stop` raises.
 
     Args:
-        look: Called ten times a second; raises to give up.
-        function: Must leave nothing half done behind when the process ends meanwhile.
+        check_stop: Called ten times a second; raises to abandon the wait.
+        function: Runs in a daemon thread. It must leave nothing half done when the process ends meanwhile.
+
+    Raises:
+        Exception: What `check_stop` or the function raises.
     """
     future: Future[Result] = Future()
 
@@ -47,6 +56,6 @@ def abandoned_when(look: Callable[[], None], function: Callable[[], Result]) -> 
 
     threading.Thread(target=work, name="lulc-wait", daemon=True).start()
     while not future.done():
-        look()
-        wait([future], timeout=_LOOK_S)
+        check_stop()
+        wait([future], timeout=_POLL_S)
     return future.result()

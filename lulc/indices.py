@@ -1,7 +1,7 @@
-"""Spectral indices: one table, one formula each, for numpy, dask, xarray and torch arrays alike.
+"""Spectral indices: one table with one formula each, for numpy, dask, xarray and torch arrays.
 
 Inputs are surface or top-of-atmosphere reflectance (0..1) as floating point, never raw unsigned integers. Where a
-denominator is 0 the result is NaN: the index is not valid there. Formulas follow the Awesome Spectral Indices
+denominator is 0 the result is NaN, since the index is undefined there. Formulas follow the Awesome Spectral Indices
 catalogue (Montero et al. 2023, doi:10.1038/s41597-023-02096-0) with Sentinel-2 bands in place of N, R, G, B, S1, S2.
 Two go by another name there: the tillage index NDTI is its NDTillI (its NDTI is turbidity), BSI is its BI.
 """
@@ -25,9 +25,9 @@ class SpectralIndex:
     Attributes:
         name: Short name, such as `NDVI`.
         title: Full name.
-        bands: Bands in the order the formula takes them.
-        formula: Function of those bands.
-        reference: Where the formula was published.
+        bands: Band names in the order of the formula's arguments.
+        formula: Function of the reflectance of those bands.
+        reference: Publication of the formula.
     """
 
     name: str
@@ -37,7 +37,7 @@ class SpectralIndex:
     reference: str
 
     def __call__(self, reflectance: Mapping[str, Array]) -> Array:
-        """The index; shape and floating type of the bands given."""
+        """Compute the index from reflectance (0..1) by band name; shape and floating dtype of the bands are kept."""
         return self.formula(*(reflectance[band] for band in self.bands))
 
 
@@ -55,7 +55,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
 
 
 def normalised_difference(first: Array, second: Array) -> Array:
-    """(first - second) / (first + second), NaN where the sum is 0."""
+    """(first - second) / (first + second) of floating-point arrays of one shape; NaN where the sum is 0."""
     return _ratio(first - second, first + second)
 
 
@@ -112,14 +112,14 @@ _TABLE = (
 )
 
 INDICES: Mapping[str, SpectralIndex] = {entry.name: entry for entry in _TABLE}
-"""Every index lulc knows, by name."""
+"""All indices that lulc knows, by name."""
 
 
 def spectral_index(name: str) -> SpectralIndex:
-    """Index by name, letter case ignored.
+    """Look up an index by name, letter case ignored.
 
     Raises:
-        ConfigError: Not in the table; the message offers the nearest name.
+        ConfigError: There is no such index; the message offers the nearest name.
     """
     found = INDICES.get(name.upper())
     if found is None:

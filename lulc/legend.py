@@ -1,4 +1,4 @@
-"""Land-cover classes: codes, names and colours, the same in the raster, the tags and every picture."""
+"""Land-cover classes: their codes, names and colours, the same in rasters, tags and figures."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,20 +10,23 @@ from lulc.errors import ConfigError
 from lulc.resources import read_toml
 
 NODATA_CODE = 255
-"""Value of a pixel without data, in the class band and in every activation band."""
+"""Nodata value of the class band and of every activation band."""
 
 _MAX_CLASSES = 250
 
 
 @dataclass(frozen=True, slots=True)
 class LandClass:
-    """One class: code in the raster (1..250), name for people, colour as `#rrggbb`.
+    """One land-cover class.
 
     Attributes:
-        code: Number in lulc's own rasters.
-        name: For people; one legend has it once.
-        color: As `#rrggbb`.
-        values: Pixel values of the class in label rasters of others, such as 111 in CORINE; empty means `code`.
+        code: Code in lulc's rasters, 1..250.
+        name: Name, unique in its legend.
+        color: Colour as `#rrggbb`.
+        values: Pixel values of the class in third-party label rasters, such as 111 in CORINE; empty means `code`.
+
+    Raises:
+        ConfigError: The code is out of range, or the colour is not `#rrggbb`.
     """
 
     code: int
@@ -47,14 +50,17 @@ class LandClass:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """Classes in the order of the network's outputs; code i+1 belongs to output i.
+    """Classes in the order of the network's outputs: code i + 1 belongs to output i.
 
     Attributes:
         name: Short name, that of its file in configs/legends.
-        title: For people.
+        title: Full name.
         classes: In order of their codes.
-        nodata_values: Pixel values that mean "not labelled" in label rasters of others.
-        nodata_colors: Colours that mean the same in colour masks.
+        nodata_values: Pixel values that mean "not labelled" in third-party label rasters.
+        nodata_colors: Colours that mean "not labelled" in colour masks.
+
+    Raises:
+        ConfigError: Codes are not 1, 2, 3, ..., there are no classes, or a name or pixel value occurs twice.
     """
 
     name: str
@@ -86,13 +92,13 @@ class Legend:
         return tuple(entry.name for entry in self.classes)
 
     def code_of_value(self) -> dict[int, int]:
-        """Pixel value in label rasters of this legend to class code; values that mean "not labelled" to 255."""
+        """Map pixel values of label rasters to class codes; values that mean "not labelled" map to 255."""
         codes = {value: entry.code for entry in self.classes for value in entry.values or (entry.code,)}
         return codes | dict.fromkeys(self.nodata_values, NODATA_CODE)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Legend":
-        """Build from the parsed form of a legend file or of the legend in a model card.
+        """Build a legend from a parsed legend file or from the legend of a model card.
 
         Raises:
             ConfigError: A key is missing, unknown or of the wrong type.
@@ -112,13 +118,13 @@ class Legend:
             ) from error
 
     def to_table(self) -> dict[str, Any]:
-        """Plain form, as stored in model cards and products; how others code it in label rasters is left out."""
+        """Plain form, as stored in model cards and products. Pixel values of third-party label rasters are left out."""
         classes = [{"code": entry.code, "name": entry.name, "color": entry.color} for entry in self.classes]
         return {"name": self.name, "title": self.title, "classes": classes}
 
 
 def load_legend(name: str | Path) -> Legend:
-    """Legend by the name of its file in configs/legends, or by path.
+    """Load a legend by the name of its file in configs/legends, or by path.
 
     Raises:
         ConfigError: No such file, or it is not a legend.

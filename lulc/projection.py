@@ -1,6 +1,7 @@
-"""Where the pixels of one grid lie on another: any CRS, no approximating transformer.
+"""Project pixels of one grid onto another, between any two CRSs, without an approximating transformer.
 
-Places are rows and columns counted from the centre of the first pixel, float64; NaN where a projection has no place.
+Positions are rows and columns counted from the centre of the first pixel, float64. They are NaN where the projection is
+undefined.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 Floats = NDArray[np.float64]
 
 _LATTICE = 64
-"""Pixels between points that are projected exactly when a whole window is asked for."""
+"""Distance of the exactly projected points of a window, pixels."""
 
 _SAMPLES = 65
 _TURN = 360.0
@@ -24,11 +25,11 @@ _WHOLE_PIXEL = 1e-3
 
 @dataclass(frozen=True)
 class GridProjection:
-    """From pixels of one grid to places on another.
+    """Projection of the pixels of one grid to positions on another.
 
     Attributes:
-        start: Grid whose pixels are asked for; it has a CRS and a transform, as has `end`.
-        end: Grid on which they are found.
+        start: Grid of the pixels to project. Both grids have a CRS and a transform.
+        end: Grid on which positions are given.
     """
 
     start: Grid
@@ -41,35 +42,43 @@ class GridProjection:
 
     @cached_property
     def shift(self) -> tuple[int, int] | None:
-        """Rows and columns to add, where every pixel of `start` is one of `end`; else None."""
+        """Rows and columns to add when both grids share their pixels, apart from an offset; else None."""
         if self.start.crs != self.end.crs:
             return None
         height, width = self.start.shape.height - 1, self.start.shape.width - 1
         columns, rows = np.array([0.0, width, 0.0, width]), np.array([0.0, 0.0, height, height])
-        there_rows, there_cols = self.places(rows, columns)
+        there_rows, there_cols = self.locate(rows, columns)
         row, col = round(there_rows[0]), round(there_cols[0])
         off = np.abs([there_rows - rows - row, there_cols - columns - col])
         return (row, col) if off.max() < _WHOLE_PIXEL else None
 
-    def places(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        """Rows and columns on `end` of places on `start`, each projected exactly; arrays of one shape."""
+    def locate(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
+        """Project positions on `start` to positions on `end`, each exactly.
+
+        Args:
+            rows: Rows on `start`, float64 of any shape, counted from the centre of the first pixel.
+            cols: Columns on `start`, of the same shape.
+
+        Returns:
+            Rows and columns on `end`, float64 of that shape; NaN where the projection is undefined.
+        """
         return self._on_end(*self._project(rows, cols))
 
     def of_window(self, window: Window) -> tuple[Floats, Floats]:
         """Rows and columns on `end` of the pixels of a window of `start`: float64 (height, width) each.
 
-        Points 64 px apart are projected exactly and the pixels between them bilinearly. The points are counted from
-        the corner of `start`, so a pixel's place does not depend on the window it is asked for in.
+        Points 64 px apart are projected exactly, and the pixels between them bilinearly. The points count from the
+        corner of `start`, so a pixel's position does not depend on the window.
         """
         rows, cols = _lattice_points(window.row, window.row_end), _lattice_points(window.col, window.col_end)
         x, y = self._project(*(axis.astype(np.float64) for axis in np.meshgrid(rows, cols, indexing="ij")))
         if self._in_degrees and np.isfinite(x).any():
-            x = _turned(x, float(x[np.isfinite(x)][0]))  # no jump between neighbours, wherever 180 degrees lie
+            x = _unwrapped(x, float(x[np.isfinite(x)][0]))  # no jump between neighbours, wherever 180 degrees lie
         down, across = np.arange(window.row, window.row_end), np.arange(window.col, window.col_end)
         return self._on_end(*(_between(_between(plane, rows, down).T, cols, across).T for plane in (x, y)))
 
     def _project(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        """Places on `start` in the CRS of `end`."""
+        """Positions on `start` in the CRS of `end`."""
         x, y = map_points(self.start.transform, cols + 0.5, rows + 0.5)
         if self.start.crs != self.end.crs:
             x, y = np.asarray(self._transformer.transform(x, y))
@@ -77,9 +86,12 @@ class GridProjection:
         return x, y
 
     def _on_end(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Rows and columns on `end` of places in its CRS; longitudes by the turn that is nearest to the grid."""
+        """Rows and columns on `end` of CRS coordinates.
+
+        Longitudes are shifted by full turns to lie nearest to the grid.
+        """
         if self._in_degrees:
-            x = _turned(x, self._middle)
+            x = _unwrapped(x, self._middle)
         cols, rows = map_points(~self.end.transform, x, y)
         return rows - 0.5, cols - 0.5
 
@@ -95,20 +107,21 @@ class GridProjection:
         return float(map_points(self.end.transform, *middle)[0][0])
 
     def meets(self) -> bool:
-        """True when some of a lattice of points over either grid lies in the other one."""
+        """True when the grids overlap, judged by a lattice of points over each."""
         back = GridProjection(self.end, self.start)
-        there = inside(*self.places(*_spread(self.start.shape)), self.end.shape)
-        here = inside(*back.places(*_spread(self.end.shape)), self.start.shape)
+        there = inside(*self.locate(*_spread(self.start.shape)), self.end.shape)
+        here = inside(*back.locate(*_spread(self.end.shape)), self.start.shape)
         return bool(there.any() or here.any())
 
     def footprint(self) -> Window:
-        """Window of `end`, not clipped to it, that holds every pixel of `start`; of size 0 where it has no place.
+        """Window of `end`, not clipped to it, that holds every pixel of `start`; of size 0 where undefined.
 
-        Exact where pixels are shared; else the densely projected outline with a pixel around it for its curvature.
+        It is exact where the grids share pixels. Otherwise it encloses the densely projected outline, with one pixel
+        around it for its curvature.
         """
         if self.shift is not None:
             return Window(*self.shift, self.start.shape.height, self.start.shape.width)
-        rows, cols = self.places(*_outline(self.start.shape))
+        rows, cols = self.locate(*_outline(self.start.shape))
         if not np.isfinite(rows).any():
             return Window(0, 0, 0, 0)
         top, left = int(np.floor(np.nanmin(rows))) - 1, int(np.floor(np.nanmin(cols))) - 1
@@ -116,7 +129,7 @@ class GridProjection:
         return Window(top, left, bottom - top, right - left)
 
     def covered(self) -> Window:
-        """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where there is none."""
+        """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where they do not meet."""
         return GridProjection(self.end, self.start).footprint().intersection(self.start.window)
 
     @cached_property
@@ -130,22 +143,40 @@ class GridProjection:
 
 
 def inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:
-    """True where a place lies in a pixel of a raster of that shape."""
+    """True where a position lies in a pixel of a raster.
+
+    Args:
+        rows: Rows counted from the centre of the first pixel, float64 of any shape.
+        cols: Columns, of the same shape.
+        shape: Rows and columns of the raster.
+
+    Returns:
+        bool, of the shape of rows; False for NaN.
+    """
     within = (rows >= -0.5) & (rows < shape.height - 0.5) & (cols >= -0.5) & (cols < shape.width - 0.5)  # noqa: PLR2004
     return np.asarray(within)
 
 
 def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape, margin: int = 0) -> Window:
-    """Smallest window that holds these pixels, and `margin` more below and right of them, inside a raster of that shape."""
+    """Smallest window of a raster that holds some pixels.
+
+    Args:
+        rows: Rows of the pixels, int (n,).
+        cols: Columns of the pixels, int (n,).
+        shape: Rows and columns of the raster, to which the window is clipped.
+        margin: Pixels to add below and to the right.
+    """
     row, col = int(rows.min()), int(cols.min())
     window = Window(row, col, int(rows.max()) + 1 + margin - row, int(cols.max()) + 1 + margin - col)
     return window.intersection(Window(0, 0, shape.height, shape.width))
 
 
-def _turned(x: Floats, middle: float) -> Floats:
-    """Longitudes moved by full turns to at most half a turn from the middle; those that are near it stay as they are."""
-    turned: Floats = np.where(np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2)
-    return turned
+def _unwrapped(x: Floats, middle: float) -> Floats:
+    """Longitudes shifted by full turns to within half a turn of the middle; those within it stay as they are."""
+    unwrapped: Floats = np.where(
+        np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2
+    )
+    return unwrapped
 
 
 def _lattice_points(first: int, end: int) -> NDArray[np.int64]:
@@ -154,11 +185,11 @@ def _lattice_points(first: int, end: int) -> NDArray[np.int64]:
 
 
 def _between(values: Floats, known: NDArray[np.int64], wanted: NDArray[np.int64]) -> Floats:
-    """Linear interpolation down the first axis from equally spaced places."""
+    """Linear interpolation along the first axis between equally spaced points."""
     index = (wanted - known[0]) // _LATTICE
-    share = ((wanted - known[index]) / _LATTICE)[:, None]
+    fraction = ((wanted - known[index]) / _LATTICE)[:, None]
     after = np.minimum(index + 1, len(known) - 1)
-    between: Floats = values[index] * (1 - share) + values[after] * share
+    between: Floats = values[index] * (1 - fraction) + values[after] * fraction
     return between
 
 
@@ -170,7 +201,7 @@ def _spread(shape: Shape) -> tuple[Floats, Floats]:
 
 
 def _outline(shape: Shape) -> tuple[Floats, Floats]:
-    """Places along the outer edge of a raster."""
+    """Positions along the outer edge of a raster."""
     down, across = np.linspace(-0.5, shape.height - 0.5, _SAMPLES), np.linspace(-0.5, shape.width - 0.5, _SAMPLES)
     rows = np.concatenate([down, down, np.full(_SAMPLES, down[0]), np.full(_SAMPLES, down[-1])])
     cols = np.concatenate([np.full(_SAMPLES, across[0]), np.full(_SAMPLES, across[-1]), across, across])

@@ -1,4 +1,4 @@
-"""Where the files that ship with lulc lie: `configs/` and the pretrained models."""
+"""Paths of the files that ship with lulc: `configs/` and the pretrained models."""
 
 import tomllib
 from difflib import get_close_matches
@@ -10,17 +10,17 @@ from lulc.errors import ConfigError
 _PACKAGE = Path(__file__).parent
 
 SHIPPED_MODEL = "dw9-s2-10m"
-"""The bundle used when `--model` is not given."""
+"""Bundle used when `--model` is not given."""
 
 
 def configs_dir() -> Path:
-    """Folder of the shipped TOML files: inside an installed wheel, or beside the package in a checkout."""
+    """Folder of the shipped TOML files: inside an installed wheel, else beside the package in a checkout."""
     inside = _PACKAGE / "configs"
     return inside if inside.is_dir() else _PACKAGE.parent / "configs"
 
 
 def pretrained_dir() -> Path:
-    """Folder that holds one sub-folder per shipped model bundle."""
+    """Folder with one sub-folder for each shipped model bundle."""
     return _PACKAGE / "model" / "pretrained"
 
 
@@ -30,10 +30,10 @@ def shipped_names(kind: str) -> list[str]:
 
 
 def config_path(kind: str, name: str | Path) -> Path:
-    """Path of a TOML file given by path, or by the name of a shipped one.
+    """Path of a TOML file, given by path or by the name of a shipped one.
 
     Raises:
-        ConfigError: No shipped file of that name.
+        ConfigError: No shipped file has that name.
     """
     path = Path(name)
     if path.suffix == ".toml":
@@ -47,14 +47,14 @@ def config_path(kind: str, name: str | Path) -> Path:
 
 
 def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
-    """Parse a TOML file given by path, or by the name of a shipped one.
+    """Parse a TOML file, given by path or by the name of a shipped one.
 
     Args:
         kind: Sub-folder of `configs/`, such as `legends`.
         name: `dynamic-world` for a shipped file, or a path ending in `.toml`.
 
     Raises:
-        ConfigError: No such file, or not valid TOML.
+        ConfigError: There is no such file, or it is not valid TOML.
     """
     path = config_path(kind, name)
     try:

@@ -1,4 +1,4 @@
-"""One run of a command: how far it is, and whether a signal has asked it to stop."""
+"""One run of a command: its progress, and whether a signal has asked it to stop."""
 
 import signal
 import threading
@@ -10,28 +10,28 @@ from types import FrameType
 from lulc.errors import Interrupted
 
 Progress = Callable[[int, int], None]
-"""Called with (pixels done, pixels in all) as a run advances."""
+"""Called as a run advances, with the pixels done and the pixels in all."""
 
 StepProgress = Callable[[int, int, float], None]
-"""Called with (steps done, steps in all, loss) after each step of a training."""
+"""Called after each training step, with the steps done, the steps in all, and the loss."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _ECHO_S = 5.0
-"""A scheduler's signal may come twice at once: to all processes of a job, and passed on by the job's script."""
+"""Seconds. A scheduler's signal may arrive twice: sent to all processes of a job, and passed on by the job's script."""
 
 _CONTINUE = "finished parts are kept; run the same command again to continue"
 
 
 def silent(_done: int, _total: int, _loss: float = 0.0) -> None:
-    """Report no progress."""
+    """A progress callback that reports nothing."""
 
 
 class Run:
-    """Progress of a run, and its stop flag, which is looked at between two pieces of work.
+    """Progress of a run and its stop flag, which is checked between two pieces of work.
 
     Args:
-        progress: Called by `tick`.
-        remedy: What the user can do after an interruption, and what was kept.
+        progress: Called by `tick` with the pixels done and in all.
+        remedy: Second half of the message of an interruption: what was kept, and how to continue.
     """
 
     def __init__(self, progress: Progress = silent, remedy: str = _CONTINUE) -> None:
@@ -39,19 +39,19 @@ class Run:
         self._progress, self._remedy = progress, remedy
 
     def tick(self, done: int, total: int) -> None:
-        """Report progress, at a moment when what is finished has been stored.
+        """Report progress and check the stop flag; call it once finished work is stored.
 
         Raises:
-            Interrupted: A signal has arrived since the start.
+            Interrupted: A signal has arrived since the start of the run.
         """
         self._progress(done, total)
         self.check()
 
     def check(self) -> None:
-        """Stop here if a signal has arrived since the start.
+        """Raise if a signal has asked the run to stop.
 
         Raises:
-            Interrupted: One has.
+            Interrupted: A signal has arrived since the start of the run.
         """
         if self.signal is not None:
             raise Interrupted(f"stopped by {self.signal.name}", self._remedy)
@@ -59,13 +59,13 @@ class Run:
 
 @contextmanager
 def running(progress: Progress = silent, remedy: str = _CONTINUE) -> Iterator[Run]:
-    """A run that SIGINT, SIGTERM and SIGUSR1 ask to stop; the second signal acts as usual.
+    """A run that SIGINT, SIGTERM or SIGUSR1 asks to stop; a second signal acts as usual.
 
-    Outside the main thread signals are left alone. A SIGTERM or SIGUSR1 that repeats the first within some seconds is the
-    same request passed on twice, and is ignored.
+    Outside the main thread signals are left alone. A SIGTERM or SIGUSR1 repeated within five seconds counts as the same
+    request and is ignored.
 
     Args:
-        progress: Called as the run advances.
+        progress: Called with the pixels done and in all.
         remedy: As for `Run`.
     """
     run = Run(progress, remedy)
@@ -73,13 +73,13 @@ def running(progress: Progress = silent, remedy: str = _CONTINUE) -> Iterator[Ru
         yield run
         return
 
-    heard: dict[int, float] = {}
+    arrived_s: dict[int, float] = {}
 
     def remember(number: int, _frame: FrameType | None) -> None:
-        if number not in heard:
-            heard[number] = time.monotonic()
+        if number not in arrived_s:
+            arrived_s[number] = time.monotonic()
             run.signal = signal.Signals(number)
-        elif number == signal.SIGINT or time.monotonic() - heard[number] > _ECHO_S:
+        elif number == signal.SIGINT or time.monotonic() - arrived_s[number] > _ECHO_S:
             signal.signal(number, previous[signal.Signals(number)])
             signal.raise_signal(number)
 

@@ -1,6 +1,6 @@
-"""Splitting chips by place: whole blocks of ground go to one split, with a gap between splits.
+"""Spatial split of chips: whole blocks of ground go to one split, with a gap between splits.
 
-Neighbouring pixels are alike; chips drawn at random would put the same field into training and validation.
+Neighbouring pixels are alike. Chips split at random would put the same field into training and validation.
 """
 
 import numpy as np
@@ -15,36 +15,41 @@ SPLITS = ("train", "val", "test")
 def stratified_split(
     blocks: NDArray[np.int64], class_pixels: NDArray[np.int64], fractions: tuple[float, ...], seed: int
 ) -> NDArray[np.int64]:
-    """Split of each chip, as an index into `SPLITS`: int64 (n,); all chips of a block share one.
+    """Assign each chip to a split; all chips of a block share one.
 
-    Iterative stratification (Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10) over blocks: the rarest class is
-    dealt out first, each time to the split that lacks it most.
+    Iterative stratification (Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10) over blocks: blocks of the rarest
+    class are assigned first, each to the split that lacks that class most.
 
     Args:
-        blocks: Block of each chip: int64 (n,), from 0.
-        class_pixels: Labelled pixels of each class in each chip: int64 (n, K).
-        fractions: Share of the pixels that each split should get; summing to 1.
-        seed: Of the order among equals.
+        blocks: Block of each chip, int64 (n,), from 0.
+        class_pixels: Labelled pixels of each class in each chip, int64 (n, K).
+        fractions: Fraction of the pixels that each split should get; they sum to 1.
+        seed: Seed of the order among equal blocks.
+
+    Returns:
+        Index into `SPLITS` of each chip, int64 (n,).
 
     Raises:
-        InputError: Fewer blocks than splits.
+        InputError: There are fewer blocks than splits.
     """
     count = int(blocks.max()) + 1
-    wanted = sum(fraction > 0 for fraction in fractions)
-    if count < wanted:
+    needed = sum(fraction > 0 for fraction in fractions)
+    if count < needed:
         raise InputError(
-            f"the labelled ground makes {count} block{'s' if count > 1 else ''}, {wanted} splits need as many",
+            f"the labelled ground makes {count} block{'s' if count > 1 else ''}, {needed} splits need as many",
             "use smaller blocks (--block, or split.block_m of patches), or more ground",
         )
     totals = np.zeros((count, class_pixels.shape[1]))
     np.add.at(totals, blocks, class_pixels)
-    splits = _dealt(totals, np.array(fractions), np.random.default_rng(seed))
+    splits = _assign_blocks(totals, np.array(fractions), np.random.default_rng(seed))
     chosen: NDArray[np.int64] = splits[blocks]
     return chosen
 
 
-def _dealt(totals: NDArray[np.float64], fractions: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Split of each block of (blocks, K) class pixels."""
+def _assign_blocks(
+    totals: NDArray[np.float64], fractions: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Split of each block, int64 (blocks,), from the class pixels of the blocks, (blocks, K)."""
     lacking = fractions[:, None] * totals.sum(axis=0)
     splits = np.full(len(totals), -1, dtype=np.int64)
     while (splits < 0).any():

@@ -1,15 +1,15 @@
-"""TilePlan: where the windows lie. Integer geometry only; no files, no arrays.
+"""TilePlan: the windows in which a scene is read and inferred. Integer geometry only; no files, no arrays.
 
 Three rules keep the stitched map equal to one untiled forward pass:
 
-* every window starts at a multiple of the network's total stride, and the canvas ends at such a multiple (a window
-  pulled back to the edge would start off the stride and differ everywhere);
-* every kept core is at least `halo` pixels away from the borders of its window. Around the scene the canvas holds
-  mirrored pixels: the zeros that a network pads with would draw a frame of wrong classes along the scene's edge;
-* cores tile the scene: each pixel is kept exactly once.
+* Every window starts at a multiple of the network's total stride, and the canvas ends at such a multiple. A window
+  pulled back to the edge would start off the stride and differ everywhere.
+* Every kept core is at least `halo` pixels away from the borders of its window. Around the scene the canvas holds
+  mirrored pixels: the zeros that a network pads with would draw a frame of wrong classes along the scene's edge.
+* Cores tile the scene: each pixel is kept exactly once.
 
-A chunk is what is read, inferred and stored at once: some cores of one row, its sides whole output blocks. Chunks run
-down one panel of columns after the other, so memory depends neither on the height nor on the width of the scene.
+A chunk is the unit of reading, inference and storage: some cores of one row, its sides whole output blocks. Chunks run
+down one panel of columns after the other, so memory depends on neither the height nor the width of the scene.
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ _PANEL_WIDTH = 2048
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One run of the network.
+    """One window of the network's input, and the part of its output that is kept.
 
     Attributes:
-        read: What the network sees; may reach into the canvas around the scene.
-        core: What is kept; inside the scene.
-        fade: Right and bottom margin over which the tile fades into its neighbours, in pixels.
+        read: Window that the network sees; may reach into the canvas around the scene.
+        core: Window of the output that is kept; inside the scene.
+        fade: Right and bottom margin over which the tile fades into its neighbours, pixels.
     """
 
     read: Window
@@ -42,20 +42,20 @@ class Tile:
 
     @property
     def kept(self) -> Window:
-        """Core and fading margin, as far as the tile was read."""
+        """Core and fading margin, clipped to the window that was read."""
         margin = Window(self.core.row, self.core.col, self.core.height + self.fade, self.core.width + self.fade)
         return margin.intersection(self.read)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tiles that are read, inferred and stored together.
+    """Tiles that are read, inferred and stored as a unit.
 
     Attributes:
-        index: Position in the order of work, from 0.
-        core: What the chunk contributes to the product.
-        read: The pixels of the scene its tiles need.
-        tiles: Left to right, top to bottom.
+        index: Position in the order of work, counted from 0.
+        core: Window of the product that the chunk fills.
+        read: Window of the scene that its tiles need.
+        tiles: Its tiles, left to right, then top to bottom.
     """
 
     index: int
@@ -66,14 +66,17 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """How a scene is cut.
+    """Division of a scene into tiles and chunks.
 
     Attributes:
         shape: Rows and columns of the scene.
-        stride: Total stride of the network.
-        core: Side of the kept square, a multiple of the stride and of 128.
-        halo: Margin read around the core, a multiple of the stride.
-        fade: Width of the cross-fade between neighbours, at most the halo; 0 cuts at the core's border.
+        stride: Total stride of the network, pixels.
+        core: Side of the kept square, pixels; a multiple of the stride and of 128.
+        halo: Margin read around the core, pixels; a multiple of the stride.
+        fade: Width of the cross-fade between neighbours, pixels, at most the halo; 0 cuts at the core's border.
+
+    Raises:
+        UsageError: The cross-fade is wider than the halo.
     """
 
     shape: Shape
@@ -96,10 +99,17 @@ class TilePlan:
 
     @classmethod
     def from_window(cls, shape: Shape, stride: int, window: int, halo: int, fade: int = 0) -> "TilePlan":
-        """Plan for windows of at most `window` pixels a side, halo included.
+        """Plan with windows of at most `window` pixels a side.
+
+        Args:
+            shape: Rows and columns of the scene.
+            stride: Total stride of the network, pixels.
+            window: Largest side of a window, halo included, pixels.
+            halo: Margin around the core, pixels; rounded up to the stride.
+            fade: Width of the cross-fade, pixels.
 
         Raises:
-            UsageError: The window leaves no core between its halos.
+            UsageError: The window leaves no core between its halos, or the cross-fade is wider than the halo.
         """
         step = lcm(stride, _CORE_STEP)
         halo = round_up(halo, stride)
@@ -113,23 +123,26 @@ class TilePlan:
 
     @property
     def window(self) -> int:
-        """Side of a full window, halo included."""
+        """Side of a full window, halo included, pixels."""
         return self.core + 2 * self.halo
 
     @property
     def canvas(self) -> Window:
-        """The scene, its end rounded up to whole strides, and a halo all around: what one untiled pass would see."""
+        """Window of one untiled pass: the scene, its end rounded up to whole strides, with a halo all around."""
         height, width = (round_up(side, self.stride) + 2 * self.halo for side in (self.shape.height, self.shape.width))
         return Window(-self.halo, -self.halo, height, width)
 
     @property
     def largest_window(self) -> Shape:
-        """Size of the largest window of this plan."""
+        """Rows and columns of the largest window of this plan, pixels."""
         return Shape(min(self.window, self.canvas.height), min(self.window, self.canvas.width))
 
     @property
     def chunk_shape(self) -> Shape:
-        """Largest chunk core: whole cores and whole blocks; as wide as the scene when tiles fade into each other."""
+        """Rows and columns of the largest chunk core, pixels: whole cores and whole blocks.
+
+        It spans the scene's width when tiles fade.
+        """
         side = lcm(self.core, BLOCK)
         columns = max(1, _PANEL_WIDTH // side)
         if self.fade:
@@ -138,7 +151,7 @@ class TilePlan:
 
     @property
     def cost(self) -> float:
-        """Pixels the network sees, per pixel of the scene."""
+        """Pixels that the network sees per pixel of the scene; 1 would be without halos."""
         return sum(tile.read.shape.size for chunk in self.chunks() for tile in chunk.tiles) / self.shape.size
 
     @property
@@ -148,7 +161,7 @@ class TilePlan:
         return ceil(self.shape.height / full.height) * ceil(self.shape.width / full.width)
 
     def chunks(self) -> Iterator[Chunk]:
-        """Chunks in the order of work: down one panel of columns, then the next."""
+        """Chunks in the order of work: down one panel of columns, then down the next."""
         full = self.chunk_shape
         scene = Window(0, 0, self.shape.height, self.shape.width)
         index = 0
@@ -175,19 +188,19 @@ class TilePlan:
 
 
 def block_windows(shape: Shape, side: int) -> Iterator[Window]:
-    """Windows of at most `side` pixels a side, row by row, that hold each pixel once."""
+    """Windows of at most `side` pixels a side, row by row, that cover each pixel of the shape once."""
     yield from panel_windows(shape, side, max(shape.width, 1))
 
 
 def panel_windows(shape: Shape, side: int, panel: int = 4096) -> Iterator[Window]:
-    """The same down one panel of columns, then the next.
+    """Windows that cover each pixel once, down one panel of columns, then down the next.
 
-    What is unfinished while a product is written in this order, such as overview tiles, does not grow with its width.
+    A product written in this order has few unfinished overview tiles at any time, however wide it is.
 
     Args:
         shape: Rows and columns to cover.
-        side: Of a window, pixels.
-        panel: Width of a panel, a multiple of the side.
+        side: Largest side of a window, pixels.
+        panel: Width of a panel, pixels; a multiple of the side.
     """
     whole = Window(0, 0, shape.height, shape.width)
     for first in range(0, shape.width, panel):

@@ -21,7 +21,7 @@ def test_exact_places_are_those_of_rasterio(end):
     rows, cols = np.array([0.0, 311.5, 699.0]), np.array([899.0, 0.25, 450.0])
     x, y = ZONE31.transform.c + (cols + 0.5) * 10, ZONE31.transform.f - (rows + 0.5) * 10
     there = ~end.transform @ np.array(transform_points(ZONE31.crs, end.crs, x, y))[:, 0].tolist()
-    found = GridProjection(ZONE31, end).places(rows, cols)
+    found = GridProjection(ZONE31, end).locate(rows, cols)
     np.testing.assert_allclose([found[1][0] + 0.5, found[0][0] + 0.5], there, atol=1e-5)
 
 
@@ -29,7 +29,7 @@ def test_exact_places_are_those_of_rasterio(end):
 def test_a_window_is_projected_to_a_thousandth_of_a_pixel(end):
     projection, window = GridProjection(ZONE31, end), Window(37, 411, 500, 300)
     rows, cols = np.meshgrid(np.arange(37.0, 537.0), np.arange(411.0, 711.0), indexing="ij")
-    for near, exact in zip(projection.of_window(window), projection.places(rows, cols), strict=True):
+    for near, exact in zip(projection.of_window(window), projection.locate(rows, cols), strict=True):
         assert near.shape == (500, 300)
         assert np.abs(near - exact).max() < 1e-3
 
@@ -101,7 +101,7 @@ def degrees(west, width=300, height=200, north=44.0, pixel=1e-4):
 def test_every_pixel_that_lies_on_the_other_grid_is_found(start, end):
     projection = GridProjection(start, end)
     rows, cols = np.meshgrid(np.arange(float(start.shape.height)), np.arange(float(start.shape.width)), indexing="ij")
-    exact = inside(*projection.places(rows, cols), end.shape)
+    exact = inside(*projection.locate(rows, cols), end.shape)
     assert exact.any()
     found = inside(*projection.of_window(start.window), end.shape)
     assert (found != exact).sum() <= 0.001 * exact.sum()

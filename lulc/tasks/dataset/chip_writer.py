@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lulc.crosswalk import Crosswalk
 from lulc.errors import InputError
 from lulc.features import FeatureSpec
-from lulc.footprints import pixel_places
+from lulc.footprints import pixel_locations
 from lulc.grid import Grid, Window
 from lulc.indices import spectral_index
 from lulc.io.labels.labels import Labels
@@ -179,7 +179,7 @@ class ChipWriter:
         """Mask labels near chips of another split; labelled pixels of each class, empty when too few are left."""
         window, rivals = self.plan.candidates[index].window, self.split.rivals.get(index)
         if rivals is not None:
-            close = self.split.ground.too_close(rivals, *pixel_places(grid, window), self.options.gap)
+            close = self.split.ground.too_close(rivals, *pixel_locations(grid, window), self.options.gap)
             self.masked += int((close & (label[0] != NODATA_CODE)).sum())
             label[:, close] = NODATA_CODE
         pixels = label_pixels(label, len(self.crosswalk.target))

@@ -134,7 +134,7 @@ class _OtherGrid:
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
         values = np.full((len(self.names), rows.size), np.nan, np.float32)
-        there = self.projection.places(rows.astype(np.float64), cols.astype(np.float64))
+        there = self.projection.locate(rows.astype(np.float64), cols.astype(np.float64))
         found = np.nonzero(inside(*there, self.scene.grid.shape))[0]
         if found.size:
             values[:, found] = self._sample(there[0][found], there[1][found])
