@@ -1,1 +1,1 @@
-"""The Cloud-Optimised GeoTIFF: compressed blocks, overviews, tags, assembly, read-back."""
+"""The Cloud-Optimised GeoTIFF: compressed blocks, overviews, tags, assembly and read-back."""

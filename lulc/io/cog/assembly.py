@@ -1,11 +1,13 @@
-"""Cloud-Optimised GeoTIFF put together from compressed tiles.
+"""Assemble a Cloud-Optimised GeoTIFF from compressed tiles.
 
 Each tile is compressed once, when its pixels are finished, and copied here. GDAL's writers would encode a second time,
-know one overview rule for all bands and can lose a full disk's error; its readers check every file written here.
+have one overview rule for all bands, and can lose the error of a full disk. GDAL's readers check every file written
+here.
 
-Layout (https://cogeo.org, TIFF 6.0, BigTIFF): header, GDAL's structural note, all directories (full resolution
-first) with their tag data, then the tiles: smallest overview first, full resolution last, band after band. Each tile
-stands between its size and its last four bytes once more, as in GDAL's own files: remote readers fetch it in one go.
+Layout (https://cogeo.org, TIFF 6.0, BigTIFF): header, GDAL's structural note, all directories (full resolution first)
+with their tag data, then the tiles. Tiles come smallest overview first, full resolution last, band after band. Each
+tile is preceded by its size and followed by a copy of its last four bytes, as in GDAL's own files. Remote readers fetch
+it in one request.
 """
 
 import os
@@ -24,10 +26,10 @@ from lulc.io.cog.codec import Compression, SampleType, TileCodec
 from lulc.io.files.durable import storage_errors
 
 ReadTile = Callable[[int, int, int, int], bytes]
-"""Compressed bytes of a tile by level (0 is full resolution), band (from 0), tile row and tile column."""
+"""Reads the compressed bytes of a tile by level (0 is full resolution), band (from 0), tile row and tile column."""
 
 Sizes = Sequence[NDArray[np.int64]]
-"""Per level, one number for each tile: int64 (bands, tile rows, tile columns)."""
+"""For each level, one number per tile: int64 (bands, tile rows, tile columns)."""
 
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 _STORAGE = {_SHORT: "<u2", _LONG: "<u4", _LONG8: "<u8"}
@@ -47,7 +49,13 @@ _LEADER, _TRAILER = 4, 4
 
 @dataclass(frozen=True)
 class GeoTag:
-    """One TIFF tag to copy as it is: field type, number of values, little-endian bytes."""
+    """A TIFF tag to copy unchanged.
+
+    Attributes:
+        kind: TIFF field type.
+        count: Number of values.
+        data: The values as little-endian bytes.
+    """
 
     kind: int
     count: int
@@ -59,13 +67,13 @@ class CogLayout:
     """Geometry and encoding of the file.
 
     Attributes:
-        shape: Rows and columns at full resolution.
+        shape: Rows and columns at full resolution, pixels.
         bands: Number of bands.
         dtype: Sample type of all bands.
         compression: `zstd`, `deflate` or `none`.
         effort: Compression level.
         block: Side of a tile, a multiple of 16 pixels.
-        bigtiff: 64-bit offsets: always, never, or where the size asks for them (None).
+        bigtiff: 64-bit offsets: True for always, False for never, None for where the size needs them.
     """
 
     shape: Shape
@@ -82,12 +90,12 @@ class CogLayout:
 
     @cached_property
     def codec(self) -> TileCodec:
-        """What encodes and decodes the tiles."""
+        """Codec of the tiles."""
         return TileCodec(self.block, self.dtype, self.compression, self.effort)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        """Sizes of the levels: full resolution, then halves (rounded up) until one tile holds all."""
+        """Rows and columns of each level: full resolution, then halves (rounded up) until one tile holds all pixels."""
         shapes = [self.shape]
         while max(shapes[-1].height, shapes[-1].width) > self.block:
             shapes.append(Shape(-(-shapes[-1].height // 2), -(-shapes[-1].width // 2)))
@@ -95,7 +103,7 @@ class CogLayout:
 
     @property
     def levels(self) -> range:
-        """0 for full resolution, 1 for the first overview, and so on."""
+        """Numbers of the levels: 0 for full resolution, 1 for the first overview, and so on."""
         return range(len(self.shapes))
 
     def tiles(self, level: int) -> Shape:
@@ -104,24 +112,24 @@ class CogLayout:
         return Shape(-(-shape.height // self.block), -(-shape.width // self.block))
 
     def tile_window(self, level: int, row: int, col: int) -> Window:
-        """Pixels of a tile that lie inside the level."""
+        """Window of the pixels of a tile that lie inside the level."""
         side, shape = self.block, self.shapes[level]
         full = Window(row * side, col * side, side, side)
         return full.intersection(Window(0, 0, shape.height, shape.width))
 
     @property
     def uncompressed_bytes(self) -> int:
-        """Size of all tiles of all levels before compression."""
+        """Bytes of all tiles of all levels before compression."""
         return self.bands * sum(self.tiles(level).size for level in self.levels) * self.codec.raw_bytes
 
     @property
     def big(self) -> bool:
-        """True for a BigTIFF: as requested, else above 2 GB before compression (what GDAL calls IF_SAFER)."""
+        """True for a BigTIFF: as requested, else above 2 GB before compression (GDAL's IF_SAFER)."""
         return self.uncompressed_bytes > _SAFE_UNCOMPRESSED if self.bigtiff is None else self.bigtiff
 
     @property
     def fits_classic(self) -> bool:
-        """True when 32-bit offsets reach the end of the file, even if no tile can be compressed."""
+        """True when 32-bit offsets reach the end of the file even if no tile can be compressed."""
         return self.uncompressed_bytes * _WORST_EXPANSION + _LARGEST_HEAD < _CLASSIC_END
 
 
@@ -129,17 +137,17 @@ def write_cog(path: Path, layout: CogLayout, geo_tags: Mapping[int, GeoTag], siz
     """Write the file and flush it to the disk.
 
     Args:
-        path: File to make; not atomic, the caller renames it.
+        path: File to create. Writing is not atomic; the caller renames the file.
         layout: Geometry and encoding.
-        geo_tags: Tags that place and describe the raster, by number; see `lulc.io.cog.geotags`.
-        sizes: Compressed bytes of each tile; none is 0.
-        read_tile: Gives the compressed tiles.
+        geo_tags: Georeference and metadata tags by number; see `lulc.io.cog.geotags`.
+        sizes: Compressed bytes of each tile; every tile has at least one.
+        read_tile: Reads the compressed tiles.
 
     Returns:
         Size of the file in bytes.
 
     Raises:
-        StorageError: The disk is full or refuses.
+        StorageError: The disk is full or writing failed.
     """
     head, end = _head(layout, geo_tags, sizes)
     with storage_errors(path, needed=end), path.open("wb", buffering=1 << 22) as file:
@@ -160,7 +168,7 @@ def _copy_level(file: BinaryIO, level: int, sizes: NDArray[np.int64], read_tile:
 
 
 def _head(layout: CogLayout, geo_tags: Mapping[int, GeoTag], sizes: Sizes) -> tuple[bytes, int]:
-    """Everything before the first tile, and the size of the whole file."""
+    """Bytes before the first tile, and the size of the whole file."""
     for level in layout.levels:
         expected = (layout.bands, layout.tiles(level).height, layout.tiles(level).width)
         if sizes[level].shape != expected or sizes[level].min() <= 0:
@@ -230,7 +238,7 @@ def _integers(kind: int, values: Any) -> GeoTag:  # noqa: ANN401 - a list or an 
 
 
 def _directory(tags: Mapping[int, GeoTag], start: int, *, big: bool, last: bool) -> bytes:
-    """One image file directory that begins at byte `start`, with its long values behind it; of even length."""
+    """One image file directory that begins at byte `start`, with its long values behind it; its length is even."""
     count, entry, pointer = ("<Q", "<HHQ", "<Q") if big else ("<H", "<HHI", "<I")
     inline = struct.calcsize(pointer)
     table = bytearray(struct.pack(count, len(tags)))

@@ -1,4 +1,4 @@
-"""Is a GeoTIFF cloud-optimised? The layout rules, read from its directories; no pixel is decoded."""
+"""Check that a GeoTIFF is cloud-optimised, from its directories alone; no pixel is decoded."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ _LARGEST_UNTILED = 512
 
 
 def cog_problems(path: Path) -> list[str]:
-    """What keeps a GeoTIFF from being a valid Cloud-Optimised GeoTIFF; empty when nothing does.
+    """List the reasons why a GeoTIFF is not a valid Cloud-Optimised GeoTIFF; empty when it is one.
 
-    The rules are those of GDAL's validator: tiles, overviews for more than 512 pixels a side, every directory
-    before the pixels, and the pixels of smaller overviews before those of larger ones.
+    The rules are those of GDAL's validator. The file is tiled, has overviews above 512 pixels a side, has every
+    directory before the pixels, and has the pixels of smaller overviews before those of larger ones.
+
+    Args:
+        path: A readable GeoTIFF.
     """
     with rasterio.open(path, driver="GTiff") as dataset:
         large = max(dataset.shape) > _LARGEST_UNTILED

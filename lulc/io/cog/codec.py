@@ -1,4 +1,4 @@
-"""One block of pixels to compressed bytes and back, as TIFF readers expect it."""
+"""Encode one block of pixels to compressed bytes and back, in the form that TIFF readers expect."""
 
 import threading
 import zlib
@@ -17,15 +17,15 @@ _FLOATING_POINT = 3
 
 @dataclass(frozen=True)
 class TileCodec:
-    """Compresses square blocks of one band; may be shared by threads.
+    """Codec of square blocks of one band; threads may share it.
 
-    float32 is stored with the TIFF floating-point predictor unless it is not compressed at all.
+    float32 is stored with the TIFF floating-point predictor, except without compression.
 
     Attributes:
         block: Side of a block, pixels.
         dtype: Sample type.
         compression: `zstd`, `deflate` or `none`.
-        level: Effort: 1..22 for zstd, 1..9 for deflate.
+        level: Compression level: 1..22 for zstd, 1..9 for deflate.
     """
 
     block: int
@@ -35,16 +35,23 @@ class TileCodec:
 
     @property
     def predictor(self) -> int:
-        """TIFF tag 317: 1 for none, 3 for floating point."""
+        """Value of TIFF tag 317 (Predictor): 1 for none, 3 for floating point."""
         return _FLOATING_POINT if self.dtype == "float32" and self.compression != "none" else 1
 
     @property
     def raw_bytes(self) -> int:
-        """Size of a block before compression."""
+        """Bytes of a block before compression."""
         return self.block * self.block * np.dtype(self.dtype).itemsize
 
     def encode(self, block_yx: NDArray[Any]) -> bytes:
-        """Compressed bytes of a (block, block) array of `dtype`; the same bytes every time."""
+        """Compress a block; equal pixels always give equal bytes.
+
+        Args:
+            block_yx: Pixels, (block, block) of `dtype`.
+
+        Raises:
+            ValueError: The block has another shape or dtype.
+        """
         if block_yx.shape != (self.block, self.block) or block_yx.dtype != self.dtype:
             raise ValueError(f"expected {self.dtype} {self.block} px square, got {block_yx.dtype} {block_yx.shape}")
         raw = _difference(block_yx) if self.predictor == _FLOATING_POINT else np.ascontiguousarray(block_yx)
@@ -53,7 +60,7 @@ class TileCodec:
         return zlib.compress(raw.data, self.level) if self.compression == "deflate" else raw.tobytes()
 
     def decode(self, encoded: bytes) -> NDArray[Any]:
-        """The (block, block) array that `encode` was given."""
+        """Decompress a block: (block, block) of `dtype`, as it was given to `encode`."""
         if self.compression == "zstd":
             encoded = zstandard.ZstdDecompressor().decompress(encoded, max_output_size=self.raw_bytes)
         elif self.compression == "deflate":
@@ -67,7 +74,7 @@ _local = threading.local()
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
-    """This thread's compressor: they are costly to make and must not be shared."""
+    """Compressor of this thread. Compressors are costly to make and must not be shared."""
     known: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
     if level not in known:
         known[level] = zstandard.ZstdCompressor(level=level)
@@ -75,7 +82,11 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
 
 
 def _difference(block_yx: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Predictor 3 of Adobe's TIFF Technical Note 3: each row's highest bytes first, each less the one before."""
+    """Apply predictor 3 of Adobe's TIFF Technical Note 3.
+
+    The bytes of each row are ordered by significance, highest first; each is then replaced by its difference from the
+    one before.
+    """
     height, width = block_yx.shape
     by_significance = block_yx.astype(">f4").view(np.uint8).reshape(height, width, 4).transpose(0, 2, 1)
     rows = by_significance.reshape(height, 4 * width)

@@ -1,4 +1,4 @@
-"""GDAL-style creation options (`--co NAME=VALUE`) of a product: which are known, and what they ask for."""
+"""GDAL-style creation options (`--co NAME=VALUE`) of a product."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ _BIGTIFF = {"YES": True, "NO": False, "IF_SAFER": None}
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the blocks of a file are stored.
+    """Storage of the blocks of a file.
 
     Attributes:
         compression: `zstd`, `deflate` or `none`.
         effort: Compression level.
         block: Side of a block, pixels.
-        bigtiff: 64-bit offsets: always, never, or where the size asks for them (None).
+        bigtiff: 64-bit offsets: True for always, False for never, None for where the size needs them.
     """
 
     compression: Compression = "zstd"
@@ -34,7 +34,7 @@ class Encoding:
 
 
 def encoding_of(options: Mapping[str, str]) -> Encoding:
-    """What creation options ask for; names and values in any case.
+    """Parse creation options; the letter case of names and values is ignored.
 
     Raises:
         UsageError: An option or its value is not known.

@@ -1,6 +1,6 @@
-"""The TIFF tags that place and describe a raster, made by GDAL itself and read out of a one-pixel template.
+"""Georeference and metadata tags of a TIFF, made by GDAL and read out of a one-pixel template.
 
-GeoTIFF keys, pixel-is-point shifts, control points, RPCs and GDAL's metadata are subtle; none is written by hand here.
+GeoTIFF keys, pixel-is-point shifts, control points, RPCs and GDAL's metadata are subtle. None is written by hand here.
 """
 
 import struct
@@ -25,7 +25,14 @@ _INLINE = 4
 
 @dataclass(frozen=True)
 class BandInfo:
-    """What a band is called and how its numbers become values: number * scale + offset, in `unit`."""
+    """Metadata of a band.
+
+    Attributes:
+        description: Name of the band.
+        scale: Factor from stored numbers to values.
+        offset: Added to the scaled numbers.
+        unit: Unit of the values.
+    """
 
     description: str
     scale: float = 1.0
@@ -36,17 +43,17 @@ class BandInfo:
 def geo_tags(
     grid: Grid, bands: Sequence[BandInfo], *, dtype: str, nodata: float, tags: Mapping[str, str]
 ) -> dict[int, GeoTag]:
-    """Tags for a GeoTIFF on `grid`.
+    """Georeference and metadata tags of a GeoTIFF on `grid`.
 
     Args:
-        grid: CRS, transform, ground control points, RPCs and pixel-is-point; its shape plays no part.
+        grid: Source of CRS, transform, ground control points, RPCs and pixel-is-point; its shape is ignored.
         bands: Description, scale, offset and unit of each band.
-        dtype: Sample type, as numpy names it.
+        dtype: Sample type by its numpy name, such as `uint8`.
         nodata: Value of pixels without data.
         tags: Dataset metadata.
 
     Returns:
-        Tag number to its content, for those of `GEO_TAGS` that this raster has.
+        Content of each tag of `GEO_TAGS` that this raster has, by tag number.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -1,14 +1,14 @@
 """Reduced-resolution copies of the product, with the right rule for each band.
 
-Each overview pixel stands for 2 x 2 pixels of the level below; pixels without data have no say.
+Each overview pixel stands for 2 x 2 pixels of the level below. Pixels without data are ignored.
 
-* Class: the most frequent class; of equally frequent ones the class with the largest summed activation, then the
-  first met (row by row). It is what most of the ground is, so it need not be the argmax of the mean activations.
-* uint8 activations: the mean, rounded so that the bytes of a valid pixel still sum to 250. Rounding down the running
-  sums over the classes and taking differences does that; every byte is less than 1 away from its mean, and a class
-  absent from all four pixels stays 0.
+* Class: the most frequent class. A tie goes to the class with the largest summed activation, then to the first met (row
+  by row). It is the class of most of the ground, so it need not be the argmax of the mean activations.
+* uint8 activations: the mean, rounded so that the bytes of a valid pixel still sum to 250. Running sums over the
+  classes are rounded down and their differences taken. Every byte is less than 1 away from its mean, and a class absent
+  from all four pixels stays 0.
 * float32 activations: the mean.
-* Extra bands: the mean of shares, the most frequent of codes (the first met among equals).
+* Extra bands: the mean of fractions, the most frequent of codes (the first met in a tie).
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,19 @@ from lulc.io.cog.assembly import CogLayout
 from lulc.legend import NODATA_CODE
 
 _VOTE = 10_000.0
-"""More than four activations can sum to, so that a vote outweighs every activation."""
+"""Larger than the sum of four activations, so that one vote outweighs every activation."""
 
 
 @dataclass(frozen=True)
 class PixelTile:
-    """Pixels of one tile, all bands: (bands, block, block), nodata beyond the level's edge."""
+    """Pixels of one tile, all bands.
+
+    Attributes:
+        level: 0 for full resolution, 1 for the first overview, and so on.
+        row: Tile row.
+        col: Tile column.
+        data_byx: (bands, block, block) of the product's dtype; 255 beyond the level's edge.
+    """
 
     level: int
     row: int
@@ -36,9 +43,10 @@ class PixelTile:
 
 
 class OverviewBuilder:
-    """Collects halved tiles in any order and gives back each overview tile once its parts have arrived.
+    """Collects halved tiles in any order and returns each overview tile once all its parts have arrived.
 
-    Only unfinished tiles are held: with chunks of rows these are a few per level, whatever the scene's size.
+    Only unfinished tiles are held in memory. With chunks in rows these are a few per level, whatever the size of the
+    scene.
 
     Args:
         layout: Geometry of the product.
@@ -50,16 +58,16 @@ class OverviewBuilder:
         self._missing: dict[tuple[int, int, int], int] = {}
 
     def place(self, level: int, row: int, col: int, halved_byx: NDArray[Any]) -> PixelTile | None:
-        """Put a halved tile into the tile above it.
+        """Put a halved tile into the overview tile that covers it.
 
         Args:
-            level: Level of the tile that was halved, not the last one.
+            level: Level of the tile that was halved; not the last level.
             row: Its tile row.
             col: Its tile column.
-            halved_byx: What `halve` made of it: (bands, block/2, block/2).
+            halved_byx: Result of `halve`, (bands, block/2, block/2) of the product's dtype.
 
         Returns:
-            The tile above, where this was its last missing part.
+            The overview tile when this was its last missing part, else None.
         """
         key, half = (level + 1, row // 2, col // 2), self._layout.block // 2
         if key not in self._partial:
@@ -80,20 +88,20 @@ class OverviewBuilder:
 
     @property
     def pending(self) -> int:
-        """Number of unfinished tiles that are held."""
+        """Number of unfinished tiles in memory."""
         return len(self._partial)
 
 
 def halve(data_byx: NDArray[Any], extra: Sequence[Literal["share", "code"]] = ()) -> NDArray[Any]:
-    """Half-resolution copy of a product block.
+    """Make the half-resolution copy of a product block.
 
     Args:
-        data_byx: uint8 or float32 (bands, height, width), even sides: class codes, then activations (or none), then
-            extra bands; 255 in every band of a pixel without data.
-        extra: What the extra bands hold.
+        data_byx: uint8 or float32 (bands, height, width) with even sides: class codes, then activations (or none), then
+            extra bands. Every band of a pixel without data is 255.
+        extra: Kind of each extra band.
 
     Returns:
-        Same type, (bands, height/2, width/2).
+        (bands, height/2, width/2) of the same dtype; 255 where none of the four pixels has data.
     """
     if (data_byx[0] == NODATA_CODE).all():
         return np.ascontiguousarray(data_byx[:, ::2, ::2])
@@ -120,7 +128,7 @@ def _quarters(band_yx: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sums(activations_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
-    """Sums over 2 x 2 pixels, those without data left out: uint16 or float32."""
+    """Sums over 2 x 2 pixels, ignoring those without data: uint16 or float32."""
     if activations_kyx.dtype != np.uint8:
         known = np.where(activations_kyx == NODATA_CODE, np.float32(0), activations_kyx)
         columns: NDArray[Any] = known[:, :, 0::2] + known[:, :, 1::2]
@@ -148,7 +156,7 @@ def _mode(quarters_4yx: NDArray[Any], sums_kyx: NDArray[Any]) -> NDArray[Any]:
 
 
 def _means(sums_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
-    """Means over the pixels with data; uint8 ones still sum to 250. Anything where there is no such pixel."""
+    """Means over the pixels with data; uint8 means still sum to 250. Undefined where no pixel has data."""
     if sums_kyx.dtype != np.uint16:
         means: NDArray[Any] = sums_kyx / np.maximum(4 - empty, 1).astype(np.float32)
         return means

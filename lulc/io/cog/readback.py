@@ -1,4 +1,4 @@
-"""Reading a finished product back through GDAL, every pixel of every level, before it is published."""
+"""Read a finished product back through GDAL, every pixel of every level, before it is published."""
 
 import warnings
 import zlib
@@ -22,7 +22,11 @@ Checksum = Callable[[int, int, int], int]
 
 
 def pixels_checksum(data_byx: NDArray[Any]) -> int:
-    """CRC-32 of a tile's pixels inside the scene, band after band."""
+    """CRC-32 of the pixels of a tile that lie inside the scene, band after band.
+
+    Args:
+        data_byx: (bands, height, width) of any dtype.
+    """
     checksum = 0
     for band in data_byx:
         checksum = zlib.crc32(np.ascontiguousarray(band).data, checksum)
@@ -30,13 +34,13 @@ def pixels_checksum(data_byx: NDArray[Any]) -> int:
 
 
 def read_back(path: Path, layout: CogLayout, expected: Checksum, threads: int = 2) -> int:
-    """Compare every tile of a file with what was to be written.
+    """Compare every tile of a file with the checksum of the pixels that were encoded.
 
     Args:
         path: The file.
-        layout: Its geometry.
+        layout: Geometry of the file.
         expected: Checksums taken before compression.
-        threads: How many tile rows are read at once.
+        threads: Number of tile rows read at once.
 
     Returns:
         Number of blocks read: tiles times bands.
@@ -55,21 +59,21 @@ def read_back(path: Path, layout: CogLayout, expected: Checksum, threads: int = 
 def _read_rows(path: Path, layout: CogLayout, level: int, expected: Checksum, rows: range) -> None:
     overview = {"overview_level": level - 1} if level else {}
     columns = range(layout.tiles(level).width)
-    place = str(path)
+    location = str(path)
     try:
         with (
             rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
             rasterio.open(path, driver="GTiff", **overview) as source,
         ):
             for row, col in ((row, col) for row in rows for col in columns):
-                place = f"{path}, level {level}, tile row {row}, column {col}"
+                location = f"{path}, level {level}, tile row {row}, column {col}"
                 window = layout.tile_window(level, row, col)
                 pixels = source.read(window=RasterioWindow(window.col, window.row, window.width, window.height))
                 if pixels_checksum(pixels) != expected(level, row, col):
                     raise StorageError(
-                        f"what was written reads back differently: {place}", "check the disk and run again"
+                        f"what was written reads back differently: {location}", "check the disk and run again"
                     )
     except RasterioError as error:
         raise StorageError(
-            f"what was written cannot be read back: {place}: {error}", "check the disk and run again"
+            f"what was written cannot be read back: {location}: {error}", "check the disk and run again"
         ) from error

@@ -1,13 +1,13 @@
-"""The work folder beside the output: finished, compressed tiles, kept so that a killed run can go on.
+"""The work folder beside the output: finished, compressed tiles, kept so that an interrupted run can resume.
 
     OUT.parts/0003.lulc/        such a folder of a shard, which keeps its chunks until a merge takes them over
     OUT.lulc/lock               held (flock) by the one process that may write OUT
-    OUT.lulc/job.json           what the chunks belong to: the caller's fingerprint and the layout
+    OUT.lulc/job.json           identity of the chunks: the caller's fingerprint and the layout
     OUT.lulc/chunk-000012.tiles the tiles of a finished chunk, with their SHA-256; whole or absent
     OUT.lulc/overviews.tiles    overview tiles of this process; made anew by the next
-    OUT.lulc/product.tif        the file being put together
+    OUT.lulc/product.tif        the file being assembled
 
-A chunk of another job, or one that is damaged, is thrown away and computed again; never used.
+A chunk of another job, or a damaged one, is discarded and computed again. It is never used.
 """
 
 import fcntl
@@ -56,25 +56,25 @@ class EncodedTile:
 
 
 class FolderInUseError(StorageError):
-    """Another process holds a work folder."""
+    """Another process holds the lock of a work folder."""
 
 
 def work_folder(output: Path) -> Path:
-    """Where the finished chunks of an output are kept: `out.tif.lulc`."""
+    """Work folder of an output: `out.tif.lulc`."""
     return output.with_name(f"{output.name}.lulc")
 
 
 class TileStore:
-    """Finished tiles on disk; only one process at a time may hold the store of a folder.
+    """Finished tiles on disk. Only one process at a time may hold the store of a folder.
 
     Args:
-        folder: Work folder; made here, in a folder that exists.
+        folder: Work folder; created here, in an existing folder.
         layout: Geometry and encoding of the product.
-        fingerprint: Stands for all that the pixels depend on; chunks stored under another one are thrown away.
-        resume: False throws all stored chunks away.
+        fingerprint: Hash of everything that decides the pixels; chunks stored under another one are discarded.
+        resume: False discards all stored chunks.
 
     Raises:
-        StorageError: Another process holds it, the disk refuses, or the folder is somebody else's.
+        StorageError: Another process holds the folder, writing failed, or the folder holds foreign files.
     """
 
     def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool = True) -> None:
@@ -97,27 +97,27 @@ class TileStore:
 
     @property
     def finished(self) -> frozenset[int]:
-        """Chunks that need not be computed again."""
+        """Indices of the chunks that are stored and need not be computed again."""
         return frozenset(self._chunks)
 
     @property
     def sizes(self) -> list[NDArray[np.int64]]:
-        """Compressed bytes of each tile, per level (bands, tile rows, tile columns); 0 where not stored yet."""
+        """Compressed bytes of each tile, per level int64 (bands, tile rows, tile columns); 0 where not stored yet."""
         return [index.sizes for index in self._index]
 
     def tiles_of(self, chunk: int) -> Sequence[tuple[int, int]]:
-        """Tile rows and columns of a stored chunk."""
+        """Tile rows and columns of the tiles of a stored chunk."""
         return self._chunks[chunk]
 
     def checksum(self, level: int, row: int, col: int) -> int:
-        """CRC-32 of a tile's pixels inside the level, band after band."""
+        """CRC-32 of the pixels of a tile that lie inside the level, band after band."""
         return int(self._index[level].checksums[row, col])
 
     def put(self, chunk: int, tiles: Sequence[EncodedTile]) -> None:
-        """Store the full-resolution tiles of a chunk; on return they survive a kill and a power cut.
+        """Store the full-resolution tiles of a chunk. Once it returns they survive a kill and a power cut.
 
         Raises:
-            StorageError: The disk is full or refuses; the chunk is not stored.
+            StorageError: The disk is full or writing failed; the chunk is not stored.
         """
         path = self.folder / f"chunk-{chunk:06d}.tiles"
         rows = [[tile.row, tile.col, tile.checksum, *map(len, tile.parts)] for tile in tiles]
@@ -130,10 +130,10 @@ class TileStore:
         self._register(chunk, path.name, table)
 
     def put_overviews(self, tiles: Sequence[EncodedTile]) -> None:
-        """Keep overview tiles for this process.
+        """Store overview tiles for this process only.
 
         Raises:
-            StorageError: The disk is full or refuses.
+            StorageError: The disk is full or writing failed.
         """
         path = self.folder / "overviews.tiles"
         with storage_errors(path):
@@ -142,22 +142,22 @@ class TileStore:
                 self._files.append(path.name)
                 self._overviews_file = len(self._files) - 1
             for tile in tiles:
-                place = self._overviews.tell()
+                offset = self._overviews.tell()
                 self._overviews.write(b"".join(tile.parts))
                 sizes = np.array([len(part) for part in tile.parts])
-                self._index[tile.level].set(tile.row, tile.col, self._overviews_file, place, sizes, tile.checksum)
+                self._index[tile.level].set(tile.row, tile.col, self._overviews_file, offset, sizes, tile.checksum)
 
     def flush(self) -> None:
-        """Make the overview tiles readable."""
+        """Flush the overview tiles, so that they can be read."""
         if self._overviews is not None:
             with storage_errors(self.folder / "overviews.tiles"):
                 self._overviews.flush()
 
     def read(self, level: int, band: int, row: int, col: int) -> bytes:
-        """Compressed bytes of one band of a stored tile; may be called by several threads.
+        """Compressed bytes of one band of a stored tile; safe to call from several threads.
 
         Raises:
-            StorageError: The work folder was damaged under our hands.
+            StorageError: Reading failed, or another program has changed the work folder.
         """
         index = self._index[level]
         size = int(index.sizes[band, row, col])
@@ -170,10 +170,12 @@ class TileStore:
         return part
 
     def take_over(self, part: Path) -> None:
-        """Take over the whole chunks of another folder of the same job that are not stored here; that folder keeps them.
+        """Link or copy the whole chunks of another folder of the same job that are not stored here.
+
+        That folder keeps them.
 
         Raises:
-            StorageError: The disk is full or refuses.
+            StorageError: The disk is full or writing failed.
         """
         card = part / "job.json"
         if not card.is_file() or card.read_bytes() != (self.folder / "job.json").read_bytes():
@@ -188,13 +190,13 @@ class TileStore:
             sync_folder(self.folder)
 
     def discard(self) -> None:
-        """Remove the work folder, as far as it is ours, and let go of it."""
+        """Remove lulc's own files and the work folder, and release the lock."""
         self._close_files()
         _remove_own(self.folder)
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder; stored chunks stay."""
+        """Release the lock of the folder; stored chunks stay."""
         self._close_files()
         if self._lock is not None:
             os.close(self._lock)
@@ -210,7 +212,7 @@ class TileStore:
             self._overviews = None
 
     def _adopt(self, job: bytes, *, resume: bool) -> None:
-        """Take over the chunks of the same job, remove everything else."""
+        """Register the chunks of the same job and remove all other files."""
         card = self.folder / "job.json"
         same = resume and card.is_file() and card.read_bytes() == job
         with storage_errors(self.folder):
@@ -225,7 +227,7 @@ class TileStore:
             write_whole(card, job)
 
     def _load(self, path: Path) -> bool:
-        """Register a stored chunk; False when the file is not a whole one."""
+        """Register a stored chunk; False when the file is not a whole chunk."""
         name = re.fullmatch(r"chunk-(\d+)\.tiles", path.name)
         table = _read_table(path, self._layout) if name else None
         if name is None or table is None:
@@ -235,16 +237,16 @@ class TileStore:
 
     def _register(self, chunk: int, name: str, table: NDArray[np.int64]) -> None:
         self._files.append(name)
-        place = len(_MAGIC) + 8 + table.nbytes
+        offset = len(_MAGIC) + 8 + table.nbytes
         for row, col, checksum, *sizes in table.tolist():
-            self._index[0].set(row, col, len(self._files) - 1, place, np.array(sizes), checksum)
-            place += sum(sizes)
+            self._index[0].set(row, col, len(self._files) - 1, offset, np.array(sizes), checksum)
+            offset += sum(sizes)
         self._chunks[chunk] = [(row, col) for row, col in table[:, :2].tolist()]
 
     def _handle(self, number: int) -> int:
-        """Open file by number; the least recently used one is closed when there are too many.
+        """Open file by number; the least recently used one is closed when too many are open.
 
-        For the holder of `_reading`: a file closed under another thread's hands could be another file by then.
+        The caller holds `_reading`: otherwise another thread could reuse the descriptor of a closed file.
         """
         if number not in self._handles:
             if len(self._handles) >= _OPEN_FILES:
@@ -255,7 +257,7 @@ class TileStore:
 
 
 class _LevelIndex:
-    """Where the tiles of one level lie."""
+    """File and offset of each tile of one level."""
 
     def __init__(self, layout: CogLayout, level: int) -> None:
         tiles = layout.tiles(level)
@@ -265,11 +267,11 @@ class _LevelIndex:
         self.sizes = np.zeros((layout.bands, *plane), np.int64)
         self.offsets = np.zeros((layout.bands, *plane), np.int64)
 
-    def set(self, row: int, col: int, file: int, place: int, sizes: NDArray[np.int64], checksum: int) -> None:
+    def set(self, row: int, col: int, file: int, offset: int, sizes: NDArray[np.int64], checksum: int) -> None:
         self.files[row, col] = file
         self.checksums[row, col] = checksum
         self.sizes[:, row, col] = sizes
-        self.offsets[:, row, col] = place + np.cumsum(sizes) - sizes
+        self.offsets[:, row, col] = offset + np.cumsum(sizes) - sizes
 
 
 def _read_table(path: Path, layout: CogLayout) -> NDArray[np.int64] | None:
@@ -288,10 +290,10 @@ def _read_table(path: Path, layout: CogLayout) -> NDArray[np.int64] | None:
 
 
 def discard_folder(folder: Path) -> None:
-    """Remove a work folder that no process holds, as far as it is ours.
+    """Remove lulc's own files in a work folder that no process holds, and the folder once it is empty.
 
     Raises:
-        StorageError: A process holds it.
+        StorageError: A process holds the folder, or it holds foreign files.
     """
     lock = _take_folder(folder)
     _remove_own(folder)
@@ -308,7 +310,7 @@ def _remove_own(folder: Path) -> None:
 
 
 def _take_folder(folder: Path) -> int:
-    """Make the folder and lock it: a file descriptor that holds the lock until it is closed."""
+    """Create the folder and lock it; the returned file descriptor holds the lock until it is closed."""
     with storage_errors(folder):
         while True:
             folder.mkdir(exist_ok=True)
@@ -321,7 +323,7 @@ def _take_folder(folder: Path) -> int:
 
 
 def _locked(handle: int, folder: Path) -> bool:
-    """True when the handle's lock is ours and still the one in the folder."""
+    """True when the handle holds the lock and still is the lock file of the folder."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

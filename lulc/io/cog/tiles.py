@@ -1,4 +1,4 @@
-"""From the pixels of a chunk to the compressed tiles of the product."""
+"""Cut the pixels of a chunk into the compressed tiles of the product."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,15 +15,15 @@ from lulc.legend import NODATA_CODE
 
 
 def split_chunk(layout: CogLayout, window: Window, data_byx: NDArray[Any]) -> Iterator[PixelTile]:
-    """Cut a chunk into tiles, padded with nodata at the scene's end.
+    """Cut a chunk into full-resolution tiles, padded with nodata (255) at the scene's end.
 
     Args:
-        layout: Of the product.
-        window: Where the chunk lies: starts at a block and covers whole blocks, save at the scene's end.
-        data_byx: (bands, height, width) of the product's type.
+        layout: Layout of the product.
+        window: Window of the chunk; it covers whole blocks, except at the scene's end.
+        data_byx: (bands, height, width) of the product's dtype.
 
     Raises:
-        ValueError: Another type or shape, or a window that cuts through blocks.
+        ValueError: The dtype or shape differs, or the window cuts through blocks.
     """
     if data_byx.dtype != layout.dtype or data_byx.shape != (layout.bands, window.height, window.width):
         raise ValueError(f"{data_byx.dtype} {data_byx.shape} is not a chunk of {layout} in {window}")
@@ -40,14 +40,14 @@ def split_chunk(layout: CogLayout, window: Window, data_byx: NDArray[Any]) -> It
 
 
 def encode_tile(layout: CogLayout, tile: PixelTile) -> EncodedTile:
-    """Compress a tile, with the checksum by which it is read back."""
+    """Compress the (bands, block, block) pixels of a tile, with the checksum by which it is read back."""
     inside = layout.tile_window(tile.level, tile.row, tile.col)
     checksum = pixels_checksum(tile.data_byx[:, : inside.height, : inside.width])
     return EncodedTile(tile.level, tile.row, tile.col, checksum, tuple(map(layout.codec.encode, tile.data_byx)))
 
 
 def empty_checksum(layout: CogLayout, row: int, col: int) -> int:
-    """Checksum of a tile of the full resolution that holds nodata alone."""
+    """CRC-32 of a full-resolution tile whose pixels inside the scene are all nodata (255)."""
     inside = layout.tile_window(0, row, col)
     return pixels_checksum(np.full((layout.bands, inside.height, inside.width), NODATA_CODE, layout.dtype))
 

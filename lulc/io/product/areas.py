@@ -1,6 +1,7 @@
 """Areas of the classes of a map, as counted.
 
-A count of pixels is not an estimate of area: it carries the map's errors. An unbiased estimate needs a reference sample.
+A count of pixels is not an estimate of area: it carries the map's errors. An unbiased estimate needs a reference
+sample.
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from lulc.io.product.reader import ProductReader, open_product
 
 @dataclass(frozen=True, slots=True)
 class ClassArea:
-    """What a class covers in the map.
+    """Pixels and area of one class in a map, as counted.
 
     Attributes:
         code: Class code.
         name: Class name.
-        pixels: Pixels of that code.
-        hectares: Their ground area, None where the CRS does not give one.
-        share: Share of the pixels that have data.
+        pixels: Number of pixels of the class.
+        hectares: Their ground area, hectares; None where the CRS does not give one.
+        share: Fraction of the valid pixels, 0..1.
     """
 
     code: int
@@ -32,14 +33,23 @@ class ClassArea:
 
 
 EDGE_TAG = "LULC_EDGE"
-"""Tag of a product whose last row and column reach beyond its scene: how much of each lies inside, such as `0.5,0.25`."""
+"""Tag of a product whose last row and column reach beyond its scene: the fraction of each that lies inside, as
+`0.5,0.25`.
+"""
 
 
 def class_areas(product: Path) -> tuple[ClassArea, ...]:
-    """Pixels and hectares of every class of a product, in the order of its legend.
+    """Count the pixels and hectares of every class of a product, in the order of its legend.
 
-    Each row of pixels counts with its own ground area, so degrees and Web Mercator are right too; pixels that reach beyond
-    their scene (of `lulc patches predict --grid`) count with their part in it.
+    Each row of pixels counts with its own ground area, so degrees and Web Mercator are right too. Pixels that reach
+    beyond their scene (of `lulc patches predict --grid`) count with the fraction inside it.
+
+    Args:
+        product: A product of lulc.
+
+    Raises:
+        InputError: It is no product of lulc, or its pixels or tags break the format.
+        StorageError: A block cannot be read.
     """
     with open_product(product) as source:
         last_row, last_column = _edge(source)

@@ -1,4 +1,4 @@
-"""What the bands of a product are called and mean: class, activations, and what else is known of a pixel."""
+"""Names and units of a product's bands: class, activations, and extra bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from lulc.legend import Legend
 Activations = Literal["uint8", "float32", "none"]
 
 ACTIVATION_SCALE = 0.004
-"""Value of one step of a share stored as uint8: 250 steps make 1."""
+"""Value of one step of an activation stored as uint8: 250 steps make 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtraBand:
-    """A band behind the activations, with a value wherever the class band has one.
+    """A band behind the activations, valid wherever the class band is.
 
     Attributes:
-        name: Its description in the file.
-        kind: `share`: 0..1, stored as activations are, averaged in overviews. `code`: whole numbers, 0..254; an overview
-            pixel takes the most frequent one.
-        unit: What its numbers are.
-        names: What codes stand for, for the file's attribute table; may be empty.
+        name: Description of the band in the file.
+        kind: `share` is a fraction 0..1, stored as activations are and averaged in overviews. `code` is a whole number
+            0..254; an overview pixel takes the most frequent one.
+        unit: Unit of the values.
+        names: Codes and their meanings, for the file's attribute table; may be empty.
     """
 
     name: str
@@ -32,8 +32,16 @@ class ExtraBand:
 
 
 def band_infos(legend: Legend, activations: Activations, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
-    """Description, scale, offset and unit of each band of a product."""
+    """Description, scale, offset and unit of each band of a product: class, activations, extra bands.
+
+    Args:
+        legend: Classes of the product.
+        activations: `uint8`, `float32` or `none`.
+        extra: Bands behind the activations.
+    """
     scale = 1.0 if activations == "float32" else ACTIVATION_SCALE
-    shares = [] if activations == "none" else [BandInfo(entry.name, scale, 0.0, "probability") for entry in legend]
+    probabilities = (
+        [] if activations == "none" else [BandInfo(entry.name, scale, 0.0, "probability") for entry in legend]
+    )
     others = [BandInfo(band.name, scale if band.kind == "share" else 1.0, 0.0, band.unit) for band in extra]
-    return [BandInfo("class", unit="class code"), *shares, *others]
+    return [BandInfo("class", unit="class code"), *probabilities, *others]

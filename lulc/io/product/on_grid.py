@@ -1,8 +1,8 @@
-"""A product read on another grid: classes by the nearest pixel, activations bilinearly.
+"""Read a product on another grid: classes by the nearest pixel, activations bilinearly.
 
-A pixel has data where the nearest pixel of the product has. Its activations are those of the four pixels around its
-centre, those without data left out, so they still sum to 1 and nothing bleeds over the edge of the data. What a
-pixel gets does not depend on the window it is read in (`lulc.projection`).
+A pixel has data where the nearest pixel of the product has. Its activations interpolate the four pixels around its
+centre, ignoring those without data. They therefore still sum to 1, and nothing bleeds over the edge of the data. The
+result does not depend on the window it is read in (`lulc.projection`).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from lulc.legend import NODATA_CODE, Legend
 from lulc.projection import Floats, GridProjection, bounding_window, inside
 
 SIXTEENTHS = 16
-"""Parts of a step to which interpolated steps are rounded: sums of them times whole weights are then exact."""
+"""Interpolated steps are rounded to 1/16 of a step. Sums of them times whole weights are then exact in float32."""
 
 _STEPS = 250
 _SLAB_ROWS = 64
@@ -27,15 +27,15 @@ _SLAB_ROWS = 64
 
 @dataclass(frozen=True)
 class ProductOnGrid:
-    """A product as if it lay on another grid.
+    """A product resampled to another grid.
 
-    Its file is opened for each read, so that thousands of products may be held and several threads may read.
+    Its file is opened for each read, so thousands of products may be held and several threads may read.
 
     Attributes:
-        path: The product.
-        legend: Its classes.
-        grid: Its own grid, with a CRS and a transform.
-        target: The grid that windows count from, likewise.
+        path: File of the product.
+        legend: Classes of the product.
+        grid: Grid of the product, with a CRS and a transform.
+        target: Grid to read on, with a CRS and a transform.
     """
 
     path: Path
@@ -45,25 +45,35 @@ class ProductOnGrid:
 
     @cached_property
     def covered(self) -> Window:
-        """Window of the target outside of which the product has nothing; of size 0 when they do not meet."""
+        """Window of the target outside of which the product has no data; of size 0 when they do not meet."""
         return self.projection.covered()
 
     @cached_property
     def projection(self) -> GridProjection:
-        """From the target to the product."""
+        """Projection from the target to the product."""
         return GridProjection(self.target, self.grid)
 
     def at(self, window: Window) -> "ProductWindow":
-        """A window of the target, which may reach beyond it; what is asked for twice is read once."""
+        """A window of the target, which may reach beyond it. Its classes are read once and kept."""
         shared = self.projection.shift is not None
         return SharedWindow(self, window) if shared else ProjectedWindow(self, window)
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
-        """Class codes of a window of the target: uint8 (height, width), 255 where there is no data."""
+        """Class codes of a window of the target: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
         return self.at(window).classes
 
     def activations(self, window: Window) -> NDArray[np.float32]:
-        """Activations of a window of the target: float32 (K, height, width), 0..1, NaN where there is no data."""
+        """Activations of a window of the target: float32 (K, height, width), 0..1, NaN where there is no data.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
         return self.at(window).activations
 
 
@@ -72,8 +82,8 @@ class ProductWindow:
     """A window of a product on another grid.
 
     Attributes:
-        product: The product.
-        window: Counted on its target.
+        product: Product to read.
+        window: Window of the target grid, pixels.
     """
 
     product: ProductOnGrid
@@ -81,13 +91,23 @@ class ProductWindow:
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 255 where there is no data."""
+        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
         raise NotImplementedError
 
     @property
     def activations(self) -> NDArray[np.float32]:
-        """Activations: float32 (K, height, width), 0..1, NaN where there is no data."""
-        stored, scale = self._numbers()
+        """Activations: float32 (K, height, width), 0..1, NaN where there is no data.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
+        stored, scale = self._stored_and_scale()
         values = stored.astype(np.float32)
         values *= scale
         values[:, self.classes == NODATA_CODE] = np.nan
@@ -95,11 +115,16 @@ class ProductWindow:
 
     @property
     def steps(self) -> NDArray[Any]:
-        """Activations in steps of 1/250: (K, height, width), of no meaning where `classes` has no data.
+        """Activations in steps of 1/250: (K, height, width), undefined where `classes` is nodata.
 
-        uint8 as stored where pixels are shared; else float32, rounded to sixteenths of a step.
+        They are uint8, as stored, where the grids share pixels. Otherwise they are float32, rounded to sixteenths of a
+        step.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
         """
-        stored, scale = self._numbers()
+        stored, scale = self._stored_and_scale()
         if stored.dtype == np.uint8:
             return stored
         stored *= np.float32(scale * _STEPS * SIXTEENTHS)
@@ -107,54 +132,54 @@ class ProductWindow:
         stored /= SIXTEENTHS
         return stored
 
-    def _numbers(self) -> tuple[NDArray[Any], np.float32]:
-        """Activations in the units of the file, as an array of our own, and what turns them into 0..1."""
+    def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
+        """Activations in the units of the file, as an array that may be changed, and the factor to 0..1."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class SharedWindow(ProductWindow):
-    """Where the pixels of the target are those of the product: they are copied."""
+    """A window whose grid shares pixels with the product: they are copied."""
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 255 where there is no data."""
-        wanted, place = self._part
+        """Class codes: uint8 (height, width), 1..K, 255 nodata."""
+        wanted, slices = self._overlap
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
         if wanted.shape.size:
             with open_product(self.product.path) as product:
-                codes[place] = product.classes(wanted)
+                codes[slices] = product.classes(wanted)
         return codes
 
     @cached_property
-    def _part(self) -> tuple[Window, tuple[slice, slice]]:
-        """The part of the product that lies in the window, and where."""
+    def _overlap(self) -> tuple[Window, tuple[slice, slice]]:
+        """The part of the product that lies in the window, and its slices there."""
         assert self.product.projection.shift is not None
         down, across = self.product.projection.shift
         moved = Window(self.window.row + down, self.window.col + across, self.window.height, self.window.width)
         wanted = moved.intersection(self.product.grid.window)
         return wanted, wanted.slices(moved)
 
-    def _numbers(self) -> tuple[NDArray[Any], np.float32]:
-        wanted, place = self._part
+    def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
+        wanted, slices = self._overlap
         with open_product(self.product.path) as product:
             stored, scale = product.stored_activations(wanted), product.activation_scale
         if wanted.shape == self.window.shape:
             return stored, scale
         placed = np.zeros((len(stored), self.window.height, self.window.width), stored.dtype)
-        placed[(slice(None), *place)] = stored
+        placed[(slice(None), *slices)] = stored
         return placed, scale
 
 
 @dataclass(frozen=True)
 class ProjectedWindow(ProductWindow):
-    """Where they are not: places on the product are computed, and read from between its pixels."""
+    """A window whose grid shares no pixels with the product: they are interpolated at projected positions."""
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 255 where there is no data."""
+        """Class codes of the nearest pixels: uint8 (height, width), 1..K, 255 nodata."""
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
-        rows, cols, found = self._places
+        rows, cols, found = self._positions
         if found.any():
             near_rows, near_cols = (np.floor(axis[found] + 0.5).astype(np.intp) for axis in (rows, cols))
             source = bounding_window(near_rows, near_cols, self.product.grid.shape)
@@ -164,14 +189,14 @@ class ProjectedWindow(ProductWindow):
         return codes
 
     @cached_property
-    def _places(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Rows and columns of the product, and whether they lie in it."""
+    def _positions(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Rows and columns on the product, float64 (height, width), and whether they lie inside it."""
         rows, cols = self.product.projection.of_window(self.window)
         return rows, cols, inside(rows, cols, self.product.grid.shape)
 
-    def _numbers(self) -> tuple[NDArray[Any], np.float32]:
+    def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
         values = np.zeros((len(self.product.legend), self.window.height, self.window.width), np.float32)
-        rows, cols, found = self._places
+        rows, cols, found = self._positions
         if not found.any():
             return values, np.float32(1)
         top, left = (np.floor(axis[found]).astype(np.intp) for axis in (rows, cols))
@@ -185,7 +210,7 @@ class ProjectedWindow(ProductWindow):
 def _interpolate(
     stored_kyx: NDArray[Any], rows: Floats, cols: Floats, found: NDArray[np.bool_], *, into: NDArray[np.float32]
 ) -> None:
-    """Fill `into`, float32 (K, height, width), where `found`; places count from the corner of what is stored."""
+    """Fill `into`, float32 (K, height, width), where `found`. Positions count from the corner of the stored pixels."""
     height, width = stored_kyx.shape[1:]
     pixels = np.ascontiguousarray(stored_kyx.transpose(1, 2, 0)).reshape(height * width, -1)
     known = pixels[:, 0] != NODATA_CODE
@@ -198,14 +223,14 @@ def _interpolate(
 def _bilinear(
     pixels: NDArray[Any], known: NDArray[np.bool_], rows: Floats, cols: Floats, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Mean of the four pixels around each place by their nearness, those without data left out.
+    """Bilinear interpolation at each position, ignoring pixels without data.
 
     Args:
-        pixels: (pixel, K).
-        known: Which of them have data: (pixel,).
-        rows: Places, (n,).
-        cols: The same.
-        shape: Rows and columns of the pixels.
+        pixels: Values of each pixel, (pixel, K).
+        known: True for pixels with data, bool (pixel,).
+        rows: Rows of the positions, (n,).
+        cols: Columns of the positions, (n,).
+        shape: Rows and columns of the array that the pixels make up.
 
     Returns:
         float32 (n, K); 0 where none of the four has data.
@@ -214,11 +239,11 @@ def _bilinear(
     down, across = (rows - top).astype(np.float32), (cols - left).astype(np.float32)
     total = np.zeros((rows.size, pixels.shape[1]), np.float32)
     weights = np.zeros(rows.size, np.float32)
-    for below, share_down in ((0, 1 - down), (1, down)):
+    for below, weight_down in ((0, 1 - down), (1, down)):
         row = np.clip(top + below, 0, shape[0] - 1).astype(np.intp) * shape[1]
-        for right, share_across in ((0, 1 - across), (1, across)):
+        for right, weight_across in ((0, 1 - across), (1, across)):
             index = row + np.clip(left + right, 0, shape[1] - 1).astype(np.intp)
-            weight = share_down * share_across * known[index]
+            weight = weight_down * weight_across * known[index]
             total += pixels[index] * weight[:, None]
             weights += weight
     total /= np.where(weights > 0, weights, 1)[:, None]

@@ -1,6 +1,6 @@
-"""Parts of a product that shards keep until a merge: work folders beside it that publish nothing.
+"""Parts of a product: work folders beside it in which shards keep their chunks until a merge.
 
-OUT.parts/0003.lulc/        chunks of shard 3, a work folder as `lulc.io.cog.store` describes it
+OUT.parts/0003.lulc/        chunks of shard 3, a work folder as described in `lulc.io.cog.store`
 """
 
 import fcntl
@@ -44,26 +44,26 @@ def part_folder(output: Path, shard: int) -> Path:
 
 
 def part_folders(output: Path) -> list[Path]:
-    """Work folders of the shards that have begun, in order."""
+    """Work folders of the shards that have begun, in order of their numbers."""
     folder = parts_folder(output)
     return sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name)) if folder.is_dir() else []
 
 
 class PartWriter:
-    """Takes finished chunks and keeps them for a merge; the like of `ProductWriter` for a shard.
+    """Stores the finished chunks of a shard for a later merge, as `ProductWriter` does for a whole product.
 
     Args:
-        folder: From `part_folder`; made here, and so is the folder that holds the parts.
-        shape: Of the whole product.
-        legend: Its classes.
+        folder: From `part_folder`; created here, with the folder that holds the parts.
+        shape: Rows and columns of the whole product.
+        legend: Classes of the product.
         activations: `uint8`, `float32` or `none`.
-        fingerprint: Of the job; chunks of another one are thrown away.
+        fingerprint: Fingerprint of the job; chunks of another one are discarded.
         creation_options: As for `ProductWriter`.
         resume: Keep the finished chunks of an earlier run of this shard.
 
     Raises:
         UsageError: A creation option is not known or does not fit.
-        StorageError: Another process works on the shard, or the disk refuses.
+        StorageError: Another process works on the shard, or writing failed.
     """
 
     def __init__(
@@ -85,16 +85,25 @@ class PartWriter:
 
     @property
     def finished(self) -> frozenset[int]:
-        """Chunks that are stored."""
+        """Indices of the stored chunks."""
         return self._store.finished
 
     def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
-        """Store a finished chunk; on return it survives a kill. As `ProductWriter.put`."""
+        """Store a finished chunk; once it returns the chunk survives a kill.
+
+        Args:
+            chunk: Index of the chunk, from 0.
+            window: Window of the chunk, as for `ProductWriter.put`.
+            data_byx: (bands, height, width) of the product's dtype; 255 nodata.
+
+        Raises:
+            StorageError: The disk is full or writing failed.
+        """
         tiles = split_chunk(self.layout, window, data_byx)
         self._store.put(chunk, list(self._pool.map(lambda tile: encode_tile(self.layout, tile), tiles)))
 
     def close(self) -> None:
-        """Let go of the folder: a shard without a chunk leaves none behind."""
+        """Release the folder. A shard without a stored chunk leaves none behind."""
         self._pool.shutdown(cancel_futures=True)
         if self._store.finished:
             self._store.close()
@@ -106,7 +115,7 @@ class PartWriter:
 
 
 def _opened(folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> TileStore:
-    """The store of a part; waits a moment for a killed predecessor, or for somebody who looks, to let go of it."""
+    """The store of a part. Retry briefly while a killed shard or `lulc hpc status` still holds the lock."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -119,12 +128,12 @@ def _opened(folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) 
 
 @dataclass(frozen=True)
 class PartState:
-    """What a part holds, as far as its names tell.
+    """State of a part, judged by the names of its files.
 
     Attributes:
-        fingerprint: Of its job; empty where there is none.
-        chunks: Stored chunks.
-        held: A process works on it.
+        fingerprint: Fingerprint of its job; empty when it has none.
+        chunks: Indices of the stored chunks.
+        held: True while a process holds its lock.
     """
 
     fingerprint: str
@@ -133,7 +142,7 @@ class PartState:
 
 
 def part_state(folder: Path) -> PartState:
-    """Look at a part without touching it; one that is not there is empty."""
+    """State of a part, read without changing it; a missing part is empty."""
     try:
         fingerprint = str(json.loads((folder / "job.json").read_bytes())["fingerprint"])
         names = [_CHUNK.fullmatch(path.name) for path in folder.iterdir()]
@@ -158,7 +167,7 @@ def is_held(folder: Path) -> bool:
 
 
 def discard_parts(output: Path) -> None:
-    """Remove the parts of a product, save those that a process holds and files that are not ours."""
+    """Remove the parts of a product, except those held by a process and files that are not lulc's."""
     for folder in part_folders(output):
         with suppress(StorageError):
             discard_folder(folder)

@@ -1,4 +1,4 @@
-"""Reading a product back: classes, activations, legend, provenance."""
+"""Read a product: classes, activations, legend and provenance."""
 
 import json
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ class ProductReader:
     """An open product.
 
     Attributes:
-        path: Its file.
-        grid: Its georeference.
-        legend: Its classes.
-        tags: Provenance, `LULC_...`.
+        path: File of the product.
+        grid: Georeference and size.
+        legend: Classes of the product.
+        tags: Provenance tags, `LULC_...`.
     """
 
     path: Path
@@ -48,13 +48,16 @@ class ProductReader:
 
     @property
     def extra_bands(self) -> dict[str, tuple[int, str]]:
-        """Bands behind the activations by their names: number, counted from 1, and unit."""
+        """Bands behind the activations: band number, counted from 1, and unit, by name."""
         known = 1 + (len(self.legend) if self.has_activations else 0)
         named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
         return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+        """Class codes of a window: uint8 (height, width), 1..K, 255 nodata.
+
+        Args:
+            window: Window inside the product, pixels.
 
         Raises:
             InputError: A code is not in the legend.
@@ -66,7 +69,12 @@ class ProductReader:
         return codes
 
     def activations(self, window: Window) -> NDArray[np.float32]:
-        """Activations: float32 (K, height, width), 0..1, NaN where there is no data."""
+        """Activations of a window: float32 (K, height, width), 0..1, NaN where there is no data.
+
+        Raises:
+            InputError: The activations of a valid pixel do not sum to 1, or one without data has some.
+            StorageError: A block cannot be read.
+        """
         stored = self.stored_activations(window)
         values = stored.astype(np.float32)
         values *= self.activation_scale
@@ -74,10 +82,10 @@ class ProductReader:
         return values
 
     def stored_activations(self, window: Window) -> NDArray[np.generic]:
-        """Activations as stored: uint8 or float32 (K, height, width), 255 where there is no data.
+        """Activations of a window as stored: uint8 or float32 (K, height, width), 255 nodata.
 
         Raises:
-            InputError: Those of a pixel do not sum to 1, or are not there where its class is.
+            InputError: The activations of a valid pixel do not sum to 1, or one without data has some.
             StorageError: A block cannot be read.
         """
         stored = self._read(list(range(1, 2 + len(self.legend))), window)
@@ -87,11 +95,23 @@ class ProductReader:
 
     @property
     def activation_scale(self) -> np.float32:
-        """What turns stored activations into 0..1, by the type of the file: programs that copy it may lose the tag."""
+        """Factor from stored activations to 0..1.
+
+        It follows from the dtype, since programs that copy a file may lose the tag.
+        """
         return np.float32(ACTIVATION_SCALE if self._dataset.dtypes[0] == "uint8" else 1.0)
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
-        """Numbers of a band by its description, as stored: (height, width), 255 where there is no data."""
+        """Stored values of a band by its description: (height, width) of the file's dtype, 255 nodata.
+
+        Args:
+            name: Description of the band.
+            window: Window inside the product, pixels.
+
+        Raises:
+            ValueError: There is no band of that name.
+            StorageError: A block cannot be read.
+        """
         numbers: NDArray[np.generic] = self._read([self._dataset.descriptions.index(name) + 1], window)[0]
         return numbers
 
@@ -111,7 +131,7 @@ class ProductReader:
             )
 
     def _check_sums(self, empty: NDArray[np.bool_], stored: NDArray[np.generic], window: Window) -> None:
-        """Refuse activations that cannot be lulc's: a damaged block may be decoded without an error."""
+        """Refuse activations that cannot be lulc's: GDAL may decode a damaged block without an error."""
         bytewise = stored.dtype == np.uint8
         total = stored.sum(axis=0, dtype=np.uint16 if bytewise else np.float32)
         whole, slack = (_STEPS, 0) if bytewise else (1, _FLOAT_SLACK)
@@ -123,9 +143,9 @@ class ProductReader:
             )
 
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
-        place = RasterioWindow(window.col, window.row, window.width, window.height)
+        part = RasterioWindow(window.col, window.row, window.width, window.height)
         try:
-            pixels: NDArray[np.generic] = self._dataset.read(bands, window=place)
+            pixels: NDArray[np.generic] = self._dataset.read(bands, window=part)
         except RasterioError as error:
             raise StorageError(f"cannot read {self.path} at row {window.row}, column {window.col}: {error}") from error
         return pixels
@@ -136,11 +156,11 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     """Open a product that lulc made.
 
     Args:
-        path: Its file.
-        sound: Refuse pixels that break the promises of the format; False reads them as they are.
+        path: File of the product.
+        sound: True refuses pixels that break the format; False reads them as they are.
 
     Raises:
-        InputError: Not a GeoTIFF, or not a product of lulc.
+        InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates.
     """
     try:
         dataset = rasterio.open(path, driver="GTiff")

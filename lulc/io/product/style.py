@@ -1,7 +1,7 @@
-"""How a product looks: side-cars that give the class band its colours and names in GDAL, rasterio and QGIS.
+"""Style of a product: side-car files with the colours and names of its classes, for GDAL, rasterio and QGIS.
 
-A TIFF holds a colour table only when it has one band, so ours lies in `OUT.aux.xml` (GDAL's persistent auxiliary
-metadata: colour table, category names, attribute table) and the QGIS style in a `.qml` of the same name.
+A TIFF holds a colour table only when it has one band. lulc's table therefore lies in `OUT.aux.xml` (GDAL's persistent
+auxiliary metadata: colour table, category names, attribute table). The QGIS style lies in a `.qml` of the same name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,27 +14,27 @@ _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("
 """Name, GDAL field type (0 integer, 2 string) and usage (5 value, 2 name, 6 red, 7 green, 8 blue)."""
 
 CodeTables = Mapping[int, Sequence[tuple[int, str]]]
-"""For band numbers of a file, counted from 1: codes and what they stand for."""
+"""Codes and their meanings, by band number counted from 1."""
 
 
 def aux_path(product: Path) -> Path:
-    """GDAL's side-car: `out.tif.aux.xml`."""
+    """Path of GDAL's side-car: `out.tif.aux.xml`."""
     return product.with_name(f"{product.name}.aux.xml")
 
 
 def qml_path(product: Path) -> Path:
-    """The style that QGIS finds by itself: `out.qml`."""
+    """Path of the style that QGIS finds by itself: `out.qml`."""
     return product.with_suffix(".qml")
 
 
 def aux_xml(legend: Legend, tables: CodeTables | None = None) -> bytes:
     """GDAL PAM document for band 1: colours, names and attribute table of the classes.
 
-    Code 0 is no class; it and nodata have no colour.
+    Code 0 is no class. It and nodata have no colour.
 
     Args:
-        legend: The classes.
-        tables: Codes of other bands, for attribute tables of theirs.
+        legend: Classes of band 1.
+        tables: Codes of other bands, written as attribute tables.
     """
     root = ET.Element("PAMDataset")
     band = ET.SubElement(root, "PAMRasterBand", band="1")
@@ -71,7 +71,7 @@ def _attribute_table(columns: Sequence[tuple[str, int, int]], rows: Iterable[Seq
 
 
 def qml(legend: Legend) -> bytes:
-    """QGIS layer style: the classes of band 1 as a paletted map with labels; nodata stays transparent."""
+    """QGIS layer style of band 1: a paletted map with class names; nodata is transparent."""
     root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
     pipe = ET.SubElement(root, "pipe")
     renderer = ET.SubElement(

@@ -1,7 +1,8 @@
-"""The product file: a class band and one activation band per class, published whole or not at all.
+"""Write the product file: a class band and one activation band per class, published whole or not at all.
 
 uint8: classes 1..K, activations 0..250 (x 0.004), 255 nodata in every band. float32: the same classes as numbers,
-activations 0..1, 255 nodata. `lulc.io.cog.assembly` says how the file is laid out, `lulc.io.cog.store` what is kept for a resume.
+activations 0..1, 255 nodata. `lulc.io.cog.assembly` describes the layout of the file, `lulc.io.cog.store` what is kept
+for a resume.
 """
 
 import os
@@ -32,7 +33,7 @@ from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
 
 _RESUMABLE = (Interrupted, KeyboardInterrupt)
-"""Ends of a run after which the same command goes on from the finished chunks."""
+"""Errors after which the same command resumes from the finished chunks."""
 
 _MOST_THREADS = 4
 _USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
@@ -40,13 +41,13 @@ _USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
 
 @dataclass(frozen=True)
 class PublishReport:
-    """What was published.
+    """A published product, and the cost of publishing it.
 
     Attributes:
-        path: The product.
-        bytes: Its size.
+        path: File of the product.
+        bytes: Its size, bytes.
         blocks: Blocks written and read back, overviews included.
-        seconds: Wall time of publishing: assembly, read-back, what is written beside it.
+        seconds: Wall seconds of publishing: assembly, read-back, files beside it.
         cpu_s: CPU seconds of the publishing thread.
     """
 
@@ -67,7 +68,8 @@ def product_layout(
     """Layout of a product.
 
     Raises:
-        UsageError: A creation option or its value is not known, or BIGTIFF=NO for a product that may pass 4 GB.
+        UsageError: A creation option or its value is not known, or BIGTIFF=NO is given for a product that may pass 4
+            GB.
     """
     layout = CogLayout(
         shape=shape,
@@ -84,7 +86,7 @@ def product_layout(
 
 
 def estimate_bytes(layout: CogLayout) -> int:
-    """Disk space that making a product usually takes: its tiles, kept and put together."""
+    """Estimated disk space to make a product, bytes: its stored tiles and the assembled file."""
     ratio = 1.0 if layout.compression == "none" else _USUAL_RATIO[layout.dtype]
     pixels = layout.bands * sum(shape.size for shape in layout.shapes) * np.dtype(layout.dtype).itemsize
     return int(2 * pixels / ratio)
@@ -93,28 +95,28 @@ def estimate_bytes(layout: CogLayout) -> int:
 class ProductWriter:
     """Takes finished chunks in any order and publishes one file, whole or not at all.
 
-    A context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other error
-    discards them. Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until then.
+    It is a context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other
+    error discards them. Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until then.
 
     Args:
-        path: The product.
-        grid: Where its pixels lie.
-        legend: Its classes.
+        path: File of the product.
+        grid: Georeference and size.
+        legend: Classes of the product.
         activations: `uint8`, `float32` or `none`.
         extra: Bands behind the activations.
-        tags: Provenance; names start with `LULC_`.
-        fingerprint: Stands for everything that decides the pixels; other chunks are not resumed.
+        tags: Provenance tags; names start with `LULC_`.
+        fingerprint: Hash of everything that decides the pixels; chunks stored under another one are not resumed.
         creation_options: `COMPRESS`, `LEVEL`, `BLOCKSIZE`, `BIGTIFF`, as for GDAL.
-        overwrite: Replace an existing product; it stays in place until the new one is whole. Also replace a style
-            of its name, and remove a mask and overviews that a former file left beside it.
+        overwrite: Replace an existing product once the new one is whole. Also replace a style of its name, and remove a
+            mask and overviews of an earlier file.
         resume: Take over the finished chunks of an interrupted run of the same job.
-        parts: Work folders of shards: their chunks are taken over where they belong to the same job.
-        threads: Threads that compress; None for the machine's cores, at most 4.
+        parts: Work folders of shards, whose chunks are taken over if they belong to the same job.
+        threads: Compression threads; None for the machine's cores, at most 4.
 
     Attributes:
-        layout: How the file is laid out.
-        finished: Chunks that an interrupted run or a part had stored.
-        keep_after_failure: Keep the finished chunks whatever goes wrong: something beside the product may be written.
+        layout: Geometry and encoding of the file.
+        finished: Indices of chunks stored by an interrupted run or a part.
+        keep_after_failure: True keeps the finished chunks after any error, not only after an interruption.
 
     Raises:
         UsageError: A creation option is not known or does not fit.
@@ -173,15 +175,15 @@ class ProductWriter:
             raise
 
     def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
-        """Store a finished chunk; on return it survives a kill.
+        """Store a finished chunk; once it returns the chunk survives a kill.
 
         Args:
-            chunk: Its index, from 0.
-            window: Where it lies: starts at a block and covers whole blocks, save at the scene's end.
-            data_byx: (bands, height, width) of the product's type: class codes, activations, extra bands; 255 nodata.
+            chunk: Index of the chunk, from 0.
+            window: Window of the chunk; it covers whole blocks, except at the scene's end.
+            data_byx: (bands, height, width) of the product's dtype: class codes, activations, extra bands; 255 nodata.
 
         Raises:
-            StorageError: The disk is full or refuses.
+            StorageError: The disk is full or writing failed.
         """
         if chunk in self._store.finished:
             raise ValueError(f"chunk {chunk} is stored already")
@@ -191,14 +193,14 @@ class ProductWriter:
         self._build_overviews(halved)
 
     def put_encoded(self, chunk: int, tiles: Sequence[EncodedTile]) -> None:
-        """Store a finished chunk that another process has compressed; on return it survives a kill.
+        """Store a finished chunk that another process has compressed; once it returns the chunk survives a kill.
 
         Args:
-            chunk: Its index, from 0.
-            tiles: All its tiles, as `encode_tile` makes them for this layout.
+            chunk: Index of the chunk, from 0.
+            tiles: All its tiles, from `encode_tile` with this layout.
 
         Raises:
-            StorageError: The disk is full or refuses.
+            StorageError: The disk is full or writing failed.
         """
         if chunk in self._store.finished:
             raise ValueError(f"chunk {chunk} is stored already")
@@ -215,16 +217,16 @@ class ProductWriter:
 
     @contextmanager
     def assembled(self) -> Iterator[Path]:
-        """The whole file before it gets its name, read back: what belongs beside the product is written inside.
+        """The whole file before it gets its name, read back. Files that belong beside the product are written inside.
 
         Raises:
-            StorageError: The disk is full or refuses, or the file does not read back. The target is untouched.
+            StorageError: Writing failed, or the file reads back differently. The target is unchanged.
         """
         self._assembled = self._assemble()
         yield self._assembled.path
 
     def publish(self) -> PublishReport:
-        """Put the file together if that was not done yet, and give it its name; the work folder is removed.
+        """Assemble the file unless that is done, give it its name, and remove the work folder.
 
         Raises:
             StorageError: As `assembled`.
@@ -241,15 +243,15 @@ class ProductWriter:
 
     @property
     def published(self) -> PublishReport:
-        """What was published, after it was."""
+        """What was published; only after publishing."""
         assert self._published is not None
         return self._published
 
     def abandon(self, *, keep: bool = True) -> None:
-        """End without a product.
+        """End without publishing a product.
 
         Args:
-            keep: Leave finished chunks for a resume, if there are any; otherwise nothing is left behind.
+            keep: True leaves finished chunks for a resume; False leaves nothing behind.
         """
         self._pool.shutdown(cancel_futures=True)
         if keep and self._store.finished:
@@ -258,7 +260,7 @@ class ProductWriter:
             self._store.discard()
 
     def _assemble(self) -> "_Assembled":
-        """Put the file together in the work folder and read it back."""
+        """Assemble the file in the work folder and read it back."""
         began, began_cpu = time.perf_counter(), time.thread_time()
         self._halve_resumed()
         self._store.flush()
@@ -292,7 +294,7 @@ class ProductWriter:
         return [encoded for encoded, _ in pairs], [halved for _, halved in pairs]
 
     def _build_overviews(self, halved: Iterable[PixelTile]) -> None:
-        """Place halved tiles, and finish every overview tile that they complete, level after level."""
+        """Add halved tiles, and finish every overview tile that they complete, level after level."""
         complete = self._place(halved)
         while complete:
             encoded, halved = self._finish(complete)
@@ -307,10 +309,10 @@ class ProductWriter:
         return [tile for tile in placed if tile is not None]
 
     def _halve_resumed(self) -> None:
-        """Catch up with the overviews of chunks that another process finished."""
+        """Build the overviews of chunks that another process finished."""
         while self._to_halve:
             tiles = self._store.tiles_of(self._to_halve.pop(0))
-            self._build_overviews(self._pool.map(lambda place: self._halved(self._stored(*place)), tiles))
+            self._build_overviews(self._pool.map(lambda tile: self._halved(self._stored(*tile)), tiles))
 
     def _halved(self, tile: PixelTile) -> PixelTile:
         return PixelTile(tile.level, tile.row, tile.col, halve(tile.data_byx, [band.kind for band in self._extra]))
@@ -322,7 +324,7 @@ class ProductWriter:
 
 @dataclass(frozen=True)
 class _Assembled:
-    """A whole product without its name yet, and when its assembly began."""
+    """A whole product that has no name yet, and the start of its assembly."""
 
     path: Path
     bytes: int
