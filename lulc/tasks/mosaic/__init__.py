@@ -1,1 +1,1 @@
-"""Merge maps that overlap into one."""
+"""Merge overlapping maps into one."""

@@ -1,4 +1,4 @@
-"""The grid of a mosaic: which CRS, which pixels, how far."""
+"""The grid of a mosaic: its CRS, pixels and extent."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,40 +14,41 @@ from lulc.io.scene.source import MOST_PIXELS
 from lulc.projection import GridProjection
 
 SIZE_TOLERANCE = 1.1
-"""Ratio of pixel sides on the ground from which two maps are of different resolution."""
+"""Largest ratio of pixel sides on the ground at which two maps count as of one resolution."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A map's name and grid."""
+class NamedGrid:
+    """A map's name, for messages, and its grid."""
 
     name: str
     grid: Grid
 
 
 def mosaic_grid(
-    maps: Sequence[Placed],
+    maps: Sequence[NamedGrid],
     crs: str | None = None,
     resolution: float | None = None,
     bounds: tuple[float, float, float, float] | None = None,
 ) -> Grid:
-    """A north-up grid for all maps, whose pixels are those of the first map in its CRS.
+    """North-up grid of a mosaic; it shares its pixels with the first map in its CRS.
 
     Args:
-        maps: At least one.
-        crs: Such as `EPSG:32631`; None takes that of most pixels.
-        resolution: Side of a pixel, in units of the CRS; None takes that of the first map in this CRS.
-        bounds: West, south, east, north in the CRS, rounded outwards to whole pixels; None holds all maps.
+        maps: Names and grids of the maps; at least one.
+        crs: CRS of the mosaic, such as `EPSG:32631`; None takes the one of most pixels.
+        resolution: Side of a pixel, in units of the CRS; None takes the one of the first map in this CRS.
+        bounds: West, south, east and north in units of the CRS, rounded outwards to whole pixels; None encloses all
+            maps.
 
     Raises:
-        InputError: A map has no CRS and transform, or maps differ in resolution.
-        UsageError: No map is in the CRS and no resolution is given, or the bounds are empty.
+        InputError: A map has no CRS and transform or cannot be projected, or maps differ in resolution.
+        UsageError: The CRS is unknown, no map is in it and no resolution is given, or the bounds are empty.
         LimitError: The mosaic would have too many pixels.
     """
-    _check_places(maps)
+    _check_georeferenced(maps)
     _check_sizes(maps, "make maps of one resolution")
     lattice = _lattice(maps, crs, resolution)
-    wanted = _bounds_window(lattice, bounds) if bounds else _union([_on(lattice, placed) for placed in maps])
+    wanted = _bounds_window(lattice, bounds) if bounds else _union([_footprint(lattice, entry) for entry in maps])
     if not wanted.shape.size:
         raise UsageError("the bounds hold no pixel", "write west,south,east,north in the CRS of the mosaic")
     if wanted.shape.size > MOST_PIXELS:
@@ -55,46 +56,46 @@ def mosaic_grid(
             f"the maps span {wanted.width} x {wanted.height} pixels", "mosaic parts of them, with --bounds"
         )
     grid = lattice.part(wanted)
-    _check_sizes([maps[0], Placed("the mosaic", grid)], "choose --resolution so that its pixels are about as large")
+    _check_sizes([maps[0], NamedGrid("the mosaic", grid)], "choose --resolution so that its pixels are about as large")
     return grid
 
 
-def _check_places(maps: Sequence[Placed]) -> None:
-    for placed in maps:
-        if placed.grid.crs is None or placed.grid.gcps:
-            raise InputError(f"{placed.name} has no CRS and transform", "warp it to a map projection first")
-        if not placed.grid.on_earth():
-            raise InputError(f"{placed.name} has a CRS that does not say where on Earth it lies", "correct its CRS")
+def _check_georeferenced(maps: Sequence[NamedGrid]) -> None:
+    for entry in maps:
+        if entry.grid.crs is None or entry.grid.gcps:
+            raise InputError(f"{entry.name} has no CRS and transform", "warp it to a map projection first")
+        if not entry.grid.on_earth():
+            raise InputError(f"{entry.name} has a CRS that does not say where on Earth it lies", "correct its CRS")
 
 
-def _lattice(maps: Sequence[Placed], name: str | None, resolution: float | None) -> Grid:
-    """A grid of one pixel that says where the pixels of the mosaic lie."""
+def _lattice(maps: Sequence[NamedGrid], name: str | None, resolution: float | None) -> Grid:
+    """A grid of one pixel that fixes the origin and size of the mosaic's pixels."""
     crs = parse_crs(name) if name else _most_common(maps).crs
     assert crs is not None
-    model = next((placed.grid.transform for placed in maps if placed.grid.crs == crs), None)
+    model = next((entry.grid.transform for entry in maps if entry.grid.crs == crs), None)
     if model is None or not model.is_rectilinear:
         if resolution is None:
-            raise UsageError(f"no map lies north up in {crs.to_string()}", "say the size of pixels with --resolution")
+            raise UsageError(f"no map lies north up in {crs.to_string()}", "give the pixel size with --resolution")
         return Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1))
     across, down = (resolution, resolution) if resolution else (abs(model.a), abs(model.e))
     return Grid(crs, Affine(across, 0, model.c, 0, -down, model.f), Shape(1, 1))
 
 
-def _most_common(maps: Sequence[Placed]) -> Grid:
+def _most_common(maps: Sequence[NamedGrid]) -> Grid:
     """Grid of the first map whose CRS has most pixels."""
     pixels: Counter[str] = Counter()
-    for placed in maps:
-        assert placed.grid.crs is not None
-        pixels[placed.grid.crs.to_wkt()] += placed.grid.shape.size
+    for entry in maps:
+        assert entry.grid.crs is not None
+        pixels[entry.grid.crs.to_wkt()] += entry.grid.shape.size
     wkt = pixels.most_common(1)[0][0]
-    return next(placed.grid for placed in maps if placed.grid.crs is not None and placed.grid.crs.to_wkt() == wkt)
+    return next(entry.grid for entry in maps if entry.grid.crs is not None and entry.grid.crs.to_wkt() == wkt)
 
 
-def _on(lattice: Grid, placed: Placed) -> Window:
-    footprint = GridProjection(placed.grid, lattice).footprint()
+def _footprint(lattice: Grid, entry: NamedGrid) -> Window:
+    footprint = GridProjection(entry.grid, lattice).footprint()
     if not footprint.shape.size:
         assert lattice.crs is not None
-        raise InputError(f"{placed.name} has no place in {lattice.crs.to_string()}", "choose another --crs")
+        raise InputError(f"{entry.name} cannot be projected to {lattice.crs.to_string()}", "choose another --crs")
     return footprint
 
 
@@ -115,7 +116,7 @@ def _bounds_window(lattice: Grid, bounds: tuple[float, float, float, float]) -> 
     return Window(top, left, bottom - top, right - left)
 
 
-def _check_sizes(maps: Sequence[Placed], remedy: str) -> None:
+def _check_sizes(maps: Sequence[NamedGrid], remedy: str) -> None:
     first = maps[0]
     side = first.grid.pixel_size_m()
     for other in maps[1:]:

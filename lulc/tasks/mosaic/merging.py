@@ -1,6 +1,6 @@
-"""How maps of one place become one: objects that are fed one map after the other and asked for the result.
+"""Merge overlapping maps: a `Merge` is fed one map after the other, then asked for the result.
 
-All work on one window. Memory is that of a few planes per class, however many maps there are.
+Each merge works on one window. Its memory is a few planes per class, however many maps there are.
 """
 
 from dataclasses import dataclass
@@ -18,35 +18,37 @@ from lulc.legend import NODATA_CODE
 Method = Literal["activations", "confidence", "first", "latest", "majority"]
 
 _MOST_WEIGHT = 4095
-"""Weights are whole numbers 1.._MOST_WEIGHT: times sixteenths of a step they stay below 2**24, so what only one map says
-comes out of the mean exactly as it went in."""
+"""Weights are whole numbers 1.._MOST_WEIGHT.
+
+Times sixteenths of a step they stay below 2**24, so the mean of a single map's activations reproduces them exactly.
+"""
 
 _STEPS = 250
 _NO_MAP = np.iinfo(np.int32).max
 
 
 class View(Protocol):
-    """What a map says of a window (`lulc.io.product.on_grid.ProductWindow`)."""
+    """A window of one map (`lulc.io.product.on_grid.ProductWindow`)."""
 
     @property
     def window(self) -> Window:
-        """The window."""
+        """The window, in pixels of the mosaic."""
 
     @property
     def steps(self) -> NDArray[Any]:
-        """Activations in steps of 1/250, to a sixteenth: (K, height, width), anything where the map has no data."""
+        """Activations in steps of 1/250, to a sixteenth: (K, height, width), undefined where the map has no data."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapPart:
-    """What one map says of a window, and what surrounds it.
+    """One map's pixels in a window and in a margin around it.
 
     Attributes:
-        number: Of the map, from 1.
-        codes_around: uint8, class codes of the window and a margin around it; 255 where the map has no data.
+        number: Number of the map, from 1.
+        codes_around: Class codes of the window and its margin, uint8 (height, width) of `around`; 255 nodata.
         view: The window.
-        around: The window with its margin.
-        feather: Distance from its edge and holes over which the map fades in, pixels; at most the margin.
+        around: The window with its margin, in pixels of the mosaic.
+        feather: Distance from edges and holes over which the map fades in, pixels; at most the margin.
     """
 
     number: int
@@ -57,7 +59,7 @@ class MapPart:
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """Class codes of the window: uint8 (height, width)."""
+        """Class codes of the window: uint8 (height, width), 255 nodata."""
         codes: NDArray[np.uint8] = self.codes_around[self.view.window.slices(self.around)]
         return codes
 
@@ -69,57 +71,65 @@ class MapPart:
 
     @cached_property
     def steps(self) -> NDArray[Any]:
-        """Activations as `View.steps`, read once."""
+        """Activations as `View.steps`, read once and kept."""
         return self.view.steps
 
     @cached_property
     def own_output(self) -> NDArray[np.intp]:
-        """Position of the map's own class among the activations: (1, height, width); some position without data."""
+        """Index of the map's own class among the activations: intp (1, height, width); arbitrary without data."""
         return np.minimum(self.codes, len(self.steps)).astype(np.intp)[None] - 1
 
     def weight(self) -> NDArray[np.float32]:
-        """What the map counts: whole numbers as float32 (height, width).
+        """Weight of the map: whole numbers as float32 (height, width), 0..4095.
 
-        0 without data, 1 at its edge and holes, then rising smoothly to 4095 (3 d^2 - 2 d^3 of the distance d in feathers).
+        It is 0 without data and 1 at edges and holes. From there it rises smoothly to 4095: 3 d^2 - 2 d^3 of the
+        distance d in units of the feather.
         """
         known = self.codes_around != NODATA_CODE
         if known.all() or self.feather == 0:
             return self.valid.astype(np.float32) * np.float32(_MOST_WEIGHT)
         distance = np.asarray(distance_transform_edt(known), np.float32)[self.view.window.slices(self.around)]
-        share = np.minimum(distance / np.float32(self.feather), np.float32(1))
-        weight: NDArray[np.float32] = np.rint(share * share * (3 - 2 * share) * np.float32(_MOST_WEIGHT))
+        fraction = np.minimum(distance / np.float32(self.feather), np.float32(1))
+        weight: NDArray[np.float32] = np.rint(fraction * fraction * (3 - 2 * fraction) * np.float32(_MOST_WEIGHT))
         return np.maximum(weight, self.valid, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """What all maps say of a window.
+    """Result of a merge in one window.
 
     Attributes:
-        codes: Class codes, uint8 (height, width), 255 where no map has data.
-        shares: Activations, float32 (K, height, width), or None when classes were merged; anything without data.
-        source: Number of the map that counts most, int32 (height, width), 0 where there is none.
-        confidence: float32 (height, width), 0..1.
+        codes: Class codes, uint8 (height, width); 255 where no map has data.
+        activations: Activations, float32 (K, height, width), 0..1, undefined without data; None when classes were
+            merged.
+        source: Number of the map with most influence, int32 (height, width); 0 where no map has data.
+        confidence: Confidence in the class, float32 (height, width), 0..1; each merge defines it.
     """
 
     codes: NDArray[np.uint8]
-    shares: NDArray[np.float32] | None
+    activations: NDArray[np.float32] | None
     source: NDArray[np.int32]
     confidence: NDArray[np.float32]
 
 
 class Merge(Protocol):
-    """Takes maps in their order of precedence."""
+    """A merge of one window; maps are fed in their order of precedence."""
 
     def feed(self, part: MapPart) -> None:
-        """Take in one map."""
+        """Add one map."""
 
     def result(self) -> Merged:
-        """What came of it."""
+        """Result of the maps that were fed."""
 
 
 def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
-    """A new merge of one window."""
+    """A new merge of one window.
+
+    Args:
+        method: How maps are merged.
+        classes: Number of classes K.
+        shape: Height and width of the window, pixels.
+    """
     if method == "activations":
         return AverageActivations(classes, shape)
     if method == "confidence":
@@ -128,10 +138,10 @@ def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
 
 
 class AverageActivations:
-    """The weighted mean of activations, and one argmax of it.
+    """The weighted mean of activations, and its argmax.
 
-    The source is the map of largest weight, the first of equals; the confidence is the mean activation of the class. A
-    map's own class gets a sixteenth of a step more: that breaks ties between equal bytes as the map itself did.
+    The source is the map of largest weight, the first in a tie. The confidence is the mean activation of the class. A
+    map's own class gets a sixteenth of a step more, which breaks ties between equal bytes as the map itself did.
     """
 
     def __init__(self, classes: int, shape: tuple[int, int]) -> None:
@@ -141,7 +151,7 @@ class AverageActivations:
         self._source = np.zeros(shape, np.int32)
 
     def feed(self, part: MapPart) -> None:
-        """Take in one map."""
+        """Add one map."""
         weight = part.weight()
         whole = weight * np.float32(SIXTEENTHS)
         for number, steps in enumerate(part.steps):  # class by class: no second cube in memory
@@ -154,17 +164,17 @@ class AverageActivations:
         self._source[leads] = part.number
 
     def result(self) -> Merged:
-        """Means, their argmax, and where they come from."""
+        """Mean activations, their argmax, and the source of each pixel."""
         valid = self._source > 0
-        shares: NDArray[np.float32] = self._sum
-        shares /= np.where(valid, self._weight, np.float32(1))
-        shares /= np.float32(_STEPS * SIXTEENTHS)
-        codes = np.where(valid, shares.argmax(axis=0) + 1, NODATA_CODE).astype(np.uint8)
-        return Merged(codes, shares, self._source, np.minimum(shares.max(axis=0), 1))
+        activations: NDArray[np.float32] = self._sum
+        activations /= np.where(valid, self._weight, np.float32(1))
+        activations /= np.float32(_STEPS * SIXTEENTHS)
+        codes = np.where(valid, activations.argmax(axis=0) + 1, NODATA_CODE).astype(np.uint8)
+        return Merged(codes, activations, self._source, np.minimum(activations.max(axis=0), 1))
 
 
 class MostConfident:
-    """The class of the map that is surest of its own; the first of equals."""
+    """The class of the map with the largest activation of its own class; the first map in a tie."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._codes = np.full(shape, NODATA_CODE, np.uint8)
@@ -172,7 +182,7 @@ class MostConfident:
         self._confidence = np.zeros(shape, np.float32)
 
     def feed(self, part: MapPart) -> None:
-        """Take in one map."""
+        """Add one map."""
         confidence = np.take_along_axis(part.steps, part.own_output, axis=0)[0] / np.float32(_STEPS)
         surer = part.valid & ((confidence > self._confidence) | (self._source == 0))
         self._codes[surer] = part.codes[surer]
@@ -180,14 +190,14 @@ class MostConfident:
         self._confidence[surer] = confidence[surer]
 
     def result(self) -> Merged:
-        """Classes, and the activation that each had in its map."""
+        """Classes, each with its activation in its map as the confidence; no activations."""
         return Merged(self._codes, None, self._source, np.minimum(self._confidence, 1))
 
 
 class Votes:
-    """The class of the first map with data, or of most maps (of equally many, that of the first map).
+    """The class of the first map with data, or of the majority of maps; in a tie that of the first map.
 
-    The source is the first map that says so; the confidence is the share of the maps with data that say so.
+    The source is the first map with that class. The confidence is the fraction of the maps with data that agree.
     """
 
     def __init__(self, classes: int, shape: tuple[int, int], *, majority: bool) -> None:
@@ -196,14 +206,14 @@ class Votes:
         self._first = np.full((classes, *shape), _NO_MAP, np.int32)
 
     def feed(self, part: MapPart) -> None:
-        """Take in one map."""
+        """Add one map."""
         for number, first in enumerate(self._first):
             here = part.codes == number + 1
             self._votes[number] += here
             np.minimum(first, np.where(here, part.number, _NO_MAP), out=first)
 
     def result(self) -> Merged:
-        """Classes and how many maps agree."""
+        """Classes, each with the fraction of maps that agree as the confidence; no activations."""
         rank = self._first.astype(np.int64)
         if self._majority:
             rank -= self._votes.astype(np.int64) << 32

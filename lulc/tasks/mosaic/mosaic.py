@@ -31,32 +31,30 @@ from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, pl
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic.sources import SourceMapShare, source_shares, sources_path, write_sources
 
-"""Told how many pixels of the mosaic are done, and how many there are."""
-
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
 class MosaicReport:
-    """What a mosaic holds.
+    """Result of a run of `lulc mosaic`.
 
     Attributes:
         output: Path of the product.
-        sources_csv: Path of the list of its maps.
-        method: How they were merged.
-        crs: Of the mosaic, as EPSG:32631 or WKT.
+        sources_csv: Path of the table of its maps.
+        method: Merge method.
+        crs: CRS of the mosaic, as EPSG:32631 or WKT.
         height: Rows.
         width: Columns.
-        valid_share: Share of its pixels with data.
+        valid_share: Fraction of its pixels with data, 0..1.
         classes: Pixels and hectares of each class, as counted in the mosaic.
-        maps: Each map, and how many pixels it counts most in.
-        seams: How much classes change at scene borders, when it was asked for.
+        maps: Each map, with the number of pixels of which it is the main source.
+        seams: Class changes at scene borders; None unless requested.
         resumed_chunks: Chunks taken over from an interrupted run.
-        seconds: Wall time.
-        peak_bytes: Peak of the process's main memory.
-        output_bytes: Size of the product.
-        warnings: What the user should know about the maps.
+        seconds: Wall time, seconds.
+        peak_bytes: Peak of the process's main memory, bytes.
+        output_bytes: Size of the product, bytes.
+        warnings: Warnings about the maps.
     """
 
     output: str
@@ -91,14 +89,20 @@ def mosaic(
     """Merge maps into one product, which is published whole or not at all.
 
     Args:
-        maps: Products of one legend and resolution, any CRS; the order is that of precedence.
-        output: The product; the list of its maps is written beside it, as `OUT.sources.csv`.
-        options: How; None for the defaults.
-        seams: Also measure how much classes change at scene borders.
-        progress: Called after each chunk.
+        maps: Products of one legend and resolution, in any CRS, in order of precedence.
+        output: Product to write; the table of its maps is written beside it, as `OUT.sources.csv`.
+        options: Options of the merge; None for the defaults.
+        seams: Also measure class changes at scene borders.
+        progress: Called after each chunk with the pixels done and in all.
 
     Raises:
-        LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
+        InputError: A map is refused, or none has a valid pixel in the bounds.
+
+    Raises:
+        UsageError: An option is refused.
+        LimitError: The mosaic would have too many pixels.
+        StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: A signal came; finished chunks are kept for the next run.
     """
     start = time.perf_counter()
     options = options or MosaicOptions()
@@ -130,7 +134,11 @@ def mosaic(
 
 
 def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[SourceMapShare, ...]]:
-    """Merge what is not stored yet, and publish: chunks taken over, the product's size in bytes, pixels of each map."""
+    """Merge the chunks that are not stored yet, and publish.
+
+    Returns:
+        Number of chunks taken over, size of the product in bytes, and pixels of each map.
+    """
     writer = ProductWriter(
         output,
         plan.grid,
@@ -153,7 +161,7 @@ def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[
 
 
 def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:
-    """The one loop: chunks are merged in threads, and stored in order by this one."""
+    """Merge chunks in threads and store them in order."""
     chunks = list(enumerate(plan.chunks()))
     to_do = [entry for entry in chunks if entry[0] not in writer.finished]
     done = sum(window.shape.size for index, window in chunks if index in writer.finished)
@@ -170,7 +178,19 @@ def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:
 
 
 def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
-    """The product's bands in one window, (bands, height, width) of its type."""
+    """Merge one window into the product's bands.
+
+    Args:
+        plan: The mosaic.
+        window: Window of the mosaic, pixels.
+
+    Returns:
+        (bands, height, width): class code, activations, extra bands; uint8 or float32 as the product, 255 nodata.
+
+    Raises:
+        InputError: A pixel of a map breaks the format of a product.
+        StorageError: A block of a map cannot be read.
+    """
     there: list[int] = []
     for position in plan.near(window):
         seen = plan.parts[position].at(window)
@@ -194,14 +214,14 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
 
 
 def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
-    """What merging would make of no map, without the arithmetic: regions have more of it than of maps."""
+    """Result of merging no map, without the arithmetic: most of a region may be without maps."""
     bands = 1 + (0 if plan.activations == "none" else len(plan.legend)) + len(plan.extra)
     dtype = np.float32 if plan.activations == "float32" else np.uint8
     return np.full((bands, window.height, window.width), NODATA_CODE, dtype)
 
 
 def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
-    """What merging would make of one map on the mosaic's own pixels, without the arithmetic."""
+    """Result of merging one map that shares its pixels with the mosaic, without the arithmetic."""
     return _with_extra(
         plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
     )
@@ -210,11 +230,11 @@ def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDAr
 def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
     valid = merged.codes != NODATA_CODE
     if plan.activations == "uint8":
-        assert merged.shares is not None
-        shown = product_bytes_of(merged.shares, valid)
+        assert merged.activations is not None
+        shown = product_bytes_of(merged.activations, valid)
     elif plan.activations == "float32":
-        assert merged.shares is not None
-        shown = np.concatenate([merged.codes[None].astype(np.float32), merged.shares])
+        assert merged.activations is not None
+        shown = np.concatenate([merged.codes[None].astype(np.float32), merged.activations])
     else:
         shown = merged.codes[None]
     confidence = merged.confidence
@@ -226,7 +246,7 @@ def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
 def _with_extra(
     plan: MosaicPlan, shown_byx: NDArray[Any], source: NDArray[np.int32], confidence: NDArray[Any]
 ) -> NDArray[Any]:
-    """Bands of a product with those behind them: 255 wherever the class is."""
+    """Append the extra bands, with nodata (255) wherever the class has it."""
     number = np.maximum(source - 1, 0)
     pages = [number // SOURCES_A_BAND] if len(plan.maps) > SOURCES_A_BAND else []
     extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown_byx.dtype)
@@ -239,5 +259,5 @@ def _warnings(plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> tuple[str, 
     models = dict.fromkeys(one.tags.get("LULC_MODEL", "a model it does not name") for one in plan.maps)
     mixed = [f"the maps are of {len(models)} models: {', '.join(models)}"] if len(models) > 1 else []
     unused = [share.path for share in shares if not share.pixels]
-    note = f"{len(unused)} maps count most nowhere, such as {unused[0]}" if unused else ""
+    note = f"{len(unused)} maps are the main source of no pixel, such as {unused[0]}" if unused else ""
     return (*mixed, *([note] if note else []))

@@ -1,4 +1,4 @@
-"""What a mosaic will be, decided from the headers of its maps: legend, grid, order, provenance."""
+"""The plan of a mosaic, made from the headers of its maps: legend, grid, order, provenance."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import last_moment, span
 from lulc.legend import Legend
-from lulc.tasks.mosaic.grid import Placed, mosaic_grid
+from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
 from lulc.tasks.mosaic.merging import Method
 from lulc.tiling import panel_windows
 
 SOURCES_A_BAND = 250
-"""Maps that one band of bytes can tell apart; of more, a second band counts the 250s."""
+"""Maps that one uint8 band can tell apart. With more maps a second band counts the 250s."""
 
 _CHUNK = 1024
 _CHUNK_OF_MANY_CLASSES = 512
@@ -38,16 +38,16 @@ _log = logging.getLogger(__name__)
 
 
 class MosaicOptions(BaseModel):
-    """How maps become one.
+    """Options of `lulc mosaic`.
 
     Attributes:
-        method: `activations` averages activations with weights that fall to 0 at edges and holes. Of classes alone:
-            `first` map with data, `latest` acquisition, `majority` of maps, highest `confidence`.
-        feather: Distance from its edge and holes over which a map fades in, pixels.
-        crs: Of the mosaic; None takes that of most pixels.
-        resolution: Side of a pixel, in units of the CRS; None takes that of the maps.
-        bounds: West, south, east, north in the CRS; None holds all maps.
-        activations: How activations are stored; those of classes alone have none.
+        method: `activations` averages activations, with weights that fall to 0 at edges and holes. The other methods
+            merge classes: `first` map with data, `latest` acquisition, `majority` of maps, highest `confidence`.
+        feather: Distance from edges and holes over which a map fades in, pixels.
+        crs: CRS of the mosaic; None takes the one of most pixels.
+        resolution: Side of a pixel, in units of the CRS; None takes the one of the maps.
+        bounds: West, south, east and north in units of the CRS; None encloses all maps.
+        activations: Storage of activations; only the method `activations` has any.
         creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
         overwrite: Replace an existing product.
         resume: Continue an interrupted run of the same mosaic.
@@ -71,11 +71,11 @@ class SourceMap:
     """One map of a mosaic.
 
     Attributes:
-        path: Its file.
-        legend: Its classes.
-        grid: Where it lies.
-        tags: Its provenance.
-        has_activations: False when it holds classes alone.
+        path: File of the map.
+        legend: Classes of the map.
+        grid: Georeference and size.
+        tags: Provenance tags, `LULC_...`.
+        has_activations: False when the map has a class band only.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class SourceMap:
         """Read the header of a product.
 
         Raises:
-            InputError: It is no map of classes that lulc made.
+            InputError: The file is not a product of lulc, or is a change map.
         """
         with open_product(path) as product:
             if product.tags.get("LULC_KIND") in _NO_MAPS:
@@ -98,18 +98,18 @@ class SourceMap:
 
     @property
     def acquired(self) -> str:
-        """When its scenes were taken, a date or FROM/TO, as its tags say; empty when they do not."""
+        """Acquisition of its scenes, a date or FROM/TO, from its tags; empty when they do not state it."""
         return self.tags.get("LULC_ACQUIRED", "")
 
 
 @dataclass(frozen=True)
 class MosaicPlan:
-    """A decided mosaic.
+    """Everything that decides a mosaic.
 
     Attributes:
-        maps: In order of precedence; they are numbered from 1.
-        grid: Of the mosaic.
-        options: How they are merged.
+        maps: Maps in order of precedence, numbered from 1.
+        grid: Grid of the mosaic.
+        options: Options of the merge.
     """
 
     maps: tuple[SourceMap, ...]
@@ -123,17 +123,17 @@ class MosaicPlan:
 
     @property
     def activations(self) -> Activations:
-        """How activations are stored."""
+        """Storage of activations: `uint8`, `float32` or `none`."""
         return self.options.activations if self.options.method == "activations" else "none"
 
     @cached_property
     def parts(self) -> tuple[ProductOnGrid, ...]:
-        """The maps on the mosaic's grid."""
+        """The maps, each read on the mosaic's grid."""
         return tuple(ProductOnGrid(one.path, one.legend, one.grid, self.grid) for one in self.maps)
 
     @cached_property
     def extra(self) -> tuple[ExtraBand, ...]:
-        """Bands behind the activations: which map a pixel is from, and how sure it is."""
+        """Extra bands: number of the source map of each pixel, and confidence."""
         names = tuple((number, one.path.name) for number, one in enumerate(self.maps, start=1))
         paged = len(names) > SOURCES_A_BAND
         source = ExtraBand("source", "code", "number of the map", () if paged else names)
@@ -141,12 +141,12 @@ class MosaicPlan:
         return (source, *([page] if paged else []), ExtraBand("confidence", "share", "probability"))
 
     def chunks(self) -> list[Window]:
-        """Windows of whole blocks that hold each pixel once."""
+        """Windows of whole blocks that cover each pixel once, in order of work."""
         side = _CHUNK_OF_MANY_CLASSES if len(self.legend) > _MANY_CLASSES else _CHUNK
         return list(panel_windows(self.grid.shape, side))
 
     def near(self, window: Window) -> list[int]:
-        """Positions of the maps that may have data in a window."""
+        """Indices, from 0, of the maps that may have data in a window."""
         rows, cols, row_ends, col_ends = self._covered
         meets = (rows < window.row_end) & (row_ends > window.row) & (cols < window.col_end) & (col_ends > window.col)
         return np.flatnonzero(meets).tolist()
@@ -159,7 +159,7 @@ class MosaicPlan:
         return np.where(np.array(sized)[:, None], np.array(corners), 0).T
 
     def tags(self) -> dict[str, str]:
-        """Provenance of the mosaic."""
+        """Provenance tags of the mosaic, `LULC_...`."""
         options = self.options
         names = [one.path.name for one in self.maps]
         more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
@@ -191,7 +191,7 @@ class MosaicPlan:
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def _common(self, tag: str) -> str:
-        """What all maps say under a tag, each once."""
+        """The values of a tag in all maps, each once."""
         return "; ".join(dict.fromkeys(one.tags[tag] for one in self.maps if one.tags.get(tag)))
 
     def _digest(self, *, times: bool) -> str:
@@ -202,12 +202,17 @@ class MosaicPlan:
 
 
 def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
-    """Decide everything about a mosaic; nothing is written.
+    """Plan a mosaic; nothing is written.
+
+    Args:
+        paths: Products, in order of precedence.
+        options: Options of the merge.
 
     Raises:
-        InputError: A file is no product, legends or resolutions differ, or a map lacks what the method needs.
-        UsageError: A map is given twice, or options do not fit.
-        LimitError: The mosaic would be too large.
+        InputError: A file is not a product, legends or resolutions differ, a map lacks what the method needs, or no map
+            lies in the bounds.
+        UsageError: No map is given, one is given twice, there are too many, or options do not fit.
+        LimitError: The mosaic would have too many pixels.
     """
     _check_paths(paths)
     maps = [SourceMap.of(path) for path in paths]
@@ -216,8 +221,8 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
         _check_activations(maps, options.method)
     if options.method == "latest":
         maps = _latest_first(maps)
-    placed = [Placed(str(one.path), one.grid) for one in maps]
-    grid = mosaic_grid(placed, options.crs, options.resolution, options.bounds)
+    grids = [NamedGrid(str(one.path), one.grid) for one in maps]
+    grid = mosaic_grid(grids, options.crs, options.resolution, options.bounds)
     plan = MosaicPlan(tuple(maps), grid, options)
     if len(maps) > SOURCES_A_BAND * SOURCES_A_BAND:
         raise UsageError(f"{len(maps)} maps are too many for one mosaic", "mosaic parts first")

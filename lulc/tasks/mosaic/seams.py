@@ -1,8 +1,8 @@
-"""`lulc mosaic --seams`: do classes change at scene borders more than they do beside them?
+"""`lulc mosaic --seams`: test whether classes change more at scene borders than beside them.
 
-A seam shows as a line along which neighbouring pixels differ in class more often than on the ground around it. Pairs of
-neighbouring pixels (left and right, above and below) are counted in three groups: those that a scene's border runs
-through, those within 64 px of such a border, and all others. Borders count where maps lie on both sides.
+A seam is a line along which neighbouring pixels differ in class more often than around it. Pairs of neighbouring pixels
+(left and right, above and below) are counted in three groups: pairs that a scene border runs through, pairs within 64
+px of such a border, and all others. A border counts where maps lie on both sides.
 """
 
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.plan import MosaicPlan
 
 NEAR_PX = 64
-"""Distance from a border that still counts as near it, pixels."""
+"""Distance within which a pair counts as near a border, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class MosaicSeams:
-    """Shares of neighbouring pixels that differ in class, percent; None where there are no such pairs.
+    """Percentage of neighbouring pixels that differ in class; None where there are no such pairs.
 
     Attributes:
-        pairs_across: Pairs that a scene's border runs through.
-        across_percent: Of these, how many differ.
-        near_percent: Of pairs within 64 px of a border, but not across one.
-        elsewhere_percent: Of all other pairs.
+        pairs_across: Number of pairs that a scene border runs through.
+        across_percent: Percentage of these that differ.
+        near_percent: Percentage of pairs within 64 px of a border, but not across one.
+        elsewhere_percent: Percentage of all other pairs.
     """
 
     pairs_across: int
@@ -41,19 +41,28 @@ class MosaicSeams:
 
 
 def mosaic_seams(plan: MosaicPlan, output: Path) -> MosaicSeams:
-    """Count in a published mosaic; pairs across chunks of the plan are left out."""
+    """Count class changes in a published mosaic. Pairs across chunks of the plan are left out.
+
+    Args:
+        plan: The mosaic.
+        output: Its published product.
+
+    Raises:
+        InputError: A pixel of the product or of a map breaks the format.
+        StorageError: A block cannot be read.
+    """
     differ, pairs = np.zeros(3, np.int64), np.zeros(3, np.int64)
     with open_product(output) as product:
         for window in plan.chunks():
             for group, (changed, counted) in enumerate(_window_counts(plan, product, window)):
                 differ[group] += changed
                 pairs[group] += counted
-    shares = [100 * float(part) / float(whole) if whole else None for part, whole in zip(differ, pairs, strict=True)]
-    return MosaicSeams(int(pairs[0]), *shares)
+    percents = [100 * float(part) / float(whole) if whole else None for part, whole in zip(differ, pairs, strict=True)]
+    return MosaicSeams(int(pairs[0]), *percents)
 
 
 def _window_counts(plan: MosaicPlan, product: ProductReader, window: Window) -> Iterator[tuple[int, int]]:
-    """Pairs that differ, and all pairs: across a border, near one, elsewhere."""
+    """Pairs that differ and all pairs, for each group: across a border, near one, elsewhere."""
     around = Window(window.row - NEAR_PX, window.col - NEAR_PX, window.height + 2 * NEAR_PX, window.width + 2 * NEAR_PX)
     borders, near = _borders(plan, window, around)
     codes = product.classes(window)
@@ -68,7 +77,7 @@ def _window_counts(plan: MosaicPlan, product: ProductReader, window: Window) -> 
 def _borders(
     plan: MosaicPlan, window: Window, around: Window
 ) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]:
-    """Which pairs of a window a border runs through (right, down), and which pixels are near one."""
+    """Pairs of a window that a border runs through (right, down), and pixels near a border; bool."""
     height, width = around.height, around.width
     right, down = np.zeros((height, width - 1), bool), np.zeros((height - 1, width), bool)
     covered = np.zeros((height, width), bool)

@@ -1,4 +1,4 @@
-"""Which map each pixel of a mosaic is from: counted, and written as a table beside it."""
+"""Main source of each pixel of a mosaic: pixels counted per map, and written as a table beside the mosaic."""
 
 import csv
 import io
@@ -18,13 +18,13 @@ _COLUMNS = ("number", "map", "pixels", "acquired", "crs", "model", "input", "inp
 
 @dataclass(frozen=True, slots=True)
 class SourceMapShare:
-    """A map of a mosaic.
+    """A map of a mosaic, and the pixels it supplies.
 
     Attributes:
-        number: In the bands `source` and `source 250s`.
-        path: Its file.
-        acquired: When its scene was taken; empty when it does not say.
-        pixels: Pixels of the mosaic in which it counts most.
+        number: Number of the map in the bands `source` and `source 250s`.
+        path: File of the map.
+        acquired: Acquisition of its scene, a date or FROM/TO; empty when the map does not state it.
+        pixels: Pixels of the mosaic of which it is the main source.
     """
 
     number: int
@@ -34,7 +34,16 @@ class SourceMapShare:
 
 
 def source_shares(plan: MosaicPlan, whole: Path) -> tuple[SourceMapShare, ...]:
-    """Pixels of each map, counted in the bands of a mosaic's whole file."""
+    """Count the pixels of each map from the source bands of an assembled mosaic.
+
+    Args:
+        plan: The mosaic.
+        whole: Its assembled file.
+
+    Raises:
+        InputError: The file breaks the format of a product.
+        StorageError: A block cannot be read.
+    """
     counts = np.zeros(len(plan.maps) + 1, np.int64)
     with open_product(whole) as product:
         for window in plan.chunks():
@@ -50,7 +59,7 @@ def source_shares(plan: MosaicPlan, whole: Path) -> tuple[SourceMapShare, ...]:
 
 
 def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> None:
-    """Write one line per map, in place of what has the name.
+    """Write the table of maps as CSV, one line per map; an existing file is replaced.
 
     Raises:
         StorageError: It cannot be written.
@@ -67,7 +76,7 @@ def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]
 
 
 def source_names(table: Path) -> dict[int, str]:
-    """Number to file name of the maps of a mosaic, from the list beside it; empty when there is none."""
+    """File name of each map of a mosaic by its number, read from the table beside it; empty when there is none."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
             return {int(row["number"]): row["map"] for row in csv.DictReader(file)}
@@ -76,5 +85,5 @@ def source_names(table: Path) -> dict[int, str]:
 
 
 def sources_path(output: Path) -> Path:
-    """Where the list of a mosaic's maps lies: `out.tif.sources.csv`."""
+    """Path of the table of a mosaic's maps: `out.tif.sources.csv`."""
     return output.with_name(f"{output.name}.sources.csv")

@@ -8,11 +8,11 @@ from rasterio.warp import transform_bounds
 
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Grid, Shape
-from lulc.tasks.mosaic.grid import Placed, mosaic_grid
+from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
 
 
 def placed(name="a.tif", west=700_000.0, north=4_900_020.0, side=10.0, shape=(300, 200), crs="EPSG:32631"):
-    return Placed(name, Grid(CRS.from_string(crs), Affine(side, 0, west, 0, -side, north), Shape(*shape)))
+    return NamedGrid(name, Grid(CRS.from_string(crs), Affine(side, 0, west, 0, -side, north), Shape(*shape)))
 
 
 def bounds(grid):
@@ -74,7 +74,7 @@ def test_empty_bounds_are_refused(wrong):
 
 def test_maps_without_a_place_and_mosaics_too_large_are_refused():
     with pytest.raises(InputError, match=r"b\.tif has no CRS"):
-        mosaic_grid([placed(), Placed("b.tif", Grid(None, Affine.identity(), Shape(5, 5)))])
+        mosaic_grid([placed(), NamedGrid("b.tif", Grid(None, Affine.identity(), Shape(5, 5)))])
     with pytest.raises(LimitError, match="--bounds"):
         mosaic_grid([placed(), placed("b.tif", north=2_400_020.0, west=2_200_000.0)])
     with pytest.raises(UsageError, match="not a CRS"):

@@ -76,9 +76,9 @@ def test_activations_are_the_weighted_mean_and_classes_its_argmax(seed, maps):
     )
     result = merged("activations", [a_map(seed + number, number) for number in range(1, maps + 1)])
     np.testing.assert_array_equal(result.codes != 255, known)
-    np.testing.assert_allclose(result.shares[:, known], expected[:, known], atol=3e-4)
-    np.testing.assert_array_equal(result.codes[known], result.shares.argmax(axis=0)[known] + 1)
-    np.testing.assert_allclose(result.shares.sum(axis=0)[known], 1, atol=1e-3)
+    np.testing.assert_allclose(result.activations[:, known], expected[:, known], atol=3e-4)
+    np.testing.assert_array_equal(result.codes[known], result.activations.argmax(axis=0)[known] + 1)
+    np.testing.assert_allclose(result.activations.sum(axis=0)[known], 1, atol=1e-3)
     np.testing.assert_array_equal(result.source[known], weights.argmax(axis=0)[known] + 1)
     assert (result.source[~known] == 0).all()
 
