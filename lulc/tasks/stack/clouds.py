@@ -1,4 +1,4 @@
-"""Choosing a scene's cloud mask: what it brings, or a network."""
+"""Choose the cloud mask of a scene: a band of its own, or a network."""
 
 from lulc.errors import InputError
 from lulc.io.scene.clouds import DEFAULT_CLASSES, ClearScene, Dilated, Qa60Clouds, SclClouds, scl_codes
@@ -7,16 +7,23 @@ from lulc.model.cloud_network import CloudNetwork
 from lulc.tasks.stack.recipe import StackOptions
 
 _QA60_EMPTY = ("2022-01-25", "2024-02-28")
-"""Between these dates QA60 holds no clouds at all: products from processing baseline 04.00 on lack the polygons it was made
-of, and it was rebuilt from the classification only later (Google Earth Engine's notes on COPERNICUS/S2)."""
+"""Between these dates QA60 holds no clouds.
+
+Products from processing baseline 04.00 on lack the polygons it was made of. It was rebuilt from the classification only
+later (Google Earth Engine's notes on COPERNICUS/S2).
+"""
 
 
 def clear_scene(scene: Scene, options: StackOptions) -> ClearScene:
-    """A scene without its clouds, as options ask.
+    """Mask the clouds of a scene as the options state.
+
+    Args:
+        scene: The scene.
+        options: Source of the mask, SCL classes, and dilation in pixels.
 
     Raises:
-        InputError: The scene lacks the band, or what the network needs; or the network is not installed.
-        UsageError: An SCL class that does not exist.
+        InputError: The scene lacks the band or what the network needs, or the network is not installed.
+        UsageError: An SCL class does not exist.
     """
     if options.clouds == "none":
         return ClearScene(scene)

@@ -1,4 +1,4 @@
-"""Composites: several dates of one place become one image, by median or by the largest NDVI; and the order `best`.
+"""Composites of several dates by median or largest NDVI, and the order of dates for `best`.
 
 The rule `first`, each pixel from the first date that has it, is `lulc.tasks.stack.fill.Composite`.
 """
@@ -14,20 +14,20 @@ from lulc.io.scene.clouds import ClearScene
 from lulc.tasks.stack.fill import Planes, donor
 
 _MOST_VALUES = 1 << 24
-"""Values of all dates that are held at once, 64 MiB: more dates are read in narrower strips of a window."""
+"""Largest number of values of all dates held at once (64 MiB). More dates are read in narrower strips of a window."""
 
 _NDVI = spectral_index("NDVI")
 
 
 class _AllDates:
-    """Several scenes read pixel by pixel on the grid of the first.
+    """Several scenes, each read at every pixel on the grid of the first.
 
     Args:
-        scenes: The first gives the grid.
-        names: Bands and indices to read; every scene has them.
+        scenes: The scenes; the first gives the grid.
+        names: Bands and indices to read, which every scene has.
 
     Raises:
-        InputError: A scene cannot be placed on the grid of the first, or does not meet it.
+        InputError: A scene cannot be projected onto the grid of the first, or does not overlap it.
     """
 
     def __init__(self, scenes: Sequence[ClearScene], names: Sequence[str]) -> None:
@@ -40,17 +40,20 @@ class _AllDates:
         return len(self._dates)
 
     def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
-        """Pixels of a window inside the grid.
+        """Composite a window inside the grid.
 
         Returns:
-            Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the channel
-            `source`, uint8 (row, column), 0 where none.
+            Reflectance and index values, float32 (names, height, width), NaN where no scene has data; and the channel
+            `source`, uint8 (height, width), 0 where no scene has data.
+
+        Raises:
+            StorageError: A block cannot be read.
         """
         planes = np.empty((len(self.names), window.height, window.width), np.float32)
         source = np.empty((window.height, window.width), np.uint8)
         for strip in _strips(window, self.scenes * len(self.names)):
-            place = strip.slices(window)
-            planes[:, *place], source[place] = self._reduce(strip)
+            slices = strip.slices(window)
+            planes[:, *slices], source[slices] = self._reduce(strip)
         return planes, source
 
     def _reduce(self, strip: Window) -> tuple[Planes, NDArray[np.uint8]]:
@@ -58,9 +61,9 @@ class _AllDates:
 
 
 class Median(_AllDates):
-    """The median of all dates that have a pixel, band by band; the mean of the two middle ones of an even number.
+    """The median over the dates with data, band by band. Of an even number it is the mean of the two middle values.
 
-    `source` is the number of dates that the median was taken of.
+    The channel `source` counts the dates used.
     """
 
     def _reduce(self, strip: Window) -> tuple[Planes, NDArray[np.uint8]]:
@@ -74,9 +77,11 @@ class Median(_AllDates):
 
 
 class MaxNdvi(_AllDates):
-    """All bands from the date whose NDVI is largest; the first of equals. `source` is the number of that date.
+    """All bands from the date of the largest NDVI; the first date in a tie.
 
-    Needs B04 and B08 among the names. A pixel whose NDVI has no value (both bands 0) gives way to every other date's.
+    The channel `source` is the number of that date.
+
+    The names include B04 and B08. A date whose NDVI is undefined (both bands 0) yields to every other date.
     """
 
     def _reduce(self, strip: Window) -> tuple[Planes, NDArray[np.uint8]]:
@@ -93,13 +98,17 @@ class MaxNdvi(_AllDates):
         return planes, source
 
 
-def clear_shares(scenes: Sequence[ClearScene], names: Sequence[str], windows: Iterable[Window]) -> list[float]:
-    """Share of the first scene's grid that each scene shows without clouds, 0..1, from every pixel.
+def clear_fractions(scenes: Sequence[ClearScene], names: Sequence[str], windows: Iterable[Window]) -> list[float]:
+    """Fraction of the first scene's grid that is clear and valid in each scene, 0..1, counted over all pixels.
 
     Args:
-        scenes: The first gives the grid.
+        scenes: The scenes; the first gives the grid.
         names: Bands and indices that must have data.
-        windows: Cover the grid, each pixel once.
+        windows: Windows that cover each pixel of the grid once.
+
+    Raises:
+        InputError: A scene cannot be projected onto the grid of the first, or does not overlap it.
+        StorageError: A block cannot be read.
     """
     donors = [donor(scene, scenes[0], tuple(names)) for scene in scenes]
     clear = np.zeros(len(donors), np.int64)
@@ -110,7 +119,7 @@ def clear_shares(scenes: Sequence[ClearScene], names: Sequence[str], windows: It
 
 
 def _strips(window: Window, depth: int) -> Iterator[Window]:
-    """A window cut into rows so that `depth` values per pixel stay under the limit."""
+    """Cut a window into strips of rows, so that `depth` values per pixel stay under the limit."""
     height = max(1, _MOST_VALUES // max(1, depth * window.width))
     for row in range(window.row, window.row_end, height):
         yield Window(row, window.col, height, window.width).intersection(window)

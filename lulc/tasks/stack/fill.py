@@ -1,8 +1,8 @@
-"""Filling holes: pixels that the first scene lacks are taken from the next scene that has them.
+"""Fill holes: pixels that the first scene lacks come from the next scene that has them.
 
 The other scenes may lie on another grid or in another CRS. Each missing pixel's centre is then projected exactly (no
-approximating transformer) and interpolated bilinearly, one pixel at a time, so that the result does not depend on
-how the scene was cut into windows.
+approximating transformer) and interpolated bilinearly, one pixel at a time. The result therefore does not depend on the
+windows into which the scene is cut.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from lulc.projection import Floats, GridProjection, bounding_window, inside
 Planes = NDArray[np.float32]
 
 _MOST_PIXELS = 1 << 20
-"""Largest piece of another scene that is held at once; more is read in parts."""
+"""Largest window of another scene that is held at once, pixels; more is read in parts."""
 
-_MOST_PLACES = 1 << 18
-"""Most pixels that are interpolated at once."""
+_MOST_POSITIONS = 1 << 18
+"""Largest number of pixels that are interpolated at once."""
 
 _LEAST_WEIGHT = 0.5
-"""Weight of the neighbours with data that an interpolated pixel needs."""
+"""Least weight of valid neighbours that an interpolated pixel needs."""
 
 
 class Composite:
-    """Several scenes as one: on the grid of the first, each pixel from the first scene in order that has it.
+    """Several scenes as one, on the grid of the first. Each pixel comes from the first scene in order that has it.
 
     Args:
-        scenes: The first gives the grid.
-        names: Bands and indices to read; every scene has them.
-        order: Positions in `scenes`, the scene that is asked first in front; None is as given.
+        scenes: The scenes; the first gives the grid.
+        names: Bands and indices to read, which every scene has.
+        order: Indices into `scenes` in order of precedence; None keeps the order given.
 
     Raises:
-        InputError: A scene cannot be placed on the grid of the first, or does not meet it.
+        InputError: A scene cannot be projected onto the grid of the first, or does not overlap it.
     """
 
     def __init__(self, scenes: Sequence[ClearScene], names: Sequence[str], order: Sequence[int] | None = None) -> None:
@@ -52,11 +52,14 @@ class Composite:
         return len(self._dates)
 
     def read(self, window: Window) -> tuple[Planes, NDArray[np.uint8]]:
-        """Pixels of a window inside the grid.
+        """Composite a window inside the grid.
 
         Returns:
-            Reflectance and index values, float32 (name, row, column), NaN where no scene has data; and the number
-            of the scene each pixel came from, uint8 (row, column), 0 where none.
+            Reflectance and index values, float32 (names, height, width), NaN where no scene has data; and the number of
+            the scene of each pixel, uint8 (height, width), 0 where no scene has data.
+
+        Raises:
+            StorageError: A block cannot be read.
         """
         number, date = self._dates[0]
         planes = date.whole(window)
@@ -73,27 +76,27 @@ class Composite:
 
 
 class Donor(Protocol):
-    """A scene that gives its pixels to another one's grid."""
+    """A scene read on the grid of another one."""
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
-        """Values at pixels of the other grid: float32 (name, pixel), NaN where the scene has no data."""
+        """Values at pixels of the other grid: float32 (names, pixels), NaN where the scene has no data."""
 
     def whole(self, window: Window) -> Planes:
-        """Values of a window of the other grid: float32 (name, row, column), NaN where the scene has no data."""
+        """Values of a window of the other grid: float32 (names, height, width), NaN where the scene has no data."""
 
 
 def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor:
-    """A scene on the grid of the first.
+    """A scene, read on the grid of the first.
 
     Raises:
-        InputError: It cannot be placed there, or does not meet it.
+        InputError: The scene cannot be projected onto that grid, or does not overlap it.
     """
     if scene.grid.same_as(first.grid):
         return _SameGrid(scene, names)
-    for placed in (scene, first):
-        if placed.grid.crs is None or placed.grid.gcps:
+    for one in (scene, first):
+        if one.grid.crs is None or one.grid.gcps:
             raise InputError(
-                f"{placed.info.name} has no CRS and transform, and the scenes do not share a grid",
+                f"{one.info.name} has no CRS and transform, and the scenes do not share a grid",
                 "warp it to a map projection first",
             )
     projection = GridProjection(first.grid, scene.grid)
@@ -125,7 +128,7 @@ class _OtherGrid:
 
     def whole(self, window: Window) -> Planes:
         values = np.empty((len(self.names), window.height, window.width), np.float32)
-        height = max(1, _MOST_PLACES // window.width)  # places of a whole window would take many times its pixels
+        height = max(1, _MOST_POSITIONS // window.width)  # positions of a whole window would take many times its pixels
         for top in range(0, window.height, height):
             part = Window(window.row + top, window.col, min(height, window.height - top), window.width)
             rows, cols = np.mgrid[part.slices()].reshape(2, -1)
@@ -141,11 +144,11 @@ class _OtherGrid:
         return values
 
     def _sample(self, rows: Floats, cols: Floats) -> Planes:
-        """Bilinear values at places of the scene, in pixels counted from the centre of the first one."""
+        """Bilinear values at positions on the scene, in pixels counted from the centre of the first one."""
         top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
         corners = np.concatenate([top, top + 1]), np.concatenate([left, left + 1])
         window = bounding_window(*corners, self.scene.grid.shape)
-        if rows.size > _MOST_PLACES or (window.shape.size > _MOST_PIXELS and rows.size > 1):
+        if rows.size > _MOST_POSITIONS or (window.shape.size > _MOST_PIXELS and rows.size > 1):
             return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
         planes = self.scene.reflectance(self.names, window)
         return bilinear(planes, rows - window.row, cols - window.col)
@@ -158,15 +161,15 @@ class _OtherGrid:
 
 
 def bilinear(planes: Planes, rows: Floats, cols: Floats) -> Planes:
-    """Bilinear interpolation that leaves out missing neighbours.
+    """Bilinear interpolation that ignores missing neighbours.
 
     Args:
-        planes: (name, row, column); a pixel is missing where the first plane is NaN.
-        rows: Places, counted from the centre of the first row.
-        cols: Places, counted from the centre of the first column.
+        planes: Values, float32 (names, height, width); a pixel is missing where the first plane is NaN.
+        rows: Rows of the positions, float64 (n,), counted from the centre of the first row.
+        cols: Columns of the positions, float64 (n,), counted from the centre of the first column.
 
     Returns:
-        float32 (name, place); NaN where missing neighbours make up more than half of the weight.
+        float32 (names, n); NaN where missing neighbours make up more than half of the weight.
     """
     height, width = planes.shape[1:]
     top, left = np.floor(rows), np.floor(cols)

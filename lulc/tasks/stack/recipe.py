@@ -1,4 +1,4 @@
-"""What a stack holds: options, recipes, and the bands that have to be read for them."""
+"""Content of a stack: options, recipes, and the bands that have to be read for them."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,17 +14,17 @@ from lulc.resources import read_toml
 
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
-"""The channel `source` is uint8: 0 is none, 1 the first scene."""
+"""The channel `source` is uint8: 0 is no scene, 1 the first scene."""
 
 _MOST_DILATION = 200
 
 
 class Recipe(BaseModel):
-    """What a stack holds; the schema of configs/stacks/*.toml.
+    """Channels of a stack; the schema of configs/stacks/*.toml.
 
     Attributes:
         name: Short name, as given to `--preset`.
-        title: What it is.
+        title: Full name.
         bands: Bands, in order.
         indices: Spectral indices, following the bands.
     """
@@ -46,18 +46,20 @@ class StackOptions(BaseModel):
     """Options of `lulc stack`.
 
     Attributes:
-        preset: Name of a file in configs/stacks, or path of such a file; not together with `select` or `indices`.
+        preset: Name of a file in configs/stacks, or path of such a file. It excludes `select` and `indices`.
         select: Bands to write; None writes every band of the scene.
-        indices: Spectral indices to write; None writes those that the scene holds.
-        bands: Names of the input's bands in their order, when the files do not say.
+        indices: Spectral indices to write; None writes those in the scene's files.
+        bands: Names of the input's bands in order, when the files do not state them.
         offset: Added to digital numbers of the first scene; None reads it from metadata.
         quantification: Digital numbers per unit reflectance of the first scene; None reads it from metadata.
         fill: Scenes whose pixels fill the holes of the first one, in order.
         fill_offset: As `offset`, for every scene in `fill`.
         fill_quantification: As `quantification`, for every scene in `fill`.
-        composite: How the dates become one: the first that has the pixel, the order being as given (`first`) or by share
-            of clear pixels (`best`); the median of all; all bands from the date of the largest NDVI (`max-ndvi`).
-        clouds: What says where clouds are, in every scene: nothing, SCL, QA60, a network; `auto` is SCL, else QA60.
+        composite: Rule for several dates. `first` takes the first date that has the pixel, `best` does so in order of
+            the clear fraction, `median` takes the median of all, `max-ndvi` all bands from the date of the largest
+            NDVI.
+        clouds: Source of the cloud mask of every scene: none, SCL, QA60 or a network (`model`); `auto` is SCL, else
+            QA60.
         cloud_classes: SCL classes to mask, names or numbers; None for `lulc.io.scene.clouds.DEFAULT_CLASSES`.
         dilate: Pixels by which clouds grow.
         chunk: Side of the windows read and written at once, and of the chunks of NetCDF and Zarr, pixels.
@@ -83,7 +85,7 @@ class StackOptions(BaseModel):
     overwrite: bool = False
 
     @model_validator(mode="after")
-    def _clouds_that_are_asked(self) -> Self:
+    def _check_cloud_options(self) -> Self:
         if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
             raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
         if self.dilate and self.clouds == "none":
@@ -92,26 +94,26 @@ class StackOptions(BaseModel):
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """Recipe by the name of its file in configs/stacks, or by path.
+    """Load a recipe by the name of its file in configs/stacks, or by path.
 
     Raises:
-        ConfigError: No such file, unknown keys, or unknown indices.
+        ConfigError: There is no such file, or a key or index is unknown.
     """
     try:
         recipe = Recipe.model_validate(read_toml("stacks", name))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"stack {name}: {place}: {first['msg']}", "give name, title, bands and indices") from error
+        key_path = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"stack {name}: {key_path}: {first['msg']}", "give name, title, bands and indices") from error
     return recipe.model_copy(update={"indices": _index_names(recipe.indices)})
 
 
 def choose_recipe(options: StackOptions, scene: Scene) -> Recipe:
-    """The channels that options ask of a scene: a preset, or a selection, or all it has.
+    """Channels of the stack: those of a preset, of a selection, or all that the scene has.
 
     Raises:
-        UsageError: A preset together with a selection, or nothing to write.
-        ConfigError: Unknown preset or index.
+        UsageError: A preset is combined with a selection, a band is unknown, or there is nothing to write.
+        ConfigError: The preset or an index is unknown.
     """
     if options.preset is not None:
         if options.select is not None or options.indices is not None:
@@ -133,10 +135,10 @@ def choose_recipe(options: StackOptions, scene: Scene) -> Recipe:
 
 
 def names_to_read(recipe: Recipe, scenes: Sequence[Scene], *, composite: str = "first") -> tuple[str, ...]:
-    """Bands and indices to read: an index that every scene holds is read, any other is computed from its bands.
+    """Bands and indices to read. An index that every scene holds is read, any other is computed from its bands.
 
-    Of a median every index is computed, because the median of an index over dates is not the index of the median bands;
-    the bands of NDVI are read where it chooses the date.
+    With `median` every index is computed: the median of an index over dates is not the index of the median bands. With
+    `max-ndvi` the bands of NDVI are read too.
 
     Raises:
         InputError: A scene lacks a band.

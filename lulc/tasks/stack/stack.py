@@ -1,4 +1,4 @@
-"""Stacking: bands and spectral indices of scenes as one file of reflectance, in flat memory."""
+"""Stack bands and spectral indices of scenes into one file of reflectance, in bounded memory."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.stack.clouds import clear_scene
-from lulc.tasks.stack.composite import MaxNdvi, Median, clear_shares
+from lulc.tasks.stack.composite import MaxNdvi, Median, clear_fractions
 from lulc.tasks.stack.fill import Composite, Planes
 from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, names_to_read
 from lulc.tasks.stack.report import DateShare, SourceShare, StackReport
@@ -45,22 +45,25 @@ def stack(
     *,
     progress: Progress = silent,
 ) -> StackReport:
-    """Write bands and indices of a scene, its holes filled from others, as GeoTIFF, NetCDF or Zarr.
+    """Write bands and indices of a scene as GeoTIFF, NetCDF or Zarr; its holes may be filled from other scenes.
 
-    Every channel is float32: reflectance (quantification 1, no offset) or index value, NaN where no input has data
-    and where an index has no value.
+    Every channel is float32: reflectance (quantification 1, no offset) or index value. It is NaN where no input has
+    data and where an index is undefined.
 
     Args:
         inputs: One scene: a file, a folder, or the files of its bands.
         output: Path ending in .tif, .nc or .zarr.
-        options: See `StackOptions`.
-        progress: Told (done, total) pixels after every window.
+        options: See `StackOptions`; None for the defaults.
+        progress: Called after every window with the pixels done and in all.
 
     Raises:
-        UsageError: The output's suffix is unknown, it is an input, or options exclude each other.
-        InputError: A band is missing, no pixel has data, or a scene to fill from cannot be placed.
+        UsageError: The output has an unknown suffix or is an input, or options exclude each other.
+        InputError: A band is missing, no pixel has data, or a scene to fill from cannot be projected.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
         Interrupted: SIGINT, SIGTERM or SIGUSR1 came; nothing is left behind either.
+
+    Raises:
+        ConfigError: The preset or an index is unknown.
     """
     options = options or StackOptions()
     output = Path(output)
@@ -93,7 +96,7 @@ def stack(
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """How the dates became one image."""
+    """Rule of the composite, its dates in order of precedence, and the pixels of each source."""
 
     rule: str
     dates: tuple[DateShare, ...]
@@ -107,7 +110,7 @@ def _remedy(options: StackOptions) -> str:
 def _composite(
     dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, run: Run
 ) -> tuple[AnyComposite, tuple[DateShare, ...]]:
-    """The dates as one image, and the dates in the order in which they are asked for pixels."""
+    """The composite, and its dates in order of precedence."""
     listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
     if options.composite == "median":
         return Median(dates, names), tuple(listed)
@@ -115,14 +118,14 @@ def _composite(
         return MaxNdvi(dates, names), tuple(listed)
     if options.composite == "first":
         return Composite(dates, names), tuple(listed)
-    shares = clear_shares(dates, names, _watched(dates[0].grid, options.chunk, run))
-    listed = [replace(date, clear=round(share, 6)) for date, share in zip(listed, shares, strict=True)]
-    order = sorted(range(len(dates)), key=lambda position: -shares[position])
+    clear = clear_fractions(dates, names, _interruptible_windows(dates[0].grid, options.chunk, run))
+    listed = [replace(date, clear=round(fraction, 6)) for date, fraction in zip(listed, clear, strict=True)]
+    order = sorted(range(len(dates)), key=lambda position: -clear[position])
     return Composite(dates, names, order), tuple(listed[position] for position in order)
 
 
-def _watched(grid: Grid, chunk: int, run: Run) -> Iterator[Window]:
-    """Windows of a pass before the first pixel is written, between which a signal ends the run."""
+def _interruptible_windows(grid: Grid, chunk: int, run: Run) -> Iterator[Window]:
+    """Windows of a pass before the first pixel is written; a signal ends the run between them."""
     for window in block_windows(grid.shape, chunk):
         run.tick(0, grid.shape.size)
         yield window
@@ -140,9 +143,15 @@ def _shares(dates: Sequence[ClearScene], counts: NDArray[np.int64], options: Sta
 
 
 def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
-    """What GDAL's block cache must hold so that no block of the input is decoded twice, and none is evicted half written.
+    """Size of GDAL's block cache, bytes, at which no input block is decoded twice and none is evicted half written.
 
-    That is the blocks that two windows side by side touch (whole rows of a striped file), and one window of output.
+    It holds the blocks that two neighbouring windows touch (whole rows of a striped file), and one window of output.
+
+    Args:
+        scene: The input.
+        bands: Number of bands read.
+        chunk: Side of a window, pixels.
+        channels: Number of channels written.
     """
     block = scene.block_shape
     rows = min(round_up(chunk, block.height), scene.grid.shape.height)
@@ -169,10 +178,10 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
 
 
 def _copy(composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: StackSink, run: Run) -> NDArray[np.int64]:
-    """The one loop: blocks are read and computed in threads, and written in order by this one.
+    """Read and compute blocks in threads, and write them in order.
 
     Returns:
-        Pixels by value of the channel `source`: int64, entry 0 for none.
+        Number of pixels by value of the channel `source`, int64 (sources + 1,); entry 0 counts pixels without data.
     """
     counts = np.zeros(composite.scenes + 1, np.int64)
     done, total = 0, layout.grid.shape.size
@@ -190,7 +199,12 @@ def _copy(composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: St
 
 
 def channels(values: dict[str, Planes], recipe: Recipe) -> Planes:
-    """Channels of a recipe, float32 (channel, row, column), from reflectance and index values by name."""
+    """Compute the channels of a recipe: float32 (channels, height, width).
+
+    Args:
+        values: Reflectance of bands and values of indices by name, float32 (height, width) each.
+        recipe: Channels in order.
+    """
     computed = [values[name] if name in values else spectral_index(name)(values) for name in recipe.indices]
     return np.stack([*(values[name] for name in recipe.bands), *computed])
 
