@@ -29,7 +29,7 @@ from lulc.model.bundle import Bundle, BundleCard, load_bundle
 from lulc.model.channels import network_channels
 from lulc.model.device import choose_device
 from lulc.model.inference import padded_window
-from lulc.model.provenance import misfits, provenance
+from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.patches.image import PatchImage
 from lulc.resources import SHIPPED_MODEL
@@ -93,7 +93,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         looked_at = layer_named(bundle.network, layer, SCENE_LAYER)
         view = _look(scene, bundle, place, choose_device(device))
         image = _picture(scene, place, grid, view.valid_yx)
-        notes = [*scene.warnings, *misfits(scene, bundle.card)]
+        notes = [*scene.warnings, *compatibility_warnings(scene, bundle.card)]
         tags = {tag: text for tag, text in provenance(scene, bundle.card).items() if tag != "LULC_LEGEND"}
     shares = view.shares(bundle)
     wanted, region = _region(bundle.card, shares, view.valid_yx, wanted)
@@ -217,7 +217,7 @@ def _region(
     if not counts[chosen]:
         found = [f"{card.classes.names[k]} ({counts[k] / counts.sum():.1%})" for k in np.argsort(-counts) if counts[k]]
         name = card.classes.names[chosen]
-        raise InputError(f"{card.name} calls no pixel of the window {name!r}", f"it finds {', '.join(found)}")
+        raise InputError(f"{card.name} assigns no pixel of the window to {name!r}", f"it finds {', '.join(found)}")
     return chosen, (top == chosen) & valid_yx
 
 

@@ -28,7 +28,7 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
     }
 
 
-def misfits(scene: Scene, card: BundleCard) -> list[str]:
+def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:
     """What makes a scene unlike those that a model was trained on: pixel size and product level."""
     notes = []
     size, level = scene.grid.pixel_size_m(), scene.info.level

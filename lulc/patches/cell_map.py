@@ -19,7 +19,7 @@ from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE, Legend
 from lulc.model.device import Precision
-from lulc.model.provenance import misfits, provenance
+from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.quantise import product_bytes
 from lulc.patches.card import SHIPPED_PATCH_MODEL, PatchCard, load_patch_model
 from lulc.patches.cells import Cells, classify_cells
@@ -148,7 +148,7 @@ def classify_grid(
             step=cells.step,
             classes=areas,
             mean_confidence=confidence,
-            warnings=(*scene.warnings, *misfits(scene, card), *level_note(scene.info.level, card)),
+            warnings=(*scene.warnings, *compatibility_warnings(scene, card), *level_note(scene.info.level, card)),
         )
 
 

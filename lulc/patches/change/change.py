@@ -19,7 +19,7 @@ from lulc.io.files.staging import check_target
 from lulc.io.scene.scene import Scene
 from lulc.io.scene.source import Pixels
 from lulc.legend import NODATA_CODE
-from lulc.model.provenance import misfits, provenance
+from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.patches.cell_map import CellOptions, cells_of
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.change.raster import ChangePlanes, write_change_raster
@@ -158,7 +158,7 @@ def compare_scenes(
     found = dict.fromkeys(
         note
         for part in (before, after)
-        for note in (*part.warnings, *misfits(part, card), *level_note(part.info.level, card))
+        for note in (*part.warnings, *compatibility_warnings(part, card), *level_note(part.info.level, card))
     )
     return CellChange(
         output="" if output is None else str(output),

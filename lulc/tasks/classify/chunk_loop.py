@@ -1,4 +1,4 @@
-"""The loop over the chunks of a job that a whole run and a shard share: read, infer, store."""
+"""The loop over the chunks of a job, shared by whole runs and shards: read, infer, store."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,32 @@ from lulc.tiling import Chunk, TilePlan
 
 
 class ChunkSink(Protocol):
-    """Where finished chunks go."""
+    """Storage of finished chunks."""
 
     @property
     def finished(self) -> frozenset[int]:
-        """Chunks that it holds already."""
+        """Indices of the chunks that are stored already."""
 
     def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
-        """Store a finished chunk."""
+        """Store a finished chunk.
+
+        Args:
+            chunk: Index of the chunk, from 0.
+            window: Window of the chunk, pixels.
+            data_byx: Product bands, uint8 or float32 (bands, height, width), 255 nodata.
+
+        Raises:
+            StorageError: The disk is full or writing failed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a loop over chunks did.
+    """Chunks and pixels processed by a loop over chunks.
 
     Attributes:
-        resumed: Chunks that were stored already.
-        pixels: Pixels of the scene that were inferred.
+        resumed: Number of chunks that were stored already.
+        pixels: Number of pixels of the scene that were inferred.
     """
 
     resumed: int
@@ -45,18 +54,24 @@ class Filled:
 
 
 def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: Run, times: StageTimes) -> Filled:
-    """Infer those of the wanted chunks that the sink does not hold.
+    """Infer the wanted chunks that the sink does not hold yet.
 
     Args:
         scene: The input.
-        job: What was decided.
-        sink: Takes finished chunks.
-        wanted: Their indices.
-        run: Asked between windows whether to stop, told after each chunk.
-        times: Of the stages.
+        job: The planned classification.
+        sink: Storage of finished chunks.
+        wanted: Indices of the wanted chunks.
+        run: Checked between windows; its progress advances after each chunk.
+        times: Collects the times of the stages.
 
     Raises:
-        LulcError: Reading or writing failed, or Interrupted; what is finished has been stored.
+        InputError: The scene cannot be read as it is.
+
+    Raises:
+        ModelError: The network gives values that are not finite.
+        LimitError: The device has not enough memory.
+        StorageError: Reading or writing failed. Finished chunks have been stored.
+        Interrupted: A signal came. Finished chunks have been stored.
     """
     finished = sink.finished
     sizes = {chunk.index: chunk.core.shape.size for chunk in job.plan.chunks() if chunk.index in wanted}
@@ -80,7 +95,7 @@ def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: R
 
 
 def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
-    """Chunks that have to be inferred, in order: those missing, and any whose margin fades into one of them."""
+    """Chunks to infer, in order: the missing ones, and any whose margin fades into one of them."""
     wanted = set(missing)
     if plan.fade:
         wanted |= {index - 1 for index in wanted if index > 0}
@@ -91,7 +106,10 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
     """Open the input scene; `name` overrides the file name in messages and tags.
 
     Raises:
-        LulcError: It is refused.
+        InputError: The scene is refused.
+
+    Raises:
+        StorageError: A file cannot be read.
     """
     return open_scene(
         inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, name=name
@@ -99,7 +117,7 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
 
 
 def predictor_for(scene: Scene, job: Job) -> Predictor:
-    """The network of a job on its device."""
+    """Predictor of a job: its network on its device, for the radiometry of a scene."""
     options = job.options
     return Predictor(job.bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
 
@@ -107,17 +125,20 @@ def predictor_for(scene: Scene, job: Job) -> Predictor:
 def product_writer(
     scene: Scene, job: Job, output: Path, *, parts: Sequence[Path] = (), overwrite: bool = False
 ) -> ProductWriter:
-    """The writer of a job's product.
+    """Writer of a job's product.
 
     Args:
         scene: The input.
-        job: What was decided.
-        output: The product.
+        job: The planned classification.
+        output: Product to write.
         parts: Work folders of shards whose chunks are taken over.
-        overwrite: Replace an existing product though the options do not say so.
+        overwrite: Replace an existing product even if the options do not.
 
     Raises:
-        LulcError: As `ProductWriter`.
+        UsageError: A creation option is not known or does not fit.
+
+    Raises:
+        StorageError: The output exists, is being written by another process, or cannot be written.
     """
     return ProductWriter(
         output,
@@ -134,7 +155,7 @@ def product_writer(
 
 
 def refuse_empty(writer: ProductWriter, scene: Scene) -> None:
-    """Refuse to publish a map of nothing.
+    """Refuse to publish a product without a valid pixel.
 
     Raises:
         InputError: No stored pixel is valid.

@@ -24,14 +24,19 @@ from lulc.tasks.classify.seams import verify_seams
 from lulc.tasks.classify.stages import StageTimes
 
 Fill = Callable[[Scene, Job, ProductWriter, range, Run, StageTimes], Filled]
-"""Puts those of some chunks that a writer lacks into it, as `lulc.tasks.classify.chunk_loop.infer_missing` does."""
+"""Infers the chunks that a writer lacks and stores them in it, like `lulc.tasks.classify.chunk_loop.infer_missing`."""
 
 
 def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Job:
-    """What `classify` would do; nothing is written.
+    """Plan a classification; nothing is written.
 
     Raises:
-        LulcError: The scene, the model or an option is refused.
+        InputError: The scene is refused.
+
+    Raises:
+        ModelError: The model is refused.
+        UsageError: An option is refused.
+        LimitError: No window fits into `max_memory`.
     """
     with open_input(inputs, options, name) as scene:
         return plan_job(scene, load_bundle(options.model), options)
@@ -52,16 +57,23 @@ def classify(
 
     Args:
         inputs: One scene, or several files that are stacked.
-        output: The product.
-        options: How; None for the defaults.
-        progress: Called after each chunk.
+        output: Product to write: class codes uint8, 255 nodata, then one activation band per class.
+        options: See `ClassifyOptions`; None for the defaults.
+        progress: Called after each chunk with the pixels done and in all.
         seam_windows: Number of windows to infer again across seams.
         quicklook: PNG to write beside the product, or None.
-        fill: Has other machines infer the chunks; None infers them here.
-        name: What to call the scene, as in `open_scene`.
+        fill: Runs the inference on other machines; None runs it here.
+        name: Name of the scene in messages and tags, as in `open_scene`.
 
     Raises:
-        LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
+        InputError: The scene is refused, or has no valid pixel.
+
+    Raises:
+        ModelError: The model is refused, or gives values that are not finite.
+        UsageError: An option is refused.
+        LimitError: No window fits into `max_memory`, or the device has not enough memory.
+        StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: A signal came; finished chunks are kept for the next run.
     """
     options = options or ClassifyOptions()
     _refuse_names(inputs, output, quicklook, options)

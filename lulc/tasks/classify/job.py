@@ -1,4 +1,4 @@
-"""What a classification will do, decided before anything is read or written."""
+"""The plan of a classification, made before a pixel is read or written."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, Precision, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
-from lulc.model.provenance import misfits, provenance
+from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.resources import SHIPPED_MODEL
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tiling import TilePlan, round_up
 
 DEFAULT_CORE = 1024
-"""Side of the kept square when `--window` is not given; smaller ones are tried under `--max-memory`."""
+"""Side of the kept square when `--window` is not given, pixels; smaller ones are tried under `--max-memory`."""
 
 _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
@@ -38,19 +38,19 @@ class ClassifyOptions(BaseModel):
 
     Attributes:
         model: Name of a shipped model, or path of a bundle.
-        bands: Names of the input's bands in their order, when the files do not say.
+        bands: Names of the input's bands in order, when the files do not state them.
         offset: Added to digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
-        window: Side of what the network sees, halo included, pixels; None chooses.
+        window: Side of the network's input window, halo included, pixels; None chooses.
         halo: Margin discarded around each window, pixels; None derives it from the receptive field.
         blend: Width of the cross-fade between windows, pixels; None is 0 when the halo is exact.
-        activations: How activations are stored.
+        activations: Storage of activations.
         device: `auto`, `cpu`, `cuda`, ...
-        precision: Precision of the network.
+        precision: Floating-point precision of the network.
         batch: Windows per forward pass; None chooses for the device.
-        threads: CPU threads of the network; None is the cores that the process may use. The bytes of a map are promised
-            for one number of threads only, so shards of one plan share it whatever machine they run on.
-        max_memory: Bytes of main memory that the run may take; None is no limit.
+        threads: CPU threads of the network; None is the cores that the process may use. The bytes of a map are
+            reproducible for one number of threads only, so all shards of a plan share it on any machine.
+        max_memory: Main memory that the run may take, bytes; None is no limit.
         creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
         overwrite: Replace an existing product.
         resume: Continue an interrupted run of the same job.
@@ -80,19 +80,19 @@ class ClassifyOptions(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A decided classification.
+    """A planned classification.
 
     Attributes:
-        options: What was asked for.
-        bundle: The model.
-        names: Planes read from the scene, in order.
-        plan: How the scene is cut.
-        reach: What the network depends on.
-        placement: Where and how the network runs.
-        peak_bytes: Predicted peak of main memory.
-        product_bytes: Most bytes that the product can take, overviews included.
-        notes: What was chosen and why, a line each.
-        tags: Provenance written into the product.
+        options: Options as given.
+        bundle: Card and network of the model.
+        names: Bands and indices read from the scene, in order.
+        plan: Tiles and chunks of the scene.
+        receptive_field: Receptive field and stride of the network.
+        placement: Device and precision of the network.
+        peak_bytes: Predicted peak of main memory, bytes.
+        product_bytes: Upper bound of the product's size, overviews included, bytes.
+        notes: Choices with their reasons and warnings, one line each.
+        tags: Provenance tags of the product.
         fingerprint: SHA-256 over everything that decides the product's bytes.
     """
 
@@ -100,7 +100,7 @@ class Job:
     bundle: Bundle
     names: tuple[str, ...]
     plan: TilePlan
-    reach: Reach
+    receptive_field: Reach
     placement: Placement
     peak_bytes: int
     product_bytes: int
@@ -110,11 +110,11 @@ class Job:
 
     @property
     def card(self) -> Card:
-        """What the model says of itself."""
+        """Card of the model."""
         return self.bundle.card
 
     def summary(self) -> dict[str, Any]:
-        """What `--plan` prints."""
+        """The plan as JSON values, as `--plan` prints it: sizes in pixels, memory in bytes."""
         plan = self.plan
         return {
             "scene": [plan.shape.height, plan.shape.width],
@@ -122,8 +122,8 @@ class Job:
             "core": plan.core,
             "halo": plan.halo,
             "blend": plan.fade,
-            "half_receptive_field": self.reach.half_field if self.reach.bounded else None,
-            "exact": self.reach.bounded and plan.halo >= self.reach.half_field,
+            "half_receptive_field": self.receptive_field.half_field if self.receptive_field.bounded else None,
+            "exact": self.receptive_field.bounded and plan.halo >= self.receptive_field.half_field,
             "stride": plan.stride,
             "windows": sum(len(chunk.tiles) for chunk in plan.chunks()),
             "chunks": plan.chunk_count,
@@ -137,26 +137,26 @@ class Job:
 
 
 def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: Placement | None = None) -> Job:
-    """Decide everything about a run.
+    """Plan a classification; nothing is written.
 
     Args:
         scene: The input.
-        bundle: The model.
-        options: How.
-        placement: Where and how the network runs, when that is not this machine.
+        bundle: Card and network of the model.
+        options: Options of the run.
+        placement: Device and precision when another machine runs the network; None chooses for this machine.
 
     Raises:
         InputError: The scene lacks bands or a georeference.
-        UsageError: Options contradict each other.
+        UsageError: Options contradict each other, or the device or precision is not available.
         LimitError: No window fits into `max_memory`.
     """
     card = bundle.card
     names = _names(scene, card)
     notes = _input_notes(scene, card, options)
     placement = placement or choose_placement(options.device, options.precision)
-    reach = measure_reach(bundle.network, len(card.features.channels), total_stride(bundle.network))
-    halo, fade, why = choose_halo(reach, options)
-    plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, reach.stride)
+    receptive_field = measure_reach(bundle.network, len(card.features.channels), total_stride(bundle.network))
+    halo, fade, why = choose_halo(receptive_field, options)
+    plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, receptive_field.stride)
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
     tags = _tags(scene, card, options, plan, placement)
     bands = 1 if options.activations == "none" else 1 + len(card.classes)
@@ -166,7 +166,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
         bundle=bundle,
         names=names,
         plan=plan,
-        reach=reach,
+        receptive_field=receptive_field,
         placement=placement,
         peak_bytes=peak,
         product_bytes=plan.shape.size * bands * depth * 4 // 3,
@@ -176,28 +176,35 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
     )
 
 
-def choose_halo(reach: Reach, options: ClassifyOptions) -> tuple[int, int, str]:
-    """Halo, width of the cross-fade, and the reason, for a network's reach.
+def choose_halo(receptive_field: Reach, options: ClassifyOptions) -> tuple[int, int, str]:
+    """Choose the halo and the width of the cross-fade for a network.
 
-    The exact halo is taken unless it would make the network see every pixel more than twice; then 64 px with a narrow
-    cross-fade.
+    The exact halo is taken unless the network would see every pixel more than twice. In that case, and for an unbounded
+    receptive field, it is 64 px with a narrow cross-fade.
+
+    Args:
+        receptive_field: Receptive field and stride of the network.
+        options: Halo and cross-fade as given, pixels.
+
+    Returns:
+        Halo and width of the cross-fade, pixels, and the reason in words.
     """
-    exact = reach.halo
+    exact = receptive_field.halo
     affordable = ((DEFAULT_CORE + 2 * exact) / DEFAULT_CORE) ** 2 <= _DEAREST_EXACT_COST
     if options.halo is not None:
-        halo = round_up(options.halo, reach.stride)
+        halo = round_up(options.halo, receptive_field.stride)
         why = f"halo {halo} px as asked"
-    elif reach.bounded and affordable:
+    elif receptive_field.bounded and affordable:
         halo = exact
-        why = f"halo {halo} px: the network looks {reach.half_field} px far, so windows agree exactly"
-    elif reach.bounded:
-        halo = round_up(_FALLBACK_HALO, reach.stride)
-        why = f"halo {halo} px: the network looks {reach.half_field} px far, which would cost too much; seams are faint, not absent"
+        why = f"halo {halo} px: half the receptive field is {receptive_field.half_field} px, so windows agree exactly"
+    elif receptive_field.bounded:
+        halo = round_up(_FALLBACK_HALO, receptive_field.stride)
+        why = f"halo {halo} px: half the receptive field is {receptive_field.half_field} px, which would cost too much; seams are faint, not absent"
     else:
-        halo = round_up(_FALLBACK_HALO, reach.stride)
+        halo = round_up(_FALLBACK_HALO, receptive_field.stride)
         why = f"halo {halo} px: the network uses statistics of the whole window, so no halo is exact"
-    sure = reach.bounded and halo >= reach.half_field
-    fade = options.blend if options.blend is not None else 0 if sure else min(_FALLBACK_FADE, halo)
+    is_exact = receptive_field.bounded and halo >= receptive_field.half_field
+    fade = options.blend if options.blend is not None else 0 if is_exact else min(_FALLBACK_FADE, halo)
     return halo, fade, why
 
 
@@ -217,9 +224,9 @@ def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str
     if not scene.grid.georeferenced and not options.allow_no_georef:
         raise InputError(
             f"{scene.info.name} has no CRS, ground control points or RPCs",
-            "georeference it first, or accept a map without place with --allow-no-georef",
+            "georeference it first, or accept a map without georeference with --allow-no-georef",
         )
-    return [*scene.warnings, *misfits(scene, card)]
+    return [*scene.warnings, *compatibility_warnings(scene, card)]
 
 
 def _fit_memory(

@@ -1,4 +1,4 @@
-"""Predicted and measured main memory of a run."""
+"""Predicted and measured main memory of a run, bytes."""
 
 import resource
 import sys
@@ -12,17 +12,22 @@ if TYPE_CHECKING:  # commands without a network do not load torch
     from lulc.model.bundle import Card
 
 _RETAINED = 1.6
-"""What glibc holds for each byte that the network needs at once (measured with the shipped model: 1.5 to 1.7)."""
+"""Bytes that glibc holds for each byte that the network needs at once (measured with the shipped model: 1.5 to 1.7)."""
 
 _MAX_CACHE = 512 << 20
 _MIN_CACHE = 32 << 20
 
 
 def gdal_cache_bytes(plan: TilePlan, scene: Scene, planes: int) -> int:
-    """GDAL block cache that lets every source block be decoded once while chunks run down a panel.
+    """Size of GDAL's block cache, bytes, at which every source block is decoded once while chunks run down a panel.
 
-    The rows of blocks that two chunks share must still be there for the second one; a smaller cache decodes
-    them again (measured: 5.6 times slower reading).
+    The rows of blocks that two chunks share must still be cached for the second one. A smaller cache decodes them again
+    (measured: 5.6 times slower reading).
+
+    Args:
+        plan: Tiles and chunks of the scene.
+        scene: The input.
+        planes: Number of planes that are read.
     """
     block = scene.block_shape
     width = min(plan.chunk_shape.width, plan.shape.width) + 2 * max(block.width, plan.halo)
@@ -34,15 +39,15 @@ def gdal_cache_bytes(plan: TilePlan, scene: Scene, planes: int) -> int:
 def predict_peak(
     plan: TilePlan, scene: Scene, names: tuple[str, ...], card: "Card", activations: str, network_bytes: int
 ) -> int:
-    """Peak of main memory of a run, bytes: what the process holds now, and what the run adds.
+    """Predict the peak of main memory of a run, bytes: what the process holds now, and what the run adds.
 
     Args:
-        plan: How the scene is cut.
+        plan: Tiles and chunks of the scene.
         scene: The input.
-        names: Planes that are read.
+        names: Bands and indices that are read.
         card: The model's card.
         activations: `uint8`, `float32` or `none`.
-        network_bytes: From `forward_bytes`, for one batch.
+        network_bytes: Memory of one batch from `forward_bytes`, bytes.
     """
     classes = len(card.classes)
     read = max(chunk.read.shape.size for chunk in plan.chunks())
@@ -69,7 +74,7 @@ def predict_peak(
 
 
 def resident_bytes() -> int:
-    """Main memory that this process holds now."""
+    """Resident main memory of this process, bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -78,7 +83,7 @@ def resident_bytes() -> int:
 
 
 def peak_resident_bytes() -> int:
-    """Most main memory that this process has held."""
+    """Peak resident main memory of this process, bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would also count the process that started this one
         line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))

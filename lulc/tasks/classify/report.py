@@ -1,4 +1,4 @@
-"""What a run of `lulc classify` did."""
+"""Report of a run of `lulc classify`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from lulc.io.product.areas import ClassArea
 from lulc.io.product.writer import PublishReport
 from lulc.io.scene.scene import Scene
-from lulc.model.provenance import misfits
+from lulc.model.provenance import compatibility_warnings
 from lulc.tasks.classify.chunk_loop import Filled
 from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.memory import peak_resident_bytes
@@ -18,25 +18,25 @@ _MEGA = 1e6
 
 @dataclass(frozen=True)
 class ClassifyReport:
-    """What a run did.
+    """Report of a finished run.
 
     Attributes:
         output: Path of the product.
-        plan: What was decided: windows, halo, cost, predicted memory and size.
+        plan: The plan: windows, halo, cost, predicted memory and size.
         classes: Pixels and hectares of each class, as counted in the map.
-        valid_share: Share of the scene's pixels that have data.
-        megapixels: Size of the scene.
-        seconds: Wall time from opening the scene to the published product.
-        start_up_s: Of these, until the first pixel was read: imports, model, plan.
+        valid_share: Fraction of the scene's pixels with data, 0..1.
+        megapixels: Size of the scene, megapixels.
+        seconds: Wall seconds from opening the scene to the published product.
+        start_up_s: Of these, seconds until the first pixel was read: imports, model, plan.
         start_up_cpu_s: CPU seconds that the process had spent by then.
         mpx_per_s: Megapixels inferred in this run per second of wall time after start-up.
         stages: Per stage: wall seconds worked, CPU seconds of its thread, seconds the inference waited for it.
         bound: The stage that bounded the run: `read`, `infer` or `write`.
         resumed_chunks: Chunks taken over from an interrupted run.
-        peak_bytes: Peak of the process's main memory.
-        output_bytes: Size of the product.
-        seams: What `--verify-seams` found.
-        warnings: What the user should know about the input.
+        peak_bytes: Peak of the process's main memory, bytes.
+        output_bytes: Size of the product, bytes.
+        seams: Result of `--verify-seams`; None unless requested.
+        warnings: Warnings about the input.
     """
 
     output: str
@@ -67,7 +67,7 @@ class ClassifyReport:
         seams: SeamReport | None,
         times: StageTimes,
     ) -> "ClassifyReport":
-        """The report of a finished run; the time that publishing took becomes a stage."""
+        """Report of a finished run. The time of publishing is added as a stage."""
         times.add("publish", published.seconds, published.cpu_s)
         seconds, size = times.wall_s["total"], job.plan.shape.size
         return cls(
@@ -86,7 +86,7 @@ class ClassifyReport:
             peak_bytes=peak_resident_bytes(),
             output_bytes=published.bytes,
             seams=seams,
-            warnings=(*scene.warnings, *misfits(scene, job.card)),
+            warnings=(*scene.warnings, *compatibility_warnings(scene, job.card)),
         )
 
     def to_json(self) -> dict[str, Any]:

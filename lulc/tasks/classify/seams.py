@@ -1,4 +1,4 @@
-"""`--verify-seams`: the proof that a map shows no seams, from the map itself."""
+"""`--verify-seams`: test a map for seams by inferring windows across them again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ _SEED = 20_180_825
 
 @dataclass(frozen=True, slots=True)
 class SeamReport:
-    """How much the map would differ had the windows lain elsewhere.
+    """Difference between the map and the same network run on shifted windows.
 
     Attributes:
-        windows: Windows inferred again, each centred on a seam, half a window out of phase.
-        pixels: Valid pixels compared.
-        max_difference: Largest difference of an activation, 0..1; None for a product without activations. A product
-            in bytes cannot agree better than 1/250.
-        flips_percent: Share of pixels whose class changes.
+        windows: Number of windows inferred again, each centred on a seam, half a window out of phase.
+        pixels: Number of valid pixels compared.
+        max_difference: Largest difference of an activation, 0..1; None for a product without activations. A uint8
+            product cannot agree better than 1/250.
+        flips_percent: Percentage of pixels whose class changes.
         flips_near_percent: The same within 16 px of a seam.
         flips_elsewhere_percent: The same farther away.
     """
@@ -45,7 +45,12 @@ _NEAR = 16
 
 
 def seam_windows(plan: TilePlan, count: int) -> list[Window]:
-    """Random windows centred on borders between cores: origins on the stride, inside the scene, fixed seed."""
+    """Random windows centred on borders between cores, on the stride and inside the scene, with a fixed seed.
+
+    Args:
+        plan: Tiles of the scene.
+        count: Number of windows; none are made when there is only one core.
+    """
     rng = np.random.default_rng(_SEED)
     side = plan.core // 2 // plan.stride * plan.stride
     rows = _seams(plan.shape.height, plan.core)
@@ -76,9 +81,14 @@ def verify_seams(scene: Scene, job: Job, product: Path, count: int) -> SeamRepor
 
     Args:
         scene: The input.
-        job: What was run.
+        job: The classification that made the product.
         product: The published product.
         count: Number of windows.
+
+    Raises:
+        InputError: The product breaks the format.
+        LimitError: The device has not enough memory.
+        StorageError: A block of the scene or of the product cannot be read.
     """
     windows = seam_windows(job.plan, count)
     tally, predictor = _Tally(), predictor_for(scene, job)
@@ -121,7 +131,7 @@ class _Tally:
 
 
 def _infer(scene: Scene, job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
-    """Probabilities float32 (K, height, width) of a window, from one run of the network around it."""
+    """Probabilities of a window, float32 (K, height, width), 0..1, from one run of the network around it."""
     halo, stride = job.plan.halo, job.plan.stride
     height, width = (round_up(side, stride) + 2 * halo for side in (window.height, window.width))
     wanted = Window(window.row - halo, window.col - halo, height, width)

@@ -1,4 +1,4 @@
-"""Reading, inferring and writing at the same time, one chunk each, in order."""
+"""Run reading, inference and writing at the same time, one chunk each, in order."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +14,19 @@ Result = TypeVar("Result")
 
 @dataclass
 class StageTimes:
-    """Wall seconds that each stage worked, and CPU seconds of its own thread.
+    """Wall seconds of each stage, and CPU seconds of its own thread.
 
     Attributes:
         start_up_s: Wall seconds from the creation of this object until everything was ready to run.
         start_up_cpu_s: CPU seconds that the process had spent by then, imports included.
+
+    Attributes:
+        start_up_s: Wall seconds from the creation of this object until the run began.
+        start_up_cpu_s: CPU seconds that the process had spent by then, imports included.
+        began: Creation of this object, by `time.perf_counter`, seconds.
+        wall_s: Wall seconds by stage.
+        cpu_s: CPU seconds by stage.
+        waited_s: Seconds that the inference waited, by stage.
     """
 
     start_up_s: float = 0.0
@@ -29,13 +37,13 @@ class StageTimes:
     waited_s: dict[str, float] = field(default_factory=dict)
 
     def ready(self) -> None:
-        """Note that imports, model and plan are done and the run begins."""
+        """Record the end of start-up: imports, model and plan are done."""
         self.start_up_s = time.perf_counter() - self.began
         self.start_up_cpu_s = time.process_time()
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add the time of the enclosed block to a stage."""
+        """Add the wall and CPU seconds of the enclosed block to a stage."""
         wall, cpu = time.perf_counter(), time.thread_time()
         try:
             yield
@@ -43,13 +51,13 @@ class StageTimes:
             self.add(stage, time.perf_counter() - wall, time.thread_time() - cpu)
 
     def add(self, stage: str, wall_s: float, cpu_s: float) -> None:
-        """Add seconds of wall and CPU time to a stage."""
+        """Add wall and CPU seconds to a stage."""
         self.wall_s[stage] = self.wall_s.get(stage, 0.0) + wall_s
         self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + cpu_s
 
     @contextmanager
     def wait(self, stage: str) -> Iterator[None]:
-        """Add the time of the enclosed block to what the inference waited for a stage."""
+        """Add the seconds of the enclosed block to the time that the inference waited for a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -70,17 +78,17 @@ class StageTimes:
 
     @property
     def bound(self) -> str:
-        """The stage the others waited for."""
+        """Name of the stage that bounded the run."""
         candidates = {"infer": self.wall_s.get("infer", 0.0), **self.waited_s}
         return max(candidates, key=lambda stage: candidates[stage])
 
 
 @dataclass(frozen=True)
 class Stages(Generic[Item, Data, Result]):
-    """One loop over items; the next is read and the last one written while this one is inferred.
+    """A pipeline over items: while one item is inferred, the next is read and the last one written.
 
-    Reading and writing have a thread each, so reads are ordered and so are writes, and at most two items are in memory
-    on each side. An error in any stage is raised in the calling thread, in order.
+    Reading and writing have one thread each, so reads and writes stay in order, and at most two items are in memory on
+    each side. An error in any stage is raised in the calling thread, in order.
     """
 
     read: Callable[[Item], Data]
@@ -89,7 +97,11 @@ class Stages(Generic[Item, Data, Result]):
     times: StageTimes
 
     def run(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yields each item when its writing has been handed over."""
+        """Process items in order; each is yielded once its writing has been handed over.
+
+        Raises:
+            Exception: What a stage raises, in the order of the items.
+        """
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
             written: Future[None] | None = None
             try:
