@@ -7,7 +7,10 @@ _LEAST_STD = 1e-6
 
 
 class ChannelStatistics:
-    """Merges chip after chip (Chan et al. 1983): exact also where the mean is large against the deviation."""
+    """Running mean and variance per channel.
+
+    Chips are merged by Chan et al. 1983, which is exact also where the mean is large against the deviation.
+    """
 
     def __init__(self) -> None:
         self._count: NDArray[np.float64] = np.zeros(1)
@@ -15,7 +18,7 @@ class ChannelStatistics:
         self._squares: NDArray[np.float64] = np.zeros(1)
 
     def feed(self, planes: NDArray[np.float32]) -> None:
-        """Take the finite values of (channels, height, width)."""
+        """Add the finite values of a chip, float32 (channels, height, width)."""
         values = planes.reshape(len(planes), -1).astype(np.float64)
         finite = np.isfinite(values)
         count = finite.sum(axis=1).astype(np.float64)
@@ -28,7 +31,7 @@ class ChannelStatistics:
         self._count = total
 
     def result(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation (never 0) of each channel."""
+        """Mean and standard deviation of each channel, in the units of the channels; a deviation of 0 becomes 1."""
         deviation = np.sqrt(self._squares / np.maximum(self._count, 1))
         std = np.where(deviation > _LEAST_STD, deviation, 1.0)
         return tuple(np.round(self._mean, 7).tolist()), tuple(np.round(std, 7).tolist())

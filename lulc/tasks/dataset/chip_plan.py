@@ -1,4 +1,4 @@
-"""Which chips to cut: where they lie, what they hold, which are dropped and why."""
+"""Plan the chips to cut: their windows, their labelled pixels, and which are dropped and why."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ class Candidate:
     """A chip that may be cut.
 
     Attributes:
-        source: Number of its pair of scene and labels.
-        window: Where in the scene.
-        pixels: Labelled pixels of each class, valid in the scene too.
+        source: Index of its pair of scene and labels, from 0.
+        window: Window of the scene, pixels.
+        pixels: Labelled pixels of each class that are valid in the scene too.
     """
 
     source: int
@@ -40,13 +40,13 @@ class Candidate:
 
 @dataclass
 class ChipPlan:
-    """Chips that hold enough, and what was left out.
+    """Chips with enough labels, and those left out.
 
     Attributes:
-        candidates: In order of their sources, row by row.
-        footprints: Where they lie.
-        dropped: Reason to number of chips.
-        notes: What the user should know of the scenes.
+        candidates: Chips in order of their sources, row by row.
+        footprints: Footprints of the candidates, one entry per source with chips.
+        dropped: Number of chips left out, by reason.
+        notes: Warnings about the scenes.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -55,7 +55,7 @@ class ChipPlan:
     notes: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Count chips that are left out."""
+        """Count chips that are left out for a reason."""
         if count:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 
@@ -66,16 +66,19 @@ def plan_chips(
     crosswalk: Crosswalk,
     between_chips: Callable[[], None] = lambda: None,
 ) -> ChipPlan:
-    """Look at the labels and the valid mask of every possible chip.
+    """Choose chips from the labels and the valid mask of every possible chip.
 
     Args:
         pairs: Scenes and their labels.
-        options: Size of the chips, what they must hold.
-        crosswalk: From the labels' legend to that of the set.
+        options: Side of a chip, pixels, and least fractions of data and labels.
+        crosswalk: From the legend of the labels to that of the set.
         between_chips: Called before each chip; may raise to stop.
 
     Raises:
-        LulcError: A scene or its labels cannot be used, or no chip holds enough.
+        InputError: A scene or its labels cannot be used, or no chip has enough labels.
+
+    Raises:
+        StorageError: A block cannot be read.
     """
     plan = ChipPlan()
     for number, pair in enumerate(pairs):
@@ -104,7 +107,7 @@ def plan_chips(
 
 
 def _notes(scene: Scene, windows: Sequence[Window], side: int) -> list[str]:
-    """A scene that gave nothing, and ground at its edges that makes no whole chip."""
+    """Warnings about a scene without chips, and about ground at its edges outside whole chips."""
     shape = scene.grid.shape
     cut = sum(window.shape.size for window in chip_windows(shape, side))
     notes = [] if windows else [f"{scene.info.name} gives no chip: hardly any of it is labelled"]
@@ -115,7 +118,12 @@ def _notes(scene: Scene, windows: Sequence[Window], side: int) -> list[str]:
 
 
 def chip_windows(shape: Shape, side: int) -> Iterator[Window]:
-    """Whole chips of a scene, row by row; a scene smaller than a chip is one chip."""
+    """Windows of the whole chips of a scene, row by row; a scene smaller than a chip is one chip.
+
+    Args:
+        shape: Rows and columns of the scene.
+        side: Side of a chip, pixels.
+    """
     height, width = min(side, shape.height), min(side, shape.width)
     for row in range(0, shape.height - height + 1, height):
         for col in range(0, shape.width - width + 1, width):
@@ -123,7 +131,22 @@ def chip_windows(shape: Shape, side: int) -> Iterator[Window]:
 
 
 def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswalk) -> NDArray[np.uint8]:
-    """Label as a set stores it: codes uint8 (1, h, w), or shares of 250 uint8 (K, h, w); 255 where not labelled."""
+    """Read the label of a window as a training set stores it.
+
+    Args:
+        scene: Scene that gives the grid.
+        labels: Labels of the scene.
+        window: Window of the scene, pixels.
+        crosswalk: From the legend of the labels to that of the set.
+
+    Returns:
+        Codes, uint8 (1, height, width), or class fractions in steps of 1/250, uint8 (K, height, width); 255 where not
+        labelled.
+
+    Raises:
+        InputError: The labels hold fractions below 0, or values that are in no legend.
+        StorageError: A block cannot be read.
+    """
     if labels.kind != "shares":
         return crosswalk.relabel(labels.on_grid(scene.grid, window))[None]
     given = labels.shares_on_grid(scene.grid, window)
@@ -133,7 +156,7 @@ def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswal
 
 
 def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Shares in steps of 1/250 that sum to 250 exactly, by largest remainder; 255 where NaN."""
+    """Round fractions to steps of 1/250 that sum to exactly 250, by largest remainder: uint8, 255 where NaN."""
     known = np.isfinite(shares).all(axis=0)
     scaled = np.where(known, shares, 0) * np.float32(_SHARE_STEPS)
     steps = np.floor(scaled)

@@ -1,4 +1,4 @@
-"""Which split each chip goes to, by blocks of ground."""
+"""Assign each chip to a split, by blocks of ground."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from lulc.tasks.dataset.options import PrepareOptions
 
 @dataclass(frozen=True)
 class ChipSplit:
-    """Which split each chip of a plan goes to.
+    """Split of each of the n chips of a plan.
 
     Attributes:
-        splits: Index into `SPLITS`: int64 (n,).
-        blocks: Block of ground: int64 (n,).
-        ground: Where the chips lie.
-        rivals: For chips near a split that comes before theirs, the chips of that split.
+        splits: Index into `SPLITS`, int64 (n,).
+        blocks: Index of the block of ground, int64 (n,).
+        ground: Footprints of the chips.
+        rivals: For chips near a split of higher precedence, the indices of that split's chips, int64, by chip index.
     """
 
     splits: NDArray[np.int64]
@@ -31,11 +31,11 @@ class ChipSplit:
 def split_chips(plan: ChipPlan, options: PrepareOptions) -> ChipSplit:
     """Split the chips of a plan by blocks of ground.
 
-    Where splits meet, labels of training chips give way to validation and test chips, and those of validation chips to
+    Where splits meet, labels of training chips yield to validation and test chips, and labels of validation chips to
     test chips.
 
     Raises:
-        InputError: Too few blocks.
+        InputError: There are fewer blocks than splits.
     """
     ground = Footprints.joined(plan.footprints)
     blocks = ground.blocks(options.block)

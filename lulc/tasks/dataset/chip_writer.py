@@ -1,4 +1,4 @@
-"""The chips of a training set, read from scenes and labels and written one by one."""
+"""Read the chips of a training set from scenes and labels, and write them one by one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ _SHOWN = 4
 
 @dataclass
 class ChipWriter:
-    """Reads each chip of a plan and writes it; the second pass over scenes and labels.
+    """Reads each chip of a plan and writes it: the second pass over scenes and labels.
 
     Attributes:
-        folder: Of the set.
-        name: Of the set.
+        folder: Folder of the set.
+        name: Name of the set.
         pairs: Scenes with their labels.
-        options: As asked.
-        crosswalk: From the labels' legend to that of the set.
-        plan: The chips.
-        split: Where they go.
-        masked: Labelled pixels that were masked, because chips of another split are near.
-        written: True for chips that were written: bool (n,).
+        options: Options of the run.
+        crosswalk: From the legend of the labels to that of the set.
+        plan: The planned chips.
+        split: The split of each chip.
+        masked: Number of labelled pixels that were masked because chips of another split are near.
+        written: True for chips that were written, bool (n,).
     """
 
     folder: Path
@@ -58,10 +58,14 @@ class ChipWriter:
         self._done = 0
 
     def write(self, run: Run) -> tuple[SetCard, list[Chip]]:
-        """Write all chips, then the card with the statistics of the training split.
+        """Write all chips, then the card with the channel statistics of the training split.
 
         Raises:
-            LulcError: A scene lacks a band, a split gets no chips, reading or writing failed, or Interrupted.
+            InputError: A scene lacks a band, or a split gets no chips.
+
+        Raises:
+            StorageError: Reading or writing failed.
+            Interrupted: A signal has arrived.
         """
         chips: list[Chip] = []
         sources: list[dict[str, object]] = []
@@ -176,7 +180,11 @@ class ChipWriter:
         return np.stack(list(planes.values())), label
 
     def _yield_to_rivals(self, index: int, grid: Grid, label: NDArray[np.uint8]) -> tuple[int, ...]:
-        """Mask labels near chips of another split; labelled pixels of each class, empty when too few are left."""
+        """Mask labels near chips of another split.
+
+        Returns:
+            Labelled pixels of each class; empty when too few are left.
+        """
         window, rivals = self.plan.candidates[index].window, self.split.rivals.get(index)
         if rivals is not None:
             close = self.split.ground.too_close(rivals, *pixel_locations(grid, window), self.options.gap)
@@ -227,7 +235,7 @@ def _described(scene: Scene, pair: Pair, chips: int) -> dict[str, object]:
 
 
 def _summary(chips: Sequence[Chip], sources: Sequence[dict[str, object]], options: PrepareOptions) -> str:
-    """A sentence for the card of a model."""
+    """One sentence on the set, for the card of a model."""
     scenes = [str(source["scene"]) for source in sources]
     labels = sorted({str(source["labels"]) for source in sources})
     more = f" and {len(scenes) - _SHOWN} more" if len(scenes) > _SHOWN else ""
@@ -244,13 +252,13 @@ def _chip_grid(grid: Grid, window: Window) -> Grid | None:
 
 
 def pixel_size(grid: Grid) -> float:
-    """Side of a pixel of the same ground area in the middle of a raster, metres; NaN without georeference."""
+    """Side of a square of the ground area of a pixel in the middle row, metres; NaN without georeference."""
     hectares = grid.pixel_areas_ha()
     return float(np.sqrt(hectares[len(hectares) // 2] * 10_000))
 
 
 def _one_size(sizes: Sequence[float]) -> float | None:
-    """The pixel size that all scenes share, to a hundredth; None when they have none or differ."""
+    """Pixel size that all scenes share, metres, to a hundredth; None when they have none or differ."""
     if not sizes or not np.isfinite(sizes).all() or max(sizes) > 1.01 * min(sizes):
         return None
     return round(float(np.mean(sizes)), 3)

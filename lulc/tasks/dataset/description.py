@@ -1,4 +1,4 @@
-"""What a training set is, and what would be wrong with training on it."""
+"""Describe a training set, and what would be wrong with training on it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from lulc.split import SPLITS
 
 
 def set_facts(path: Path) -> tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple[str, ...]]:
-    """Facts, a table of classes and problems of a training set.
+    """Facts, a table of classes, and problems of a training set.
 
     Raises:
-        LulcError: It is not a valid training set.
+        InputError: The folder is not a valid training set.
+
+    Raises:
+        ConfigError: The card or the list of chips is not valid.
     """
     data = open_training_set(path)
     card = data.card
@@ -50,7 +53,7 @@ def _pixels(data: TrainingSet, split: str) -> Any:  # noqa: ANN401 - an array of
 
 
 def _problems(data: TrainingSet) -> tuple[str, ...]:
-    """Chips that are not there, splits without chips, classes that training does not see."""
+    """Missing chip files, splits without chips, and classes without training pixels."""
     suffix = data.card.files
     missing = [
         f"{kind}/{chip.name}.{suffix}"

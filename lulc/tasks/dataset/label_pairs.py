@@ -1,4 +1,4 @@
-"""Which labels belong to which scene: one raster for all, one for each, or folders whose file names match."""
+"""Pair scenes with labels: one raster for all, one for each, or folders whose file names match."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from lulc.tasks.dataset.options import PrepareOptions
 
 _IMAGES = {".npy", ".tif", ".tiff", ".img", ".nc", ".jp2", ".jpg", ".jpeg", ".png"}
 _ENDINGS = ("_sat", "_image", "_img", "_mask", "_label", "_labels", "_lc")
-"""What images and masks of one chip add to its name."""
+"""Endings that images and masks of one chip add to its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ def find_pairs(scenes: Sequence[Path], labels: Sequence[Path]) -> list[Pair]:
         labels: One for all scenes, one for each, or folders.
 
     Raises:
-        UsageError: Their numbers do not fit.
-        InputError: A file of a folder has no partner.
+        UsageError: The number of labels is neither 1 nor that of the scenes.
+        InputError: An image of a folder has no label, or the folder has no images.
     """
     if len(labels) not in {1, len(scenes)}:
         raise UsageError(f"{len(scenes)} scenes and {len(labels)} labels", "give --labels once, or once for each scene")
@@ -53,7 +53,7 @@ def _is_zarr(path: Path) -> bool:
 
 
 def _in_folders(images: Path, labels: Path) -> list[Pair]:
-    """Images and labels of the same name; one folder may hold both, told apart by `_sat` and `_mask`."""
+    """Pair images and labels of the same name; one folder may hold both, told apart by `_sat` and `_mask`."""
     if images.resolve() == labels.resolve():
         found = {path: _key(path) for path in _files(images)}
         masks = {key: path for path, key in found.items() if path.stem.endswith(("_mask", "_label", "_labels", "_lc"))}
@@ -61,9 +61,9 @@ def _in_folders(images: Path, labels: Path) -> list[Pair]:
     else:
         pictures = {_key(path): path for path in _files(images)}
         masks = {_key(path): path for path in _files(labels)}
-    lonely = sorted(set(pictures) - set(masks))
-    if lonely or not pictures:
-        which = f"{pictures[lonely[0]]} has no label in {labels}" if lonely else f"{images} holds no images"
+    unpaired = sorted(set(pictures) - set(masks))
+    if unpaired or not pictures:
+        which = f"{pictures[unpaired[0]]} has no label in {labels}" if unpaired else f"{images} holds no images"
         raise InputError(
             which, "images and labels are paired by name: 1_sat.jpg and 1_mask.png, or a/1.tif and b/1.tif"
         )
@@ -82,7 +82,13 @@ def _key(path: Path) -> str:
 
 @contextmanager
 def open_pair(pair: Pair, options: PrepareOptions) -> Iterator[tuple[Scene, Labels]]:
-    """A scene and its labels, open."""
+    """Open a scene and its labels; both are closed at the end of the block.
+
+    Raises:
+        InputError: The scene or the labels cannot be used.
+        ConfigError: The legend is unknown or not valid.
+        StorageError: A file cannot be read.
+    """
     scene = open_scene([pair.scene], bands=options.bands, offset=options.offset, quantification=options.quantification)
     with (
         scene,

@@ -1,4 +1,4 @@
-"""What `lulc prepare` can be told."""
+"""Options of `lulc prepare`."""
 
 from typing import Literal, Self
 
@@ -12,31 +12,31 @@ from lulc.legend import Legend, load_legend
 
 
 class PrepareOptions(Table):
-    """How a training set is made.
+    """Options of `lulc prepare`.
 
     Attributes:
-        legend: Legend of the labels, name or path.
-        to: Legend of the set; None keeps that of the labels.
+        legend: Legend of the labels, by name or path.
+        to: Legend of the set; None keeps the legend of the labels.
         crosswalk: TOML file of a crosswalk between the two; None takes the shipped one.
-        label_kind: How labels are coded; `auto` looks.
+        label_kind: Coding of the labels; `auto` finds it out.
         attribute: Column of vector labels that holds the class.
         layer: Layer of vector labels.
-        tolerance: Largest difference per channel between a colour and its class; None takes that of the decoder.
-        select: Bands of the chips; None takes all that the first scene names.
+        tolerance: Largest difference per channel, 0..255, between a colour and its class; None takes the decoder's own.
+        select: Bands of the chips; None takes all named bands of the first scene.
         indices: Spectral indices of the chips.
-        bands: Names of the scenes' bands, in their order, where files do not say.
-        offset: Added to digital numbers; None takes it from the metadata.
-        quantification: Digital numbers per unit reflectance; None takes it from the metadata.
-        level: Product level of the scenes; empty takes it from the metadata.
+        bands: Names of the scenes' bands in order, when the files do not state them.
+        offset: Added to digital numbers; None reads it from metadata.
+        quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        level: Product level of the scenes; empty reads it from metadata.
         chip: Side of a chip, pixels.
         block: Side of a block that goes to one split, metres (pixels without georeference).
-        gap: Distance between chips of different splits, the same unit.
-        fractions: Share of the labelled pixels in training, validation and test.
-        min_labelled: Share of a chip that must be labelled.
-        max_nodata: Share of a chip that may be without data.
+        gap: Least distance between chips of different splits, in the same unit.
+        fractions: Fraction of the labelled pixels in training, validation and test; they sum to 1.
+        min_labelled: Least labelled fraction of a chip, 0..1.
+        max_nodata: Largest fraction of a chip without data, 0..1.
         files: Format of the chips.
-        seed: Of the split.
-        overwrite: Replace a set that is there.
+        seed: Seed of the split.
+        overwrite: Replace an existing set.
     """
 
     legend: str
@@ -73,14 +73,22 @@ class PrepareOptions(Table):
 
     @property
     def target(self) -> Legend:
-        """Legend of the set."""
+        """Legend of the set.
+
+        Raises:
+            ConfigError: There is no such legend.
+        """
         return load_legend(self.to or self.legend)
 
     def bands_of(self, available: tuple[str, ...], scene: str) -> tuple[str, ...]:
         """Bands to take from a scene.
 
+        Args:
+            available: Names of the bands and indices of the scene.
+            scene: Name of the scene in messages.
+
         Raises:
-            InputError: It lacks one.
+            InputError: The scene lacks one, or has no bands.
         """
         wanted = self.select or tuple(name for name in available if name not in INDICES)
         missing = [name for name in wanted if name not in available]

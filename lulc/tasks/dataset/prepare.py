@@ -1,4 +1,4 @@
-"""`lulc prepare`: scenes and labels in, a training set out, split by place."""
+"""`lulc prepare`: scenes and labels in, a spatially split training set out."""
 
 import time
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ def prepare(
     *,
     progress: Progress = silent,
 ) -> PrepareReport:
-    """Cut scenes and labels into chips, split by place, and write them as a training set.
+    """Cut scenes and labels into chips, split them spatially, and write them as a training set.
 
-    The labels are read twice: first to know what each chip holds and to split, then to write. Memory does not grow
+    The labels are read twice: first to count the classes of each chip and to split, then to write. Memory does not grow
     with the scenes.
 
     Args:
@@ -44,10 +44,16 @@ def prepare(
         labels: One for all scenes, one for each, or folders of masks.
         output: Folder of the set.
         options: See `PrepareOptions`.
-        progress: Told (done, total) pixels of chips written.
+        progress: Called with the pixels of chips written, and of all chips.
 
     Raises:
-        LulcError: A scene or label is refused, the ground cannot be split, or writing failed. Nothing is left behind.
+        InputError: A scene or label is refused, or the ground cannot be split.
+
+    Raises:
+        UsageError: The numbers of scenes and labels do not fit.
+        ConfigError: A legend or the crosswalk is refused.
+        StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: A signal came. Nothing is left behind.
     """
     started = time.perf_counter()
     pairs = find_pairs(scenes, labels)
@@ -70,7 +76,7 @@ def prepare(
 
 
 def _check_output(output: Path, pairs: Sequence[Pair], *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but a training set, or an input.
+    """Refuse an output folder that holds foreign files or an input.
 
     Raises:
         StorageError: It exists and must not be replaced.
