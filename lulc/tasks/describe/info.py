@@ -1,6 +1,6 @@
-"""Describing: what a scene, a product or a model bundle is, and what would be wrong with it.
+"""Describe a scene, a product, a model bundle, a training set or patches, and list problems of using it.
 
-Pixels are sampled in a few windows spread over the raster, so that an answer takes a second at any size.
+Pixels are sampled in a few windows spread over the raster, so that a description takes a second at any size.
 """
 
 import json
@@ -39,14 +39,14 @@ _LARGEST_MEDIAN = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What something is.
+    """Description of an input.
 
     Attributes:
-        path: What was looked at.
+        path: Path of the input.
         kind: `scene`, `product`, `model`, `training set` or `patches`.
-        facts: Name to value, plain JSON types.
-        table: Rows of equal keys: bands of a scene, classes of the others.
-        problems: What would be wrong with using it; empty when nothing was found.
+        facts: Values of plain JSON types by name.
+        table: Rows of equal keys: bands of a scene, else classes.
+        problems: Problems of using it; empty when none was found.
     """
 
     path: str
@@ -66,7 +66,7 @@ class Description:
         }
 
     def to_text(self) -> str:
-        """Aligned columns for people."""
+        """Aligned text columns."""
         lines = [f"{self.path}: {self.kind}"]
         lines += [f"{name.replace('_', ' '):<{_COLUMN}}  {_text(value)}" for name, value in self.facts.items()]
         lines += _aligned(self.table)
@@ -81,18 +81,18 @@ def describe(
     offset: float | None = None,
     quantification: float | None = None,
 ) -> Description:
-    """Describe a model bundle, a training set, a product, labelled patches, or the scene that some files make up.
+    """Describe a model bundle, a training set, a product, labelled patches, or a scene.
 
     Args:
         paths: One path, or the name of a shipped model; several are the files of one scene.
-        bands: Names of a scene's bands in their order, when the files do not say.
+        bands: Names of a scene's bands in order, when the files do not state them.
         offset: Added to a scene's digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
 
     Raises:
-        InputError: Nothing there that lulc can read.
-        ModelError: A bundle whose card cannot be read.
-        StorageError: A damaged file.
+        InputError: There is nothing that lulc can read.
+        ModelError: The card of a bundle cannot be read.
+        StorageError: A file is damaged.
     """
     first = Path(paths[0])
     if not first.exists() and (pretrained_dir() / first).is_dir():
@@ -116,7 +116,7 @@ def describe(
 
 
 def is_bundle(path: Path) -> bool:
-    """True for a folder or a zip with a model card in it."""
+    """True for a folder or a zip archive that holds a model card."""
     if path.is_dir():
         return (path / _CARD).is_file()
     if not zipfile.is_zipfile(path):
@@ -126,7 +126,7 @@ def is_bundle(path: Path) -> bool:
 
 
 def describe_scene(scene: Scene, path: str) -> Description:
-    """Describe an open scene; reads at most 16 windows of it."""
+    """Describe an open scene from at most 16 windows of it."""
     names = [name for name in scene.names if name in INDICES or sensor().has([name])]
     samples = np.concatenate(
         [_flat(scene.reflectance(names, window)) for window in sample_windows(scene.grid.shape)], axis=1
@@ -189,7 +189,7 @@ def describe_patches(path: Path, bands: Sequence[str] | None) -> Description | N
 
 
 def describe_model(path: Path) -> Description:
-    """Describe a model bundle; its weights are read and checked against the card, not run.
+    """Describe a model bundle. Its weights are read and checked against the card, but not run.
 
     Raises:
         ModelError: The card cannot be read.
@@ -230,13 +230,13 @@ def _flat(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _grid_facts(grid: Grid) -> dict[str, Any]:
-    place = grid.transform
+    transform = grid.transform
     return {
         "height": grid.shape.height,
         "width": grid.shape.width,
         "crs": grid.crs.to_string() if grid.crs else None,
-        "pixel_size": [float(np.hypot(place.a, place.d)), float(np.hypot(place.b, place.e))],
-        "origin": [place.c, place.f],
+        "pixel_size": [float(np.hypot(transform.a, transform.d)), float(np.hypot(transform.b, transform.e))],
+        "origin": [transform.c, transform.f],
         "pixel_area_ha": _middle_area(grid),
         "control_points": len(grid.gcps),
         "rpcs": grid.rpcs is not None,
@@ -250,12 +250,12 @@ def _middle_area(grid: Grid) -> float | None:
 
 def _grid_problems(grid: Grid) -> list[str]:
     if not grid.georeferenced:
-        return ["no CRS, control points or RPCs: a map of it has no place and no areas"]
+        return ["no CRS, control points or RPCs: a map of it has no georeference and no areas"]
     return []
 
 
 def _radiometry_problems(valid: NDArray[np.float32], names: Sequence[str], radiometry: Radiometry) -> list[str]:
-    """Digital numbers that do not look like reflectance. valid: (name, pixel), without missing pixels."""
+    """Signs of a wrong conversion to reflectance, from sampled values (names, pixels) without missing pixels."""
     if not valid.size:
         return ["no sampled pixel has data"]
     bands = valid[[name not in INDICES for name in names]]
@@ -283,7 +283,7 @@ def _missing_bands(scene: Scene) -> list[str]:
 
 
 def shipped_features() -> dict[str, FeatureSpec]:
-    """Channels of every shipped model, by its name; read from the cards without loading torch."""
+    """Channels of every shipped model by its name, read from the cards without loading torch."""
     cards = sorted(pretrained_dir().glob(f"*/{_CARD}"))
     return {
         path.parent.name: FeatureSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["features"])
@@ -317,7 +317,7 @@ def _share(codes: NDArray[np.uint8], code: int) -> float:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts with a value, as JSON can hold them."""
+    """Facts that have a value, in JSON types."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
     return {
         name: "NaN" if isinstance(value, float) and np.isnan(value) else value

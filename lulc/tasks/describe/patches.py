@@ -1,4 +1,4 @@
-"""What a set of labelled patches is, and what would be wrong with it."""
+"""Describe a set of labelled patches, and what would be wrong with it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +17,17 @@ _LOOKED_AT = 64
 def patch_facts(
     path: Path, bands: Sequence[str] | None
 ) -> tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple[str, ...]]:
-    """Facts, a table of classes and problems of class folders; some patches are opened.
+    """Facts, a table of classes, and problems of class folders; at most 64 patches are opened.
+
+    Args:
+        path: Folder or zip archive.
+        bands: Names of the bands in order, when the files do not state them.
 
     Raises:
-        LulcError: Not class folders with patches.
+        InputError: There are no class folders with patches.
+
+    Raises:
+        LimitError: There are too many patches.
     """
     data = open_patch_set(path, bands)
     counts = Counter(patch.code for patch in data.patches)
@@ -41,7 +48,7 @@ def patch_facts(
 
 
 def _opened(data: PatchSet) -> tuple[list[PatchImage], list[str]]:
-    """Some patches, spread over the set, and why others are refused."""
+    """Images of some patches, spread over the set, and the reasons why others are refused."""
     images, refusals = [], []
     for patch in _spread(data.patches):
         try:

@@ -1,4 +1,4 @@
-"""Checking a product: its invariants on sampled pixels, and its layout as a file."""
+"""Check a product: its invariants on sampled pixels, and the layout of its file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,17 @@ def sample_windows(shape: Shape) -> Iterator[Window]:
 
 
 def check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]:
-    """Class codes of the sampled pixels, and the invariants that some of them break."""
+    """Check the invariants of sampled pixels.
+
+    Args:
+        product: An open product.
+
+    Returns:
+        Class codes of the sampled pixels, uint8 (n,), 255 nodata; and the invariants that are broken, in words.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
     codes, problems = [], set()
     for window in sample_windows(product.grid.shape):
         classes = product.classes(window)
@@ -44,7 +54,13 @@ def check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]
 def _broken_activations(
     classes: NDArray[np.uint8], valid: NDArray[np.bool_], activations: NDArray[np.float32]
 ) -> set[str]:
-    """Invariants broken in one window. activations: (class, row, column), NaN for no data."""
+    """Broken invariants of one window.
+
+    Args:
+        classes: Class codes, uint8 (height, width), 255 nodata.
+        valid: bool (height, width), False for nodata.
+        activations: float32 (K, height, width), NaN for nodata.
+    """
     if (np.isnan(activations) == valid).any():
         return {"class and activation bands disagree on where there is no data"}
     given = activations[:, valid]
@@ -58,7 +74,7 @@ def _broken_activations(
 
 
 def layout_problems(path: Path) -> list[str]:
-    """What is wrong with a product as a file: not cloud-optimised, or without its table of names and colours."""
+    """Problems of a product's file: not cloud-optimised, or without its side-car of class names and colours."""
     problems = [f"not a cloud-optimised GeoTIFF: {reason}" for reason in cog_problems(path)]
     if not path.with_name(f"{path.name}.aux.xml").is_file():
         problems.append(f"{path.name}.aux.xml is not beside it: viewers show no class names and colours")
