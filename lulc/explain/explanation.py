@@ -116,7 +116,7 @@ def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwri
         StorageError: An output exists, or its folder is missing or not writable.
     """
     if output.suffix.lower() != ".png":
-        raise UsageError(f"{output} is no name of a PNG", "write OUT.png")
+        raise UsageError(f"{output} is not the name of a PNG", "write OUT.png")
     files = Outputs(output, output.with_suffix(".tif") if grid.georeferenced else None)
     check_outputs([file for file in (files.picture, files.raster) if file is not None], inputs, overwrite=overwrite)
     return files

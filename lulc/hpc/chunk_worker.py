@@ -50,7 +50,7 @@ class _Engine:
         if job.fingerprint != work.fingerprint:
             self._opened.close()
             raise ShardError(
-                f"a worker sees {work.inputs[0]}, the model, lulc or torch otherwise than the client",
+                f"{work.inputs[0]}, the model, lulc or torch differs between a worker and the client",
                 "give all machines the same files and the same environment",
             )
         self._scene, self._job = scene, job

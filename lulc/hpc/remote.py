@@ -132,7 +132,7 @@ class _RemoteFill:
 
     def _tell_lost(self, workers: set[str]) -> None:
         for worker in sorted(self._workers - workers):
-            _log.warning("worker %s is gone; what it had in work is done again", worker)
+            _log.warning("worker %s is lost; its chunks are computed again", worker)
         self._workers = workers
 
     def _submit(self, chunks: range) -> None:

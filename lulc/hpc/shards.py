@@ -226,7 +226,7 @@ def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] |
         (code > 0, "failed", reason),
         (stored == len(shard.chunks), "done", ""),
         (foreign, "failed", f"{shard.folder} holds chunks of another job"),
-        (stored > 0, "interrupted", "ended without a word: killed, or out of memory"),
+        (stored > 0, "interrupted", "ended without a message: killed, or out of memory"),
         (True, "waiting", "not started"),
     )
     state, why = next((state, why) for holds, state, why in first_that_holds if holds)

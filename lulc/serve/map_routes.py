@@ -107,7 +107,7 @@ def place_in(
         return row, col
     if lon is None or lat is None or not shown.view.raster.placed:
         known = "lon and lat, or row and col" if shown.view.raster.placed else "row and col"
-        raise Refusal(400, "the place is not complete", f"give {known}")
+        raise Refusal(400, "the position is incomplete", f"give {known}")
     return shown.view.place_of(lon, lat)
 
 

@@ -59,7 +59,7 @@ def test_a_killed_worker_costs_its_chunk_alone(ready, settings, tmp_path, caplog
 
         report = remote(scene, tmp_path / "map.tif", settings, address, progress=kill_one)
     assert killed
-    assert "is gone; what it had in work is done again" in caplog.text
+    assert "is lost; its chunks are computed again" in caplog.text
     assert report.resumed_chunks == 0
     assert sha256(tmp_path / "map.tif") == expected
 

@@ -343,5 +343,5 @@ def _refuse_foreign(folder: Path) -> None:
     foreign = sorted(path.name for path in folder.iterdir() if not _OWN_NAMES.fullmatch(path.name))
     if foreign:
         raise StorageError(
-            f"{folder} holds files that are not ours ({foreign[0]})", "move them or choose another output"
+            f"{folder} holds files that lulc did not write ({foreign[0]})", "move them or choose another output"
         )

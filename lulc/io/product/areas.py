@@ -82,5 +82,5 @@ def _edge(source: ProductReader) -> tuple[float, float]:
     try:
         last_row, last_column = map(float, source.tags.get(EDGE_TAG, "1,1").split(","))
     except ValueError as error:
-        raise InputError(f"{source.path} has no sense in its tag {EDGE_TAG}", "make the map again") from error
+        raise InputError(f"{source.path} has an invalid tag {EDGE_TAG}", "make the map again") from error
     return last_row, last_column
