@@ -1,4 +1,4 @@
-"""`lulc serve`: a local web page and its machine door.
+"""`lulc serve`: a local web page and its HTTP API.
 
 upload -> child process (look, classify, explain) -> product -> tiles, values, downloads
 """

@@ -1,4 +1,4 @@
-"""The web application: routes, guard, page, and what becomes of errors."""
+"""The web application: routes, request guard, page, and responses to errors."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +18,13 @@ from lulc.serve.refusal import Refusal
 from lulc.serve.server import Server, server_of
 
 STATIC = Path(__file__).parent / "static"
-"""The page: plain files, nothing to build, nothing from elsewhere."""
+"""Folder of the page: plain files, without a build step and without anything loaded from other sites."""
 
 _ABOUT = """Land-cover maps from Sentinel-2 scenes. Every error is `{"error": {"problem": ..., "remedy": ...}}`."""
 
 
 def create_app(server: Server) -> FastAPI:
-    """The application around a server that somebody else starts and stops."""
+    """Build the application around a server. The caller starts and stops the server."""
     app = FastAPI(title="lulc", version=version("lulc"), description=_ABOUT, docs_url=None, redoc_url=None)
     app.state.server = server
     settings = server.settings
@@ -50,17 +50,17 @@ def create_app(server: Server) -> FastAPI:
 
 
 class _Static(StaticFiles):
-    """Files that browsers ask for again each time: another version of lulc may stand behind the same address."""
+    """Static files that browsers revalidate each time: another version of lulc may run at the same address later."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:  # noqa: ANN401 - as its base
-        """With the header that says so."""
+        """Response of the base class, with the header `Cache-Control: no-cache`."""
         response = super().file_response(*args, **options)
         response.headers["Cache-Control"] = "no-cache"
         return response
 
 
 def _about(request: Request) -> dict[str, Any]:
-    """Version, models, limits, base map, colours of shares."""
+    """Version, models, limits, base map and colour ramp of probabilities."""
     server = server_of(request)
     settings = server.settings
     basemap = {"url": settings.basemap, "attribution": settings.basemap_credit} if settings.basemap else None
@@ -92,8 +92,8 @@ def _refused(_request: Request, error: Exception) -> JSONResponse:
 def _not_valid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-    return JSONResponse(Refusal(400, f"{place}: {first['msg']}", "see /docs").body, 400)
+    field = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+    return JSONResponse(Refusal(400, f"{field}: {first['msg']}", "see /docs").body, 400)
 
 
 def _http_error(_request: Request, error: Exception) -> JSONResponse:

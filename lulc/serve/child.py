@@ -1,8 +1,8 @@
-"""`python -m lulc.serve.child`: a process that does what the server must not do itself.
+"""`python -m lulc.serve.child`: a process that opens foreign files and runs networks for the server.
 
-One request a line comes in on standard input, `{"task": ..., "arguments": {...}}`; lines go out on standard output: any number of
-`{"stage": ..., "done": ..., "total": ...}`, then `{"result": ...}` or `{"refused": {...}}`. When standard input ends, so does the process: it
-does not outlive its server.
+It reads one request per line from standard input, `{"task": ..., "arguments": {...}}`. It writes lines to standard
+output: any number of `{"stage": ..., "done": ..., "total": ...}`, then `{"result": ...}` or `{"refused": {...}}`. It
+ends when standard input ends, so it does not outlive its server.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from lulc.errors import LulcError
 from lulc.serve.refusal import Refusal
 
-_SURROUNDINGS = {
+_ENVIRONMENT = {
     "GDAL_GEOREF_SOURCES": "INTERNAL",  # what lies beside an upload does not place it
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": "256",
@@ -36,20 +36,20 @@ _SIGNS_OF_NO_MEMORY = (
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until standard input ends. Arguments: main memory in bytes, and seconds of one core."""
     memory_bytes, seconds = int(sys.argv[1]), int(float(sys.argv[2]))
-    os.environ.update(_SURROUNDINGS)
+    os.environ.update(_ENVIRONMENT)
     _limit(memory_bytes, seconds)
     answers = _own_output()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
         request = requests.get()
-        _say(answers, _answer(request, answers, memory_bytes))
+        _send(answers, _answer(request, answers, memory_bytes))
 
 
 def _limit(memory_bytes: int, seconds: int) -> None:
-    """Bounds that the kernel keeps: memory, a core's time, and no dump of it all on disk."""
+    """Set limits that the kernel enforces: memory in bytes, CPU seconds per core, and no core dump."""
     for kind, most in (
         (resource.RLIMIT_DATA, memory_bytes),
         (resource.RLIMIT_CPU, seconds * (os.cpu_count() or 1)),
@@ -61,7 +61,7 @@ def _limit(memory_bytes: int, seconds: int) -> None:
 
 
 def _own_output() -> TextIO:
-    """Standard output for answers alone; whatever libraries print goes to standard error."""
+    """A private copy of standard output for replies; whatever libraries print goes to standard error."""
     own = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     return own
@@ -75,15 +75,15 @@ def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
 
 def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict[str, Any]:
     arguments = request["arguments"]
-    renamed = _names_for_people(arguments)
+    renamed = _shown_names(arguments)
     try:
         from lulc.serve.work import WORK
 
-        def tell(stage: str, done: int, total: int) -> None:
-            _say(answers, {"stage": stage, "done": done, "total": total})
+        def on_progress(stage: str, done: int, total: int) -> None:
+            _send(answers, {"stage": stage, "done": done, "total": total})
 
-        return {"result": WORK[request["task"]](tell, **arguments)}
-    except Exception as error:  # noqa: BLE001 - told to whoever asked; the process can go on
+        return {"result": WORK[request["task"]](on_progress, **arguments)}
+    except Exception as error:  # noqa: BLE001 - sent to the server; the process can go on
         if _lacks_memory(error):
             return _refused(_out_of_memory(memory_bytes))
         if isinstance(error, LulcError):
@@ -93,14 +93,14 @@ def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict
         return _refused(Refusal(500, f"lulc failed: {type(error).__name__}: {first}", "please report this"))
 
 
-def _names_for_people(arguments: dict[str, Any]) -> dict[str, str]:
-    """What messages say instead of the places of files on this machine."""
+def _shown_names(arguments: dict[str, Any]) -> dict[str, str]:
+    """Text to show in messages instead of paths on this machine."""
     path, name = arguments.get("path", ""), arguments.get("name", "")
-    return {place: said for place, said in ((path, name), (f"{Path(path).parent}/", "")) if path and name}
+    return {location: shown for location, shown in ((path, name), (f"{Path(path).parent}/", "")) if path and name}
 
 
 def _lacks_memory(error: BaseException | None) -> bool:
-    """True when an error, or what caused it, is that there was no more memory; every library says so in its own way."""
+    """True when an error, or one that caused it, means out of memory; every library reports that in its own way."""
     while error is not None:
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
             return True
@@ -120,7 +120,7 @@ def _refused(refusal: Refusal) -> dict[str, Any]:
     return {"refused": {"status": refusal.status, "problem": refusal.problem, "remedy": refusal.remedy}}
 
 
-def _say(answers: TextIO, message: dict[str, Any]) -> None:
+def _send(answers: TextIO, message: dict[str, Any]) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 

@@ -1,4 +1,4 @@
-"""Child processes as the server sees them: asked for something, told how far they are, ended when they take too long."""
+"""Child processes of the server: sent a request, followed by progress messages, killed when they take too long."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from lulc.serve.settings import Limits
 
 _log = logging.getLogger(__name__)
 
-Told = Callable[[str, int, int], None]
-"""Told the stage, and how much of it is done, of how much."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with the name of a stage, the amount done, and the amount in all (0 when unknown)."""
 
 _LONGEST_LINE = 4 << 20
 _FOREVER_S = 10**9
@@ -26,12 +26,12 @@ _WAITING = 16
 
 
 class Child:
-    """One process that does one thing at a time.
+    """A child process that handles one request at a time.
 
     Args:
-        memory_bytes: Main memory it may take.
-        seconds: Time of one core that it may take, for each core there is.
-        folder: Where it puts temporary files.
+        memory_bytes: Limit of its main memory, bytes.
+        seconds: Limit of its CPU time, seconds per core.
+        folder: Folder of its temporary files.
     """
 
     def __init__(self, memory_bytes: int, seconds: float, folder: Path) -> None:
@@ -39,17 +39,23 @@ class Child:
         self._process: Process | None = None
 
     async def ask(
-        self, task: str, arguments: dict[str, Any], seconds: float, told: Told = lambda *_: None
+        self, task: str, arguments: dict[str, Any], seconds: float, on_progress: OnProgress = lambda *_: None
     ) -> dict[str, Any]:
-        """What the child answers; it is started when it is not there.
+        """Send a request and wait for the result. The process is started when it is not running.
+
+        Args:
+            task: Name of a function in `lulc.serve.work.WORK`.
+            arguments: Its arguments, plain JSON.
+            seconds: Longest time to wait, seconds; the process is killed then.
+            on_progress: Called with each progress message.
 
         Raises:
-            Refusal: It refused, took too long, or ended.
+            Refusal: The child refused, took too long, or ended.
         """
         process = await self._running()
         try:
             async with asyncio.timeout(seconds):
-                return await self._answer(process, {"task": task, "arguments": arguments}, told)
+                return await self._answer(process, {"task": task, "arguments": arguments}, on_progress)
         except TimeoutError as error:
             await self.end()
             raise Refusal(
@@ -60,7 +66,7 @@ class Child:
             raise
 
     async def end(self) -> None:
-        """Kill the process, if there is one; what it has written is not used."""
+        """Kill the process if it runs; its files are not used."""
         process, self._process = self._process, None
         if process is not None:
             with suppress(ProcessLookupError):
@@ -83,7 +89,7 @@ class Child:
             )
         return self._process
 
-    async def _answer(self, process: Process, request: dict[str, Any], told: Told) -> dict[str, Any]:
+    async def _answer(self, process: Process, request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(ConnectionError):  # one that has ended is noticed below
@@ -96,7 +102,7 @@ class Child:
                 return result
             if "refused" in message:
                 raise Refusal(**message["refused"])
-            told(message["stage"], message["done"], message["total"])
+            on_progress(message["stage"], message["done"], message["total"])
         raise self._ended(await process.wait())
 
     def _ended(self, code: int) -> Refusal:
@@ -110,11 +116,11 @@ class Child:
 
 
 class Assistant:
-    """A child that stays, with its models loaded: it looks at uploads, classifies patches, explains.
+    """A child that stays alive with its models loaded. It inspects uploads, classifies patches and explains.
 
     Args:
-        limits: What an answer may take.
-        folder: Where it puts temporary files.
+        limits: Limits of memory and time.
+        folder: Folder of its temporary files.
     """
 
     def __init__(self, limits: Limits, folder: Path) -> None:
@@ -122,10 +128,15 @@ class Assistant:
         self._turn, self._waiting = asyncio.Lock(), 0
 
     async def ask(self, task: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """As `Child.ask`; one after the other.
+        """Send a request, as `Child.ask`; requests are handled one after the other.
+
+        Args:
+            task: Name of a function in `lulc.serve.work.WORK`.
+            arguments: Its arguments, plain JSON.
+            seconds: Longest time to wait, seconds.
 
         Raises:
-            Refusal: Also when too many wait.
+            Refusal: As `Child.ask`, or too many requests wait.
         """
         if self._waiting >= _WAITING:
             raise Refusal(503, "the server is busy", "try again in some seconds", retry_after=5)
@@ -137,5 +148,5 @@ class Assistant:
             self._waiting -= 1
 
     async def end(self) -> None:
-        """Kill it."""
+        """Kill the process if it runs."""
         await self._child.end()

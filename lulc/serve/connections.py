@@ -1,30 +1,30 @@
-"""Connections on which no request arrives are closed: uvicorn alone would keep half of a request's head for ever."""
+"""Close connections on which no complete request head arrives; uvicorn alone would keep them open for ever."""
 
 import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 15.0
-"""How long the head of a request may take to arrive."""
+"""Longest time for the head of a request to arrive, seconds."""
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a limit on how long it waits for the head of a request."""
+    """uvicorn's HTTP/1.1 protocol with a time limit for the head of a request."""
 
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait."""
+        """Start the timer."""
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Wait on, or no more."""
+        """Stop the timer while a request is handled, else keep it running."""
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the wait."""
+        """Cancel the timer."""
         super().connection_lost(exc)
         self._rest()
 

@@ -1,4 +1,4 @@
-"""Files that may be fetched: what they are for people, where they lie, and what they are called."""
+"""Files that may be downloaded: their titles, paths and download names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,22 +15,22 @@ _OF_JOBS = {
     "map.qml": ("Style for QGIS (.qml)", "-map.qml"),
     "map.tif.aux.xml": ("Class names and colours for GDAL (.aux.xml)", "-map.tif.aux.xml"),
 }
-"""Files of a job: title, and what follows the name of its input."""
+"""Files of a job: title, and ending of the download name after the name of the input."""
 
 
 def beside_map(product: Path) -> dict[Path, str]:
-    """Files of a product, and their titles; links that lead elsewhere are left out."""
+    """Titles of a product and its side-cars by path; links to other folders are left out."""
     files = {
         product: "Map (GeoTIFF)",
         qml_path(product): "Style for QGIS (.qml)",
         aux_path(product): "Class names and colours for GDAL (.aux.xml)",
     }
-    place = product.resolve().parent
-    return {path: title for path, title in files.items() if path.resolve().parent == place}
+    folder = product.resolve().parent
+    return {path: title for path, title in files.items() if path.resolve().parent == folder}
 
 
 def files_listed(files: Mapping[Path, str], address: str) -> list[Download]:
-    """Those files that are there, below an address."""
+    """Downloads for those of the files that exist, with URLs below `address` and sizes in bytes."""
     return [
         Download(title=title, url=f"{address}/{quote(path.name)}", bytes=path.stat().st_size)
         for path, title in files.items()
@@ -39,12 +39,12 @@ def files_listed(files: Mapping[Path, str], address: str) -> list[Download]:
 
 
 def job_files(job: Job) -> list[Download]:
-    """What a job has made."""
+    """Downloads of a job's files."""
     return files_listed({job.folder / name: title for name, (title, _) in _OF_JOBS.items()}, f"/jobs/{job.id}/files")
 
 
 def job_file(job: Job, name: str) -> tuple[Path, str] | None:
-    """A file of a job and what it is called when it is saved; None when it has no such file."""
+    """Path and download name of a file of a job; None when the job has no such file."""
     if name in _OF_JOBS:
         called = Path(job.name).stem + _OF_JOBS[name][1]
     elif name == "picture.png" or name in explanation_files(job.explanations):
@@ -56,5 +56,5 @@ def job_file(job: Job, name: str) -> tuple[Path, str] | None:
 
 
 def explanation_files(count: int) -> set[str]:
-    """Names of the files of the explanations made so far."""
+    """File names of the explanations made so far."""
     return {f"explanation-{number}.{ending}" for number in range(1, count + 1) for ending in ("png", "tif")}

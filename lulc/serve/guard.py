@@ -1,7 +1,8 @@
-"""What stands before every route: who may speak to the server, how much they may send, and what browsers may do with the answer.
+"""The request guard before every route: who may use the server, how much they may send, and which headers browsers get.
 
-A page of another site that is open in the same browser can send requests to 127.0.0.1, and by a name that it lets point there
-(DNS rebinding) even read the answers. So the Host must be one of the server's own names, and an Origin the server's own.
+A page of another site that is open in the same browser can send requests to 127.0.0.1. By a name that it points there
+(DNS rebinding) it can even read the responses. So the Host must be one of the server's own names, and an Origin must be
+the server's own.
 """
 
 import asyncio
@@ -17,28 +18,31 @@ from lulc.serve.refusal import Refusal
 from lulc.serve.uploads import too_large
 
 UPLOAD_PATH = "/classify"
-"""The one route that takes more than a few bytes."""
+"""The only route that takes a large body."""
 
 _SMALL_BODY = 64 << 10
 _SMALL_BODY_S = 15.0
 _FORM_BYTES = 64 << 10
-"""What a form may hold beside its file."""
+"""Bytes that a form may hold beside its file."""
 
 _DRAINED_BYTES, _DRAINED_S = 4 << 20, 2.0
-"""How much of a refused body is read and thrown away, so that its sender hears the answer before the connection closes."""
+"""Bytes and seconds of a refused body that are read and discarded.
+
+The sender then gets the response before the connection closes.
+"""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guard:
-    """ASGI middleware.
+    """ASGI middleware that checks each request and adds security headers to each response.
 
     Args:
-        app: What is guarded.
+        app: Application to guard.
         host: Address that the server listens on.
-        allowed_hosts: Other names for it.
-        upload_bytes: Largest upload.
-        basemap: Address of an online base map, or empty.
+        allowed_hosts: Further names of the server.
+        upload_bytes: Largest upload, bytes.
+        basemap: URL template of an online base map, or empty.
     """
 
     def __init__(
@@ -56,20 +60,20 @@ class Guard:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on to the application, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         body = _Body(receive, self._most(scope), ended=not _has_body(scope))
-        answer = _Answer(send, body, self._headers)
+        response = _Response(send, body, self._headers)
         try:
             self._check(scope)
-            heard = body.receive if scope["path"] == UPLOAD_PATH or body.ended else await body.whole()
-            await self._app(scope, heard, answer.send)
+            body_receive = body.receive if scope["path"] == UPLOAD_PATH or body.ended else await body.whole()
+            await self._app(scope, body_receive, response.send)
         except Refusal as refusal:
-            if answer.started:
+            if response.started:
                 raise
-            await answer.refuse(refusal)
+            await response.refuse(refusal)
 
     def _most(self, scope: Scope) -> int:
         return self._upload_bytes + _FORM_BYTES if scope["path"] == UPLOAD_PATH else _SMALL_BODY
@@ -77,7 +81,7 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name_of(host) not in self._names:
+        if _without_port(host) not in self._names:
             raise Refusal(403, f"this server is not called {host[:100]!r}", "start it with --allow-host NAME")
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
@@ -93,7 +97,7 @@ class Guard:
 
 
 class _Body:
-    """The body of a request, counted as it is read."""
+    """The body of a request, with its bytes counted as they arrive."""
 
     def __init__(self, receive: Receive, most: int, *, ended: bool) -> None:
         self._receive, self._most = receive, most
@@ -101,10 +105,10 @@ class _Body:
         self.ended = ended
 
     async def receive(self) -> Message:
-        """The next message.
+        """The next ASGI message.
 
         Raises:
-            Refusal: More has come than may.
+            Refusal: The body is larger than the limit.
         """
         message = await self._next()
         if self._count > self._most:
@@ -112,10 +116,10 @@ class _Body:
         return message
 
     async def whole(self) -> Receive:
-        """Read a small body at once; what gives it to the application.
+        """Read a small body completely, and return the callable that passes it to the application.
 
         Raises:
-            Refusal: It is too large or too slow.
+            Refusal: The body is too large or arrives too slowly.
         """
         pieces = []
         try:
@@ -134,7 +138,7 @@ class _Body:
         return receive
 
     async def drain(self) -> None:
-        """Read on for a moment, throwing away."""
+        """Read on for a moment and discard what arrives."""
         until = self._count + _DRAINED_BYTES
         try:
             async with asyncio.timeout(_DRAINED_S):
@@ -153,8 +157,8 @@ class _Body:
         return message
 
 
-class _Answer:
-    """The answer to a request, with the headers that every answer has."""
+class _Response:
+    """The response to a request, with the headers that every response has."""
 
     def __init__(self, send: Send, body: _Body, headers: dict[str, str]) -> None:
         self._send, self._body, self._headers = send, body, headers
@@ -162,7 +166,7 @@ class _Answer:
         self.started = False
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; the end of a refusal waits until what is still coming was thrown away."""
+        """Pass a message on. The end of a refusal waits until the rest of the request was discarded."""
         if message["type"] == "http.response.start":
             self.started = True
             self._draining = message["status"] >= 400 and not self._body.ended  # noqa: PLR2004 - an error
@@ -178,7 +182,7 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal."""
+        """Respond with a refusal."""
         body = json.dumps(refusal.body).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -187,7 +191,7 @@ class _Answer:
 
 
 def own_names(host: str) -> tuple[str, ...]:
-    """Names under which a server on an address may be spoken to."""
+    """Host names under which a server at an address may be reached."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -206,7 +210,7 @@ def _has_body(scope: Scope) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-def _name_of(host: str) -> str:
+def _without_port(host: str) -> str:
     """A Host header without its port."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()

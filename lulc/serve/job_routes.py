@@ -1,4 +1,4 @@
-"""Routes of jobs: the machine's door, how far a job is, its files, explanations."""
+"""Routes of jobs: uploads, state and events of a job, its files, and explanations."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse
 from lulc.serve.answers import ExplanationAnswer, Failure, JobStarted, JobState, PatchAnswer, WhatToExplain
 from lulc.serve.downloads import explanation_files, job_file
 from lulc.serve.jobs import Job
-from lulc.serve.map_routes import place_in, tile_answer
+from lulc.serve.map_routes import pixel_of, tile_answer
 from lulc.serve.maps import heat_png, version_of
 from lulc.serve.refusal import Refusal
 from lulc.serve.server import server_of
@@ -61,9 +61,9 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 async def classify(request: Request) -> JSONResponse:
     """Classify an image: a patch is answered at once (200), a scene becomes a job (202).
 
-    Send a form with a field `image`, or the file as the body with its name and the other fields in the address
-    (`?name=scene.tif&bands=B02,B03,...`). JPEG and PNG are patches; a GeoTIFF is a patch up to twice the size of those that the
-    model was trained on, else a scene.
+    Send a form with a field `image`, or the file as the body with its name and the other fields in the URL
+    (`?name=scene.tif&bands=B02,B03,...`). JPEG and PNG are patches; a GeoTIFF is a patch up to twice the size of those
+    that the model was trained on, else a scene.
     """
     answer = await server_of(request).take(request)
     status = 200 if isinstance(answer, PatchAnswer) else 202
@@ -72,23 +72,23 @@ async def classify(request: Request) -> JSONResponse:
 
 @router.get("/jobs/{job_id}")
 async def job_state(request: Request, job_id: str) -> JobState:
-    """How far a job is, and what it has made."""
+    """State of a job and the files it has made."""
     server = server_of(request)
     return server.state(server.jobs.get(job_id))
 
 
 def known_job(request: Request, job_id: str) -> Job:
-    """A job by its id, before an answer has begun.
+    """Look up a job by its id, before a response has begun.
 
     Raises:
-        Refusal: There is none.
+        Refusal: There is no such job.
     """
     return server_of(request).jobs.get(job_id)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(request: Request, job: Annotated[Job, Depends(known_job)]) -> AsyncIterator[JobState]:
-    """The state of a job as server-sent events: now, and each time it changes; ends when the job is over."""
+    """State of a job as server-sent events: now, and at each change; the stream ends with the job."""
     server = server_of(request)
     async for now in server.jobs.changes(job):
         yield server.state(now)
@@ -96,14 +96,14 @@ async def job_events(request: Request, job: Annotated[Job, Depends(known_job)]) 
 
 @router.delete("/jobs/{job_id}", status_code=204, response_class=Response)
 async def end_job(request: Request, job_id: str) -> None:
-    """Cancel a job that waits or runs; forget one that is over, with its files."""
+    """Cancel a waiting or running job, or delete a finished one with its files."""
     jobs = server_of(request).jobs
     await jobs.end(jobs.get(job_id))
 
 
 @router.get("/jobs/{job_id}/files/{name}", response_class=FileResponse)
 async def job_download(request: Request, job_id: str, name: str) -> FileResponse:
-    """A file that a job has made: `map.tif`, `map.png`, `report.zip`, `map.qml`, `map.tif.aux.xml`, `picture.png`."""
+    """A file of a job: `map.tif`, `map.png`, `report.zip`, `map.qml`, `map.tif.aux.xml` or `picture.png`."""
     found = job_file(server_of(request).jobs.get(job_id), name)
     if found is None:
         raise Refusal(404, f"the job has no file {name[:100]!r}", "its downloads say which it has")
@@ -114,22 +114,22 @@ async def job_download(request: Request, job_id: str, name: str) -> FileResponse
 
 @router.post("/jobs/{job_id}/explanation", responses=_REFUSED)
 async def explain(request: Request, job_id: str, what: WhatToExplain) -> ExplanationAnswer:
-    """Which pixels spoke for a class: of a patch, or around a place of a scene."""
+    """Explain which pixels support a class, for a patch or around a pixel of a scene."""
     server = server_of(request)
     job = server.jobs.get(job_id)
     if job.kind != "scene":
         return await server.explain(job, None, what.class_)
     shown = server.map(job_id)
-    place = place_in(shown, what.lon, what.lat, what.row, what.col)
-    found = shown.value(place)
+    pixel = pixel_of(shown, what.lon, what.lat, what.row, what.col)
+    found = shown.value(pixel)
     if not found["inside"] or found["class"] is None:
         raise Refusal(422, "the map has no class there", "choose a place with data")
-    return await server.explain(job, place, what.class_ or found["class"]["name"])
+    return await server.explain(job, pixel, what.class_ or found["class"]["name"])
 
 
 @router.get("/jobs/{job_id}/heat/{number}/{zoom}/{column}/{row}.png", response_class=Response)
 def heat_tile(request: Request, job_id: str, number: int, zoom: int, column: int, row: int) -> Response:
-    """A tile of the heat of an explanation."""
+    """A tile of the heat map of an explanation, 256 x 256 pixels."""
     job = server_of(request).jobs.get(job_id)
     path = job.folder / f"explanation-{number}.tif"
     if path.name not in explanation_files(job.explanations) or not path.is_file():

@@ -1,4 +1,4 @@
-"""Jobs: what was asked for, how far it is, what came out; a queue of them, and how long they are kept."""
+"""Jobs of the server: their state and results, the queue, and how long they are kept."""
 
 import asyncio
 import logging
@@ -19,33 +19,33 @@ _log = logging.getLogger(__name__)
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL = frozenset({"done", "failed", "cancelled"})
 
-_TOLD_EVERY_S = 0.2
+_NOTIFY_EVERY_S = 0.2
 _SWEEP_EVERY_S = 30.0
 
 
 @dataclass(eq=False)
 class Job:
-    """One thing that was asked for.
+    """One request of a user and its result.
 
     Attributes:
-        id: Known only to who asked; whoever knows it may look at the job.
+        id: Secret identifier; whoever knows it may see the job.
         kind: `scene`, `patch` or `report`.
-        name: What its owner calls the input.
-        folder: Its files; nobody else's.
+        name: Owner's name of the input.
+        folder: Folder of its files only.
         options: Fields of the upload.
-        state: How far it is.
-        stage: What is being done.
+        state: One of `State`.
+        stage: Name of the current stage.
         done: Pixels of the stage that are done.
-        total: Of how many; 0 when that is not known.
-        started: When it began to run, by `time.monotonic`.
-        seconds: How long it ran.
-        touched: When it was last looked at, by `time.monotonic`.
-        error: Why it failed.
-        warnings: What its owner should know about the input.
-        answer: Of a patch.
-        explanations: Those made so far.
-        watchers: How many look at it now.
-        changes: How often it has changed.
+        total: Pixels of the stage in all; 0 when unknown.
+        started: Start of its run by `time.monotonic`, seconds; None before.
+        seconds: Duration of its run, seconds.
+        touched: Time of the last access by `time.monotonic`, seconds.
+        error: Reason of its failure; None without.
+        warnings: Warnings about the input.
+        answer: Classification of a patch; None for other kinds.
+        explanations: Number of explanations made so far.
+        watchers: Number of open event streams.
+        changes: Number of changes so far.
     """
 
     id: str
@@ -69,69 +69,69 @@ class Job:
 
     @property
     def seconds_so_far(self) -> float:
-        """How long it has run."""
+        """Seconds that the job has run so far."""
         running = self.state == "running" and self.started is not None
         return time.monotonic() - (self.started or 0) if running else self.seconds
 
     @property
     def upload(self) -> Path:
-        """The file that was sent, under a name of the server's own."""
+        """Path of the uploaded file, under a name chosen by the server."""
         return self.folder / "upload"
 
 
 class Jobs:
-    """All jobs of a server, in the order they came.
+    """All jobs of a server, in the order of their arrival.
 
     Args:
-        folder: Where each gets its own folder.
-        limits: How many wait and run, how long they may take and are kept.
-        forgotten: Told of a job whose files go.
+        folder: Parent folder of the jobs' folders.
+        limits: Limits of number, time, memory and storage.
+        on_forget: Called with a job whose files are about to be removed.
     """
 
-    def __init__(self, folder: Path, limits: Limits, forgotten: Callable[[Job], None]) -> None:
-        self._folder, self._limits, self._forgotten = folder, limits, forgotten
+    def __init__(self, folder: Path, limits: Limits, on_forget: Callable[[Job], None]) -> None:
+        self._folder, self._limits, self._on_forget = folder, limits, on_forget
         self._jobs: dict[str, Job] = {}
         self._waiting: asyncio.Queue[tuple[Job, str, dict[str, Any]]] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._dismissed = False
+        self._closing = False
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the workers and the removal of old jobs."""
         self._loops = [asyncio.create_task(self._work()) for _ in range(self._limits.jobs)]
         self._loops.append(asyncio.create_task(self._sweep()))
 
     async def stop(self) -> None:
-        """End everything."""
+        """Cancel all jobs and end the workers."""
         for task in (*self._loops, *self._running.values()):
             task.cancel()
         await asyncio.gather(*self._loops, *self._running.values(), return_exceptions=True)
 
     async def dismiss(self) -> None:
-        """End what watchers hear: the server is about to end."""
-        self._dismissed = True
+        """End all event streams, since the server is about to stop."""
+        self._closing = True
         async with self._changed:
             self._changed.notify_all()
 
     def new_folder(self) -> Path:
-        """A fresh folder with a name that cannot be guessed."""
+        """Create a folder with a name that cannot be guessed."""
         folder = self._folder / secrets.token_urlsafe(18)
         folder.mkdir(mode=0o700)
         return folder
 
     def check_room(self) -> None:
-        """Refuse more work than the queue takes.
+        """Refuse a job when the queue is full.
 
         Raises:
-            Refusal: It is full.
+            Refusal: The queue is full.
         """
         if self.queued >= self._limits.queue:
             raise Refusal(503, f"the queue is full ({self.queued} waiting)", "try again in a minute", retry_after=30)
 
     @property
     def queued(self) -> int:
-        """Jobs that wait."""
+        """Number of jobs that wait."""
         return sum(job.state == "queued" for job in self._jobs.values())
 
     def submit(self, job: Job, task: str, arguments: dict[str, Any]) -> None:
@@ -145,17 +145,17 @@ class Jobs:
         self._waiting.put_nowait((job, task, arguments))
 
     def keep(self, job: Job) -> None:
-        """Remember a job that is done already."""
+        """Keep a finished job. The finished job accessed longest ago is removed when there are too many."""
         self._jobs[job.id] = job
         while sum(other.state in FINAL for other in self._jobs.values()) > self._limits.keep_most:
             ended = [other for other in self._jobs.values() if other.state in FINAL and other is not job]
             self._forget(min(ended, key=lambda other: other.touched))
 
     def get(self, job_id: str) -> Job:
-        """A job by its id.
+        """Look up a job by its id, and note the access.
 
         Raises:
-            Refusal: There is none.
+            Refusal: There is no such job.
         """
         job = self._jobs.get(job_id)
         if job is None:
@@ -169,12 +169,12 @@ class Jobs:
         return job_id in self._jobs
 
     def ahead(self, job: Job) -> int:
-        """Jobs that come before one that waits."""
+        """Number of jobs before a waiting one; 0 for any other."""
         before = [other for other in self._jobs.values() if other.state in {"queued", "running"}]
         return before.index(job) if job.state == "queued" else 0
 
     async def end(self, job: Job) -> None:
-        """Cancel a job that waits or runs, forget one that is over; its files go."""
+        """Cancel a waiting or running job, or delete a finished one. Its files are removed."""
         if job.state in FINAL:
             self._forget(job)
             return
@@ -184,21 +184,21 @@ class Jobs:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         shutil.rmtree(job.folder, ignore_errors=True)
-        await self._tell(job)
+        await self._notify(job)
 
     async def changes(self, job: Job) -> AsyncIterator[Job]:
-        """The job now, and each time it has changed, until it is over."""
+        """Yield the job now and after each change, until it is over."""
         job.watchers += 1
         try:
             while True:
                 seen = job.changes
                 yield job
-                if self._dismissed or (job.state in FINAL and job.changes == seen):
+                if self._closing or (job.state in FINAL and job.changes == seen):
                     return
                 async with self._changed:
-                    while job.changes == seen and not self._dismissed:
+                    while job.changes == seen and not self._closing:
                         await self._changed.wait()
-                await asyncio.sleep(_TOLD_EVERY_S)  # a loop of many small steps is told a few times a second
+                await asyncio.sleep(_NOTIFY_EVERY_S)  # a job of many small steps notifies a few times a second
         finally:
             job.watchers -= 1
             job.touched = time.monotonic()
@@ -215,17 +215,17 @@ class Jobs:
     async def _run(self, job: Job, task: str, arguments: dict[str, Any]) -> None:
         child = Child(self._limits.job_bytes, self._limits.job_seconds, job.folder)
         job.state, job.stage, job.started = "running", "starting", time.monotonic()
-        await self._tell(job)
+        await self._notify(job)
         pending: set[asyncio.Task[None]] = set()
 
-        def told(stage: str, done: int, total: int) -> None:
+        def on_progress(stage: str, done: int, total: int) -> None:
             job.stage, job.done, job.total = stage, done, total
-            telling = asyncio.create_task(self._tell(job))
-            pending.add(telling)
-            telling.add_done_callback(pending.discard)
+            notification = asyncio.create_task(self._notify(job))
+            pending.add(notification)
+            notification.add_done_callback(pending.discard)
 
         try:
-            result = await child.ask(task, arguments, self._limits.job_seconds, told)
+            result = await child.ask(task, arguments, self._limits.job_seconds, on_progress)
         except Refusal as error:
             job.error = error
         except Exception:  # noqa: BLE001 - a job that nobody ends would be waited for in vain
@@ -242,15 +242,15 @@ class Jobs:
             job.warnings = tuple(result.get("warnings", ()))
             job.state = "done"
         self.keep(job)
-        await self._tell(job)
+        await self._notify(job)
 
-    async def _tell(self, job: Job) -> None:
+    async def _notify(self, job: Job) -> None:
         job.changes += 1
         async with self._changed:
             self._changed.notify_all()
 
     async def _sweep(self) -> None:
-        """Forget what nobody has looked at for long."""
+        """Remove finished jobs that nobody has accessed for long."""
         while True:
             kept_s = 60 * self._limits.keep_minutes
             await asyncio.sleep(min(_SWEEP_EVERY_S, kept_s / 4))
@@ -261,5 +261,5 @@ class Jobs:
 
     def _forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
-        self._forgotten(job)
+        self._on_forget(job)
         shutil.rmtree(job.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Routes of maps: what there is, tiles, the value at a place, files."""
+"""Routes of maps: list, description, tiles, values at a position, files."""
 
 from typing import Annotated, Any
 
@@ -21,13 +21,13 @@ _TILE: dict[int | str, dict[str, Any]] = {
 
 @router.get("/maps")
 def list_maps(request: Request) -> dict[str, list[dict[str, str]]]:
-    """Products named when the server was started."""
+    """Products given when the server was started."""
     return {"maps": server_of(request).maps.listed()}
 
 
 @router.get("/maps/{map_id}")
 def describe_map(request: Request, map_id: str) -> dict[str, Any]:
-    """What a map is: bounds, legend, layers, provenance, downloads."""
+    """Description of a map: bounds, legend, layers, provenance, downloads."""
     server = server_of(request)
     shown = server.map(map_id)
     return {**shown.describe(), "downloads": [one.model_dump() for one in _downloads(server, shown)]}
@@ -35,7 +35,7 @@ def describe_map(request: Request, map_id: str) -> dict[str, Any]:
 
 @router.get("/maps/{map_id}/areas")
 def areas(request: Request, map_id: str) -> dict[str, Any]:
-    """What each class covers, as counted, which is no estimate of area."""
+    """Pixels and hectares of each class, as counted, which is no estimate of area."""
     return server_of(request).map(map_id).areas()
 
 
@@ -48,28 +48,28 @@ def value(
     row: int | None = None,
     col: int | None = None,
 ) -> dict[str, Any]:
-    """Class, confidence and activations at a place: longitude and latitude (WGS 84), or row and column."""
+    """Class, confidence and activations at a longitude and latitude (WGS 84 degrees), or at a row and column (pixels)."""
     shown = server_of(request).map(map_id)
-    return shown.value(place_in(shown, lon, lat, row, col))
+    return shown.value(pixel_of(shown, lon, lat, row, col))
 
 
 @router.get("/maps/{map_id}/tiles/{layer}/{zoom}/{column}/{row}.png", responses=_TILE, response_class=Response)
 def tile(request: Request, map_id: str, layer: str, zoom: int, column: int, row: int) -> Response:
-    """A tile of the layer `class`, `confidence` or `activation-CODE`."""
+    """A tile of the layer `class`, `confidence` or `activation-CODE`, 256 x 256 pixels."""
     shown = server_of(request).map(map_id)
     return tile_answer(request, shown.version, lambda: shown.tile(layer, zoom, column, row))
 
 
 @router.get("/maps/{map_id}/base/{zoom}/{column}/{row}.png", responses=_TILE, response_class=Response)
 def base_tile(request: Request, map_id: str, zoom: int, column: int, row: int) -> Response:
-    """A tile of the scene in true colour."""
+    """A true-colour tile of the scene, 256 x 256 pixels."""
     shown = server_of(request).map(map_id)
     return tile_answer(request, shown.version, lambda: shown.base_tile(zoom, column, row))
 
 
 @router.get("/maps/{map_id}/files/{name}", response_class=FileResponse)
 def file(request: Request, map_id: str, name: str) -> FileResponse:
-    """A file of a map named at start: the product, or what belongs beside it."""
+    """A file of a map given at start: the product or one of its side-cars."""
     shown = server_of(request).map(map_id)
     known = {path.name: path for path in beside_map(shown.path) if path.is_file() and shown.job is None}
     if name in known:
@@ -79,13 +79,22 @@ def file(request: Request, map_id: str, name: str) -> FileResponse:
 
 @router.post("/maps/{map_id}/report", status_code=202)
 async def report(request: Request, map_id: str) -> JobStarted:
-    """Write the report of a map named at start: areas, confidence, provenance, a picture."""
+    """Write the report of a map given at start: areas, confidence, provenance, a picture."""
     server = server_of(request)
     return server.start_report(server.map(map_id))
 
 
 def tile_answer(request: Request, version: str, draw: Any) -> Response:  # noqa: ANN401 - a function without arguments
-    """A tile, or what a browser that has it already is told."""
+    """Response with a tile, or 304 when the browser has it already.
+
+    Args:
+        request: The request.
+        version: Version of the map, used as the ETag.
+        draw: Draws the PNG; returns None where there is no tile.
+
+    Raises:
+        Refusal: There is no tile there.
+    """
     headers = {"ETag": f'"{version}"', "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -95,20 +104,20 @@ def tile_answer(request: Request, version: str, draw: Any) -> Response:  # noqa:
     return Response(png, media_type="image/png", headers=headers)
 
 
-def place_in(
+def pixel_of(
     shown: ServedMap, lon: float | None, lat: float | None, row: int | None, col: int | None
 ) -> tuple[int, int]:
-    """Row and column of a place.
+    """Row and column of a position, given either in degrees or in pixels.
 
     Raises:
-        Refusal: Neither is given whole, or the map has no longitudes.
+        Refusal: The position is incomplete, or the map has no longitudes.
     """
     if row is not None and col is not None:
         return row, col
     if lon is None or lat is None or not shown.view.raster.placed:
         known = "lon and lat, or row and col" if shown.view.raster.placed else "row and col"
         raise Refusal(400, "the position is incomplete", f"give {known}")
-    return shown.view.place_of(lon, lat)
+    return shown.view.pixel_of(lon, lat)
 
 
 def _downloads(server: Server, shown: ServedMap) -> list[Download]:

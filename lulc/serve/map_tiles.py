@@ -1,7 +1,7 @@
-"""Tiles of a raster for a web map: 256 pixels of a pyramid, as indexed PNG.
+"""Tiles of a raster for a web map: 256 x 256 pixels of a pyramid, as indexed PNG.
 
-A raster with a CRS and a transform is cut in Web Mercator (EPSG:3857, the XYZ scheme), any other one in its own pixels: at its
-deepest zoom a tile's pixel is a pixel of the raster, every lower zoom halves.
+A raster with a CRS and a transform is cut in Web Mercator (EPSG:3857, the XYZ scheme). Any other raster is cut in its
+own pixels: at the deepest zoom a pixel of a tile is a pixel of the raster, and every lower zoom halves the resolution.
 """
 
 import io
@@ -39,33 +39,36 @@ _MERCATOR = 20_037_508.342789244
 """Half the side of the world in Web Mercator, metres."""
 
 _EAST, _NORTH = 180.0, 85.051128779806604
-"""Where the square world ends, degrees."""
+"""Longitude and latitude at which the square world of Web Mercator ends, degrees."""
 
 _SMALLEST_PIXEL = 0.001
 _DEEPEST = 24
 _DEEPER = 1
-"""Zooms beyond the first whose pixels are finer than the raster's: there their edges lie within a half pixel of the truth."""
+"""Zooms beyond the first whose pixels are finer than the raster's.
+
+There the edges of pixels lie within half a pixel of the truth.
+"""
 
 _SLACK = 1.2
-"""An overview may be so much coarser than a tile."""
+"""Largest ratio of an overview's pixel to a tile's pixel."""
 
 _COMPRESSION = 1  # classes are runs of equal bytes: more effort makes tiles later, hardly smaller
 
 
 class TiledRaster:
-    """A raster file whose tiles may be asked for by several threads; each has its own handle while it reads.
+    """A raster file from which several threads may read tiles; each uses its own handle while it reads.
 
     Args:
-        path: GeoTIFF.
+        path: GeoTIFF file.
 
     Attributes:
-        grid: Where its pixels lie.
+        grid: Georeference and size.
         placed: True when tiles are cut in Web Mercator.
-        bounds: West, south, east, north in WGS 84 degrees; None where it is not placed.
+        bounds: West, south, east, north in WGS 84 degrees; None without georeference.
         zooms: First and last zoom of tiles.
 
     Raises:
-        InputError: It is not a GeoTIFF.
+        InputError: The file is not a readable GeoTIFF.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,19 +84,19 @@ class TiledRaster:
         self.zooms = 0, self._deepest()
 
     def read(self, zoom: int, column: int, row: int, bands: Sequence[int]) -> np.ma.MaskedArray[Any, Any] | None:
-        """Pixels of a tile, nearest neighbour, from the overview that fits.
+        """Read the pixels of a tile by nearest neighbour from the fitting overview.
 
         Args:
-            zoom: Of the pyramid.
+            zoom: Zoom of the pyramid.
             column: Tile column, from the west.
             row: Tile row, from the north.
-            bands: Counted from 1.
+            bands: Band numbers, counted from 1.
 
         Returns:
-            (bands, 256, 256) in the raster's type, masked where there is no data; None outside the raster.
+            (bands, 256, 256) of the raster's dtype, masked where there is no data; None outside the raster.
 
         Raises:
-            StorageError: It cannot be read there.
+            StorageError: A block cannot be read.
         """
         if not (0 <= zoom <= _DEEPEST and 0 <= column < 1 << zoom and 0 <= row < 1 << zoom):
             return None
@@ -133,27 +136,27 @@ class TiledRaster:
         """A tile in the raster's own pixels."""
         side = TILE_SIDE << max(self.zooms[1] - zoom, 0)
         shape = self.grid.shape
-        place = Window(
+        part = Window(
             row * side, col := column * side, min(side, shape.height - row * side), min(side, shape.width - col)
         )
-        if zoom > self.zooms[1] or min(place.height, place.width) <= 0:
+        if zoom > self.zooms[1] or min(part.height, part.width) <= 0:
             return None
         step = side // TILE_SIDE
-        size = -(-place.height // step), -(-place.width // step)
+        size = -(-part.height // step), -(-part.width // step)
         with self._dataset(FULL) as dataset:
-            window = RasterioWindow(place.col, place.row, place.width, place.height)
-            part = dataset.read(bands, window=window, out_shape=(len(bands), *size), masked=True)
+            window = RasterioWindow(part.col, part.row, part.width, part.height)
+            pixels = dataset.read(bands, window=window, out_shape=(len(bands), *size), masked=True)
         around = (0, 0), (0, TILE_SIDE - size[0]), (0, TILE_SIDE - size[1])
-        empty = np.pad(np.ma.getmaskarray(part), around, constant_values=True)
-        return np.ma.MaskedArray(np.pad(part.data, around), empty)
+        empty = np.pad(np.ma.getmaskarray(pixels), around, constant_values=True)
+        return np.ma.MaskedArray(np.pad(pixels.data, around), empty)
 
     def _level(self, ratio: float) -> int:
-        """The coarsest overview whose pixels are no larger than those of a tile."""
+        """Coarsest overview whose pixels are no larger than those of a tile."""
         fitting = [level for level, factor in enumerate(self._factors) if factor <= _SLACK * ratio]
         return fitting[-1] if fitting else FULL
 
     def _mercator_pixel(self) -> float:
-        """Width of the middle pixel in Web Mercator, metres, which is too large where the grid is askew there."""
+        """Width of the middle pixel in Web Mercator, metres; too large where the grid is rotated there."""
         row, col = self.grid.shape.height / 2, self.grid.shape.width / 2
         corners = self.grid.longitudes_latitudes(np.array([col, col + 1]), np.array([row, row]))
         (first_x, first_y), (second_x, second_y) = (_mercator(*corner) for corner in corners)
@@ -174,7 +177,7 @@ class TiledRaster:
 
     @contextmanager
     def _dataset(self, level: int) -> Iterator[rasterio.DatasetReader]:
-        """A handle, of the file or of one of its overviews, that no other thread uses meanwhile."""
+        """A handle of the file or of one of its overviews that no other thread uses meanwhile."""
         try:
             dataset = self._idle[level].get_nowait()
         except queue.Empty:
@@ -197,14 +200,14 @@ class TiledRaster:
 
 
 def degree_bounds(grid: Grid, bounds: Sequence[float]) -> tuple[float, float, float, float] | None:
-    """Where a raster lies: west, south, east, north in WGS 84 degrees; east is over 180 across the antimeridian.
+    """Bounds of a raster in WGS 84 degrees: west, south, east, north. East exceeds 180 across the antimeridian.
 
     Args:
-        grid: Where its pixels lie.
-        bounds: Left, bottom, right, top in its CRS.
+        grid: Georeference and size.
+        bounds: Left, bottom, right, top in units of its CRS.
 
     Returns:
-        None where its CRS and transform do not place it on the Earth.
+        The bounds; None where CRS and transform do not lead to the Earth.
     """
     from pyproj import Transformer
     from pyproj.exceptions import ProjError
@@ -223,17 +226,20 @@ def degree_bounds(grid: Grid, bounds: Sequence[float]) -> tuple[float, float, fl
 
 
 def _mercator(longitude: float, latitude: float) -> tuple[float, float]:
-    """Web Mercator metres (EPSG:3857, on the sphere) of degrees; poles are cut off where the square world ends."""
+    """Web Mercator coordinates (EPSG:3857, on the sphere), metres, of a longitude and a latitude in degrees.
+
+    Latitudes are clipped where the square world ends.
+    """
     within = max(-_NORTH, min(_NORTH, latitude))
     return _MERCATOR * longitude / _EAST, _MERCATOR / pi * log(tan(pi / 4 + radians(within) / 2))
 
 
 def indexed_png(indices_yx: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
-    """A PNG of palette indices.
+    """Encode palette indices as PNG.
 
     Args:
-        indices_yx: uint8 (height, width).
-        palette: uint8 (256, 4), red, green, blue and opacity of each index.
+        indices_yx: Palette indices, uint8 (height, width).
+        palette: Red, green, blue and opacity of each index, uint8 (256, 4).
     """
     from PIL import Image
 
@@ -244,7 +250,12 @@ def indexed_png(indices_yx: NDArray[np.uint8], palette: NDArray[np.uint8]) -> by
 
 
 def color_png(colors_byx: NDArray[np.uint8], opacity_yx: NDArray[np.uint8]) -> bytes:
-    """A PNG of colours, uint8 (3, height, width), and their opacity, uint8 (height, width)."""
+    """Encode colours as PNG.
+
+    Args:
+        colors_byx: Red, green and blue, uint8 (3, height, width).
+        opacity_yx: Opacity, uint8 (height, width), 0 transparent.
+    """
     from PIL import Image
 
     return _encoded(Image.fromarray(np.dstack([*colors_byx, opacity_yx])))

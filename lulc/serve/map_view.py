@@ -1,4 +1,4 @@
-"""A product as a web map shows it: tiles of its classes and shares, and what it holds at a place."""
+"""A product as shown on a web map: tiles of its classes and probabilities, and its values at a pixel."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
 
 CLASS, CONFIDENCE, ACTIVATION, SHARE = "class", "confidence", "activation-", "share-"
-"""Layers of a product: `activation-3` is that of class code 3, `share-12` another share, in band 12."""
+"""Layers of a product: `activation-3` is the activation of class code 3, `share-12` another fraction, in band 12."""
 
 _SHARE_UNIT = "probability"
 
@@ -28,16 +28,16 @@ _HOTTEST = 254
 
 @dataclass(frozen=True)
 class Place:
-    """What a product holds at a pixel.
+    """Values of a product at a pixel.
 
     Attributes:
-        row: Counted from 0.
-        col: The same.
-        code: Class code, 255 where there is no data.
-        shares: Activation of each class, 0..1, in the order of the legend; empty when the product has none.
-        confidence: Activation of the class given, or what a band of that name says. None without.
-        others: Numbers 0..1 of other bands that are shares, by their names, such as `probability of change`.
-        source: Number of the map that a mosaic has it from; None without.
+        row: Row of the pixel, from 0.
+        col: Column of the pixel, from 0.
+        code: Class code; 255 where there is no data.
+        shares: Activation of each class, 0..1, in the order of the legend; empty without activations.
+        confidence: Value of the band `confidence`, else the largest activation, 0..1; None without either.
+        others: Values 0..1 of further fraction bands by name, such as `probability of change`.
+        source: Number of the source map in a mosaic; None without.
     """
 
     row: int
@@ -50,20 +50,20 @@ class Place:
 
 
 class MapView:
-    """A product to look at; safe to use from several threads.
+    """A product on a web map; safe to use from several threads.
 
     Args:
-        path: The product.
+        path: File of the product.
 
     Attributes:
-        raster: Its tiles.
-        grid: Where its pixels lie.
-        legend: Its classes.
-        tags: Provenance, `LULC_...`.
-        has_activations: False when it has classes alone.
+        raster: Source of its tiles.
+        grid: Georeference and size.
+        legend: Classes of the product.
+        tags: Provenance tags, `LULC_...`.
+        has_activations: False when it has a class band only.
 
     Raises:
-        InputError: It is no product of lulc.
+        InputError: The file is not a product of lulc.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,7 +87,7 @@ class MapView:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of its layers."""
+        """Names of the layers."""
         others = (f"{SHARE}{number}" for number in self.other_shares.values())
         confidence = (CONFIDENCE,) if self.has_activations or CONFIDENCE in self._extra else ()
         activations = (f"{ACTIVATION}{entry.code}" for entry in self.legend) if self.has_activations else ()
@@ -95,15 +95,15 @@ class MapView:
 
     @cached_property
     def other_shares(self) -> dict[str, int]:
-        """Bands, counted from 1, that hold shares and are neither activations nor the confidence, by their names."""
+        """Fraction bands other than activations and confidence: band number, counted from 1, by name."""
         shares = {name: number for name, (number, unit) in self._extra.items() if unit == _SHARE_UNIT}
         return {name: number for name, number in shares.items() if name != CONFIDENCE}
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
-        """PNG of a tile of one of the layers; None outside the product.
+        """Tile of a layer as PNG, 256 x 256 pixels; None outside the product.
 
         Raises:
-            StorageError: The product cannot be read there.
+            StorageError: A block cannot be read.
         """
         bands = self._bands_of(layer)
         pixels = self.raster.read(zoom, column, row, bands)
@@ -112,15 +112,15 @@ class MapView:
         if layer == CLASS:
             return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), self._classes)
         strongest = np.ma.max(pixels, axis=0)
-        shares = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
-        shares[np.ma.getmaskarray(strongest)] = NODATA_CODE
-        return indexed_png(shares, share_palette())
+        steps = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
+        steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
+        return indexed_png(steps, share_palette())
 
     def at(self, row: int, col: int) -> Place | None:
-        """What it holds at a pixel; None outside.
+        """Values at a pixel; None outside the product.
 
         Raises:
-            StorageError: It cannot be read there.
+            StorageError: A block cannot be read.
         """
         if not (0 <= row < self.grid.shape.height and 0 <= col < self.grid.shape.width):
             return None
@@ -129,15 +129,15 @@ class MapView:
             code = int(product.classes(window)[0, 0])
             if code == NODATA_CODE:
                 return Place(row, col, code, (), None, {}, None)
-            shares = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
+            probabilities = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
             read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
         others = {name: read[name] * self._scale for name in self.other_shares}
-        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(shares, default=None)
+        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(probabilities, default=None)
         source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
-        return Place(row, col, code, shares, confidence, others, source)
+        return Place(row, col, code, probabilities, confidence, others, source)
 
-    def place_of(self, longitude: float, latitude: float) -> tuple[int, int]:
-        """Row and column of the pixel at a place in WGS 84 degrees; may lie outside."""
+    def pixel_of(self, longitude: float, latitude: float) -> tuple[int, int]:
+        """Row and column of the pixel at a longitude and latitude, WGS 84 degrees; may lie outside the product."""
         easting, northing = self._from_degrees.transform(longitude, latitude)
         if not np.isfinite([easting, northing]).all():
             return -1, -1
@@ -145,14 +145,14 @@ class MapView:
         return int(np.floor(rows[0])), int(np.floor(cols[0]))
 
     def position_of(self, row: int, col: int) -> tuple[float, float] | None:
-        """Longitude and latitude of a pixel's middle; None where the product is not placed."""
+        """Longitude and latitude of a pixel's centre, WGS 84 degrees; None without georeference."""
         if not self.raster.placed:
             return None
         where = self.grid.longitudes_latitudes(np.array([col + 0.5]), np.array([row + 0.5]))
         return float(where[0, 0]), float(where[0, 1])
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self.raster.close()
 
     def _bands_of(self, layer: str) -> tuple[int, ...]:
@@ -166,7 +166,11 @@ class MapView:
 
 
 def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:
-    """PNG of a tile of a raster of red, green and blue; None outside."""
+    """Tile of a raster of red, green and blue as PNG, 256 x 256 pixels; None outside the raster.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
     pixels = raster.read(zoom, column, row, (1, 2, 3))
     if pixels is None:
         return None
@@ -175,7 +179,11 @@ def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes |
 
 
 def heat_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:
-    """PNG of a tile of a heat map, 0..1; None outside."""
+    """Tile of a heat map (float32, 0..1) as PNG, 256 x 256 pixels; None outside the raster.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
     pixels = raster.read(zoom, column, row, (1,))
     if pixels is None:
         return None

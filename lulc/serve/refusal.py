@@ -1,4 +1,4 @@
-"""What the server says when it does not do what was asked, and the HTTP status of each of lulc's errors."""
+"""Error responses of the server, and the HTTP status of each of lulc's errors."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ STATUS: dict[type[LulcError], int] = {
     LimitError: 413,
     Interrupted: 503,
 }
-"""HTTP status by kind of error; others are 500."""
+"""HTTP status by type of error; any other error is 500."""
 
 _LONGEST = 500
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
@@ -32,12 +32,12 @@ _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 
 @dataclass
 class Refusal(Exception):  # noqa: N818 - what the server answers, as its name says
-    """An answer that is an error.
+    """An error response.
 
     Attributes:
-        status: Of HTTP.
-        problem: What is wrong.
-        remedy: What can be done about it.
+        status: HTTP status.
+        problem: What is wrong, in one line.
+        remedy: What the user can do about it, in one line.
         retry_after: Seconds after which the same request may succeed; None when it will not.
     """
 
@@ -54,28 +54,28 @@ class Refusal(Exception):  # noqa: N818 - what the server answers, as its name s
 
     @classmethod
     def of(cls, error: LulcError, renamed: dict[str, str] | None = None) -> "Refusal":
-        """An error of lulc in the words of the page, whose fields are what the command line calls options.
+        """Refusal for an error of lulc. Options of the command line are named as fields of the page.
 
         Args:
-            error: What was raised.
-            renamed: Paths on this machine, and what their owners call them.
+            error: The error.
+            renamed: Text to show instead of paths on this machine, by path.
         """
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
         return cls(status, _in_page_words(error.problem, renamed or {}), _in_page_words(error.remedy, renamed or {}))
 
     @property
     def body(self) -> dict[str, Any]:
-        """JSON."""
+        """JSON body of the response."""
         return {"error": {"problem": self.problem, "remedy": self.remedy}}
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of HTTP."""
+        """HTTP headers of the response."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 def _one_line(text: str) -> str:
-    """What a file says of itself may be of any length."""
+    """Text on one line of bounded length; text from a file may be of any length."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 2]} …"
 

@@ -1,4 +1,4 @@
-"""Starting and ending: the address, the folder of a server's own, and what is left of servers that were killed."""
+"""Start and end a server: its address, its own folder, and the folders left by killed servers."""
 
 import asyncio
 import fcntl
@@ -33,14 +33,17 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _address: No
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
-        settings: How.
-        ready: Told the address when the page answers.
-        parent: Where the server's own folder is made; None is the folder for temporary files. It is removed at the end.
+        settings: Settings of the server.
+        ready: Called with the address once the page can be opened.
+        parent: Parent of the server's own folder, which is removed at the end; None is the folder for temporary files.
 
     Raises:
         UsageError: The address cannot be used.
-        InputError: A map that was named is none.
-        LulcError: A model is refused.
+        InputError: A given map or scene cannot be used.
+        ModelError: A model is refused.
+
+    Raises:
+        StorageError: The server's own folder cannot be made.
     """
     os.environ.setdefault("GDAL_CACHEMAX", _CACHE_MB)  # the share of memory that GDAL takes otherwise is a machine's
     with _own_folder(parent) as folder:
@@ -61,7 +64,7 @@ async def _serve(server: Server, connection: socket.socket, ready: Callable[[], 
 
 
 class _WebServer(uvicorn.Server):
-    """A web server that says when it is ready, and lets go of who only listens when it ends."""
+    """A web server that reports when it is ready, and ends event streams when it shuts down."""
 
     def __init__(self, server: Server, ready: Callable[[], None]) -> None:
         level = logging.getLogger().getEffectiveLevel()
@@ -80,19 +83,19 @@ class _WebServer(uvicorn.Server):
         self._jobs, self._ready = server.jobs, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's; then say so."""
+        """Start as uvicorn does, then report that the server is ready."""
         await super().startup(sockets)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which waits for all answers: event streams would not end by themselves."""
+        """End event streams, which would not end by themselves, then shut down as uvicorn does."""
         await self._jobs.dismiss()
         await super().shutdown(sockets)
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal are ways to end a server, not failures of it."""
+    """Ctrl-C, SIGTERM and a closed terminal end the block normally."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -108,7 +111,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _own_folder(parent: Path | None) -> Iterator[Path]:
-    """A fresh folder that only this user may look into; those of servers that are no more are removed first."""
+    """A fresh folder that only this user may read. Folders of servers that no longer run are removed first."""
     where = Path(tempfile.gettempdir()) if parent is None else parent
     try:
         where.mkdir(parents=True, exist_ok=True)

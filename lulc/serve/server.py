@@ -1,4 +1,4 @@
-"""The server behind the routes: its maps, its jobs, its assistant, and what a request makes of them."""
+"""The server behind the routes: its maps, jobs, assistant, and the handling of requests."""
 
 import asyncio
 import logging
@@ -28,20 +28,20 @@ _SURELY_A_SCENE = 16 << 20
 
 
 class Server:
-    """What lives as long as the server does.
+    """State that lives as long as the server.
 
     Args:
-        settings: How it was started.
-        folder: Its own folder for everything that is uploaded and made.
+        settings: Settings of the server.
+        folder: Folder for all uploads and results.
 
     Attributes:
-        settings: How it was started.
-        maps: Products named at start.
-        jobs: What was asked for.
-        models: What the page says of the models; empty when only maps are shown.
+        settings: Settings of the server.
+        maps: Products given at start.
+        jobs: Jobs of all users.
+        models: Names and titles of the models for the page; empty when only maps are shown.
 
     Raises:
-        InputError: A map or scene that was named is none.
+        InputError: A given map or scene does not exist or is not one.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Server:
         self._drawing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the models and begin to work.
+        """Load the models and start the workers.
 
         Raises:
             Refusal: A model is refused.
@@ -73,7 +73,7 @@ class Server:
             self.models = await self._assistant.ask("describe", asked, settings.limits.explain_seconds)
 
     async def stop(self) -> None:
-        """End all children."""
+        """End all child processes."""
         if self._drawing is not None:
             self._drawing.cancel()
             await asyncio.gather(self._drawing, return_exceptions=True)
@@ -84,13 +84,13 @@ class Server:
         """Receive an upload and classify it, or put it into the queue.
 
         Raises:
-            Refusal: Of any kind.
+            Refusal: The upload is refused, the queue is full, or the classification failed.
         """
         if self.settings.view_only:
             raise Refusal(403, "this server only shows maps", "use lulc classify on the command line")
         if int(request.headers.get("content-length", 0)) > _SURELY_A_SCENE:  # which is not sent in vain
             self.jobs.check_room()
-        async with self._place_to_receive():
+        async with self._upload_slot():
             folder = self.jobs.new_folder()
             try:
                 return await self._take(request, folder)
@@ -98,11 +98,16 @@ class Server:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
 
-    async def explain(self, job: Job, place: tuple[int, int] | None, target: str | None) -> ExplanationAnswer:
-        """Explain a patch, or a scene around a place.
+    async def explain(self, job: Job, pixel: tuple[int, int] | None, target: str | None) -> ExplanationAnswer:
+        """Explain a patch, or a scene around a pixel.
+
+        Args:
+            job: A finished job.
+            pixel: Row and column of a scene; None for a patch.
+            target: Name of the class to explain; None takes the predicted class.
 
         Raises:
-            Refusal: Of any kind.
+            Refusal: The job is not done or has too many explanations, or the explanation failed.
         """
         if job.state != "done" or job.kind == "report":
             raise Refusal(409, f"{job.name} is not classified", "wait until it is done")
@@ -113,7 +118,7 @@ class Server:
         picture = job.folder / f"explanation-{number}.png"
         seconds = self.settings.limits.explain_seconds
         try:
-            found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=place)
+            found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=pixel)
         except Refusal:
             self.jobs.get(job.id)  # one that was removed meanwhile is said to be gone
             raise
@@ -145,10 +150,10 @@ class Server:
         return _started(job)
 
     def map(self, map_id: str) -> ServedMap:
-        """A map by its id: one named at start, or that of a job that is done.
+        """Look up a map by its id: one given at start, or the map of a finished job.
 
         Raises:
-            Refusal: There is none.
+            Refusal: There is no such map, or its job is not done.
         """
         if map_id in self._made or self.jobs.knows(map_id):
             return self._map_of(self.jobs.get(map_id))
@@ -159,7 +164,7 @@ class Server:
         return shown
 
     def state(self, job: Job) -> JobState:
-        """How far a job is."""
+        """State of a job for the page."""
         return JobState(
             id=job.id,
             kind=job.kind,
@@ -178,11 +183,11 @@ class Server:
         )
 
     def downloads(self, job: Job) -> list[Download]:
-        """Files that a job has made."""
+        """Downloads of a job's files; empty until it is done."""
         return job_files(job) if job.state == "done" else []
 
     async def _draw_bases(self) -> None:
-        """Draw the scenes that lie beneath the maps, one after the other; one that cannot be drawn is told and left out."""
+        """Draw the scenes beneath the maps, one after the other. One that cannot be drawn is logged and left out."""
         limits = self.settings.limits
         for path in self.settings.bases:
             folder = self.jobs.new_folder()
@@ -197,7 +202,7 @@ class Server:
                 await child.end()
 
     @asynccontextmanager
-    async def _place_to_receive(self) -> AsyncIterator[None]:
+    async def _upload_slot(self) -> AsyncIterator[None]:
         if self._receiving >= self.settings.limits.uploads:
             raise Refusal(429, f"too many files at once ({self._receiving} are arriving)", "try again", retry_after=2)
         self._receiving += 1
@@ -257,7 +262,7 @@ class Server:
 
 
 def server_of(request: Request) -> Server:
-    """The server that a request came to."""
+    """The server of a request."""
     server: Server = request.app.state.server
     return server
 

@@ -1,4 +1,4 @@
-"""What a server was started with."""
+"""Settings of a server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,21 +13,24 @@ _LEAST_JOB_BYTES = 2 * _GIGA
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server takes and spends.
+    """Limits of a server.
 
     Attributes:
-        upload_bytes: Largest upload.
+        upload_bytes: Largest upload, bytes.
         values: Most pixels times bands that the header of an upload may declare.
-        uploads: Uploads that are received at once; more are told to come again (429).
-        queue: Jobs that wait; more are told to come again (503).
+        uploads: Uploads received at once; more are refused (429).
+        queue: Jobs that may wait; more are refused (503).
         jobs: Jobs that run at once.
-        job_seconds: Longest time a job may take.
-        job_bytes: Most main memory a child process may take.
-        assistant_bytes: Most main memory of the process that looks at uploads.
-        look_seconds: Longest time for looking at an upload, and for a patch.
-        explain_seconds: Longest time for an explanation.
-        keep_minutes: How long results are kept after they were last looked at.
-        keep_most: Most results that are kept; the one looked at longest ago goes first.
+        job_seconds: Longest time of a job, seconds.
+        job_bytes: Main memory of a child process, bytes.
+        assistant_bytes: Main memory of the process that inspects uploads, bytes.
+        look_seconds: Longest time to inspect an upload or classify a patch, seconds.
+        explain_seconds: Longest time of an explanation, seconds.
+        keep_minutes: Time that results are kept after their last access, minutes.
+        keep_most: Number of results kept; the one accessed longest ago goes first.
+
+    Raises:
+        UsageError: The memory of a job is below the minimum.
     """
 
     upload_bytes: int = 2 * _GIGA
@@ -51,28 +54,28 @@ class Limits:
             )
 
     def shown(self) -> dict[str, float]:
-        """What the page tells its users."""
+        """Limits shown on the page: bytes, values, jobs, seconds and minutes."""
         told = ("upload_bytes", "values", "queue", "job_seconds", "keep_minutes")
         return {name: value for name, value in asdict(self).items() if name in told}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server runs.
+    """Settings of a server.
 
     Attributes:
-        maps: Products, and folders of products, that are shown.
-        bases: Scenes that are shown in true colour beneath them.
+        maps: Products, and folders of products, to show.
+        bases: Scenes to show in true colour beneath the maps.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
-        allowed_hosts: Names, beside the address itself, under which browsers may speak to it.
+        allowed_hosts: Host names, beside the address itself, under which browsers may reach the server.
         model: Segmentation model of scenes.
         patch_model: Model of patches; None is the shipped one.
-        device: Where networks run.
-        basemap: Address of an online base map, `https://.../{z}/{x}/{y}.png`; empty for none.
-        basemap_credit: Who has to be named for it.
+        device: Device of the networks.
+        basemap: URL template of an online base map, `https://.../{z}/{x}/{y}.png`; empty for none.
+        basemap_credit: Attribution of the base map.
         view_only: Show maps, take no uploads.
-        limits: What it takes and spends.
+        limits: Limits of uploads, jobs, memory and storage.
     """
 
     maps: Sequence[Path] = ()

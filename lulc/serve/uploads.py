@@ -1,4 +1,4 @@
-"""Receiving a file: written as it arrives, to a name of the server's own, within its limits."""
+"""Receive an upload: written to disk as it arrives, under a name chosen by the server, within its limits."""
 
 import asyncio
 import errno
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 TAKEN = ("GTiff", "JPEG", "PNG")
-"""GDAL drivers whose files are taken; each is opened by its name, so that no file is read as anything else."""
+"""GDAL drivers whose files are accepted.
+
+A file is opened by the driver of its name only, so it is never read as another kind.
+"""
 
 _HEAD_BYTES = 16
 _LONGEST_NAME = 200
@@ -30,18 +33,18 @@ _LONGEST_FIELD = 4096
 _MOST_FIELDS = 16
 _PATIENCE_S = 20.0
 _SLOWEST = 16 << 10
-"""Bytes a second, on average, of which a slower sender is sent away once its patience is over."""
+"""Lowest average rate, bytes per second; a slower sender is refused after `_PATIENCE_S`."""
 
 _SPARE_BYTES = 1 << 30
-"""Disk that is left free for the products."""
+"""Disk space that is kept free for products, bytes."""
 
 
 class UploadOptions(BaseModel):
-    """Fields that may come with a file; those not given are found out.
+    """Fields that may accompany a file; missing ones are found out.
 
     Attributes:
-        as_: `patch`, `scene`, or `auto`, which goes by kind and size.
-        bands: Names of the bands in their order, with commas between them; `eurosat-ms` for EuroSAT's 13.
+        as_: `patch`, `scene`, or `auto`, which decides by file type and size.
+        bands: Names of the bands in order, separated by commas; `eurosat-ms` for EuroSAT's 13.
         offset: Added to digital numbers.
         quantification: Digital numbers per unit reflectance.
         allow_no_georef: Accept a scene without georeference.
@@ -62,10 +65,10 @@ class UploadOptions(BaseModel):
 
     @classmethod
     def of(cls, fields: dict[str, str]) -> "UploadOptions":
-        """Checked fields; empty ones count as not given.
+        """Check the fields of a form; empty ones count as missing.
 
         Raises:
-            Refusal: One is unknown or has no such value.
+            Refusal: A field is unknown, or its value is not allowed.
         """
         try:
             return cls.model_validate({name: text for name, text in fields.items() if text.strip()})
@@ -75,22 +78,22 @@ class UploadOptions(BaseModel):
             raise Refusal(400, f"{field_name}: {first['msg']}", f"fields are {', '.join(FIELDS)}") from error
 
     def given(self) -> dict[str, object]:
-        """Plain form of what was said."""
+        """Fields that were given, in JSON types."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 FIELDS = ("as", "bands", "offset", "quantification", "allow_no_georef")
-"""Names of the fields."""
+"""Names of the fields of a form."""
 
 
 @dataclass
 class Upload:
-    """What arrived.
+    """A received file.
 
     Attributes:
-        name: What the sender calls it: no path, printable, not too long. Never used as a name on disk.
-        size: Bytes.
-        head: The first of them.
+        name: Sender's name of the file: printable, of bounded length, without a path. Never used as a name on disk.
+        size: Size, bytes.
+        head: First bytes.
         fields: Other fields of the form.
     """
 
@@ -106,24 +109,25 @@ async def receive(
     """Write the file of a request to disk.
 
     Args:
-        stream: The body.
-        content_type: Its type: a form with one file, or the file itself.
-        query: Fields in the address; `name` is the name of a file that is the body itself.
-        path: Where to write; not there yet.
+        stream: Body of the request.
+        content_type: Type of the body: a form with one file, or the file itself.
+        query: Fields in the URL; `name` is the name of a file that is the body itself.
+        path: File to create.
         most: Largest file, bytes.
 
     Raises:
-        Refusal: Too large or too slow, no file or several, or not a form after all.
+        Refusal: The upload is too large or too slow, has no file or several, or is not a valid form; or the disk is
+            full.
     """
     if free_bytes(path) < _SPARE_BYTES:
         raise _disk_is_full()
     kind, options = parse_options_header(content_type)
     fields = {name: text for name, text in query.items() if name != "name"}
-    with _full_disk_told(), path.open("xb") as file:
+    with _full_disk_refused(), path.open("xb") as file:
         if kind == b"multipart/form-data":
-            return await _receive_form(_in_time(stream), options.get(b"boundary", b""), file, fields, most)
+            return await _receive_form(_refuse_slow(stream), options.get(b"boundary", b""), file, fields, most)
         upload = Upload(_shown_name(query.get("name", "upload")), fields=fields)
-        async for chunk in _in_time(stream):
+        async for chunk in _refuse_slow(stream):
             _put(file, upload, chunk, most)
     if not upload.size:
         raise Refusal(400, "the request has no body", "send the image, or a form with a field `image`")
@@ -149,7 +153,7 @@ async def _receive_form(
 
 
 class _Form:
-    """Takes a form apart as it arrives: the file goes to disk, the few fields beside it are kept."""
+    """Parses a form as it arrives: the file goes to disk, the few fields beside it are kept."""
 
     def __init__(self, file: BinaryIO, fields: dict[str, str], most: int) -> None:
         self._file, self._fields, self._most = file, fields, most
@@ -159,7 +163,7 @@ class _Form:
         self.ended = False
 
     def callbacks(self) -> "MultipartCallbacks":
-        """What the parser calls."""
+        """Callbacks of the multipart parser."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,
@@ -214,7 +218,7 @@ class _Form:
 
 
 def _put(file: BinaryIO, upload: Upload, chunk: bytes, most: int) -> None:
-    """Write what has come, unless it is too much, or its first bytes already say that it is no image."""
+    """Write a chunk, unless the file is too large or its first bytes show that it is no image."""
     known = len(upload.head)
     upload.head += chunk[: _HEAD_BYTES - known]
     upload.size += len(chunk)
@@ -226,10 +230,10 @@ def _put(file: BinaryIO, upload: Upload, chunk: bytes, most: int) -> None:
 
 
 def check_kind(head: bytes, name: str) -> None:
-    """Refuse a file by its first bytes.
+    """Check the type of a file by its first bytes.
 
     Raises:
-        Refusal: It is of no kind that is taken.
+        Refusal: The type is not accepted.
     """
     kind = driver_of(head)
     if kind is None or kind[0] not in TAKEN:
@@ -242,7 +246,7 @@ def check_kind(head: bytes, name: str) -> None:
 
 
 def too_large(most: int) -> Refusal:
-    """What is said of a body over the limit."""
+    """Refusal of a body over a limit in bytes."""
     return Refusal(
         413,
         f"the file is larger than the {most / 1e6:,.0f} MB that are taken",
@@ -250,8 +254,8 @@ def too_large(most: int) -> Refusal:
     )
 
 
-async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The stream, unless it trickles: who sends little for long keeps a place from others."""
+async def _refuse_slow(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream, refused when it arrives too slowly: a slow sender blocks others."""
     started, received = time.monotonic(), 0
     while True:
         try:
@@ -270,7 +274,7 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 @contextmanager
-def _full_disk_told() -> Iterator[None]:
+def _full_disk_refused() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -288,7 +292,7 @@ def _too_slow() -> Refusal:
 
 
 def _shown_name(name: str) -> str:
-    """A file's name for people and tags: no folders, nothing unprintable."""
+    """Name of a file for messages and tags: without folders, printable."""
     last = name.replace("\\", "/").rpartition("/")[2]
     printable = "".join(letter for letter in last if letter.isprintable()).strip()
     return printable[-_LONGEST_NAME:] or "upload"

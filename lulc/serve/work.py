@@ -1,7 +1,9 @@
-"""What child processes do for the server, a function for each kind of request; arguments and results are plain JSON.
+"""Functions that child processes run for the server, one for each kind of request.
 
-Files of strangers are opened here and nowhere else: a decoder that crashes or a file that asks for too much memory takes a
-child with it, not the page.
+Arguments and results are plain JSON.
+
+Files of strangers are opened here and nowhere else. A decoder that crashes, or a file that needs too much memory, ends
+a child process, not the page.
 """
 
 import shutil
@@ -32,19 +34,24 @@ from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.job import ClassifyOptions
 from lulc.tasks.describe.map_report import report_map
 
-Tell = Callable[[str, int, int], None]
-"""Told the stage, and how much of it is done, of how much."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with the name of a stage, the amount done, and the amount in all (0 when unknown)."""
 
 EXPLAINED_SIDE = 256
-"""Side of the window around a place of a scene that is explained, pixels."""
+"""Side of the explained window around a pixel of a scene, pixels."""
 
 _MOST_METADATA_BYTES = 1 << 20
 _LARGEST_PATCH = 2
-"""A GeoTIFF up to so many times as wide as the patches of the model is taken for a patch."""
+"""A GeoTIFF up to this many times as wide as the patches of the model counts as a patch."""
 
 
-def describe(_tell: Tell, model: str, patch_model: str | None, device: str) -> dict[str, Any]:
-    """The models, for the page; also loads them, so that the first answer does not wait for it."""
+def describe(_on_progress: OnProgress, model: str, patch_model: str | None, device: str) -> dict[str, Any]:
+    """Load the models, and describe them for the page.
+
+    Raises:
+        ModelError: A model is refused.
+        UsageError: The device cannot be used.
+    """
     card, patch = read_card(model), _classifier(patch_model, device).card
     return {
         "model": {
@@ -56,15 +63,27 @@ def describe(_tell: Tell, model: str, patch_model: str | None, device: str) -> d
     }
 
 
-def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int, **server: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of `Settings`
-    """What an upload is, from its header; one that cannot be classified is refused.
+def look(
+    _on_progress: OnProgress,
+    path: str,
+    name: str,
+    options: dict[str, Any],
+    values: int,
+    **server: Any,  # noqa: ANN401 - fields of `Settings`
+) -> dict[str, Any]:
+    """Decide from its header whether an upload is a patch or a scene.
 
     Args:
-        path: The file.
-        name: What its owner calls it.
+        path: File of the upload.
+        name: Owner's name of the file.
         options: Fields of the upload: `as`, `bands`, `offset`, `quantification`, `allow_no_georef`.
-        values: Most pixels times bands.
+        values: Largest number of pixels times bands.
         server: `model`, `patch_model`, `device` and `max_memory`.
+
+    Raises:
+        InputError: The upload cannot be classified.
+        LimitError: It declares too many pixels times bands, or too many bytes of metadata.
+        UsageError: An option is refused.
     """
     kind = sniff(Path(path))
     assert kind is not None
@@ -84,8 +103,20 @@ def look(_tell: Tell, path: str, name: str, options: dict[str, Any], values: int
     return {"kind": "scene"}
 
 
-def patch(_tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Classify a patch; leaves its picture in the folder."""
+def patch(
+    _on_progress: OnProgress,
+    path: str,
+    name: str,
+    folder: str,
+    options: dict[str, Any],
+    **server: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Classify a patch, and write its picture into the folder.
+
+    Raises:
+        InputError: The patch is refused.
+        LimitError: It is too large.
+    """
     from PIL import Image
 
     bands = spelled_out(options.get("bands"))
@@ -97,28 +128,44 @@ def patch(_tell: Tell, path: str, name: str, folder: str, options: dict[str, Any
     return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": image.grid.georeferenced}
 
 
-def scene(tell: Tell, path: str, name: str, folder: str, options: dict[str, Any], **server: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Classify a scene; leaves product, picture, true colour and report in the folder."""
-    place, output = Path(folder), Path(folder) / "map.tif"
+def scene(
+    on_progress: OnProgress,
+    path: str,
+    name: str,
+    folder: str,
+    options: dict[str, Any],
+    **server: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Classify a scene, and write product, picture, true colour and report into the folder.
+
+    Raises:
+        LulcError: As `classify`.
+    """
+    target, output = Path(folder), Path(folder) / "map.tif"
     asked = _scene_options(options, server)
     done = classify(
         [Path(path)],
         output,
         asked,
-        progress=lambda part, whole: tell("classifying", part, whole),
-        quicklook=place / "map.png",
+        progress=lambda part, whole: on_progress("classifying", part, whole),
+        quicklook=target / "map.png",
         name=name,
     )
-    tell("drawing", 0, 0)
+    on_progress("drawing", 0, 0)
     with open_scene([path], bands=asked.bands, offset=asked.offset, quantification=asked.quantification) as source:
-        write_true_color(source, place / "base.tif")
-    tell("reporting", 0, 0)
-    _write_report(output, place, name)
+        write_true_color(source, target / "base.tif")
+    on_progress("reporting", 0, 0)
+    _write_report(output, target, name)
     return {"warnings": list(done.warnings), "seconds": done.seconds}
 
 
-def base(_tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
-    """Draw a scene in true colour, to lie beneath maps."""
+def base(_on_progress: OnProgress, path: str, name: str, folder: str) -> dict[str, Any]:
+    """Draw a scene in true colour, to lie beneath maps.
+
+    Raises:
+        InputError: The scene is refused, or lacks B04, B03 or B02.
+        UsageError: The file is a map.
+    """
     with suppress(InputError), open_product(Path(path)):
         raise UsageError(f"{name} is a map, not a scene", "give it as a map instead")
     with open_scene([path]) as source:
@@ -127,15 +174,20 @@ def base(_tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
     return {}
 
 
-def report(tell: Tell, path: str, name: str, folder: str) -> dict[str, Any]:
-    """Write the report of a product into the folder."""
-    tell("reporting", 0, 0)
+def report(on_progress: OnProgress, path: str, name: str, folder: str) -> dict[str, Any]:
+    """Write the report of a product into the folder.
+
+    Raises:
+        InputError: The file is not a product of lulc.
+        StorageError: Reading or writing failed.
+    """
+    on_progress("reporting", 0, 0)
     _write_report(Path(path), Path(folder), name)
     return {}
 
 
 def explain(
-    _tell: Tell,
+    _on_progress: OnProgress,
     path: str,
     name: str,
     picture: str,
@@ -144,7 +196,11 @@ def explain(
     place: tuple[int, int] | None,
     **server: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
-    """Explain a patch, or a scene around a place (row, column); leaves picture and heat map."""
+    """Explain a patch, or a scene around a pixel (row, column), and write picture and heat map.
+
+    Raises:
+        LulcError: As `explain_patch` and `explain_scene`.
+    """
     if place is None:
         found = explain_patch(
             Path(path),
@@ -171,7 +227,7 @@ def explain(
             device=asked.device,
             name=name,
         )
-    return _told(found, name)
+    return _explanation_reply(found, name)
 
 
 WORK: dict[str, Callable[..., dict[str, Any]]] = {
@@ -183,22 +239,22 @@ WORK: dict[str, Callable[..., dict[str, Any]]] = {
     "base": base,
     "explain": explain,
 }
-"""What may be asked of a child."""
+"""Functions by name of the task."""
 
 
-def _told(found: Explanation, name: str) -> dict[str, Any]:
-    told = replace(found, input=name, files=())
+def _explanation_reply(found: Explanation, name: str) -> dict[str, Any]:
+    renamed = replace(found, input=name, files=())
     return {
-        "title": told.title,
-        "subtitle": told.subtitle,
-        "class": told.explained,
-        "notes": list(told.notes),
-        "details": told.to_json(),
+        "title": renamed.title,
+        "subtitle": renamed.subtitle,
+        "class": renamed.explained,
+        "notes": list(renamed.notes),
+        "details": renamed.to_json(),
     }
 
 
 def _write_report(product: Path, folder: Path, title: str) -> None:
-    """`report.zip`: report.md, report.json, map.png."""
+    """Write `report.zip`, with report.md, report.json and map.png."""
     pages = folder / "report"
     report_map(product, pages, title=title)
     shutil.make_archive(str(pages), "zip", pages)
@@ -222,7 +278,7 @@ def _patch_sized(shape: Shape, classifier: Classifier) -> bool:
 
 
 def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:
-    """Rows and columns that a raster declares, once it is known to be no more than a server takes."""
+    """Rows and columns that a raster declares, after a check of its size."""
     described = metadata_bytes(path) if kind[0] == "GTiff" else 0
     if described > _MOST_METADATA_BYTES:
         raise LimitError(f"{name} has {described / 1e6:.1f} MB of metadata", "save it without them")
@@ -239,8 +295,8 @@ def _header(path: Path, name: str, kind: tuple[str, str], values: int) -> Shape:
     return shape
 
 
-def _window_around(place: tuple[int, int], shape: Shape) -> tuple[int, int, int, int]:
+def _window_around(pixel: tuple[int, int], shape: Shape) -> tuple[int, int, int, int]:
     height, width = min(EXPLAINED_SIDE, shape.height), min(EXPLAINED_SIDE, shape.width)
-    row = min(max(place[0] - height // 2, 0), shape.height - height)
-    col = min(max(place[1] - width // 2, 0), shape.width - width)
+    row = min(max(pixel[0] - height // 2, 0), shape.height - height)
+    col = min(max(pixel[1] - width // 2, 0), shape.width - width)
     return row, col, height, width

@@ -163,7 +163,7 @@ def test_what_is_at_a_place(product):
     view = MapView(path)
     row, col = 400, 500
     longitude, latitude = view.position_of(row, col)
-    assert view.place_of(longitude, latitude) == (row, col)
+    assert view.pixel_of(longitude, latitude) == (row, col)
     found = view.at(row, col)
     assert found.code == data[0, row, col]
     np.testing.assert_allclose(found.shares, data[1:, row, col] / 250, atol=1e-6)
@@ -218,7 +218,7 @@ def test_the_ends_of_the_world(tmp_path, crs, transform, bounds):
 @pytest.mark.parametrize("place", [(181.0, 95.0), (1e9, 1e9), (-120.0, -80.0)])
 def test_places_far_away_are_outside(product, place):
     view = MapView(product[0])
-    assert view.at(*view.place_of(*place)) is None
+    assert view.at(*view.pixel_of(*place)) is None
 
 
 def test_other_files_are_refused(tmp_path, data):

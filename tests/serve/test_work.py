@@ -15,7 +15,7 @@ from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError
 from lulc.grid import Shape
 from lulc.serve import work
-from lulc.serve.child import _lacks_memory, _names_for_people
+from lulc.serve.child import _lacks_memory, _shown_names
 from lulc.serve.uploads import UploadOptions
 from lulc.tasks.classify.classify import classify
 
@@ -147,7 +147,7 @@ def test_the_window_around_a_place_lies_in_the_scene(place, shape, window):
 
 
 def test_messages_do_not_tell_places_of_the_server():
-    renamed = _names_for_people({"path": "/var/x/lulc-serve-1/abc/upload", "name": "my scene.tif"})
+    renamed = _shown_names({"path": "/var/x/lulc-serve-1/abc/upload", "name": "my scene.tif"})
     text = "/var/x/lulc-serve-1/abc/upload: bad; cannot write /var/x/lulc-serve-1/abc/map.tif"
     for place, said in renamed.items():
         text = text.replace(place, said)
