@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: infer some chunks and compress them, with the scene and the network kept ready."""
+"""Worker of a cluster: infer chunks and compress them, with the scene and the network kept ready between tasks."""
 
 import threading
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from lulc.tasks.classify.job import ClassifyOptions, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 
 EncodedChunk = tuple[int, list[EncodedTile]]
-"""Index and compressed tiles of a chunk."""
+"""Index of a chunk and its compressed tiles."""
 
 _MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
 class ChunkWork:
-    """All that a worker must know of a job.
+    """Everything a worker must know of a job.
 
     Attributes:
-        inputs: The scene, as the workers see it.
-        options: From `pinned`, with the decided window, halo and blend.
-        fingerprint: Of the job; a worker that comes to another one refuses.
+        inputs: Paths of the scene on the workers.
+        options: Options from `pinned`, with the planned window, halo and blend (pixels).
+        fingerprint: Fingerprint of the job; a worker that computes another one refuses.
     """
 
     inputs: tuple[Path, ...]
@@ -40,7 +40,7 @@ class ChunkWork:
 
 
 class _Engine:
-    """An opened scene and a loaded network, ready for chunks of one job."""
+    """An open scene and a loaded network, ready for the chunks of one job."""
 
     def __init__(self, work: ChunkWork) -> None:
         self.work = work
@@ -62,7 +62,7 @@ class _Engine:
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
 
     def infer(self, wanted: range) -> Iterator[EncodedChunk]:
-        """Chunks in their order, compressed."""
+        """Infer chunks in order, and yield them compressed."""
         infer = ChunkInference(self._predictor, self._job.plan, self.work.options.activations)
         with gdal_cache(self._cache):
             for chunk in chunks_to_infer(self._job.plan, wanted):
@@ -81,11 +81,14 @@ _engines: list[_Engine] = []
 
 
 def infer_chunks(work: ChunkWork, first: int, end: int) -> list[EncodedChunk]:
-    """Infer chunks `first` to `end - 1` of a job; the scene and the network of the last job stay ready in this process.
+    """Infer chunks `first` to `end - 1` of a job. The scene and the network of the last job stay ready in this process.
 
     Raises:
-        ShardError: This machine sees other files, another model or another lulc than the client.
-        LulcError: Reading failed, or the device has not enough memory.
+        ShardError: The files, the model, lulc or torch differ from those of the client.
+        StorageError: A block cannot be read.
+
+    Raises:
+        LimitError: The device has not enough memory.
     """
     with _lock:  # one network at a time: its threads and memory are those of the whole worker
         if not (_engines and _engines[0].work == work):

@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 _LOCAL = re.compile(r"local:(\d+)")
 _ALLOWED_FAILURES = 1
-"""Workers that may die over one chunk before the chunk is blamed, beside the first."""
+"""Workers that may die over one chunk, beside the first, before the chunk is blamed."""
 
 LOGS = "lulc-slurm-logs"
-"""Folder, in the folder lulc is called in, for what Slurm's jobs print."""
+"""Folder for the output of Slurm's jobs, below the working folder."""
 
-_CONNECT_WITHIN_S = 20
-_WORKER_WAITS_S = 60
+_CONNECT_TIMEOUT_S = 20
+_WORKER_TIMEOUT_S = 60
 _ANY_PORT = "127.0.0.1:0"
-"""Of the scheduler's own pages: a fixed port would be taken when two runs share a machine."""
+"""Address of the scheduler's own pages: with a fixed port two runs on one machine would collide."""
 
 
 @contextmanager
 def cluster_client(address: str) -> Iterator["Client"]:
-    """A client of a Dask cluster; one that is started here is ended with the block.
+    """Client of a Dask cluster. A cluster that is started here is ended with the block.
 
     Args:
         address: `tcp://HOST:PORT` of a running scheduler, `local:N` for N processes of this machine, or `slurm:SITE`
-            for jobs of Slurm, with a site by name or by path of its TOML file.
+            for jobs of Slurm. A site is given by name or by path of its TOML file.
 
     Raises:
-        UsageError: Not such an address, or dask.distributed is not installed.
+        UsageError: The address has another form, or dask.distributed is not installed.
         ConfigError: The site file is refused.
-        ShardError: Nothing answers at the address, or the jobs are refused.
+        ShardError: No scheduler answers at the address.
     """
     try:
         import dask
@@ -51,9 +51,9 @@ def cluster_client(address: str) -> Iterator["Client"]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is reported by lulc, in one line
     settings = {"distributed.scheduler.allowed-failures": _ALLOWED_FAILURES}
     with dask.config.set(settings), ExitStack() as opened:
-        where = address if "://" in address else opened.enter_context(_started(address))
+        target = address if "://" in address else opened.enter_context(_started(address))
         try:
-            client = Client(where, timeout=_CONNECT_WITHIN_S, set_as_default=False)
+            client = Client(target, timeout=_CONNECT_TIMEOUT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ShardError(f"no Dask scheduler answers at {address}: {reason}", "check its address") from error
@@ -75,7 +75,7 @@ def _started(address: str) -> Any:  # noqa: ANN401 - a cluster of dask.distribut
 
 
 def _local(workers: int) -> Any:  # noqa: ANN401
-    """Processes of this machine, each with one task at a time; lulc itself keeps their memory in bounds."""
+    """Processes of this machine, each with one task at a time. lulc itself bounds their memory."""
     from distributed import LocalCluster
 
     if not workers:
@@ -93,7 +93,7 @@ def _local(workers: int) -> Any:  # noqa: ANN401
 
 
 def _kill_local_workers(cluster: Any) -> None:  # noqa: ANN401
-    """End the workers of a block that failed: asked to stop, each would first work for seconds on what nobody wants."""
+    """Kill the workers of a block that failed. Asked to stop, each would first finish a task that nobody needs."""
     from distributed import LocalCluster
 
     for nanny in cluster.workers.values() if isinstance(cluster, LocalCluster) else ():
@@ -104,7 +104,7 @@ def _kill_local_workers(cluster: Any) -> None:  # noqa: ANN401
 
 
 def dask_setup(_worker: object) -> None:
-    """Called in each local worker: a Ctrl-C in the terminal is for the client, which then ends its workers itself."""
+    """Called in each local worker: ignore Ctrl-C, since the client ends its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -131,7 +131,7 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
         job_script_prologue=[*prologue, *site.setup],
         local_directory=site.scratch or None,
         log_directory=LOGS,
-        death_timeout=_WORKER_WAITS_S,
+        death_timeout=_WORKER_TIMEOUT_S,
         scheduler_options={"dashboard": False, "dashboard_address": _ANY_PORT},
         worker_extra_args=["--memory-limit", "0", "--no-dashboard"],
         silence_logs=logging.CRITICAL,
@@ -143,7 +143,10 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
 
 @contextmanager
 def _kept_signals() -> Iterator[None]:
-    """Importing dask-jobqueue takes SIGINT for itself: a Ctrl-C would end lulc without its last words."""
+    """Restore the handler of SIGINT, which importing dask-jobqueue replaces.
+
+    Otherwise Ctrl-C would end lulc without a message.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -153,10 +156,10 @@ def _kept_signals() -> Iterator[None]:
 
 
 def _gigabytes(memory: str) -> float:
-    """Gigabytes of a size as Slurm writes it: `4G`, `500M`.
+    """Convert a size as Slurm writes it (`4G`, `500M`) to gigabytes.
 
     Raises:
-        UsageError: It is no such size.
+        UsageError: The text is not such a size.
     """
     match = re.fullmatch(r"(\d+)([KMGT]?)B?", memory.upper())
     if match is None:

@@ -1,7 +1,7 @@
-"""The plan of a sharded run: one JSON file that says everything, and a folder of notes beside it.
+"""The plan of a sharded run: one JSON file with all decisions, and a folder of notes beside it.
 
-`region.json` names scenes, products, options and chunk ranges of the shards. In `region.run/` lie the one-line reasons
-of failed shards, notes of merged scenes, submitted jobs, scripts and logs.
+`region.json` holds scenes, products, options and the chunk ranges of the shards. `region.run/` holds the one-line
+reasons of failed shards, notes of merged scenes, ids of submitted jobs, scripts and logs.
 """
 
 import json
@@ -29,12 +29,12 @@ class PlannedScene(Table):
 
     Attributes:
         inputs: The scene, or several files that are stacked.
-        output: The product.
-        fingerprint: Of the job; parts of another one are not merged.
-        window: Side of what the network sees, pixels.
-        halo: Margin of each window that is thrown away, pixels.
+        output: Product to write.
+        fingerprint: Fingerprint of the job; parts of another one are not merged.
+        window: Side of the network's input window, pixels.
+        halo: Margin of each window that is discarded, pixels.
         blend: Width of the cross-fade, pixels.
-        cuts: Shard i of the scene has chunks cuts[i] to cuts[i + 1] - 1.
+        cuts: Chunk boundaries: shard i of the scene has chunks cuts[i] to cuts[i + 1] - 1.
     """
 
     inputs: tuple[Path, ...] = Field(min_length=1)
@@ -60,12 +60,12 @@ class PlannedScene(Table):
 
 
 class ShardPlan(Table):
-    """A sharded run.
+    """Plan of a sharded run.
 
     Attributes:
-        format: What the file is.
-        options: Of all scenes; device, precision and threads are written down, never `auto`.
-        scenes: In the order of their shards.
+        format: Name and version of the file format.
+        options: Options of all scenes, with explicit device, precision and threads, never `auto`.
+        scenes: Scenes in the order of their shards.
     """
 
     format: Literal["lulc-shards-1"] = "lulc-shards-1"
@@ -74,7 +74,7 @@ class ShardPlan(Table):
 
     @cached_property
     def shards(self) -> tuple["Shard", ...]:
-        """All shards; their numbers run through the scenes."""
+        """All shards, numbered through all scenes."""
         ranges = [
             (number, scene, range(first, end))
             for number, scene in enumerate(self.scenes)
@@ -83,7 +83,7 @@ class ShardPlan(Table):
         return tuple(Shard(index, number, scene, chunks) for index, (number, scene, chunks) in enumerate(ranges))
 
     def shard(self, index: int) -> "Shard":
-        """Shard by number.
+        """Look up a shard by its number.
 
         Raises:
             UsageError: There is no such shard.
@@ -102,7 +102,7 @@ class Shard:
     """A range of chunks of one scene.
 
     Attributes:
-        index: Its number in the plan.
+        index: Number of the shard in the plan.
         scene_index: Number of its scene in the plan.
         scene: Its scene.
         chunks: Indices of its chunks.
@@ -115,23 +115,29 @@ class Shard:
 
     @property
     def folder(self) -> Path:
-        """Where its chunks are kept."""
+        """Work folder of its chunks."""
         return part_folder(self.scene.output, self.index)
 
 
 def make_plan(
     scenes: Sequence[Sequence[Path]], out: Path, options: ClassifyOptions, shard_chunks: int | None = None
 ) -> ShardPlan:
-    """Decide how scenes are cut into shards; nothing is written.
+    """Plan the shards of scenes; nothing is written.
 
     Args:
-        scenes: Each one scene, or several files that are stacked.
-        out: Folder of the products; each has its scene's name.
-        options: How; what this machine would choose by itself is written down for all.
-        shard_chunks: Chunks of a shard; None makes each scene one shard.
+        scenes: For each scene its file, or several files that are stacked.
+        out: Folder of the products, which are named after their scenes.
+        options: Options of all scenes; choices of this machine are made explicit.
+        shard_chunks: Number of chunks of a shard; None makes each scene one shard.
 
     Raises:
-        LulcError: A scene, the model, an option or a product's name is refused.
+        InputError: A scene is refused.
+
+    Raises:
+        ModelError: The model is refused.
+        UsageError: An option or the name of a product is refused.
+        StorageError: A product exists, or its folder is not writable.
+        LimitError: No window fits into `max_memory`.
     """
     options = pinned(options)
     outputs = [out / f"{scene_name(inputs[0])}.tif" for inputs in scenes]
@@ -156,10 +162,10 @@ def make_plan(
 
 
 def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
-    """Scenes of a text file: one a line, or the files of one scene separated by tabs.
+    """Read a list of scenes: one per line, the files of one scene separated by tabs.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -169,7 +175,7 @@ def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
 
 
 def scene_name(path: Path) -> str:
-    """Name of a scene without its endings: `S2A_...` of `S2A_....SAFE.zip`."""
+    """Name of a scene without its endings: `S2A_...` for `S2A_....SAFE.zip`."""
     name = path.resolve().name
     for ending in (".zip", ".SAFE"):
         name = name.removesuffix(ending)
@@ -177,10 +183,10 @@ def scene_name(path: Path) -> str:
 
 
 def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:
-    """Write a plan, one line a scene; notes of a former plan of that name are removed.
+    """Write a plan, one line per scene. Notes of an earlier plan of that name are removed.
 
     Raises:
-        StorageError: It exists, or cannot be written.
+        StorageError: The file exists, or cannot be written.
     """
     check_target(path, overwrite=overwrite)
     table = plan.model_dump(mode="json")
@@ -194,10 +200,10 @@ def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:
 
 
 def read_plan(path: Path) -> ShardPlan:
-    """A plan that `lulc hpc plan` wrote.
+    """Read a plan of `lulc hpc plan`.
 
     Raises:
-        ConfigError: Not there, or not a plan.
+        ConfigError: The file is missing or is not a plan.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """`lulc classify` on the workers of a Dask cluster: chunks as tasks, one writer in the client.
 
-As many tasks are on their way as workers can take at once, no more: memory stays flat, and a worker that dies takes one task
-with it, so that the chunk to blame is known. Chunks are written when they arrive, not in their order: what has arrived
-survives the client, and the bytes of the product do not depend on the order.
+No more tasks are submitted than the workers can run at once. Memory stays flat, and a worker that dies takes one task
+with it, so the chunk to blame is known. Chunks are written when they arrive, not in order. What has arrived survives
+the client, and the bytes of the product do not depend on the order.
 """
 
 import logging
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 0.2
+_POLL_S = 0.2
 _WARN_AFTER_S = 30.0
 _RETRIES = 1
 _FADING_TASK = 4
-"""Chunks of a task where they fade into each other: its first one is inferred twice, once for its margin."""
+"""Chunks of a task when tiles fade into each other. The first one is inferred twice, once for its margin."""
 
 
 def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
-    """A way to fill a writer by the workers of a cluster.
+    """Make a function that has the workers of a cluster infer the missing chunks of a product.
 
     Args:
-        address: As for `cluster_client`.
-        inputs: The scene; the workers open it by the same path.
+        address: Address, as for `cluster_client`.
+        inputs: Files of the scene, which the workers open by the same paths.
     """
 
     def fill(scene: Scene, job: Job, writer: ProductWriter, wanted: range, run: Run, times: StageTimes) -> Filled:
@@ -70,7 +70,7 @@ def _work(job: Job, inputs: Sequence[Path]) -> ChunkWork:
 
 
 def _tasks(missing: Sequence[int], fade: int) -> list[range]:
-    """Ranges of chunks, one for each task."""
+    """Ranges of consecutive chunks, one for each task."""
     most = _FADING_TASK if fade else 1
     tasks: list[range] = []
     for chunk in missing:
@@ -83,7 +83,7 @@ def _tasks(missing: Sequence[int], fade: int) -> list[range]:
 
 @dataclass
 class _RemoteFill:
-    """Hands tasks to workers and their chunks to the writer."""
+    """Submits tasks to workers and passes their chunks to the writer."""
 
     client: "Client"
     scene: Scene
@@ -105,7 +105,7 @@ class _RemoteFill:
         """Run all tasks.
 
         Raises:
-            ShardError: A chunk failed, or killed its workers; it is named.
+            ShardError: A chunk failed or killed its workers; the message names it.
             Interrupted: A signal has arrived.
         """
         waiting = list(reversed(tasks))
@@ -125,12 +125,12 @@ class _RemoteFill:
             self.client.cancel(list(self._running), force=True)
 
     def _capacity(self) -> int:
-        """Tasks that the workers can take at once; one while there is no worker yet."""
+        """Number of tasks that the workers can run at once; 1 while there is no worker."""
         threads: dict[str, int] = self.client.nthreads()
-        self._tell_lost(set(threads))
+        self._warn_lost_workers(set(threads))
         return max(1, sum(threads.values()))
 
-    def _tell_lost(self, workers: set[str]) -> None:
+    def _warn_lost_workers(self, workers: set[str]) -> None:
         for worker in sorted(self._workers - workers):
             _log.warning("worker %s is lost; its chunks are computed again", worker)
         self._workers = workers
@@ -150,9 +150,9 @@ class _RemoteFill:
 
     def _next_ended(self) -> "Future | None":
         try:
-            future = self._ended.get(timeout=_LOOK_EVERY_S)
+            future = self._ended.get(timeout=_POLL_S)
         except queue.Empty:
-            before, self._idle_s = self._idle_s, self._idle_s + _LOOK_EVERY_S
+            before, self._idle_s = self._idle_s, self._idle_s + _POLL_S
             if before < _WARN_AFTER_S <= self._idle_s and not self.client.nthreads():
                 _log.warning("the cluster has no worker yet; waiting for one")
             return None
@@ -165,7 +165,7 @@ class _RemoteFill:
         except LulcError as error:
             raise ShardError(f"{self._name(chunks)} failed on a worker: {error.problem}", error.remedy) from error
         except Exception as error:
-            raise ShardError(f"{self._name(chunks)} {_what_happened(error)}", _KEPT) from error
+            raise ShardError(f"{self._name(chunks)} {_failure_text(error)}", _KEPT) from error
         size = self.job.plan.shape.size
         with self.times.measure("write"):
             for index, tiles in encoded:
@@ -177,14 +177,14 @@ class _RemoteFill:
         cores = [chunk.core for chunk in self.job.plan.chunks() if chunk.index in chunks]
         first, last = cores[0], cores[-1]
         names = f"chunk {chunks.start}" if len(chunks) == 1 else f"chunks {chunks.start} to {chunks.stop - 1}"
-        place = f"rows {first.row} to {last.row_end - 1}, columns {first.col} to {last.col_end - 1}"
-        return f"{names} of {self.scene.info.name} ({place})"
+        extent = f"rows {first.row} to {last.row_end - 1}, columns {first.col} to {last.col_end - 1}"
+        return f"{names} of {self.scene.info.name} ({extent})"
 
 
 _KEPT = "finished chunks are kept; run the same command again to continue"
 
 
-def _what_happened(error: Any) -> str:  # noqa: ANN401
+def _failure_text(error: Any) -> str:  # noqa: ANN401
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):

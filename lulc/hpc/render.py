@@ -1,4 +1,4 @@
-"""Slurm scripts as plain text: an array job for the shards, an array job for the merges, and a script that submits both."""
+"""Slurm scripts as plain text: array jobs for the shards and the merges, and a script that submits both."""
 
 import shlex
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from lulc.hpc.plan import ShardPlan, notes_folder
 from lulc.hpc.site import Site
 
 _FIRST = "LULC_FIRST"
-"""Variable that holds the number of an array's first shard or scene: one plan may need several arrays."""
+"""Variable with the number of an array's first shard or scene; one plan may need several arrays."""
 
 _WAIT_QUIETLY = ("OMP_WAIT_POLICY=PASSIVE", "KMP_BLOCKTIME=0")
 """OpenMP threads that spin while they wait would take CPU time from other jobs of a shared node."""
@@ -17,37 +17,47 @@ _WAIT_QUIETLY = ("OMP_WAIT_POLICY=PASSIVE", "KMP_BLOCKTIME=0")
 
 @dataclass(frozen=True)
 class Scripts:
-    """Three scripts by name and text."""
+    """The text of three scripts.
+
+    Attributes:
+        shards: Array job of the shards.
+        merge: Array job of the merges.
+        submit: Shell script that submits both.
+    """
 
     shards: str
     merge: str
     submit: str
 
     def files(self) -> dict[str, str]:
-        """Text of each file."""
+        """Text of each script by its file name."""
         return {"shards.sbatch": self.shards, "merge.sbatch": self.merge, "submit.sh": self.submit}
 
 
 @dataclass(frozen=True)
 class ArrayPart:
-    """One array of jobs.
+    """One Slurm array job.
 
     Attributes:
-        first: Number of the shard or scene that its task 0 stands for.
-        tasks: Its tasks.
+        first: Number of the shard or scene of task 0.
+        tasks: Task ids of the array.
     """
 
     first: int
     tasks: tuple[int, ...]
 
     def options(self, limit: int) -> list[str]:
-        """Options of sbatch that name the tasks."""
+        """Options of sbatch that name the tasks.
+
+        Args:
+            limit: Tasks that run at the same time; 0 is no limit.
+        """
         most = f"%{limit}" if limit else ""
         return [f"--array={ranges(self.tasks)}{most}", f"--export=ALL,{_FIRST}={self.first}"]
 
 
 def array_parts(numbers: Sequence[int], size: int) -> list[ArrayPart]:
-    """Split numbers of shards or scenes into arrays of which no task's index reaches `size`."""
+    """Split numbers of shards or scenes into arrays in which every task id is below `size`."""
     firsts = sorted({number // size * size for number in numbers})
     return [
         ArrayPart(first, tuple(sorted(number - first for number in numbers if first <= number < first + size)))
@@ -56,7 +66,7 @@ def array_parts(numbers: Sequence[int], size: int) -> list[ArrayPart]:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers as Slurm writes them: `0-3,7`."""
+    """Ascending numbers in Slurm's notation: `0-3,7`."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -67,13 +77,13 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> Scripts:
-    """Scripts for a plan on a site.
+    """Render the scripts of a plan for a site.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file, as the nodes see it.
-        site: From `load_site`.
-        scripts: Folder in which the scripts will lie.
+        plan: Plan from `read_plan`.
+        path: File of the plan on the nodes.
+        site: Site from `load_site`.
+        scripts: Folder of the scripts.
     """
     return Scripts(
         _array_script(plan, path, site), _merge_script(path, site), _submit_script(plan, path, site, scripts)
@@ -81,10 +91,13 @@ def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> Scripts:
 
 
 def merge_dependency(jobs: Sequence[str]) -> list[str]:
-    """Options of sbatch: merge when no shard runs any more.
+    """Options of sbatch that start a merge once no shard runs any more.
 
-    Not `afterok`: one failed shard would cancel the merges of all other scenes. A scene that lacks shards is refused by
-    its own merge, with their reasons.
+    The dependency is not `afterok`: one failed shard would cancel the merges of all other scenes. A scene without all
+    its shards is refused by its own merge, with their reasons.
+
+    Args:
+        jobs: Ids of the Slurm jobs of the shards.
     """
     return [f"--dependency=afterany:{':'.join(jobs)}"]
 

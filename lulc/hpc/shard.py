@@ -1,7 +1,7 @@
-"""Shards of a classification: some chunks of a scene, kept in a part folder; and the merge of all parts.
+"""Shards of a classification: chunks of a scene kept in a part folder, and the merge of all parts.
 
-A shard runs the loop of `lulc classify` over its own chunks and publishes nothing. The merge takes the chunks over as
-they are, compressed, so a merged map equals that of one run byte for byte.
+A shard runs the loop of `lulc classify` over its own chunks and publishes nothing. The merge takes the compressed
+chunks over unchanged, so a merged map equals that of one run byte for byte.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from lulc.tasks.classify.stages import StageTimes
 
 @dataclass(frozen=True)
 class Decision:
-    """What is decided once for a scene, so that all its shards and their merge agree.
+    """Decisions made once for a scene, so that all its shards and their merge agree.
 
     Attributes:
-        fingerprint: Of the job.
+        fingerprint: Fingerprint of the job.
         chunks: Number of chunks.
-        window: Side of what the network sees.
-        halo: Margin of each window that is thrown away.
-        blend: Width of the cross-fade.
+        window: Side of the network's input window, pixels.
+        halo: Margin of each window that is discarded, pixels.
+        blend: Width of the cross-fade, pixels.
     """
 
     fingerprint: str
@@ -46,15 +46,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a shard did.
+    """Report of the run of a shard.
 
     Attributes:
-        chunks: Chunks that the shard has.
-        resumed: Of these, finished by an earlier run.
-        megapixels: Inferred in this run.
-        seconds: Wall time, from opening the scene.
-        stages: As in `ClassifyReport`.
-        peak_bytes: Peak of the process's main memory.
+        chunks: Number of chunks of the shard.
+        resumed: Number of these finished by an earlier run.
+        megapixels: Megapixels inferred in this run.
+        seconds: Wall seconds from opening the scene.
+        stages: Times of the stages, seconds, as in `ClassifyReport`.
+        peak_bytes: Peak of the process's main memory, bytes.
     """
 
     chunks: int
@@ -70,11 +70,11 @@ class ShardReport:
 
 
 class MissingChunksError(ShardError):
-    """Chunks that no part holds.
+    """A product cannot be merged, because no part holds some of its chunks.
 
     Args:
         output: The product that cannot be merged.
-        chunks: Their indices.
+        chunks: Indices of the missing chunks.
     """
 
     def __init__(self, output: Path, chunks: Sequence[int]) -> None:
@@ -83,10 +83,10 @@ class MissingChunksError(ShardError):
 
 
 def pinned(options: ClassifyOptions) -> ClassifyOptions:
-    """Options in which all that this machine would choose by itself is written down.
+    """Options with every choice of this machine made explicit: device, precision, threads, model path.
 
     Raises:
-        ModelError: No such model.
+        ModelError: There is no such model.
         UsageError: The device or its precision cannot be decided here.
     """
     placement = placement_elsewhere(options.device, options.precision)
@@ -102,20 +102,24 @@ def pinned(options: ClassifyOptions) -> ClassifyOptions:
 
 
 def lasting(path: Path) -> Path:
-    """An input as other processes find it, whatever their working folder: an absolute path, or an address as it is."""
+    """An input as other processes find it from any working folder: an absolute path, or a URL unchanged."""
     return path if web_address(path) else path.resolve()
 
 
 def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> Decision:
-    """Decide how a scene is cut and what identifies its job; nothing is written.
+    """Plan a scene once for all its shards; nothing is written.
 
     Args:
         inputs: One scene, or several files that are stacked.
-        bundle: The model; stays as it is.
-        options: From `pinned`.
+        bundle: Card and network of the model; unchanged.
+        options: Options from `pinned`.
 
     Raises:
-        LulcError: The scene, the model or an option is refused.
+        InputError: The scene is refused.
+
+    Raises:
+        UsageError: An option is refused.
+        LimitError: No window fits into `max_memory`.
     """
     with open_input(inputs, options) as scene:
         job = plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
@@ -132,18 +136,21 @@ def run_shard(
     *,
     progress: Progress = silent,
 ) -> ShardReport:
-    """Infer those chunks of a shard that its part folder does not hold yet.
+    """Infer the chunks of a shard that its part folder does not hold yet.
 
     Args:
         inputs: One scene, or several files that are stacked.
-        folder: Where the chunks are kept, from `part_folder`.
-        options: From `pinned`, with the decided window, halo and blend.
+        folder: Work folder of the shard, from `part_folder`.
+        options: Options from `pinned`, with the planned window, halo and blend.
         chunks: Indices of the shard's chunks.
-        fingerprint: From `decide`.
-        progress: Called after each chunk.
+        fingerprint: Fingerprint from `decide`.
+        progress: Called after each chunk with the pixels done and in all.
 
     Raises:
-        LulcError: As `classify`; also when scene, model or code are not what they were when it was decided.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+
+    Raises:
+        LulcError: As `classify`.
     """
     times = StageTimes()
     with running(progress) as run, times.measure("total"), open_input(inputs, options) as scene:
@@ -165,18 +172,21 @@ def run_shard(
 def merge_parts(
     inputs: Sequence[Path], output: Path, options: ClassifyOptions, fingerprint: str, *, overwrite: bool = False
 ) -> None:
-    """Put the chunks of all parts together and publish the product; the parts stay.
+    """Merge the chunks of all parts and publish the product; the parts stay.
 
     Args:
-        inputs: As for the shards.
-        output: The product.
-        options: As for the shards.
-        fingerprint: From `decide`.
-        overwrite: Replace an existing product though the options do not say so.
+        inputs: Files of the scene, as for the shards.
+        output: Product to write.
+        options: Options, as for the shards.
+        fingerprint: Fingerprint from `decide`.
+        overwrite: Replace an existing product even if the options do not.
 
     Raises:
-        MissingChunksError: Some chunks are in no part of this job; nothing is left behind.
-        LulcError: Scene, model or code changed, or writing failed.
+        MissingChunksError: No part of this job holds some chunks. Nothing is left behind.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+
+    Raises:
+        StorageError: The output exists, or writing failed.
     """
     with open_input(inputs, options) as scene:
         placement = placement_elsewhere(options.device, options.precision)

@@ -1,4 +1,4 @@
-"""Running one shard of a plan, merging a scene's shards, and what each shard has come to."""
+"""Run one shard of a plan, merge the shards of a scene, and report the state of each shard."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,22 +22,22 @@ from lulc.tasks.classify.chunk_loop import open_input
 from lulc.tasks.classify.job import ClassifyOptions
 
 _NAMED = 20
-_TELLING_TAGS = ("LULC_INPUT", "LULC_INPUT_SHA256", "LULC_MODEL_SHA256")
-"""Which scene a product was made of, and by which model."""
+_IDENTIFYING_TAGS = ("LULC_INPUT", "LULC_INPUT_SHA256", "LULC_MODEL_SHA256")
+"""Tags that identify the scene and the model of a product."""
 
 
 @dataclass(frozen=True)
 class ShardStatus:
-    """What a shard has come to.
+    """State of a shard.
 
     Attributes:
-        shard: Its number.
+        shard: Number of the shard.
         scene: Number of its scene.
-        output: The product of its scene.
+        output: Product of its scene.
         state: `merged`, `done`, `running`, `queued`, `interrupted`, `failed` or `waiting`.
-        done: Chunks stored.
-        chunks: Chunks that it has.
-        reason: Why it failed, was interrupted or still waits; empty where there is nothing to say.
+        done: Number of stored chunks.
+        chunks: Number of its chunks.
+        reason: Why it failed, was interrupted or still waits; empty otherwise.
     """
 
     shard: int
@@ -50,7 +50,7 @@ class ShardStatus:
 
     @property
     def finished(self) -> bool:
-        """Nothing is left to do for it but, perhaps, the merge."""
+        """True when nothing is left to do for it, except perhaps the merge."""
         return self.state in {"merged", "done"}
 
     def to_json(self) -> dict[str, Any]:
@@ -59,15 +59,15 @@ class ShardStatus:
 
 
 def run_planned(plan: ShardPlan, path: Path, index: int, *, progress: Progress = silent) -> ShardReport | None:
-    """Run one shard, or what an earlier run left of it; None when its scene has been merged already.
+    """Run one shard, or the rest of it after an earlier run; None when its scene has been merged already.
 
     The reason of a failure is noted beside the plan, in one line.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file.
+        plan: Plan from `read_plan`.
+        path: File of the plan.
         index: Number of the shard.
-        progress: Called after each chunk.
+        progress: Called after each chunk with the pixels done and in all.
 
     Raises:
         LulcError: As `run_shard`.
@@ -84,24 +84,24 @@ def run_planned(plan: ShardPlan, path: Path, index: int, *, progress: Progress =
     try:
         return run_shard(scene.inputs, shard.folder, options, shard.chunks, scene.fingerprint, progress=progress)
     except LulcError as error:
-        _note(note, f"{error.exit_code} {error}")
+        _write_note(note, f"{error.exit_code} {error}")
         raise
     except Exception as error:
-        _note(note, f"1 {type(error).__name__}: {error}")
+        _write_note(note, f"1 {type(error).__name__}: {error}")
         raise
 
 
 def merge_scenes(plan: ShardPlan, path: Path, scenes: Sequence[int] | None) -> Iterator[Path]:
-    """Publish the products of scenes, one after the other; yields each when it is there.
+    """Merge scenes one after the other, and yield each product once it is published.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file.
-        scenes: Their numbers; None for all.
+        plan: Plan from `read_plan`.
+        path: File of the plan.
+        scenes: Numbers of the scenes; None for all.
 
     Raises:
         UsageError: There is no such scene.
-        ShardError: Scenes lack shards; raised at the end, when all the others are published.
+        ShardError: Scenes lack shards. It is raised at the end, when all others are published.
         LulcError: As `merge_parts`.
     """
     numbers = range(len(plan.scenes)) if scenes is None else scenes
@@ -118,15 +118,15 @@ def merge_scenes(plan: ShardPlan, path: Path, scenes: Sequence[int] | None) -> I
 
 
 def merge_planned(plan: ShardPlan, path: Path, scene_index: int) -> Path:
-    """Publish a scene's product from its parts and remove them; one that is published already is left alone.
+    """Merge a scene and remove its parts; a product that is published already is left unchanged.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file.
+        plan: Plan from `read_plan`.
+        path: File of the plan.
         scene_index: Number of the scene.
 
     Raises:
-        ShardError: Shards are missing; each is named with its reason. Nothing is left behind.
+        ShardError: Shards are missing; the message names each with its reason. Nothing is left behind.
         LulcError: As `merge_parts`.
     """
     try:
@@ -153,13 +153,14 @@ def _publish(plan: ShardPlan, path: Path, scene_index: int) -> Path:
 
 
 def _merge(plan: ShardPlan, path: Path, scene_index: int) -> None:
-    """Publish a product, and note it; a note that lies there meanwhile lets a merge that is killed be repeated."""
+    """Publish a product and note it. A first note lets a merge that is killed be repeated."""
     scene = plan.scenes[scene_index]
     options, begun = plan.options_for(scene), _merge_note(path, scene_index, "merging")
     there = os.path.lexists(scene.output)
-    ours = there and _says(begun, scene.fingerprint) and _is_product_of(scene, options)  # killed before its second note
+    # A merge that was killed before its second note has published already.
+    ours = there and _note_equals(begun, scene.fingerprint) and _is_product_of(scene, options)
     if not there or options.overwrite:
-        _note(begun, scene.fingerprint)
+        _write_note(begun, scene.fingerprint)
     try:
         merge_parts(scene.inputs, scene.output, options, scene.fingerprint, overwrite=ours)
     except FolderInUseError:
@@ -173,7 +174,7 @@ def _merge(plan: ShardPlan, path: Path, scene_index: int) -> None:
 
 
 def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
-    """True when what bears a planned product's name is a map of its scene by its model."""
+    """True when the file under a planned product's name is a map of its scene by its model."""
     try:
         with open_product(scene.output) as product:
             tags = product.tags
@@ -181,40 +182,40 @@ def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
         return False
     with open_input(scene.inputs, options) as opened:
         expected = provenance(opened, read_card(options.model))
-    return all(tags.get(name) == expected[name] for name in _TELLING_TAGS)
+    return all(tags.get(name) == expected[name] for name in _IDENTIFYING_TAGS)
 
 
 def _note_merged(begun: Path, merged: Path, fingerprint: str) -> None:
     try:
         begun.replace(merged)
     except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
-        _note(merged, fingerprint)
+        _write_note(merged, fingerprint)
 
 
 def shard_statuses(
     plan: ShardPlan, path: Path, shards: Iterable[Shard], queue: Mapping[int, tuple[str, str]], *, mixed: bool = False
 ) -> list[ShardStatus]:
-    """What shards have come to.
+    """States of shards.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file.
-        shards: Those of interest.
-        queue: By number: whether a shard is `queued` or `running` according to a scheduler, and why.
-        mixed: Count chunks of the same job in whatever part they lie, as a merge does.
+        plan: Plan from `read_plan`.
+        path: File of the plan.
+        shards: Shards to report.
+        queue: By number of the shard: `queued` or `running` according to a scheduler, and the reason.
+        mixed: Count chunks of the same job in any part, as a merge does.
     """
     return [_status(plan, path, shard, queue.get(shard.index), mixed=mixed) for shard in shards]
 
 
 def error_note(path: Path, index: int) -> Path:
-    """Where the one-line reason of a failed shard is noted."""
+    """Path of the one-line reason of a failed shard."""
     return notes_folder(path) / f"shard-{index:04d}.error"
 
 
 def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] | None, *, mixed: bool) -> ShardStatus:
-    say = partial(_say, shard)
+    status = partial(_shard_status, shard)
     if _merged(plan, path, shard.scene_index):
-        return say("merged", len(shard.chunks))
+        return status("merged", len(shard.chunks))
     part = part_state(shard.folder)
     stored = len(_stored(shard, part, mixed=mixed))
     code, reason = _read_note(error_note(path, shard.index))
@@ -230,16 +231,16 @@ def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] |
         (True, "waiting", "not started"),
     )
     state, why = next((state, why) for holds, state, why in first_that_holds if holds)
-    return say(state, stored, why)
+    return status(state, stored, why)
 
 
-def _say(shard: Shard, state: str, done: int, reason: str = "") -> ShardStatus:
+def _shard_status(shard: Shard, state: str, done: int, reason: str = "") -> ShardStatus:
     chunks, output = len(shard.chunks), str(shard.scene.output)
     return ShardStatus(shard.index, shard.scene_index, output, state, done, chunks, reason)
 
 
 def _stored(shard: Shard, part: PartState, *, mixed: bool) -> set[int]:
-    """Chunks of a shard that are stored, by their names."""
+    """Stored chunks of a shard, judged by their file names."""
     parts = [part, *map(part_state, part_folders(shard.scene.output))] if mixed else [part]
     same = [part.chunks for part in parts if part.fingerprint == shard.scene.fingerprint]
     return set(shard.chunks) & set().union(*same)
@@ -262,39 +263,39 @@ def _refuse_missing(scene: PlannedScene, statuses: Iterable[ShardStatus]) -> Non
 
 
 def _note_damage(path: Path, shards: Iterable[Shard], chunks: Iterable[int]) -> None:
-    """Note shards of which a chunk is there by name but is not whole, so that they are run again."""
+    """Note shards with a damaged chunk, so that they are run again."""
     damaged = set(chunks)
     for shard in shards:
         lost = sorted(damaged & set(shard.chunks))
         if lost:
-            _note(error_note(path, shard.index), f"5 chunk {lost[0]} of {shard.folder} is damaged")
+            _write_note(error_note(path, shard.index), f"5 chunk {lost[0]} of {shard.folder} is damaged")
 
 
 def _merged(plan: ShardPlan, path: Path, scene_index: int) -> bool:
     scene = plan.scenes[scene_index]
-    return scene.output.exists() and _says(_merge_note(path, scene_index, "merged"), scene.fingerprint)
+    return scene.output.exists() and _note_equals(_merge_note(path, scene_index, "merged"), scene.fingerprint)
 
 
 def _merge_note(path: Path, scene_index: int, state: str) -> Path:
     return notes_folder(path) / f"scene-{scene_index:04d}.{state}"
 
 
-def _says(note: Path, text: str) -> bool:
+def _note_equals(note: Path, text: str) -> bool:
     try:
         return note.read_text(encoding="utf-8").strip() == text
     except OSError:
         return False
 
 
-def _note(note: Path, text: str) -> None:
-    """Write a note; its failure must not hide what it would have said."""
+def _write_note(note: Path, text: str) -> None:
+    """Write a note. A failure to do so must not hide the error that it reports."""
     with suppress(LulcError, OSError):
         note.parent.mkdir(exist_ok=True)
         write_whole(note, f"{' '.join(text.split())}\n".encode())
 
 
 def _read_note(note: Path) -> tuple[int, str]:
-    """Exit code and reason; (0, "") where there is none."""
+    """Exit code and reason of a note; (0, "") when there is none."""
     try:
         code, _, reason = note.read_text(encoding="utf-8").strip().partition(" ")
         return int(code), reason

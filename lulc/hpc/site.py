@@ -1,4 +1,4 @@
-"""What a cluster wants to be told: `configs/sites/*.toml`."""
+"""Description of a cluster: `configs/sites/*.toml`."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class MergeJob(Table):
-    """What the jobs that merge ask for.
+    """Resources of the merge jobs.
 
     Attributes:
-        time: Walltime as Slurm writes it.
+        time: Walltime in Slurm's notation.
         memory: Main memory, such as `4G`.
-        partition: Another partition than that of the shards.
+        partition: Partition; empty takes that of the shards.
     """
 
     time: str = "00:30:00"
@@ -26,30 +26,30 @@ class MergeJob(Table):
 
 
 class Site(Table):
-    """One cluster, as far as job scripts name it. Texts that are empty are left to the cluster's defaults.
+    """A cluster, as far as job scripts need it. Empty texts leave the cluster's defaults.
 
     Attributes:
         partition: Slurm partition.
         account: Account that is charged.
         qos: Quality of service.
         gres: Generic resources of a shard, such as `gpu:1`.
-        time: Walltime of a shard.
-        memory: Main memory of a shard.
+        time: Walltime of a shard, in Slurm's notation.
+        memory: Main memory of a shard, such as `8G`.
         cpus: CPUs of a shard; 0 is the plan's threads.
         array_limit: Shards that run at the same time; 0 is no limit.
         max_array: Tasks of one array; Slurm's MaxArraySize is 1001 unless a site changed it.
-        signal_seconds: How long before its end a job is told to stop.
-        requeues: How often a shard may ask to be queued again.
+        signal_seconds: Seconds before its end at which a job is signalled to stop.
+        requeues: Number of times a shard may be requeued.
         modules: Environment modules to load.
         environment: Variables to set.
         setup: Lines of shell to run first, such as activating an environment.
         scratch: Folder on the node for temporary files; may name variables such as `$SLURM_JOB_ID`.
-        sbatch: Further options of sbatch, a line each.
-        lulc: The command.
+        sbatch: Further options of sbatch, one per line.
+        lulc: Command that runs lulc.
         workers: Jobs of `lulc classify --scheduler slurm:SITE`, each with one Dask worker.
-        interface: Network interface by which Dask's workers and scheduler meet, such as `ib0`.
-        python: The Python of Dask's workers; empty for the client's.
-        merge: What the jobs that merge ask for.
+        interface: Network interface of Dask's workers and scheduler, such as `ib0`.
+        python: Python of Dask's workers; empty takes the client's.
+        merge: Resources of the merge jobs.
     """
 
     partition: str = ""
@@ -92,9 +92,9 @@ class Site(Table):
 
 
 def load_site(name: str | Path) -> Site:
-    """A site by path of its TOML file, or by the name of a shipped one.
+    """Load a site by the path of its TOML file, or by the name of a shipped one.
 
     Raises:
-        ConfigError: Not there, an unknown key (with the nearest known one), or a value out of range.
+        ConfigError: The file is missing, a key is unknown (the nearest known one is named), or a value is out of range.
     """
     return read_config(Site, config_path("sites", name))

@@ -1,4 +1,4 @@
-"""Talking to Slurm: submitting what is not done, and asking what is queued."""
+"""Slurm: submit the unfinished shards of a plan, and query the queue."""
 
 import json
 import subprocess
@@ -14,19 +14,19 @@ from lulc.hpc.shards import ShardStatus, shard_statuses
 from lulc.hpc.site import Site
 from lulc.io.files.durable import storage_errors, write_whole
 
-_ANSWER_WITHIN_S = 60
+_TIMEOUT_S = 60
 _RUNNING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED"}
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What was submitted; all empty where nothing was left.
+    """Submitted jobs; all empty when nothing was left to do.
 
     Attributes:
-        shards: Numbers of the shards.
+        shards: Numbers of the submitted shards.
         scenes: Numbers of the scenes that will be merged.
-        jobs: Ids of the arrays of shards.
-        merges: Ids of the arrays of merges.
+        jobs: Ids of the array jobs of shards.
+        merges: Ids of the array jobs of merges.
     """
 
     shards: tuple[int, ...]
@@ -38,18 +38,18 @@ class Submission:
 def submit(
     plan: ShardPlan, path: Path, site: Site, *, only: Sequence[int] | None = None, failed: bool = False
 ) -> Submission:
-    """Submit the shards that are neither done nor in the queue, then the merges of their scenes.
+    """Submit the shards that are neither done nor queued, then the merges of their scenes.
 
     Args:
-        plan: From `read_plan`.
-        path: Its file.
-        site: From `load_site`.
-        only: Numbers of the shards to look at; None for all.
-        failed: Of these only what was submitted before.
+        plan: Plan from `read_plan`.
+        path: File of the plan.
+        site: Site from `load_site`.
+        only: Numbers of the shards to consider; None for all.
+        failed: Consider only shards that were submitted before.
 
     Raises:
-        UsageError: A shard that is not in the plan.
-        ShardError: Slurm is not here or refuses.
+        UsageError: A shard is not in the plan.
+        ShardError: Slurm is not installed, does not answer, or refuses.
         StorageError: Scripts or notes cannot be written.
     """
     chosen = plan.shards if only is None else [plan.shard(index) for index in sorted(set(only))]
@@ -67,20 +67,20 @@ def submit(
     jobs = []
     for part in array_parts([status.shard for status in wanted], site.max_array):
         jobs.append(_sbatch(folder / "shards.sbatch", part.options(site.array_limit)))
-        _remember(path, "shards", jobs[-1], part)
+        _record_job(path, "shards", jobs[-1], part)
     wait = merge_dependency(jobs) if jobs else []
     merges = []
     for part in array_parts(scenes, site.max_array):
         merges.append(_sbatch(folder / "merge.sbatch", [*part.options(site.array_limit), *wait]))
-        _remember(path, "merges", merges[-1], part)
+        _record_job(path, "merges", merges[-1], part)
     return Submission(tuple(status.shard for status in wanted), tuple(scenes), tuple(jobs), tuple(merges))
 
 
 def write_scripts(plan: ShardPlan, path: Path, site: Site, folder: Path) -> Path:
-    """Write the scripts of a plan, and make the folder of its logs.
+    """Write the scripts of a plan, and create the folder of its logs.
 
     Raises:
-        StorageError: They cannot be written.
+        StorageError: The scripts cannot be written.
     """
     with storage_errors(folder):
         folder.mkdir(exist_ok=True, parents=True)
@@ -91,19 +91,22 @@ def write_scripts(plan: ShardPlan, path: Path, site: Site, folder: Path) -> Path
 
 
 def queue(path: Path, kind: Literal["shards", "merges"] = "shards") -> dict[int, tuple[str, str]]:
-    """By shard or scene: `queued` or `running`, and why; empty where Slurm is not here or knows nothing of the plan."""
+    """State in Slurm's queue by number of shard or scene: `queued` or `running`, and the reason.
+
+    It is empty where Slurm is not installed or knows none of the plan's jobs.
+    """
     firsts = {job["job"]: job["first"] for job in _jobs(path, kind)}
     if not firsts:
         return {}
     command = ["squeue", "--noheader", "--array", "--format=%F %K %T %r", f"--jobs={','.join(firsts)}"]
     try:
-        answer = subprocess.run(  # noqa: S603 - a list of our own words, no shell
-            command, capture_output=True, text=True, check=False, timeout=_ANSWER_WITHIN_S
+        completed = subprocess.run(  # noqa: S603 - a list of our own words, no shell
+            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
     found = {}
-    for job, task, state, *reason in map(str.split, answer.stdout.splitlines()):
+    for job, task, state, *reason in map(str.split, completed.stdout.splitlines()):
         if job in firsts and task.isdigit():
             known = "running" if state in _RUNNING else "queued"
             found[firsts[job] + int(task)] = known, " ".join(reason)
@@ -113,7 +116,7 @@ def queue(path: Path, kind: Literal["shards", "merges"] = "shards") -> dict[int,
 def _scenes_to_merge(
     plan: ShardPlan, statuses: Iterable[ShardStatus], wanted: Iterable[ShardStatus], queued: Mapping[int, Any]
 ) -> list[int]:
-    """Scenes that get a shard now, and those of which all shards are done but no merge is on its way."""
+    """Scenes that get a shard now, and scenes whose shards are all done but whose merge is not queued."""
     touched = {status.scene for status in wanted}
     by_scene: dict[int, list[ShardStatus]] = {}
     for status in statuses:
@@ -128,23 +131,23 @@ def _scenes_to_merge(
 
 
 def _sbatch(script: Path, options: Sequence[str]) -> str:
-    """Id of a submitted job."""
+    """Submit a script, and return the id of the job."""
     command = ["sbatch", "--parsable", *options, str(script)]
     try:
-        answer = subprocess.run(  # noqa: S603 - a list of our own words, no shell
-            command, capture_output=True, text=True, check=False, timeout=_ANSWER_WITHIN_S
+        completed = subprocess.run(  # noqa: S603 - a list of our own words, no shell
+            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
     except OSError as error:
         raise ShardError(f"sbatch cannot be run: {error.strerror}", "submit from a machine that has Slurm") from error
     except subprocess.TimeoutExpired as error:
-        raise ShardError(f"sbatch does not answer within {_ANSWER_WITHIN_S} s", "try again later") from error
-    if answer.returncode:
-        said = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
-        raise ShardError(f"Slurm refuses {script.name}: {said}", "correct the site file")
-    return answer.stdout.strip().partition(";")[0]
+        raise ShardError(f"sbatch does not answer within {_TIMEOUT_S} s", "try again later") from error
+    if completed.returncode:
+        message = " ".join(completed.stderr.split()) or f"exit code {completed.returncode}"
+        raise ShardError(f"Slurm refuses {script.name}: {message}", "correct the site file")
+    return completed.stdout.strip().partition(";")[0]
 
 
-def _remember(path: Path, kind: str, job: str, part: ArrayPart) -> None:
+def _record_job(path: Path, kind: str, job: str, part: ArrayPart) -> None:
     numbers = [part.first + task for task in part.tasks]
     line = json.dumps({"kind": kind, "job": job, "first": part.first, "numbers": numbers})
     notes = notes_folder(path) / "jobs.jsonl"

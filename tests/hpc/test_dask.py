@@ -180,6 +180,6 @@ def test_workers_end_with_a_block_that_is_interrupted_and_not_after_their_tasks(
     ],
 )
 def test_what_is_no_cluster_is_refused(monkeypatch, address, kind, message):
-    monkeypatch.setattr("lulc.hpc.cluster._CONNECT_WITHIN_S", 1)
+    monkeypatch.setattr("lulc.hpc.cluster._CONNECT_TIMEOUT_S", 1)
     with pytest.raises(kind, match=message), cluster_client(address):
         pass
