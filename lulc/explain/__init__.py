@@ -1,1 +1,1 @@
-"""Why a model gave a class: Grad-CAM of patches and scenes."""
+"""Explain which pixels support a prediction: Grad-CAM for scenes and for patches."""

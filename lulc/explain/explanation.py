@@ -1,4 +1,4 @@
-"""What an explanation found, and its files: a picture always, a raster beside it where the input is georeferenced."""
+"""The result of an explanation and its files: always a picture, and a raster where the input is georeferenced."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,25 +22,25 @@ _HALF = 0.5
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was explained, and what came out.
+    """Result of an explanation.
 
     Attributes:
-        input: What was looked at.
+        input: Name of the input.
         model: Name and version.
-        answer: Class that the model gives the patch; of a scene, the class of the explained pixels.
-        confidence: Calibrated probability of the answer; of a scene, its mean over the explained pixels.
-        explained: Class whose reasons are shown.
-        explained_confidence: Its probability.
+        answer: Class predicted for the patch; for a scene, the class of the explained pixels.
+        confidence: Calibrated probability of that class, 0..1; for a scene, its mean over the explained pixels.
+        explained: Class that is explained.
+        explained_confidence: Calibrated probability of the explained class, 0..1.
         method: `Grad-CAM` for a patch, `Seg-Grad-CAM` for a region.
-        layer: Name of the layer that was looked at; several are joined by ` + `.
-        maps: Rows and columns of its maps, or of the finest ones.
-        half_lies_on: Least share of the pixels that together hold half of the heat: 0.5 would be evenly spread, little
+        layer: Name of the layer; several are joined by ` + `.
+        maps: Rows and columns of the layer's maps, or of the finest ones.
+        half_lies_on: Smallest fraction of the pixels that holds half of the heat: 0.5 is evenly spread, a small value
             is one spot. None without heat.
-        window: First row and column, height and width of the part of a scene.
-        region_share: Share of the window's pixels that the model gives the explained class.
-        on_region: Share of the window's heat that lies on these pixels themselves; the rest is their surroundings.
-        files: What was written.
-        notes: What else should be known.
+        window: First row, first column, height and width of the part of a scene, pixels.
+        region_share: Fraction of the window's pixels with the explained class, 0..1.
+        on_region: Fraction of the window's heat on these pixels themselves, 0..1; the rest lies around them.
+        files: Paths of the files.
+        notes: Warnings and notes.
     """
 
     input: str
@@ -61,14 +61,14 @@ class Explanation:
 
     @property
     def title(self) -> str:
-        """Answer and confidence, in a line."""
+        """Class and confidence in one line."""
         if self.region_share is None:
             return f"{self.answer}, {self.confidence:.1%}"
         return f"{self.answer}: {self.region_share:.1%} of the window, on average {self.confidence:.1%} sure"
 
     @property
     def subtitle(self) -> str:
-        """What is shown, and how it was found."""
+        """Explained class, method, layer and model in one line."""
         rows, columns = self.maps
         odds = f", {self.explained_confidence:.1%}" if self.explained != self.answer else ""
         return (
@@ -76,7 +76,7 @@ class Explanation:
         )
 
     def to_text(self) -> str:
-        """For people, a fact a line."""
+        """Text with one fact per line."""
         facts = [] if self.half_lies_on is None else [f"half of the heat lies on {self.half_lies_on:.1%} of the pixels"]
         if self.on_region is not None and facts:
             facts.append(f"{self.on_region:.1%} of it on the explained pixels, the rest on other ground")
@@ -91,10 +91,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where an explanation goes.
+    """Output files of an explanation.
 
     Attributes:
-        picture: PNG.
+        picture: PNG file.
         raster: GeoTIFF beside it; None where the input has no georeference.
     """
 
@@ -103,16 +103,16 @@ class Outputs:
 
 
 def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> Outputs:
-    """Where an explanation goes; outputs that cannot or must not be written are refused before any work.
+    """Paths of the output files. Those that cannot or must not be written are refused before any work.
 
     Args:
-        output: PNG.
-        inputs: What is explained; never overwritten.
-        grid: Where the heat map will lie.
+        output: PNG file.
+        inputs: Files of the input, which are never overwritten.
+        grid: Grid of the heat map.
         overwrite: Replace existing files.
 
     Raises:
-        UsageError: Not named as a PNG, or an output is an input.
+        UsageError: The output is not named as a PNG, or is an input.
         StorageError: An output exists, or its folder is missing or not writable.
     """
     if output.suffix.lower() != ".png":
@@ -133,38 +133,38 @@ def write_explanation(
     *,
     overwrite: bool,
 ) -> Explanation:
-    """Publish picture and raster, each whole or not at all.
+    """Write picture and raster, each published whole or not at all.
 
     Args:
-        found: What is known so far.
+        found: Explanation without its files.
         card: Card of the model.
-        files: Where to.
-        heat_yx: float32 (height, width), 0..1.
-        image: What the heat lies on, of the same size.
-        region_yx: bool (height, width), the pixels that are explained; None is the image as a whole.
-        tags: More provenance for the raster.
+        files: Output files.
+        heat_yx: Heat, float32 (height, width), 0..1.
+        image: Image of the same size, shown beneath the heat.
+        region_yx: True for the explained pixels, bool (height, width); None explains the whole image.
+        tags: Further provenance tags of the raster.
         overwrite: Replace existing files.
 
     Returns:
-        The explanation with what the heat says and which files hold it.
+        The explanation with its files and the concentration of the heat.
 
     Raises:
         StorageError: A file cannot be written.
     """
     notes = found.notes if heat_yx.any() else (*found.notes, f"nothing there speaks for {found.explained}")
-    done = replace(found, half_lies_on=_half_lies_on(heat_yx[image.valid]), notes=notes)
+    complete = replace(found, half_lies_on=_half_lies_on(heat_yx[image.valid]), notes=notes)
     shown = np.where(image.valid, heat_yx, np.float32(np.nan))
     if files.raster is not None:
-        title = f"{done.method} of {done.explained}, 0 to 1"
+        title = f"{complete.method} of {complete.explained}, 0 to 1"
         write_heat_raster(
-            files.raster, shown, image.grid, title, {**_tags(done, card), **(tags or {})}, overwrite=overwrite
+            files.raster, shown, image.grid, title, {**_tags(complete, card), **(tags or {})}, overwrite=overwrite
         )
-    write_heat_figure(files.picture, image.colors(), shown, done.title, done.subtitle, region_yx=region_yx)
-    return replace(done, files=tuple(str(file) for file in (files.picture, files.raster) if file is not None))
+    write_heat_figure(files.picture, image.colors(), shown, complete.title, complete.subtitle, region_yx=region_yx)
+    return replace(complete, files=tuple(str(file) for file in (files.picture, files.raster) if file is not None))
 
 
 def _half_lies_on(heat: NDArray[np.float32]) -> float | None:
-    """Least share of the pixels that hold half of the heat."""
+    """Smallest fraction of the pixels that holds half of the heat."""
     total = np.cumsum(np.sort(heat.ravel())[::-1], dtype=np.float64)
     if not heat.size or not total[-1]:
         return None

@@ -1,4 +1,4 @@
-"""Explanations of patches: which pixels spoke for the class, as picture and as raster."""
+"""Explain patches: which pixels support the predicted class, as a picture and as a raster."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -33,34 +33,40 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
     overwrite: bool = False,
     name: str | None = None,
 ) -> Explanation:
-    """Show which pixels of a patch spoke for a class.
+    """Show which pixels of a patch support a class.
 
     Args:
         path: JPEG, PNG or GeoTIFF.
         output: PNG to write; a georeferenced patch gets a GeoTIFF of the same name beside it.
         model: Patch model, by name or path.
-        bands: Names of the patch's bands in their order, when the file does not say.
-        target: Class to explain; None explains the model's answer.
-        layer: Dotted name of the layer to look at; None takes the mean over `PatchNetwork.map_layers`.
-        method: `grad-cam`, or `hirescam`, which weighs every place by itself.
+        bands: Names of the patch's bands in order, when the file does not state them.
+        target: Class to explain; None explains the predicted class.
+        layer: Dotted name of the layer; None takes the mean over `PatchNetwork.map_layers`.
+        method: `grad-cam`, or `hirescam`, which weighs every location by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
-        name: What to call the patch; None takes its path.
+        name: Name of the patch in messages and tags; None takes its path.
 
     Raises:
-        LulcError: Patch, model or option refused, or writing failed; each output is whole or absent.
+        InputError: The patch is refused.
+
+    Raises:
+        LimitError: The patch is too large.
+        ModelError: The model is refused, or gives values that are not finite.
+        UsageError: An option is refused.
+        StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
     image = read_image(path, bands, name)
     files = planned_outputs(output, [path], image.grid, overwrite=overwrite)
     classifier = Classifier(load_patch_model(model), device, "fp32")
     card, network = classifier.card, classifier.network
-    wanted = None if target is None else class_position(card, target)
+    wanted = None if target is None else class_index(card, target)
     names = network.map_layers() if layer is None else (layer,)
     layers = [layer_named(network, name, " and ".join(network.map_layers())) for name in names]
     inputs = classifier.inputs([image])
-    shares = classifier.probabilities(inputs)[0]
-    check_finite(card, shares)
-    best = int(shares.argmax())
+    probabilities = classifier.probabilities(inputs)[0]
+    check_finite(card, probabilities)
+    best = int(probabilities.argmax())
     wanted = best if wanted is None else wanted
     bare, score = BeforeSoftmax(network), score_of_class(wanted)
     raws = [layer_map(bare, each, inputs, score, method) for each in layers]
@@ -69,9 +75,9 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         input=image.name,
         model=f"{card.name} {card.version}",
         answer=card.classes.names[best],
-        confidence=float(shares[best]),
+        confidence=float(probabilities[best]),
         explained=card.classes.names[wanted],
-        explained_confidence=float(shares[wanted]),
+        explained_confidence=float(probabilities[wanted]),
         method=METHOD_NAMES[method],
         layer=" + ".join(names),
         maps=max((raw.shape[1], raw.shape[2]) for raw in raws),
@@ -81,26 +87,26 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
 
 
 class BeforeSoftmax(nn.Module):
-    """A patch network without the log-softmax that some heads end in: scores are explained as they are before it."""
+    """A patch network without the log-softmax in which some heads end. Scores are explained before it."""
 
     def __init__(self, network: PatchNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores (n, classes) of (n, channels, h, w)."""
+        """Scores (n, classes) of images (n, channels, height, width)."""
         head = self.network.head
         if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.LogSoftmax):
             head = head[:-1]
-        answer: Tensor = head(self.network.features(image))
-        return answer
+        scores: Tensor = head(self.network.features(image))
+        return scores
 
 
-def class_position(card: BundleCard, name: str) -> int:
-    """Position of a class, by name, among the model's outputs.
+def class_index(card: BundleCard, name: str) -> int:
+    """Index of a class among the model's outputs, by name.
 
     Raises:
-        UsageError: It has no such class.
+        UsageError: The model has no such class.
     """
     names = card.classes.names
     if name not in names:
@@ -109,10 +115,10 @@ def class_position(card: BundleCard, name: str) -> int:
 
 
 def layer_named(network: nn.Module, name: str, default: str) -> nn.Module:
-    """A part of a network by its dotted name; `default` is what the message says instead.
+    """Look up a layer of a network by its dotted name. The error message offers `default` instead.
 
     Raises:
-        UsageError: It has no such part.
+        UsageError: The network has no such layer.
     """
     known = [each for each, _ in network.named_modules() if each]
     if name not in known:
@@ -122,11 +128,11 @@ def layer_named(network: nn.Module, name: str, default: str) -> nn.Module:
     return network.get_submodule(name)
 
 
-def check_finite(card: BundleCard, shares: NDArray[np.float32]) -> None:
-    """Refuse probabilities that are no numbers.
+def check_finite(card: BundleCard, probabilities: NDArray[np.float32]) -> None:
+    """Refuse probabilities that are not finite.
 
     Raises:
-        ModelError: There are some.
+        ModelError: Some are not finite.
     """
-    if not np.isfinite(shares).all():
+    if not np.isfinite(probabilities).all():
         raise ModelError(f"{card.name} gives values that are not finite", "fetch the bundle again")

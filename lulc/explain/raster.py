@@ -1,4 +1,4 @@
-"""A heat map on the ground: float32 GeoTIFF of one band, NaN where there is no data."""
+"""Write a heat map as a georeferenced raster: float32 GeoTIFF of one band, NaN where there is no data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,14 +28,14 @@ def write_heat_raster(
 
     Args:
         path: GeoTIFF to write.
-        heat_yx: float32 (height, width), 0..1, NaN where there is no data.
-        grid: Where its pixels lie; of the same size.
-        title: What the band shows, such as `Grad-CAM of crops`.
+        heat_yx: Heat, float32 (height, width), 0..1; NaN where there is no data.
+        grid: Georeference, of the same size.
+        title: Title of the band, such as `Grad-CAM of crops`.
         tags: Provenance, stored with the file.
         overwrite: Replace an existing file.
 
     Raises:
-        StorageError: It exists and may not be replaced, or cannot be written.
+        StorageError: The file exists and may not be replaced, or cannot be written.
     """
     layout = StackLayout(grid, {BAND: title}, tags, sources=False, chunk=_BLOCK)
     with geotiff_sink(path, layout, overwrite=overwrite) as sink:

@@ -1,10 +1,10 @@
-"""Explanations of scenes: which pixels made a region what the model calls it, as picture and as raster.
+"""Explain scenes: which pixels support the class of a region, as a picture and as a raster.
 
-The layer is the network's decoder, the last maps before the classes. Of all stages of the shipped U-Net its
-map is the most faithful: where the hottest pixels are erased, the region's probability falls first, and where they alone
-are left it comes back first (insertion less deletion, after Petsiuk et al. 2018, over 18 regions of three scenes: 0.20,
-against 0.17 and 0.12 for the earlier decoder blocks, 0.10 for the end of the encoder and -0.21 for chance). The region's
-own pixels reach 0.46: Grad-CAM weighs whole maps, so other ground of the class's looks is hot too.
+The layer is the network's decoder, the last maps before the classes. Its map is the most faithful of all stages of the
+shipped U-Net. Where its hottest pixels are erased, the region's probability falls first; where only they are left, it
+comes back first. Insertion less deletion (after Petsiuk et al. 2018) over 18 regions of three scenes is 0.20, against
+0.17 and 0.12 for the earlier decoder blocks, 0.10 for the end of the encoder and -0.21 for chance. The region's own
+pixels reach 0.46: Grad-CAM weighs whole maps, so other ground that looks like the class is hot too.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from torch.nn import functional
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
 from lulc.explain.grad_cam import METHOD_NAMES, Method, heat_of, layer_map, score_of_region
-from lulc.explain.patch import check_finite, class_position, layer_named
+from lulc.explain.patch import check_finite, class_index, layer_named
 from lulc.grid import Grid, Window
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.io.scene.true_color import COLORS
@@ -36,10 +36,10 @@ from lulc.resources import SHIPPED_MODEL
 from lulc.tiling import round_up
 
 SCENE_LAYER = "decoder"
-"""Layer that is looked at when none is named."""
+"""Default layer."""
 
 DEFAULT_SIDE, LARGEST_SIDE = 512, 1024
-"""Sides of the window of a scene that is explained, pixels."""
+"""Default and largest side of the explained window, pixels."""
 
 _WIDEST_HALO, _FALLBACK_HALO = 256, 64
 
@@ -60,46 +60,52 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
     overwrite: bool = False,
     name: str | None = None,
 ) -> Explanation:
-    """Show which pixels made the model give a region of a scene its class.
+    """Show which pixels support the class of a region of a scene.
 
-    The region is every pixel of the window that the model itself gives the class, exactly as in the map: the network
-    also sees what lies around the window. Heat farther from the region than the network looks is left out.
+    The region is every pixel of the window to which the model assigns the class, exactly as in the map: the network
+    also sees the surroundings of the window. Heat outside the receptive field of the region is left out.
 
     Args:
         paths: One scene, or several files that are stacked.
-        output: PNG to write; where the scene is georeferenced a GeoTIFF of the same name is written beside it.
+        output: PNG to write; a georeferenced scene gets a GeoTIFF of the same name beside it.
         model: Segmentation model, by name or path.
         target: Class to explain; None takes the window's most frequent one.
-        window: First row and column, height and width; None takes the central square of at most 512 px.
-        layer: Dotted name of the layer to look at; None takes the end of the decoder.
-        bands: Names of the bands in their order, when the files do not say.
+        window: First row, first column, height and width, pixels; None takes the central square of at most 512 px.
+        layer: Dotted name of the layer; None takes the end of the decoder.
+        bands: Names of the bands in order, when the files do not state them.
         offset: Added to digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
-        method: `grad-cam`, or `hirescam`, which weighs every place by itself.
+        method: `grad-cam`, or `hirescam`, which weighs every location by itself.
         device: `auto`, `cpu`, `cuda`, ...
         overwrite: Replace existing outputs.
-        name: What to call the scene, as in `open_scene`.
+        name: Name of the scene in messages and tags, as in `open_scene`.
 
     Raises:
-        LulcError: Scene, model or option refused, or writing failed; each output is whole or absent.
+        InputError: The scene is refused, or no pixel of the window has the class.
+
+    Raises:
+        ModelError: The model is refused, or gives values that are not finite.
+        UsageError: An option is refused.
+        LimitError: The window is too large, or the device has not enough memory.
+        StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
     with open_scene(paths, bands=bands, offset=offset, quantification=quantification, name=name) as scene:
-        place = _window(scene, window)
-        grid = scene.grid if place == scene.grid.window else scene.grid.part(place)
+        explained_window = _window(scene, window)
+        grid = scene.grid if explained_window == scene.grid.window else scene.grid.part(explained_window)
         files = planned_outputs(output, paths, grid, overwrite=overwrite)
         bundle = load_bundle(model)
-        wanted = None if target is None else class_position(bundle.card, target)
+        wanted = None if target is None else class_index(bundle.card, target)
         layer = layer or SCENE_LAYER
-        looked_at = layer_named(bundle.network, layer, SCENE_LAYER)
-        view = _look(scene, bundle, place, choose_device(device))
-        image = _picture(scene, place, grid, view.valid_yx)
+        layer_module = layer_named(bundle.network, layer, SCENE_LAYER)
+        view = _network_view(scene, bundle, explained_window, choose_device(device))
+        image = _picture(scene, explained_window, grid, view.valid_yx)
         notes = [*scene.warnings, *compatibility_warnings(scene, bundle.card)]
         tags = {tag: text for tag, text in provenance(scene, bundle.card).items() if tag != "LULC_LEGEND"}
-    shares = view.shares(bundle)
-    wanted, region = _region(bundle.card, shares, view.valid_yx, wanted)
-    raw = view.raw(bundle.network, looked_at, region, wanted, method)
+    probabilities = view.probabilities(bundle)
+    wanted, region = _region(bundle.card, probabilities, view.valid_yx, wanted)
+    raw = view.raw(bundle.network, layer_module, region, wanted, method)
     heat = view.heat(raw, region)
-    confidence, explained = float(shares[wanted][region].mean()), bundle.card.classes.names[wanted]
+    confidence, explained = float(probabilities[wanted][region].mean()), bundle.card.classes.names[wanted]
     if scene.grid.georeferenced and not grid.georeferenced:
         notes.append("no GeoTIFF: control points place the whole scene, not a window of it")
     found = Explanation(
@@ -112,7 +118,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         method=f"Seg-{METHOD_NAMES[method]}",
         layer=layer,
         maps=(raw.shape[1], raw.shape[2]),
-        window=(place.row, place.col, place.height, place.width),
+        window=(explained_window.row, explained_window.col, explained_window.height, explained_window.width),
         region_share=float(region.sum() / view.valid_yx.sum()),
         on_region=float(heat[region].sum() / heat.sum()) if heat.any() else None,
         notes=tuple(notes),
@@ -122,58 +128,59 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What the network sees of a scene.
+    """Input of the network for a window of a scene.
 
     Attributes:
-        features: Its input, float32 (1, channels, height, width) of `read`.
-        valid_yx: bool (height, width) of `window`, False where there is no data.
-        read: What it sees; beyond the scene its pixels are mirrored.
-        window: What is explained.
-        reach: How far it looks.
+        features: Input, float32 (1, channels, height, width) of `read`.
+        valid_yx: bool (height, width) of `window`; False where there is no data.
+        read: Window that the network sees; beyond the scene its pixels are mirrored.
+        window: Window that is explained.
+        receptive_field: Receptive field of the network.
     """
 
     features: Tensor
     valid_yx: NDArray[np.bool_]
     read: Window
     window: Window
-    reach: Reach
+    receptive_field: Reach
 
-    def shares(self, bundle: Bundle) -> NDArray[np.float32]:
-        """Calibrated probabilities inside the window: float32 (K, height, width)."""
+    def probabilities(self, bundle: Bundle) -> NDArray[np.float32]:
+        """Calibrated probabilities of the window: float32 (K, height, width), 0..1."""
         with torch.inference_mode():
             logits = bundle.network(self.features)[0].float()[:, *self.window.slices(self.read)]
-            shares: NDArray[np.float32] = torch.softmax(logits / bundle.card.temperature, dim=0).cpu().numpy()
-        check_finite(bundle.card, shares)
-        return shares
+            probabilities: NDArray[np.float32] = torch.softmax(logits / bundle.card.temperature, dim=0).cpu().numpy()
+        check_finite(bundle.card, probabilities)
+        return probabilities
 
     def raw(
-        self, network: nn.Module, layer: nn.Module, region_yx: NDArray[np.bool_], position: int, method: Method
+        self, network: nn.Module, layer: nn.Module, region_yx: NDArray[np.bool_], index: int, method: Method
     ) -> Tensor:
         """Weighted maps of the layer, float32 (1, rows, columns), for a region of the window."""
-        score = score_of_region(position, self._seen(region_yx))
+        score = score_of_region(index, self._in_read_window(region_yx))
         try:
             return layer_map(network, layer, self.features, score, method)
         except torch.OutOfMemoryError as error:
             raise LimitError("the device has not enough memory for the window", "use a smaller --window") from error
 
     def heat(self, raw: Tensor, region_yx: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Heat of the window, float32 (height, width) 0..1; none farther from the region than the network looks."""
+        """Heat of the window, float32 (height, width), 0..1; 0 outside the receptive field of the region."""
         everywhere = heat_of(raw, self.read.shape)[0]
-        if self.reach.bounded:
-            everywhere = everywhere * _widened(self._seen(region_yx).to(everywhere.device), self.reach.half_field)
+        if self.receptive_field.bounded:
+            region = self._in_read_window(region_yx).to(everywhere.device)
+            everywhere = everywhere * _dilated(region, self.receptive_field.half_field)
         own = everywhere[self.window.slices(self.read)]
         heat: NDArray[np.float32] = (own / own.max() if own.any() else own).cpu().numpy()
         return heat
 
-    def _seen(self, region_yx: NDArray[np.bool_]) -> Tensor:
-        """A region of the window as one of what the network sees."""
+    def _in_read_window(self, region_yx: NDArray[np.bool_]) -> Tensor:
+        """A region of the window as a mask of the window that the network sees."""
         seen = torch.zeros(self.read.height, self.read.width, dtype=torch.bool)
         seen[self.window.slices(self.read)] = torch.from_numpy(region_yx)
         return seen
 
 
-def _look(scene: Scene, bundle: Bundle, window: Window, device: torch.device) -> _View:
-    """Read a window and what the network needs around it, cut at the stride as when the scene is classified."""
+def _network_view(scene: Scene, bundle: Bundle, window: Window, device: torch.device) -> _View:
+    """Read a window and its surroundings, cut at the stride as when the scene is classified."""
     spec = bundle.card.features
     names = spec.required(scene.names)
     missing = [name for name in names if name not in scene.names]
@@ -182,9 +189,9 @@ def _look(scene: Scene, bundle: Bundle, window: Window, device: torch.device) ->
             f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
             f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands",
         )
-    reach = measure_reach(bundle.network, len(spec.channels), total_stride(bundle.network))
-    stride = reach.stride
-    halo = round_up(reach.half_field if reach.bounded and reach.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)
+    field = measure_reach(bundle.network, len(spec.channels), total_stride(bundle.network))
+    stride = field.stride
+    halo = round_up(field.half_field if field.bounded and field.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)
     row, col = window.row // stride * stride - halo, window.col // stride * stride - halo
     row_end, col_end = round_up(window.row_end, stride) + halo, round_up(window.col_end, stride) + halo
     read = Window(row, col, row_end - row, col_end - col)
@@ -196,11 +203,11 @@ def _look(scene: Scene, bundle: Bundle, window: Window, device: torch.device) ->
     own = valid[window.slices(read)]
     if not own.any():
         raise InputError(f"{scene.info.name} has no valid pixel in the window", "choose another --window")
-    return _View(features, own, read, window, reach)
+    return _View(features, own, read, window, field)
 
 
-def _widened(region_yx: Tensor, pixels: int) -> Tensor:
-    """float32 (h, w): 1 within so many rows and columns of a region, else 0."""
+def _dilated(region_yx: Tensor, pixels: int) -> Tensor:
+    """float32 (height, width): 1 within so many rows and columns of a region, else 0."""
     wide = region_yx[None].to(torch.float32)
     for along in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
         wide = functional.max_pool2d(wide, along, 1, (along[0] // 2, along[1] // 2))
@@ -208,11 +215,11 @@ def _widened(region_yx: Tensor, pixels: int) -> Tensor:
 
 
 def _region(
-    card: BundleCard, shares: NDArray[np.float32], valid_yx: NDArray[np.bool_], wanted: int | None
+    card: BundleCard, probabilities: NDArray[np.float32], valid_yx: NDArray[np.bool_], wanted: int | None
 ) -> tuple[int, NDArray[np.bool_]]:
-    """The class to explain and its pixels, bool (height, width)."""
-    top = shares.argmax(axis=0)
-    counts = np.bincount(top[valid_yx], minlength=len(shares))
+    """Index of the class to explain, and its pixels, bool (height, width)."""
+    top = probabilities.argmax(axis=0)
+    counts = np.bincount(top[valid_yx], minlength=len(probabilities))
     chosen = int(counts.argmax()) if wanted is None else wanted
     if not counts[chosen]:
         found = [f"{card.classes.names[k]} ({counts[k] / counts.sum():.1%})" for k in np.argsort(-counts) if counts[k]]
@@ -221,14 +228,14 @@ def _region(
     return chosen, (top == chosen) & valid_yx
 
 
-def _window(scene: Scene, asked: tuple[int, int, int, int] | None) -> Window:
+def _window(scene: Scene, requested: tuple[int, int, int, int] | None) -> Window:
     shape = scene.grid.shape
-    if asked is None:
+    if requested is None:
         height, width = min(DEFAULT_SIDE, shape.height), min(DEFAULT_SIDE, shape.width)
         return Window((shape.height - height) // 2, (shape.width - width) // 2, height, width)
-    row, col, height, width = asked
+    row, col, height, width = requested
     if min(row, col) < 0 or min(height, width) < 1 or row + height > shape.height or col + width > shape.width:
-        text = ",".join(map(str, asked))
+        text = ",".join(map(str, requested))
         raise UsageError(
             f"the window {text} does not lie in the scene, {shape.height} rows of {shape.width} pixels",
             "write --window ROW,COL,HEIGHT,WIDTH, counted from 0",
@@ -239,7 +246,7 @@ def _window(scene: Scene, asked: tuple[int, int, int, int] | None) -> Window:
 
 
 def _picture(scene: Scene, window: Window, grid: Grid, valid_yx: NDArray[np.bool_]) -> PatchImage:
-    """Something to look at, of the window."""
+    """Image of the window: true colour if possible, else the first band."""
     names = COLORS if set(COLORS) <= set(scene.names) else scene.names[:1]
     values, _ = scene.read(names, window)
     stretched = scene.dtype == np.uint8

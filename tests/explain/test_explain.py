@@ -12,7 +12,7 @@ from rasterio.control import GroundControlPoint
 from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.explain.patch import BeforeSoftmax, explain_patch
-from lulc.explain.scene import LARGEST_SIDE, _widened, explain_scene
+from lulc.explain.scene import LARGEST_SIDE, _dilated, explain_scene
 from lulc.features import FeatureSpec
 from lulc.io.scene.true_color import COLORS
 from lulc.legend import load_legend
@@ -262,7 +262,7 @@ class TestScene:
     def test_no_heat_farther_than_the_network_looks(self):
         region = torch.zeros(9, 12, dtype=torch.bool)
         region[4, 5] = True
-        near = _widened(region, 2)
+        near = _dilated(region, 2)
         assert near.sum() == 25
         assert near[2:7, 3:8].all()
 
