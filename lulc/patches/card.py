@@ -22,8 +22,8 @@ class PatchCard(BundleCard):
     Attributes:
         architecture: Network and its arguments.
         patch_side: Side of the patches it was trained on, pixels.
-        picture_white: Reflectance that the pictures it was trained on show as 255; None when it was trained on
-            reflectance, or on pictures of which that is not known.
+        picture_white: Reflectance shown as 255 in the pictures it was trained on; None when unknown, or when it was
+            trained on reflectance.
         pictures: True when it was trained on stretched 8-bit pictures.
     """
 
@@ -50,10 +50,10 @@ class PatchModel:
 
 
 def load_patch_model(model: str | Path = SHIPPED_PATCH_MODEL) -> PatchModel:
-    """Card and network of a bundle.
+    """Load the card and network of a bundle.
 
     Raises:
-        ModelError: No bundle there, damaged, of another kind, or its weights do not fit its network.
+        ModelError: There is no bundle, it is damaged or of another kind, or its weights do not fit its network.
     """
     card = read_card_as(PatchCard, model)
     try:

@@ -33,17 +33,17 @@ _GDAL_CACHE = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class CellReport:
-    """What a map of cells holds.
+    """Result of `lulc patches predict --grid`.
 
     Attributes:
-        output: The map.
-        rows: Its rows.
-        columns: Its columns.
+        output: Path of the map.
+        rows: Rows of the map.
+        columns: Columns of the map.
         cell: Side of a cell, pixels of the scene.
         step: Pixels of the scene that one pixel of the map covers along a side.
         classes: Cells and hectares of each class, as counted.
-        mean_confidence: Mean of the largest probability over cells with data.
-        warnings: What the user should know about the scene.
+        mean_confidence: Mean of the largest probability over cells with data, 0..1.
+        warnings: Warnings about the scene.
     """
 
     output: str
@@ -60,7 +60,7 @@ class CellReport:
         return asdict(self)
 
     def to_text(self) -> str:
-        """Some lines for people."""
+        """Text lines."""
         size = f"{self.rows} x {self.columns} cells of {self.cell} px, one every {self.step} px"
         lines = [f"{self.output}: {size}, mean confidence {self.mean_confidence:.2f}"]
         width = max(len(entry.name) for entry in self.classes)
@@ -75,14 +75,14 @@ class CellOptions(BaseModel):
 
     Attributes:
         model: Name of a shipped model, or path of a bundle.
-        cell: Side of a cell, pixels; None takes the side of the patches that the model was trained on.
-        step: Distance of cells, pixels; None puts them side by side.
-        bands: Names of the scene's bands, when the files do not say.
+        cell: Side of a cell, pixels; None takes the side of the model's training patches.
+        step: Distance between cells, pixels; None puts them side by side.
+        bands: Names of the scene's bands in order, when the files do not state them.
         offset: Added to digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
         device: `auto`, `cpu`, `cuda`, ...
-        precision: Of the network.
-        turns: Average over the eight turns and mirror images.
+        precision: Floating-point precision of the network.
+        turns: Test-time augmentation: average over the eight rotations and mirror images.
         overwrite: Replace an existing product.
     """
 
@@ -100,11 +100,20 @@ class CellOptions(BaseModel):
     overwrite: bool = False
 
     def open_scene(self, inputs: Sequence[Path]) -> Scene:
-        """The scene, with its radiometry as asked."""
+        """Open the scene with the radiometry of the options.
+
+        Raises:
+            InputError: The scene is refused.
+        """
         return open_scene(inputs, bands=spelled_out(self.bands), offset=self.offset, quantification=self.quantification)
 
     def classifier(self) -> Classifier:
-        """The model on its device."""
+        """Load the model on its device.
+
+        Raises:
+            ModelError: The model is refused.
+            UsageError: The device or precision is not available.
+        """
         return Classifier(load_patch_model(self.model), self.device, self.precision, turns=self.turns)
 
 
@@ -120,13 +129,19 @@ def classify_grid(
 
     Args:
         inputs: One scene, or several files that are stacked.
-        output: The product; its pixels cover `step` pixels of the scene.
-        options: How; None for the defaults.
+        output: Product to write (uint8, 255 nodata); each pixel covers `step` x `step` pixels of the scene.
+        options: See `CellOptions`; None for the defaults.
         quicklook: PNG to write beside the product, or None.
-        progress: Told (pixels of the scene done, all).
+        progress: Called with the pixels of the scene done and in all.
 
     Raises:
-        LulcError: Input, model or option refused, reading or writing failed, or Interrupted.
+        InputError: The scene is refused, or no cell has data.
+
+    Raises:
+        ModelError: The model is refused, or gives values that are not finite.
+        UsageError: An option is refused.
+        StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
+        Interrupted: A signal came. Nothing is left behind.
     """
     options = options or CellOptions()
     check_outputs([path for path in (output, quicklook) if path is not None], inputs, overwrite=options.overwrite)
@@ -153,11 +168,11 @@ def classify_grid(
 
 
 def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
-    """How a scene is cut.
+    """Cells of a scene.
 
     Raises:
-        InputError: It has no plain grid, or is smaller than a cell.
-        UsageError: A step that would leave ground out.
+        InputError: The scene has no plain grid, or is smaller than a cell.
+        UsageError: The step would leave ground out.
     """
     if scene.grid.gcps or scene.grid.rpcs is not None:
         raise InputError(f"{scene.info.name} is placed by control points or RPCs", "warp it to a grid first")
@@ -166,7 +181,7 @@ def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
 
 
 def _class_areas(codes: NDArray[np.uint8], cells: Cells, legend: Legend) -> tuple[ClassArea, ...]:
-    """Cells and hectares of every class, as counted; cells that reach beyond the scene count with their part in it."""
+    """Cells and hectares of every class, as counted; a cell beyond the scene's edge counts with its part inside."""
     hectares, valid = cells.areas_ha(), max(1, int(np.count_nonzero(codes != NODATA_CODE)))
     found = []
     for entry in legend:

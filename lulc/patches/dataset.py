@@ -1,4 +1,4 @@
-"""Patches in class folders: a tree or a zip whose folders are named after their classes."""
+"""Patches in class folders: a folder or a zip archive whose sub-folders are named after their classes."""
 
 import lzma
 import zipfile
@@ -33,8 +33,8 @@ class Patch:
     """One labelled patch.
 
     Attributes:
-        name: `Class/file`, the same in a tree and in a zip.
-        code: Class, from 1, in the order of the set's classes.
+        name: `Class/file`, the same in a folder and in a zip archive.
+        code: Class code, from 1, in the order of the set's classes.
     """
 
     name: str
@@ -45,9 +45,9 @@ class PatchSet:
     """Labelled patches; made by `open_patch_set`.
 
     Attributes:
-        path: Folder or zip.
+        path: Folder or zip archive.
         classes: Names of the class folders, sorted.
-        patches: All of them, sorted by name.
+        patches: All patches, sorted by name.
     """
 
     def __init__(self, path: Path, root: str, files: Sequence[str], bands: Sequence[str] | None) -> None:
@@ -59,11 +59,14 @@ class PatchSet:
         self.patches = tuple(Patch(name, codes[name.partition("/")[0]]) for name in names)
 
     def read(self, patch: Patch) -> PatchImage:
-        """The image of a patch; safe to call from several threads.
+        """Read the image of a patch; safe to call from several threads.
 
         Raises:
-            InputError: Not an image, damaged, or its bands are not known.
-            LimitError: Larger than a patch may be.
+            InputError: The file is not an image or is damaged, or its bands are not known.
+            LimitError: The image is larger than a patch may be.
+
+        Raises:
+            StorageError: The file cannot be read.
         """
         if self._zip is None:
             return read_image(self.path / self._root / patch.name, self._bands)
@@ -79,17 +82,20 @@ class PatchSet:
 
 
 def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
-    """List the patches of a tree or a zip of class folders; none is opened.
+    """List the patches of a folder or zip archive of class folders; no patch is opened.
 
-    The class folders may lie below others (`2750/Forest/...`), but all in one folder. Hidden files and files that
-    are no images by their ending are passed over.
+    The class folders may lie below others (`2750/Forest/...`), but all in one folder. Hidden files and files without an
+    image's ending are skipped.
 
     Args:
-        path: Folder or zip.
-        bands: Names of the bands in the files, when these do not say; or the one name of a known order.
+        path: Folder or zip archive.
+        bands: Names of the bands in order, when the files do not state them; or the one name of a known order.
 
     Raises:
-        InputError: Not there, no patches, a class folder without patches, or folders at several levels.
+        InputError: There are no patches, a class folder is empty, or class folders lie at several levels.
+
+    Raises:
+        LimitError: There are too many patches.
     """
     files, folders = _listed(path)
     images = [name for name in files if PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS]
@@ -125,17 +131,17 @@ def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
 
 
 def check_outside(output: Path, data: Path) -> None:
-    """Refuse an output among class folders: the next to list them would take it for patches.
+    """Refuse an output inside the class folders, where it would later count as a patch.
 
     Raises:
-        UsageError: It lies there.
+        UsageError: The output lies there.
     """
     if data.is_dir() and output.resolve().is_relative_to(data.resolve()):
         raise UsageError(f"{output} lies inside the patches {data}", "choose another place")
 
 
 def _listed(path: Path) -> tuple[list[str], list[PurePosixPath]]:
-    """Files and folders below a folder or in a zip, hidden ones left out."""
+    """Files and folders below a folder or in a zip archive, without hidden ones."""
     if path.is_dir():
         found = sorted(path.rglob("*"))
         files = [entry.relative_to(path).as_posix() for entry in found if entry.is_file()]
@@ -168,11 +174,11 @@ def _visible(name: PurePosixPath) -> bool:
 
 
 def _root(name: str) -> str | None:
-    """What stands before the class folder, with its slash; None for a file outside any folder."""
+    """Path before the class folder, with its slash; None for a file outside any folder."""
     parts = name.split("/")
     return "".join(f"{part}/" for part in parts[:-2]) if len(parts) > 1 else None
 
 
 def _beside(folder: PurePosixPath, root: str) -> bool:
-    """True for a folder where the class folders are."""
+    """True for a folder beside the class folders."""
     return folder.parent == PurePosixPath(root or ".")

@@ -19,19 +19,19 @@ from lulc.io.scene.scene import Asked, Scene
 from lulc.io.scene.true_color import COLORS
 
 EUROSAT_MS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
-"""Bands of EuroSAT's 13-band files in their order, which they do not say themselves."""
+"""Bands of EuroSAT's 13-band files in order, which the files do not state."""
 
 KNOWN_ORDERS = {"eurosat-ms": EUROSAT_MS}
-"""Orders of bands that can be named in one word."""
+"""Orders of bands by one-word names."""
 
 PICTURE_WHITE = 0.275
 """Reflectance that EuroSAT's pictures show as 255 (fitted to 220 pairs of both: residual 2.6 of 255, JPEG's noise)."""
 
 MOST_SIDE, LEAST_SIDE = 2048, 8
-"""Sides of a patch, pixels."""
+"""Largest and smallest side of a patch, pixels."""
 
 MOST_BYTES = 256 << 20
-"""Largest file of a patch."""
+"""Largest file of a patch, bytes."""
 
 _PICTURES = {"JPEG", "PNG"}
 _PICTURE_MODES = {"RGB", "RGBA", "P"}
@@ -44,17 +44,17 @@ _PNG_DEPTH = 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchImage:
-    """A patch as its file holds it.
+    """A patch as stored in its file.
 
     Attributes:
-        name: File name, or path inside a zip.
-        values: (bands, height, width): uint8 of a picture, else raw digital numbers or reflectance.
-        names: Band of each plane.
-        radiometry: How the values become reflectance; of a picture, how they become 0..1.
-        grid: Where the pixels lie; without CRS when the file does not say.
-        valid: bool (height, width), False where there is no data.
-        is_picture: True for stretched 8-bit colours, which are no reflectance.
-        level: Product level, such as `L1C`; empty when not said.
+        name: File name, or path inside a zip archive.
+        values: (bands, height, width): uint8 of a picture, else digital numbers or reflectance.
+        names: Band name of each plane.
+        radiometry: Conversion of the values to reflectance; for a picture, to 0..1.
+        grid: Georeference and size; without CRS when the file states none.
+        valid: bool (height, width); False where there is no data.
+        is_picture: True for stretched 8-bit colours, which are not reflectance.
+        level: Product level, such as `L1C`; empty when unknown.
     """
 
     name: str
@@ -71,7 +71,7 @@ class PatchImage:
             raise ValueError(f"values {self.values.shape}, {len(self.names)} bands, valid {self.valid.shape}")
 
     def colors(self) -> NDArray[np.uint8]:
-        """Something to look at: uint8 (height, width, 3), true colour where red, green and blue are there."""
+        """Image for display: uint8 (height, width, 3), in true colour where red, green and blue are available."""
         shown = [self.names.index(name) for name in COLORS if name in self.names]
         planes = self.values[shown if len(shown) == len(COLORS) else [0, 0, 0]]
         if self.is_picture:
@@ -86,12 +86,12 @@ def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None 
 
     Args:
         path: JPEG, PNG or GeoTIFF.
-        bands: Names of the bands in their order, when the file does not say; or the one name of a known order.
-        name: What to call it; None takes its path.
+        bands: Names of the bands in order, when the file does not state them; or the one name of a known order.
+        name: Name of the patch in messages and tags; None takes its path.
 
     Raises:
-        InputError: Not an image, too small, damaged, or its bands are not known.
-        LimitError: Larger than a patch may be.
+        InputError: The file is missing, is not an image, is too small or damaged, or its bands are not known.
+        LimitError: The image is larger than a patch may be.
         StorageError: The file cannot be read.
     """
     if path.is_dir() or not path.exists():
@@ -106,11 +106,11 @@ def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None 
 
 
 def decode_image(data: bytes, name: str, bands: Sequence[str] | None = None) -> PatchImage:
-    """A patch from the content of a file.
+    """Decode a patch from the content of a file.
 
     Args:
-        data: The file.
-        name: What to call it.
+        data: Content of the file.
+        name: Name of the patch in messages and tags.
         bands: As for `read_image`.
 
     Raises:
@@ -127,7 +127,7 @@ def decode_image(data: bytes, name: str, bands: Sequence[str] | None = None) -> 
 
 
 def spelled_out(bands: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names of bands; the one name of a known order stands for all of its bands."""
+    """Names of bands in order; the one name of a known order is replaced by all its bands."""
     known = KNOWN_ORDERS.get(bands[0].lower()) if bands and len(bands) == 1 else None
     return known or (tuple(bands) if bands else None)
 
@@ -186,7 +186,7 @@ def _raster(data: bytes, name: str, bands: Sequence[str] | None, kind: tuple[str
 
 
 def _named(source: RasterSource, bands: Sequence[str] | None, name: str) -> Scene:
-    """The file as a scene of one source; says which known order fits when its bands have no names."""
+    """The file as a scene of one source. The error names the known order that fits when its bands have no names."""
     try:
         return Scene([source], bands, Asked())
     except InputError as error:

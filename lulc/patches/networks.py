@@ -19,10 +19,10 @@ SHORT_NAMES = {
     "resnet50": "resnet50",
     "wide_resnet50_2": "wide_resnet50_2",
 }
-"""Names in configurations to names in timm."""
+"""Names in timm by short names of configurations."""
 
 OWN = "cnn6"
-"""The network of the tutorials: three convolutions and two dense layers."""
+"""Name of the small network of common tutorials: three convolutions and two dense layers."""
 
 _ANY = "tu-"
 _CNN6_WIDTHS = (32, 64, 128)
@@ -31,15 +31,15 @@ _STAGES = 3
 
 
 class PatchArchitecture(BaseModel):
-    """What to build a network from.
+    """Architecture of a patch network.
 
     Attributes:
         name: `cnn6`, a short name (`lite0`, `resnet50`, `wide_resnet50_2`, ...) or `tu-NAME` for any network of timm.
-        in_channels: Channels it sees.
-        classes: Classes it tells apart.
+        in_channels: Number of input channels.
+        classes: Number of classes.
         side: Patches are resized to this side, pixels, before the first layer.
-        hidden: Width of the dense layer of the head, Linear-ReLU-Dropout-Linear-LogSoftmax; 0 is one plain layer.
-        dropout: Share of features left out in the head while training.
+        hidden: Width of the dense layer of the head, Linear-ReLU-Dropout-Linear-LogSoftmax; 0 is one linear layer.
+        dropout: Dropout probability in the head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,10 +59,10 @@ class PatchArchitecture(BaseModel):
 
 
 def library_name(name: str) -> str:
-    """Name in timm of a network.
+    """Name of a network in timm.
 
     Raises:
-        ConfigError: There is none; the nearest name is hinted.
+        ConfigError: There is no such network; the message offers the nearest name.
     """
     full = SHORT_NAMES.get(name, name.removeprefix(_ANY))
     if (name.startswith(_ANY) or name in SHORT_NAMES) and timm.is_model(full):
@@ -72,15 +72,15 @@ def library_name(name: str) -> str:
 
 
 class PatchNetwork(nn.Module):
-    """A backbone with spatial maps, and a head that turns them into one answer for the patch.
+    """A backbone with spatial maps, and a head that turns them into one output per class.
 
     Args:
-        architecture: What to build.
+        architecture: Architecture to build.
 
     Attributes:
-        backbone: Everything up to the pooled features.
+        backbone: Layers up to the pooled features.
         head: From features to one value per class.
-        last_maps: What passes the last maps (n, c, h, w) on unchanged, so that they can be looked at.
+        last_maps: Identity layer after the last maps (n, c, height, width), where hooks can read them.
     """
 
     def __init__(self, architecture: PatchArchitecture) -> None:
@@ -95,12 +95,19 @@ class PatchNetwork(nn.Module):
         self.train()
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (n, classes), or log-probabilities where the head ends in log-softmax, of (n, channels, h, w)."""
-        answer: Tensor = self.head(self.features(image))
-        return answer
+        """Class scores of images.
+
+        Args:
+            image: float32 (n, channels, height, width).
+
+        Returns:
+            Logits (n, classes), or log-probabilities when the head ends in log-softmax.
+        """
+        logits: Tensor = self.head(self.features(image))
+        return logits
 
     def features(self, image: Tensor) -> Tensor:
-        """Pooled features (n, f)."""
+        """Pooled features (n, features) of images (n, channels, height, width)."""
         if image.shape[-2:] != (self._side, self._side):
             image = functional.interpolate(image, (self._side, self._side), mode="bilinear", antialias=True)
         maps = self.last_maps(self.backbone.forward_features(image))
@@ -108,18 +115,18 @@ class PatchNetwork(nn.Module):
         return pooled
 
     def map_layers(self) -> tuple[str, ...]:
-        """Names of the layers whose maps together explain an answer: the last of each of the three coarsest sizes.
+        """Names of the layers whose maps together explain a prediction: the last of each of the three coarsest sizes.
 
-        Of one layer alone the map says little. For the shipped model, 192 test patches, Grad-CAM, insertion less
-        deletion (after Petsiuk et al. 2018): the three together 0.167, the best single one 0.061, the last maps 0.023,
-        chance 0.006; standard errors 0.008 to 0.015. `benchmarks/explanations.py` measures it.
+        One layer alone explains little. For the shipped model, 192 test patches, Grad-CAM, insertion less deletion
+        (after Petsiuk et al. 2018): the three together 0.167, the best single one 0.061, the last maps 0.023, chance
+        0.006; standard errors 0.008 to 0.015. `benchmarks/explanations.py` measures it.
         """
         known = {name for name, _ in self.named_modules()}
-        told = [f"backbone.{stage.get('module')}" for stage in getattr(self.backbone, "feature_info", ())]
-        return tuple(name for name in told[-_STAGES:] if name in known) or ("last_maps",)
+        names = [f"backbone.{stage.get('module')}" for stage in getattr(self.backbone, "feature_info", ())]
+        return tuple(name for name in names[-_STAGES:] if name in known) or ("last_maps",)
 
     def stages(self) -> list[nn.Module]:
-        """Parts of the backbone with weights, in the order in which an image passes them."""
+        """Parts of the backbone with weights, in the order of the forward pass."""
         parts: list[nn.Module] = []
         for child in self.backbone.children():
             nested = isinstance(child, nn.Sequential) and all(isinstance(part, nn.Sequential) for part in child)
@@ -128,10 +135,10 @@ class PatchNetwork(nn.Module):
 
 
 def build_patch_network(architecture: PatchArchitecture) -> PatchNetwork:
-    """A network with random weights, in training mode.
+    """Build a network with random weights, in training mode.
 
     Raises:
-        ConfigError: It does not take patches of that size.
+        ConfigError: The network is unknown, or does not accept patches of that size.
     """
     try:
         return PatchNetwork(architecture)
@@ -146,10 +153,10 @@ def _backbone(architecture: PatchArchitecture) -> nn.Module:
     if architecture.name == OWN:
         return _Cnn6(architecture.in_channels, architecture.side)
     logging.getLogger("timm").setLevel(logging.ERROR)
-    made: nn.Module = timm.create_model(
+    backbone: nn.Module = timm.create_model(
         library_name(architecture.name), pretrained=False, in_chans=architecture.in_channels, num_classes=0
     )
-    return made
+    return backbone
 
 
 def _head(architecture: PatchArchitecture, features: int) -> nn.Module:
@@ -166,7 +173,7 @@ def _head(architecture: PatchArchitecture, features: int) -> nn.Module:
 
 
 class _Cnn6(nn.Module):
-    """Three convolutions, each halved by a maximum, and a dense layer; with the head's layer the five with weights."""
+    """Three convolutions, each followed by max pooling, and a dense layer."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()

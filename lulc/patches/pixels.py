@@ -1,4 +1,4 @@
-"""From patch images to what a network sees: bands by name, one size, one range, normalised."""
+"""From patch images to the input of a network: bands by name, one size, one value range, normalised."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,22 @@ from lulc.patches.image import PatchImage
 from lulc.training.augment import ATMOSPHERE
 
 FINEST = 1e-4
-"""Least value shown to a network, as in training."""
+"""Smallest value given to a network, as in training."""
 
 LEAST_VALID = 0.5
-"""A patch or cell with less of its pixels valid has no class."""
+"""Least valid fraction of a patch or cell that has a class."""
 
 Planes = tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.float32]]
-"""Raw values (bands, side, side), valid mask (side, side), and quantification and offset (2,)."""
+"""Raw values (bands, side, side), valid mask bool (side, side), and quantification and offset, float32 (2,)."""
 
 
 def planes_of(image: PatchImage, bands: Sequence[str], side: int) -> Planes:
-    """Some bands of an image at one size, in the type that the file holds.
+    """Bands of an image, resized to one side, in the file's dtype.
+
+    Args:
+        image: The patch.
+        bands: Names of the bands, in the order of the planes.
+        side: Side of the planes, pixels.
 
     Raises:
         InputError: A band is missing.
@@ -46,7 +51,11 @@ def planes_of(image: PatchImage, bands: Sequence[str], side: int) -> Planes:
 
 
 def reflectance(planes: Sequence[Planes]) -> NDArray[np.float32]:
-    """Reflectance of patches, or 0..1 of pictures: float32 (n, bands, side, side), NaN where not valid."""
+    """Convert planes of patches to reflectance, or to 0..1 of pictures.
+
+    Returns:
+        float32 (n, bands, side, side), NaN where not valid.
+    """
     result = np.stack([values for values, _, _ in planes]).astype(np.float32)
     scales = np.stack([scale for _, _, scale in planes])
     result += scales[:, 1, None, None, None]
@@ -58,26 +67,41 @@ def reflectance(planes: Sequence[Planes]) -> NDArray[np.float32]:
 
 
 def channels(spec: FeatureSpec, values_nchw: Tensor) -> Tensor:
-    """Normalised input of a network from reflectance, NaN where not valid; both float32 (n, bands, side, side)."""
+    """Normalised input of a network.
+
+    Args:
+        spec: Channels of the network.
+        values_nchw: Reflectance or 0..1 of pictures, float32 (n, bands, side, side), NaN where not valid.
+
+    Returns:
+        float32 (n, channels, side, side), 0 where not valid.
+    """
     valid = values_nchw.isfinite().all(dim=1)
-    planes = {name: values_nchw[:, position].clamp_min(FINEST) for position, name in enumerate(spec.bands)}
+    planes = {name: values_nchw[:, index].clamp_min(FINEST) for index, name in enumerate(spec.bands)}
     return network_channels(spec, planes, REFLECTANCE, valid)
 
 
 def as_trained(
     values: NDArray[np.float32], card: PatchCard, *, picture: bool, level: str, name: str
 ) -> NDArray[np.float32]:
-    """Values as the model knows them: surface reflectance seen through the air, reflectance stretched like its pictures.
+    """Convert values to the kind that the model was trained on.
+
+    Surface reflectance may become top-of-atmosphere reflectance, and reflectance may be stretched like the model's
+    pictures.
 
     Args:
-        values: 0..1 of a picture, else reflectance, of the model's bands: (..., bands, height, width).
-        card: The model.
-        picture: Which of the two the values are.
+        values: 0..1 of a picture, else reflectance, of the model's bands: float32 (..., bands, height, width).
+        card: Card of the model.
+        picture: True for a picture, False for reflectance.
         level: Product level, such as `L2A`; empty when not known.
-        name: What to call them.
+        name: Name of the patch in messages.
+
+    Returns:
+        float32 of the same shape.
 
     Raises:
-        InputError: The model knows pictures and the values are reflectance of unknown stretch, or the other way round.
+        InputError: The model was trained on reflectance and the patch is a picture, or on pictures of unknown stretch
+            and the patch is reflectance.
     """
     if picture and not card.pictures:
         raise InputError(
@@ -96,14 +120,21 @@ def as_trained(
 
 
 def wants_top_of_atmosphere(level: str, card: PatchCard) -> bool:
-    """True for surface reflectance (L2A) that is shown to a model that knows top-of-atmosphere reflectance (L1C) alone."""
+    """True for surface reflectance (L2A) when the model was trained on top-of-atmosphere reflectance (L1C) only."""
     return level == "L2A" and card.input_levels == ("L1C",) and set(card.features.bands) <= set(ATMOSPHERE)
 
 
 def top_of_atmosphere(values: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
-    """Surface reflectance (..., bands, height, width) through a clear atmosphere: path + transmittance x value.
+    """Simulate top-of-atmosphere reflectance through a clear atmosphere: path + transmittance x surface reflectance.
 
-    A constant atmosphere for want of a better one (`lulc.training.augment.ATMOSPHERE`): right on average, not in haze.
+    The atmosphere is constant (`lulc.training.augment.ATMOSPHERE`): right on average, not in haze.
+
+    Args:
+        values: Surface reflectance, float32 (..., bands, height, width).
+        bands: Names of the bands.
+
+    Returns:
+        Top-of-atmosphere reflectance, float32 of the same shape.
     """
     path, transmittance = np.array([ATMOSPHERE[name] for name in bands], np.float32).T[:, :, None, None]
     seen: NDArray[np.float32] = path + transmittance * values
@@ -111,16 +142,23 @@ def top_of_atmosphere(values: NDArray[np.float32], bands: Sequence[str]) -> NDAr
 
 
 def level_note(level: str, card: PatchCard) -> tuple[str, ...]:
-    """What was done to values of another level, in a sentence; empty when nothing."""
+    """A sentence on the conversion of values of another product level; empty without one."""
     if not wants_top_of_atmosphere(level, card):
         return ()
     return ("surface reflectance (L2A) was shown to the model through a clear atmosphere, as L1C would look",)
 
 
 def resized(values_nchw: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Values (n, bands, height, width) at another size, bilinear with smoothing: float32 (n, bands, side, side).
+    """Resize values bilinearly with antialiasing.
 
-    Pixels without data (NaN) take no part; a pixel has none where less than half of what it covers has any.
+    Pixels without data (NaN) are ignored. A result has no data where less than half of the pixels it covers have any.
+
+    Args:
+        values_nchw: float32 (n, bands, height, width), NaN where there is no data.
+        side: New side, pixels.
+
+    Returns:
+        float32 (n, bands, side, side).
     """
     values = torch.from_numpy(values_nchw)
     known = values.isfinite().float()
@@ -135,7 +173,7 @@ def resized(values_nchw: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 def _resized(
     values: NDArray[np.generic], valid: NDArray[np.bool_], side: int
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Raw values and mask at another size, in the type that they have."""
+    """Raw values and valid mask at another size, in the same dtype."""
     plain = values.astype(np.float32)
     plain[:, ~valid] = np.nan
     small = resized(plain[None], side)[0]

@@ -1,4 +1,4 @@
-"""`lulc patches predict` of files: what patches show."""
+"""`lulc patches predict` of files: classify patches."""
 
 import csv
 import io
@@ -28,15 +28,15 @@ _OPINION_COLUMNS = ("opinion", "opinion_reason", "opinion_problem")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model says of one patch.
+    """Prediction for one patch.
 
     Attributes:
         name: The file.
         answer: The most probable class.
-        confidence: Its calibrated probability.
-        probabilities: Of every class, by name, the most probable first.
-        notes: What makes the patch unlike those that the model was trained on.
-        opinion: What was said by whom `--ask` names, or None.
+        confidence: Its calibrated probability, 0..1.
+        probabilities: Calibrated probability of every class by name, the most probable first.
+        notes: Differences between the patch and the training patches of the model.
+        opinion: Second opinion of the model named by `--ask`; None without.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Answer:
             "name": self.name,
             "class": self.answer,
             "confidence": round(self.confidence, 4),
-            "probabilities": {name: round(share, 4) for name, share in self.probabilities.items()},
+            "probabilities": {name: round(probability, 4) for name, probability in self.probabilities.items()},
             "notes": list(self.notes),
         }
         return plain if self.opinion is None else plain | {"opinion": self.opinion.to_json()}
 
     def to_text(self) -> str:
-        """A line, and one more for each note and for the opinion."""
+        """One line, and one more for each note and for the opinion."""
         second = list(self.probabilities.items())[1]
         lines = [f"{self.name}: {self.answer} {self.confidence:.1%} (then {second[0]} {second[1]:.1%})"]
         lines += [f"  note: {note}" for note in self.notes]
@@ -77,43 +77,49 @@ def classify_files(
     adviser: "Adviser | None" = None,
     refused: Callable[[LulcError], None] | None = None,
 ) -> Iterator[Answer]:
-    """What a model says of files, in their order.
+    """Classify files, and yield their predictions in order.
 
     Args:
         inputs: Files, and folders whose image files are taken.
         classifier: The model.
-        bands: Names of the bands in the files, when these do not say.
-        adviser: Whom to ask for a second opinion.
-        refused: Told of files in folders that cannot be classified; None raises at the first.
+        bands: Names of the bands in order, when the files do not state them.
+        adviser: Vision model that gives a second opinion; None for none.
+        refused: Called for each file in a folder that cannot be classified; None raises at the first.
 
     Raises:
-        LulcError: A file is refused.
+        InputError: A file is refused.
+
+    Raises:
+        LimitError: A file is larger than a patch may be.
+        ModelError: The model gives values that are not finite.
+        StorageError: A file cannot be read.
+        UsageError: An input is a whole scene.
     """
     files = image_files(inputs)
 
-    def told(path: Path, error: LulcError) -> None:
+    def on_refused(path: Path, error: LulcError) -> None:
         if refused is None or path in inputs:
             raise error
         refused(error)
 
-    for path, image, row in classifier.classify(files, lambda file: read_image(file, bands), refused=told):
+    for path, image, row in classifier.classify(files, lambda file: read_image(file, bands), refused=on_refused):
         order = np.argsort(-row, kind="stable")
         yield Answer(
             name=str(path),
             answer=classifier.classes[order[0]],
             confidence=float(row[order[0]]),
-            probabilities={classifier.classes[place]: float(row[place]) for place in order},
+            probabilities={classifier.classes[index]: float(row[index]) for index in order},
             notes=tuple(patch_notes(image, classifier.card)),
             opinion=adviser.ask(image.colors()) if adviser else None,
         )
 
 
 def image_files(inputs: Sequence[Path]) -> list[Path]:
-    """Files, and the image files below folders, hidden ones left out.
+    """List files, and the image files below folders without hidden ones.
 
     Raises:
-        InputError: Not there, or a folder without images.
-        UsageError: A whole scene.
+        InputError: A path does not exist, or a folder has no images.
+        UsageError: A path is a whole scene.
     """
     files: list[Path] = []
     for path in inputs:
@@ -138,12 +144,12 @@ def _is_image(name: Path) -> bool:
 def patch_notes(
     image: PatchImage, card: PatchCard, instead: str = "--grid classifies its cells instead"
 ) -> Iterator[str]:
-    """What makes a patch unlike those that a model was trained on, in sentences.
+    """Sentences on the differences between a patch and the training patches of a model.
 
     Args:
         image: The patch.
-        card: Of the model.
-        instead: What can be done with a patch that is a scene, in the words of who asks.
+        card: Card of the model.
+        instead: Advice for a patch that is a scene, in the caller's words.
     """
     height, width = image.values.shape[1:]
     if not all(1 / _SIZE_TOLERANCE <= side / card.patch_side <= _SIZE_TOLERANCE for side in (height, width)):
@@ -159,9 +165,9 @@ def patch_notes(
 
 
 def answers_csv(answers: Sequence[Answer]) -> bytes:
-    """Answers as CSV: name, class, confidence, the probability of every class in order of their names.
+    """Predictions as CSV: name, class, confidence, and the probability of every class in the order of their names.
 
-    Where somebody else was asked too: also the class that was named, the reason, and why there is no answer.
+    With second opinions there are columns for the class, the reason, and the problem if there is no class.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -169,17 +175,17 @@ def answers_csv(answers: Sequence[Answer]) -> bytes:
     asked = any(one.opinion for one in answers)
     rows.writerow(["name", "class", "confidence", *classes, *(_OPINION_COLUMNS if asked else ())])
     for one in answers:
-        shares = (f"{one.probabilities[name]:.4f}" for name in classes)
-        said = (one.opinion.answer, one.opinion.reason, one.opinion.problem) if one.opinion else ()
-        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *shares, *said])
+        probabilities = (f"{one.probabilities[name]:.4f}" for name in classes)
+        opinion = (one.opinion.answer, one.opinion.reason, one.opinion.problem) if one.opinion else ()
+        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *probabilities, *opinion])
     return text.getvalue().encode()
 
 
 def write_answers(path: Path, answers: Sequence[Answer], *, overwrite: bool = False) -> None:
-    """Write answers as CSV, whole or not at all.
+    """Write predictions as CSV, whole or not at all.
 
     Raises:
-        StorageError: It exists, or the disk refuses.
+        StorageError: The file exists, or writing failed.
     """
     check_target(path, overwrite=overwrite)
     write_whole(path, answers_csv(answers))

@@ -1,9 +1,9 @@
-"""A second opinion on a patch: a vision model behind an OpenAI-compatible address says which class it sees, and why.
+"""A second opinion on a patch: a vision model behind an OpenAI-compatible URL names a class and a reason.
 
-A picture leaves the machine in `Adviser.ask` and nowhere else, and goes to the address that the user named: no proxy,
-no variable of the environment and no redirect of the server sends it elsewhere. The key is read from the environment
-when it is needed, kept in no attribute, and taken out of whatever a server says. What a server does wrong becomes the
-`problem` of an `Opinion`: the network's own answer does not depend on it.
+A picture leaves the machine in `Adviser.ask` and nowhere else. It goes to the URL that the user gave: no proxy,
+environment variable or redirect sends it elsewhere. The key is read from the environment when it is needed, kept in no
+attribute, and removed from everything that a server sends. An error of the server becomes the `problem` of an
+`Opinion`: the network's own prediction does not depend on it.
 """
 
 import asyncio
@@ -51,12 +51,12 @@ _SPOKEN_REASON = re.compile(r"""\breason["'*]*\s*[:=]\s*["'*]*([^"\n]*)""", re.I
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What was said of a patch.
+    """Opinion on a patch.
 
     Attributes:
-        answer: One of the classes, spelled as they were given, or None.
-        reason: Why, in the words of whom was asked: one line of at most 500 characters, or empty.
-        problem: Why there is no answer, one line; empty when there is one.
+        answer: One of the classes as given, or None.
+        reason: Reason in the model's words: one line of at most 500 characters, or empty.
+        problem: Why there is no class, in one line; empty when there is one.
     """
 
     answer: str | None
@@ -69,7 +69,7 @@ class Opinion:
 
 
 class _NoAnswerError(Exception):
-    """Why a server gave no answer; `pause_s` is what it wants before another attempt, infinite when none would help."""
+    """A server gave no answer; `pause_s` is the time to wait before a retry, infinite when none would help."""
 
     def __init__(self, problem: str, pause_s: float = math.inf) -> None:
         super().__init__(problem)
@@ -77,22 +77,23 @@ class _NoAnswerError(Exception):
 
 
 class Adviser:
-    """A vision model that is asked over HTTP. Nothing is sent before `ask`.
+    """Client of a vision model. Nothing is sent before `ask`.
 
     Args:
-        url: Address up to and with `/v1`, as `https://api.openai.com/v1` or `http://localhost:11434/v1`.
-        model: Name of the model there.
-        classes: The answers to choose from.
-        timeout_s: Seconds for one answer, everything and all retries included.
+        url: URL up to and with `/v1`, such as `https://api.openai.com/v1` or `http://localhost:11434/v1`.
+        model: Name of the model on that server.
+        classes: Class names to choose from.
+        timeout_s: Longest time for one answer, all retries included, seconds.
 
     Raises:
-        UsageError: The address is not one of HTTP, a host other than this one has no key, or openai is not installed.
+        UsageError: The URL is not HTTP, the key for another machine is missing, an argument is out of range, or openai
+            is not installed.
     """
 
     def __init__(self, url: str, model: str, classes: Sequence[str], *, timeout_s: float = 60.0) -> None:
         parts = _address(url)
         self._url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/chat/completions')}"
-        self._place, self._local = parts.netloc, _LOOPBACK.fullmatch(parts.hostname or "") is not None
+        self._host, self._local = parts.netloc, _LOOPBACK.fullmatch(parts.hostname or "") is not None
         if not model.strip():
             raise UsageError("--ask-model is empty", "name a model of that server")
         if not (math.isfinite(timeout_s) and timeout_s > 0):
@@ -109,13 +110,13 @@ class Adviser:
             raise UsageError("--ask needs the package openai", "pip install 'lulc[ask]'") from None
 
     def ask(self, picture: NDArray[np.uint8]) -> Opinion:
-        """Send a picture and wait for the answer, no longer than the time-out.
+        """Send a picture and wait for the opinion, no longer than the time-out.
 
         Args:
-            picture: Red, green and blue to look at, uint8 (height, width, 3).
+            picture: Red, green and blue, uint8 (height, width, 3).
 
         Raises:
-            UsageError: The key is gone from the environment.
+            UsageError: The key is no longer in the environment.
         """
         key = self._key()
         content = _question(picture, self._classes)
@@ -128,10 +129,10 @@ class Adviser:
             reply = _NoAnswerError(self._late)
         if isinstance(reply, _NoAnswerError):
             return Opinion(None, problem=_plain(reply.problem, key, _LONGEST_PROBLEM))
-        return _understood(reply, self._classes, key)
+        return _parsed_opinion(reply, self._classes, key)
 
     def _key(self) -> str:
-        """The key of the environment; a harmless word for a server on this machine when there is none."""
+        """Key from the environment; a placeholder for a server on this machine when there is none."""
         for variable in _KEY_VARIABLES:
             key = os.environ.get(variable, "").strip()
             if key and not _KEY.fullmatch(key):
@@ -139,17 +140,17 @@ class Adviser:
             if key:
                 return key
         if not self._local:
-            raise UsageError(f"no key for {self._place}", f"set {_KEY_VARIABLES[0]}, to any word if it needs none")
+            raise UsageError(f"no key for {self._host}", f"set {_KEY_VARIABLES[0]}, to any word if it needs none")
         return _NO_KEY
 
     async def _converse(self, content: list[Any], key: str) -> str | _NoAnswerError:
-        """What the model says, asked again while the server is busy and there is time."""
+        """Text of the model; the request is repeated while the server is busy and time is left."""
         attempt, loop = 0, asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
                 while True:
                     try:
-                        return _said(await self._request(content, key))
+                        return _reply_text(await self._request(content, key))
                     except _NoAnswerError as error:
                         pause_s = max(_FIRST_PAUSE_S * 2**attempt, error.pause_s)
                         if attempt == _RETRIES or loop.time() + pause_s >= (limit.when() or 0):
@@ -165,23 +166,23 @@ class Adviser:
             async with self._client(key) as client:
                 create = client.chat.completions.with_streaming_response.create
                 async with create(model=self._model, messages=[{"role": "user", "content": content}]) as response:
-                    body = await _beginning(response.iter_bytes(), _MOST_BYTES)
+                    body = await _bounded_body(response.iter_bytes(), _MOST_BYTES)
         except Exception as error:  # noqa: BLE001 - a server can break HTTP, TLS and its encodings in any way
             first: BaseException = error
             while not isinstance(first, _NoAnswerError) and (cause := first.__cause__ or first.__context__):
                 first = cause  # some versions of openai wrap what `check` raises
             if isinstance(first, _NoAnswerError):
                 raise first from None
-            raise _NoAnswerError(f"no answer from {self._place}: {str(first) or type(first).__name__}") from None
+            raise _NoAnswerError(f"no answer from {self._host}: {str(first) or type(first).__name__}") from None
         if len(body) > _MOST_BYTES:
             raise _NoAnswerError(f"an answer larger than {_MOST_BYTES >> 20} MiB")
         return body
 
     def _client(self, key: str) -> "AsyncOpenAI":
-        """A client that takes nothing from the environment but the user's own certificates."""
+        """A client that takes nothing from the environment except the user's own certificates."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        async def tell_little(request: Any) -> None:  # noqa: ANN401 - of httpx or httpx2, as openai's version has it
+        async def strip_headers(request: Any) -> None:  # noqa: ANN401 - of httpx or httpx2, as openai's version has it
             for name in set(request.headers) - _KEPT_HEADERS:
                 del request.headers[name]
             request.headers["Host"] = request.url.netloc.decode("ascii")
@@ -189,10 +190,10 @@ class Adviser:
 
         async def check(response: Any) -> None:  # noqa: ANN401
             if not response.is_success:
-                body = await _beginning(response.aiter_bytes(), _MOST_ERROR_BYTES)
+                body = await _bounded_body(response.aiter_bytes(), _MOST_ERROR_BYTES)
                 raise _refused(response.status_code, response.headers, body)
 
-        hooks: dict[str, list[Any]] = {"request": [tell_little], "response": [check]}
+        hooks: dict[str, list[Any]] = {"request": [strip_headers], "response": [check]}
         http = DefaultAsyncHttpxClient(
             trust_env=False, verify=self._trust, follow_redirects=False, timeout=None, event_hooks=hooks
         )
@@ -202,7 +203,7 @@ class Adviser:
 
 
 def _address(url: str) -> SplitResult:
-    """Parts of an address; the address itself is in no message, since keys are pasted into wrong places."""
+    """Parts of a URL; no message contains the URL itself, since users paste keys into wrong places."""
     remedy = "give an address like https://host/v1"
     try:
         parts = urlsplit(url)
@@ -219,7 +220,7 @@ def _address(url: str) -> SplitResult:
 
 
 def _question(picture: NDArray[np.uint8], classes: Sequence[str]) -> list[Any]:
-    """The question, and the picture enlarged by a whole factor to 256 px or more a side, as PNG in base64."""
+    """The question, and the picture as PNG in base64, enlarged by a whole factor to at least 256 px a side."""
     from PIL import Image
 
     height, width = picture.shape[:2]
@@ -237,8 +238,8 @@ def _question(picture: NDArray[np.uint8], classes: Sequence[str]) -> list[Any]:
     return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": address}}]
 
 
-async def _beginning(chunks: AsyncIterator[bytes], most: int) -> bytes:
-    """All of a body, or a little more than `most` bytes of a larger one."""
+async def _bounded_body(chunks: AsyncIterator[bytes], most: int) -> bytes:
+    """The whole body, or slightly more than `most` bytes of a larger one."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
@@ -248,7 +249,7 @@ async def _beginning(chunks: AsyncIterator[bytes], most: int) -> bytes:
 
 
 def _refused(status: int, headers: Any, body: bytes) -> _NoAnswerError:  # noqa: ANN401 - as above
-    """What an HTTP status other than success means."""
+    """Error for an HTTP status other than success."""
     detail = _complaint(_json(body)) or "does the address end in /v1?"
     if "Location" in headers:
         detail = f"moved to {headers['Location']}"
@@ -266,13 +267,13 @@ def _json(text: bytes) -> Any:  # noqa: ANN401 - whatever a server says
 
 
 def _complaint(said: Any) -> str:  # noqa: ANN401
-    """What a server's JSON says of an error, in the ways that are in use."""
+    """Error text in a server's JSON, in any of the usual forms."""
     for key in ("error", "message", "detail"):
         said = said.get(key, said) if isinstance(said, dict) else said
     return said if isinstance(said, str) else ""
 
 
-def _said(body: bytes) -> str:
+def _reply_text(body: bytes) -> str:
     """Text of a chat completion."""
     completion = _json(body)
     if not isinstance(completion, dict):
@@ -297,8 +298,8 @@ def _said(body: bytes) -> str:
     return text[-_LONGEST_TEXT:]
 
 
-def _understood(text: str, classes: Sequence[str], key: str) -> Opinion:
-    """The opinion in a model's text: in JSON with anything around it, as `Class: ...`, or as its first line."""
+def _parsed_opinion(text: str, classes: Sequence[str], key: str) -> Opinion:
+    """Parse the opinion in a model's text: JSON with anything around it, `Class: ...`, or the first line."""
     statements = _from_json(text)
     if not statements:
         found, (first, _, rest) = _SPOKEN_REASON.search(text), text.partition("\n")
@@ -315,23 +316,23 @@ def _understood(text: str, classes: Sequence[str], key: str) -> Opinion:
 
 
 def _from_json(text: str) -> list[tuple[str, str]]:
-    """Class and reason of every JSON object in a text that names a class, not of what lies inside such an object."""
-    decoder, found, place = json.JSONDecoder(strict=False), list[tuple[str, str]](), text.find("{")
-    while place >= 0:
+    """Class and reason of every JSON object in a text that names a class; nested objects are skipped."""
+    decoder, found, offset = json.JSONDecoder(strict=False), list[tuple[str, str]](), text.find("{")
+    while offset >= 0:
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = decoder.raw_decode(text, offset)
         except (ValueError, RecursionError):
-            value, end = {}, place
+            value, end = {}, offset
         fields = {_folded(name): item for name, item in value.items()}
         said = next((fields[name] for name in _CLASS_KEYS if fields.get(name) is not None), None)
         reason = next((fields[name] for name in _REASON_KEYS if isinstance(fields.get(name), str)), "")
         found += [(str(word), reason) for word in (said if isinstance(said, list) else [said]) if word is not None]
-        place = text.find("{", place + 1 if said is None else end)
+        offset = text.find("{", offset + 1 if said is None else end)
     return found
 
 
 def _meant(word: str, classes: Sequence[str]) -> list[str]:
-    """The class that a word means, or none: letters and digits count, not case, blanks or signs."""
+    """The class that a word means, or none. Letters and digits count; case, blanks and signs do not."""
     same = [name for name in classes if name == word] or [name for name in classes if _folded(name) == _folded(word)]
     return same if len(same) == 1 and _folded(word) else []
 
@@ -341,7 +342,7 @@ def _folded(word: str) -> str:
 
 
 def _plain(text: str, key: str, longest: int) -> str:
-    """One line that a terminal shows as it is: no escapes, controls, invisible letters or key; at most `longest` long."""
+    """One printable line: no escapes, controls, invisible letters or key, and at most `longest` characters."""
     text = _ESCAPES.sub("", text[:_LONGEST_TEXT])
     visible = (letter for letter in text if letter.isspace() or not unicodedata.category(letter).startswith("C"))
     line = " ".join("".join(visible).split())
