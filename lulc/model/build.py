@@ -15,13 +15,13 @@ NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "Dee
 
 
 class Architecture(BaseModel):
-    """What `build_network` needs: a class of segmentation-models-pytorch and its arguments.
+    """Architecture of a network: a class of segmentation-models-pytorch and its arguments.
 
     Attributes:
         network: Name of the class.
         encoder: Encoder name, such as `tu-resnet18`.
-        in_channels: Channels of the input.
-        classes: Channels of the output, one per class.
+        in_channels: Number of input channels.
+        classes: Number of output channels, one per class.
         encoder_depth: Number of down-samplings by 2.
         options: Further keyword arguments of the class, such as `decoder_channels`.
     """
@@ -37,11 +37,11 @@ class Architecture(BaseModel):
 
 
 PROBE = 128
-"""Side of an image that every network takes, pixels."""
+"""Side of a test image that every network accepts, pixels."""
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """Network in evaluation mode with fresh weights, without the layers that its forward pass never reaches.
+    """Build a network in evaluation mode with fresh weights, without layers that do not influence its output.
 
     Raises:
         ModelError: segmentation-models-pytorch does not know the encoder or an option.
@@ -68,10 +68,10 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 
 def _check_names(architecture: Architecture) -> None:
-    """Refuse an encoder or an option that the library does not know: it would swallow some of them unsaid.
+    """Refuse an encoder or an option that the library does not know; it would silently ignore some of them.
 
     Raises:
-        ModelError: With the nearest name that it knows.
+        ModelError: A name is unknown; the message offers the nearest one.
     """
     import segmentation_models_pytorch as smp
 
@@ -97,21 +97,25 @@ _NOT_OPTIONS = {
     "activation",
     "aux_params",
 }
-"""Arguments that an architecture states elsewhere, or must not: activations are a softmax of the logits."""
+"""Arguments that an architecture states elsewhere, or must not set: activations are a softmax of the logits."""
 
 
 class _Nothing(nn.Module):
-    """Stands where an idle layer was; takes whatever that layer took."""
+    """Replacement of an idle layer; it returns its first argument."""
 
     def forward(self, image: Tensor, *_ignored: object) -> Tensor:
         return image
 
 
 def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
-    """Replace layers that do not move the answer by empty ones.
+    """Replace layers that do not influence the output by empty ones, in place.
 
-    A shallow encoder of segmentation-models-pytorch may still hold, and even run, its deeper stages: weights that cost
+    A shallow encoder of segmentation-models-pytorch may still hold, and even run, its deeper stages. Their weights cost
     disk, memory and time and do nothing. They are the layers that no gradient reaches.
+
+    Args:
+        network: Network that accepts images of `PROBE` x `PROBE` pixels.
+        in_channels: Number of its input channels.
     """
     with torch.enable_grad():
         network(torch.zeros(1, in_channels, PROBE, PROBE)).sum().backward()
@@ -124,7 +128,11 @@ def drop_idle_layers(network: nn.Module, in_channels: int) -> None:
 
 
 def total_stride(network: nn.Module) -> int:
-    """Pixels by which windows may be shifted without changing what the network answers."""
+    """Total stride of a network, pixels: windows may be shifted by it without changing the network's output.
+
+    Raises:
+        ModelError: The network's encoder does not state its stride.
+    """
     stride = getattr(getattr(network, "encoder", None), "output_stride", None)
     if not isinstance(stride, int):
         raise ModelError("the network's encoder does not state its output stride", "use a network that lulc built")

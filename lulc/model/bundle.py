@@ -1,6 +1,6 @@
-"""The model bundle: a folder, or a zip of it, with `card.json` and `model.safetensors` and nothing that can run.
+"""The model bundle: a folder or zip archive with `card.json` and `model.safetensors`, without executable content.
 
-Sizes, names and the SHA-256 of the weights are checked before a byte of them is interpreted.
+Sizes, names and the SHA-256 of the weights are checked before a byte of the weights is parsed.
 """
 
 import hashlib
@@ -30,23 +30,23 @@ _MAX_ZIP_RATIO = 100
 
 
 class BundleCard(BaseModel):
-    """What every bundle says about itself.
+    """Common fields of the card of every bundle.
 
     Attributes:
-        kind: What the model is for.
+        kind: Kind of model: `segmentation` or `patches`.
         name: Short name.
         version: Version of the weights.
-        summary: What the model does, in a sentence.
-        features: Channels and their normalisation.
+        summary: One sentence on what the model does.
+        features: Input channels and their normalisation.
         legend: Class codes, names and colours, in the order of the network's outputs.
         input_levels: Product levels the model was trained for, such as `L1C`.
         resolution_m: Pixel size it was trained at, metres.
         temperature: Divisor of the logits that calibrates the probabilities.
         weights_sha256: SHA-256 of the weights file.
         weights_bytes: Size of the weights file.
-        good_at: What it can be trusted with.
-        bad_at: Known errors.
-        training: Data, split and recipe.
+        good_at: Known strengths.
+        bad_at: Known weaknesses.
+        training: Training data, split and recipe.
         metrics: Measured figures.
         attribution: Sentences that products made with the model must carry.
         licence: Licence of the weights.
@@ -74,14 +74,18 @@ class BundleCard(BaseModel):
 
     @property
     def classes(self) -> Legend:
-        """The legend as an object."""
+        """Legend of the model.
+
+        Raises:
+            ConfigError: The legend of the card is not valid.
+        """
         return Legend.from_table(self.legend)
 
     def check_network(self, in_channels: int, classes: int) -> None:
         """Refuse a network that does not fit the features or the legend.
 
         Raises:
-            ValueError: It does not.
+            ValueError: The numbers of channels or classes differ.
         """
         channels = len(self.features.channels)
         if in_channels != channels:
@@ -107,7 +111,7 @@ class Card(BundleCard):
 
 
 class CommonCard(BundleCard):
-    """Card of a model of any kind, with what all kinds share.
+    """Card of a model of any kind, with the fields that all kinds share.
 
     Attributes:
         architecture: Network and its arguments.
@@ -121,7 +125,7 @@ class CommonCard(BundleCard):
 AnyCard = TypeVar("AnyCard", bound=BundleCard)
 
 COMMANDS = {"segmentation": "lulc classify", "patches": "lulc patches"}
-"""Kind of model to the commands that take it."""
+"""Commands that use a model, by its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def locate(model: str | Path) -> Path:
     """Path of a bundle given by path, or by the name of a shipped one.
 
     Raises:
-        ModelError: Neither.
+        ModelError: There is no such bundle.
     """
     shipped = pretrained_dir() / str(model)
     for path in (Path(model), shipped):
@@ -149,10 +153,10 @@ def locate(model: str | Path) -> Path:
 
 
 def read_beside(model: str | Path, name: str) -> bytes | None:
-    """Content of a further file of a bundle; None when it has none of that name.
+    """Read a further file of a bundle; None when there is none of that name.
 
     Raises:
-        ModelError: No bundle there, or the file cannot be read.
+        ModelError: There is no bundle, or the file cannot be read.
     """
     path = locate(model)
     if path.is_file():
@@ -167,7 +171,7 @@ def card_kind(model: str | Path) -> str:
     """Kind of a bundle: `segmentation` or `patches`.
 
     Raises:
-        ModelError: No bundle there, or its card is not JSON.
+        ModelError: There is no bundle, or its card is not JSON.
     """
     path = locate(model)
     try:
@@ -178,16 +182,16 @@ def card_kind(model: str | Path) -> str:
 
 
 def read_card(model: str | Path) -> Card:
-    """Card of a bundle that classifies every pixel; the weights are not opened.
+    """Read the card of a segmentation model; the weights are not opened.
 
     Raises:
-        ModelError: No bundle there, one of another kind, or its card is not valid.
+        ModelError: There is no bundle, it is of another kind, or its card is not valid.
     """
     return read_card_as(Card, model)
 
 
 def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
-    """Card of a bundle of one kind; the weights are not opened.
+    """Read the card of a bundle of one kind; the weights are not opened.
 
     Raises:
         ModelError: As for `read_card`.
@@ -207,10 +211,10 @@ def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
 
 
 def read_weights(model: str | Path, card: BundleCard) -> bytes:
-    """Weights file of a bundle, checked against the size and SHA-256 in its card.
+    """Read the weights file of a bundle, checked against the size and SHA-256 in its card.
 
     Raises:
-        ModelError: Missing, or not the file that the card describes.
+        ModelError: The file is missing, or is not the one that the card describes.
     """
     path = locate(model)
     weights = _member(path, WEIGHTS, card.weights_bytes)
@@ -220,10 +224,10 @@ def read_weights(model: str | Path, card: BundleCard) -> bytes:
 
 
 def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
-    """Card and network of a bundle.
+    """Load the card and network of a segmentation model.
 
     Raises:
-        ModelError: No bundle there, damaged, or its weights do not fit its network.
+        ModelError: There is no bundle, it is damaged, or its weights do not fit its network.
     """
     card = read_card(model)
     network = build_network(card.architecture)
@@ -232,10 +236,10 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
 
 
 def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> None:
-    """Fill a network, as built from a card, with the weights of its bundle; it is left in evaluation mode, frozen.
+    """Load the weights of a bundle into a network built from its card. The network ends in evaluation mode, frozen.
 
     Raises:
-        ModelError: Damaged, or they do not fit.
+        ModelError: The weights are damaged or do not fit.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -262,7 +266,14 @@ def write_bundle(folder: Path, network: nn.Module, **card: Any) -> Card:  # noqa
 
 
 def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Tensor], **card: Any) -> AnyCard:  # noqa: ANN401
-    """Write weights, in the types that they have, and a card of one kind as a new bundle folder."""
+    """Write weights, in their own dtypes, and a card of one kind as a new bundle folder.
+
+    Args:
+        schema: Class of the card.
+        folder: Created with its parents; files of these names in it are replaced.
+        state: Tensors by name.
+        card: Fields of the card other than the weights' size and hash.
+    """
     from safetensors.torch import save
 
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})

@@ -1,4 +1,4 @@
-"""From reflectance to the input of a network, the same in training and in classifying."""
+"""From reflectance to the input of a network, shared by training and classification."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,7 +9,7 @@ from lulc.bands import Radiometry
 from lulc.features import FeatureSpec
 
 REFLECTANCE = Radiometry(quantification=1.0)
-"""Radiometry of pixels that already are reflectance."""
+"""Radiometry of values that are reflectance already."""
 
 
 def network_channels(
@@ -20,18 +20,18 @@ def network_channels(
     to_float: Callable[[Tensor], Tensor] = lambda plane: plane.to(torch.float32),
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Normalised channels of a network.
+    """Compute the normalised input channels of a network.
 
     Args:
-        spec: Which channels, normalised how.
-        planes: Raw values of each band or index, (n, height, width).
-        radiometry: How raw values become reflectance.
-        valid_nyx: bool (n, height, width).
-        to_float: Turns a raw plane into floating point.
-        dtype: Of the result.
+        spec: Channels and their normalisation.
+        planes: Raw values of each band or index by name, (n, height, width), any real dtype.
+        radiometry: Conversion of raw values to reflectance.
+        valid_nyx: bool (n, height, width); False where there is no data.
+        to_float: Converts a raw plane to floating point.
+        dtype: Floating dtype of the result.
 
     Returns:
-        `dtype` (n, channels, height, width), channels last; 0, the training mean, where not valid or not defined.
+        `dtype` (n, channels, height, width), channels-last memory; 0, the training mean, where not valid or not finite.
     """
     channels = spec.normalised(planes, radiometry, to_float)
     shape = (valid_nyx.shape[0], len(channels), *valid_nyx.shape[1:])

@@ -1,7 +1,7 @@
-"""Clouds and their shadows by the networks of ukis-csmask (extra `cloud`), tile by tile.
+"""Detect clouds and their shadows with the networks of ukis-csmask (extra `cloud`), tile by tile.
 
-ukis-csmask 1.0: U-Nets for Level-1C and Level-2A on blue, green, red, near infrared and, where there are, both short-wave
-bands, at pixels of about 30 m (Wieland et al. 2019, doi:10.1016/j.rse.2019.05.022).
+ukis-csmask 1.0: U-Nets for Level-1C and Level-2A on blue, green, red, near infrared and, where there are, both
+short-wave bands, at pixels of about 30 m (Wieland et al. 2019, doi:10.1016/j.rse.2019.05.022).
 """
 
 import os
@@ -26,16 +26,16 @@ _MARGIN = 64
 
 
 class CloudNetwork:
-    """Clouds of one scene, inferred on a fixed lattice of tiles, so that they do not depend on the windows that are read.
+    """Cloud mask of one scene, inferred on a fixed lattice of tiles; it does not depend on the windows that are read.
 
-    Pixels are averaged to about 30 m first. Each tile is inferred once, when a window first meets it, and kept at one bit
-    per coarse pixel.
+    Pixels are first averaged to about 30 m. Each tile is inferred once, when a window first meets it, and kept at one
+    bit per coarse pixel.
 
     Args:
-        scene: With B02, B03, B04 and B08; B11 and B12 are used when both are there.
+        scene: Scene with B02, B03, B04 and B08. B11 and B12 are used when both are available.
 
     Raises:
-        InputError: ukis-csmask is not installed, a band is missing, or the level is not known.
+        InputError: ukis-csmask is not installed, a band is missing, or the product level is unknown.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -57,7 +57,11 @@ class CloudNetwork:
         self._lock = threading.Lock()
 
     def read(self, window: Window) -> NDArray[np.bool_]:
-        """True where there is a cloud or its shadow: bool (height, width) of a window inside the scene."""
+        """Cloud mask of a window inside the scene: bool (height, width), True for a cloud or its shadow.
+
+        Raises:
+            StorageError: A block of the scene cannot be read.
+        """
         clouded = np.zeros((window.height, window.width), bool)
         for place in self._places(window):
             core = self._core(place).intersection(window)
@@ -98,7 +102,7 @@ class CloudNetwork:
         return core
 
     def _image(self, core: Window) -> NDArray[np.float32]:
-        """Mean reflectance (rows, columns, bands) of the coarse pixels of a tile and its margin; 0 where there is no data.
+        """Mean reflectance of the coarse pixels of a tile and its margin, float32 (rows, columns, bands); 0 is nodata.
 
         Around the scene its edge is repeated.
         """

@@ -1,4 +1,4 @@
-"""Which device runs the network, and at which precision."""
+"""Device and floating-point precision of the network."""
 
 import os
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _BF16_COMPUTE_CAPABILITY = (8, 0)
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how the network runs."""
+    """Device and dtype of the network."""
 
     device: torch.device
     dtype: torch.dtype
@@ -33,17 +33,17 @@ def choose_placement(device: str = "auto", precision: Precision = "auto") -> Pla
     """Device and precision by name.
 
     Raises:
-        UsageError: No such device here, or a precision it cannot do.
+        UsageError: There is no such device, or it does not support the precision.
     """
     chosen = choose_device(device)
     return Placement(chosen, choose_precision(precision, chosen))
 
 
 def placement_elsewhere(device: str, precision: Precision) -> Placement:
-    """Device and precision on another machine; what it can do is asked of this one where this one is alike.
+    """Device and precision on another machine. `auto` and the supported precision are taken from this one.
 
     Raises:
-        UsageError: No kind of device, or the precision is left to a GPU while this machine has none.
+        UsageError: There is no such kind of device, or the precision is `auto` on a GPU and this machine has none.
     """
     if device == "auto":
         return choose_placement(device, precision)
@@ -60,7 +60,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """Device by name; `auto` takes a GPU when there is one.
 
     Raises:
-        UsageError: No such device on this machine.
+        UsageError: This machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,10 +74,10 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Floating-point type of the network; `auto` is bfloat16 where the hardware has it, else float32.
+    """Dtype of the network; `auto` is bfloat16 where the hardware supports it, else float32.
 
     Raises:
-        UsageError: fp16 on a CPU.
+        UsageError: fp16 is requested on a CPU.
     """
     if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
@@ -99,5 +99,5 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on (a Slurm or container limit counts)."""
+    """Number of cores this process may use; a limit set by Slurm or a container counts."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

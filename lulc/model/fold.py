@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it: the same answers from half the layers."""
+"""Fold batch norm into the preceding convolution: equal outputs from half the layers."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from lulc.model.build import PROBE
 def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
     """Fold every batch norm that directly follows one convolution, in place.
 
-    Which convolution feeds which batch norm is read from one forward pass, so any network can be folded; a
-    convolution whose output goes anywhere else too is left alone.
+    One forward pass shows which convolution feeds which batch norm, so any network can be folded. A convolution whose
+    output is used elsewhere too is left unchanged.
 
     Args:
-        network: In evaluation mode.
-        in_channels: Channels of its input.
+        network: Network in evaluation mode, float32.
+        in_channels: Number of its input channels.
 
     Returns:
         Number of layers folded.
@@ -36,7 +36,7 @@ def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
 
 
 def _activation_of(norm: nn.Module) -> nn.Module:
-    """What a batch norm layer does besides normalising: timm's `BatchNormAct2d` drops and activates."""
+    """Operations of a batch norm layer besides normalising: timm's `BatchNormAct2d` drops and activates."""
     parts = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
     return nn.Sequential(*parts) if parts else nn.Identity()
 
@@ -47,7 +47,7 @@ def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _trace(network: nn.Module, in_channels: int) -> tuple[dict[int, nn.Conv2d], dict[int, list[nn.Module]]]:
-    """Which leaf layer makes and which leaf layers take each tensor, by the tensor's identity."""
+    """Leaf layers that produce and that consume each tensor, by the tensor's identity."""
     producers: dict[int, nn.Conv2d] = {}
     consumers: dict[int, list[nn.Module]] = {}
     alive: list[Tensor] = []  # an identity stays unique only while its tensor lives

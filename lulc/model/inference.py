@@ -22,11 +22,11 @@ _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product
 
 
 class ChunkInference:
-    """Runs the tiles of chunks, in the order of the plan.
+    """Infers chunks in the order of the plan.
 
     Args:
         predictor: The network on its device.
-        plan: How the scene is cut.
+        plan: Tiles and chunks of the scene.
         activations: `uint8`, `float32` or `none` (the class band alone).
         between_tiles: Called before each forward pass; may raise to stop.
     """
@@ -44,17 +44,20 @@ class ChunkInference:
         self._pool = ThreadPoolExecutor(predictor.workers, "infer")
 
     def __call__(self, chunk: Chunk, pixels: Pixels) -> NDArray[np.generic]:
-        """Product bands of a chunk.
+        """Infer the product bands of a chunk.
 
         Args:
             chunk: Next chunk of the plan.
-            pixels: Raw planes and valid mask of `chunk.read`.
+            pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
 
         Returns:
-            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`; 255 where not valid.
+            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`; 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite.
+
+        Raises:
+            LimitError: The device has not enough memory for one window.
         """
         shape = (self._bands, chunk.core.height, chunk.core.width)
         product = np.full(shape, NODATA_CODE, dtype=self._dtype)
@@ -74,7 +77,10 @@ class ChunkInference:
         return product
 
     def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
-        """Consecutive tiles of one size, as many as the predictor takes at once; a tile without data is alone."""
+        """Consecutive tiles of one size, at most as many as the predictor takes at once.
+
+        A tile without data is a batch of its own.
+        """
         batches: list[list[Tile]] = []
         joinable = False
         for tile in chunk.tiles:
@@ -129,7 +135,16 @@ def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:
 
 
 def padded_window(pixels: Pixels, origin: Window, read: Window) -> Pixels:
-    """Cut `read` out of the pixels of `origin`; beyond them the pixels and their validity are mirrored."""
+    """Cut a window out of the pixels of `origin`. Outside them, pixels and valid mask are mirrored.
+
+    Args:
+        pixels: Raw planes (bands, height, width) and valid mask of `origin`.
+        origin: Window of the pixels.
+        read: Window to cut out; it overlaps `origin`.
+
+    Returns:
+        Raw planes (bands, height, width) and valid mask of `read`.
+    """
     raw, valid = pixels
     inside = read.intersection(origin)
     rows, columns = inside.slices(origin)

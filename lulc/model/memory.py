@@ -1,4 +1,4 @@
-"""How much memory one forward pass takes, found by running it without data."""
+"""Memory of one forward pass, measured by running it on tensors without data."""
 
 import weakref
 from copy import deepcopy
@@ -13,7 +13,7 @@ from lulc.grid import Shape
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of tensors alive at once."""
+    """Counts the bytes of all tensors alive at once."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -46,13 +46,13 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def forward_bytes(network: nn.Module, channels: int, window: Shape, dtype: torch.dtype) -> int:
-    """Largest number of bytes that the tensors of one forward pass take at once.
+    """Peak memory of the tensors of one forward pass, bytes.
 
     Args:
-        network: Any device; it is copied without its data.
-        channels: Channels of the input.
-        window: Size of the input, a multiple of the network's stride.
-        dtype: Precision of the pass.
+        network: Network on any device; it is copied without its data.
+        channels: Number of input channels.
+        window: Rows and columns of the input, multiples of the network's stride.
+        dtype: Dtype of the pass.
     """
     hollow = deepcopy(network).to(device="meta", dtype=dtype)
     image = torch.empty(1, channels, window.height, window.width, device="meta", dtype=dtype)

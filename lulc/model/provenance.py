@@ -1,4 +1,4 @@
-"""What a map says of its making, and what does not fit between a scene and a model."""
+"""Provenance tags of a map, and compatibility of a scene with a model."""
 
 import json
 from importlib.metadata import version
@@ -10,7 +10,7 @@ _RESOLUTION_TOLERANCE = 1.5
 
 
 def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
-    """Tags of a map that a model made of a scene."""
+    """Provenance tags, `LULC_...`, of a map that a model made of a scene."""
     return {
         "LULC_VERSION": version("lulc"),
         "LULC_MODEL": f"{card.name} {card.version}",
@@ -29,7 +29,7 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
 
 
 def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:
-    """What makes a scene unlike those that a model was trained on: pixel size and product level."""
+    """Warnings where the pixel size (metres) or product level of a scene differs from the model's training data."""
     notes = []
     size, level = scene.grid.pixel_size_m(), scene.info.level
     known = card.resolution_m

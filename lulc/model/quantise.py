@@ -1,4 +1,4 @@
-"""From probabilities to the bytes of the product."""
+"""Convert probabilities to the stored values of the product."""
 
 import numpy as np
 import torch
@@ -8,23 +8,23 @@ from torch import Tensor
 from lulc.legend import NODATA_CODE
 
 ACTIVATION_STEPS = 250
-"""An activation byte counts steps of 1/250; the bytes of one valid pixel sum to 250."""
+"""Steps of an activation byte: one step is 1/250, and the bytes of a valid pixel sum to 250."""
 
 _SLAB_ROWS = 64
 
 
 def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
-    """Class codes and activations of one rectangle, as stored.
+    """Class codes and activations as stored in a uint8 product.
 
     The class is the argmax before rounding. Activations are rounded by largest remainder, which keeps their order: the
     winner's byte is never below another's.
 
     Args:
-        probabilities_kyx: float32 (K, height, width), summing to 1 over K.
-        valid_yx: bool (height, width), False where the input has no data.
+        probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+        valid_yx: bool (height, width); False where the input has no data.
 
     Returns:
-        uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; 255 everywhere where not valid.
+        uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; every band is 255 where not valid.
     """
     classes, height, width = probabilities_kyx.shape
     out = torch.empty(1 + classes, height, width, dtype=torch.uint8, device=probabilities_kyx.device)
@@ -38,22 +38,33 @@ def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
 
 
 def product_bytes_of(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """`product_bytes` of numpy arrays."""
+    """`product_bytes` for numpy arrays: uint8 (1 + K, height, width)."""
     stored: NDArray[np.uint8] = product_bytes(torch.from_numpy(probabilities_kyx), torch.from_numpy(valid_yx)).numpy()
     return stored
 
 
 def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
-    """Class codes and unrounded activations: float32 (1 + K, height, width), 255 where not valid."""
+    """Class codes and unrounded activations, as stored in a float32 product.
+
+    Args:
+        probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+        valid_yx: bool (height, width); False where the input has no data.
+
+    Returns:
+        float32 (1 + K, height, width): code 1..K, then 0..1 for each class; every band is 255 where not valid.
+    """
     codes = probabilities_kyx.max(dim=0, keepdim=True).indices + 1
     return torch.cat([codes.float(), probabilities_kyx]).masked_fill_(~valid_yx, float(NODATA_CODE))
 
 
 def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
-    """Shares of 250 that sum to 250 exactly: uint8 (K, height, width).
+    """Round probabilities to steps of 1/250 that sum to exactly 250: uint8 (K, height, width).
 
-    Each share is rounded down; what is missing goes, one each, to the largest remainders (Hamilton's method), the
-    first class first among equals.
+    Each probability is rounded down. The missing steps go, one each, to the largest remainders (Hamilton's method); in
+    a tie to the first class.
+
+    Args:
+        probabilities_kyx: float32 (K, height, width), summing to 1 over K.
     """
     scaled = probabilities_kyx * ACTIVATION_STEPS
     floor = scaled.floor()

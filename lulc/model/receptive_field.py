@@ -1,4 +1,4 @@
-"""How far a network looks, found by asking the network itself."""
+"""The receptive field of a network, measured on the network itself."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ _BRIGHT = 1e9  # averages shrink it by 3 a layer; float32 holds it for over 90 l
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a network's answer at one pixel depends on.
+    """Receptive field and stride of a network.
 
     Attributes:
-        half_field: Largest distance, in pixels, from which an input pixel can influence an output pixel.
-        stride: Total stride of the network, in pixels.
-        bounded: False when the answer depends on the whole window (global pooling, squeeze-and-excite, instance or
-            group norm, attention): no halo makes such windows agree.
+        half_field: Largest distance at which an input pixel can influence an output pixel, pixels.
+        stride: Total stride of the network, pixels.
+        bounded: False when the output depends on the whole window (global pooling, squeeze-and-excite, instance or
+            group norm, attention). No halo makes such windows agree.
     """
 
     half_field: int
@@ -29,17 +29,22 @@ class Reach:
 
     @property
     def halo(self) -> int:
-        """Half field rounded up to the stride: with this margin the stitched map equals the untiled one."""
+        """Half field rounded up to the stride, pixels: with this margin the stitched map equals the untiled one."""
         return -(-self.half_field // self.stride) * self.stride
 
 
 def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
-    """Reach of a network: from where a single bright pixel is still felt.
+    """Measure the receptive field of a network with impulses.
 
-    All weights of a copy become positive averages, all biases 0, normalisations the identity: then nothing cancels and
-    an impulse reaches exactly the outputs it is connected to. Impulses at each phase of the stride are sent through
-    long thin images, along rows and along columns. A last test asks the network itself whether pixels beyond that
-    reach move its answer.
+    All weights of a copy become positive averages, all biases 0, normalisations the identity. Then nothing cancels, and
+    an impulse reaches exactly the outputs it is connected to. Impulses at each phase of the stride pass through long
+    thin images, along rows and along columns. A last test checks on the network itself that no pixel beyond that
+    distance influences its output.
+
+    Args:
+        network: Network in evaluation mode, on the CPU.
+        in_channels: Number of its input channels.
+        stride: Its total stride, pixels.
     """
     connected = _connectivity(network)
     length = 24 * stride
@@ -57,7 +62,7 @@ def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
 
 
 def _feels_beyond(network: nn.Module, channels: int, stride: int, half_field: int) -> bool:
-    """True when changing pixels farther away than the half field changes the answer (global pooling does that)."""
+    """True when pixels farther away than the half field influence the output, as with global pooling."""
     far = -(-(half_field + 1) // stride) * stride
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, channels, max(stride, _THINNEST), far + 4 * stride, generator=generator)
@@ -83,7 +88,7 @@ def _connectivity(network: nn.Module) -> nn.Module:
 
 
 def _widest(connected: nn.Module, channels: int, stride: int, length: int, along: int) -> int | None:
-    """Largest distance felt along one axis, or None when it may lie beyond the image."""
+    """Largest distance at which an impulse is felt along one axis; None when it may lie beyond the image."""
     thickness = max(stride, _THINNEST)
     size = [stride, channels, thickness, thickness]
     size[along] = length
