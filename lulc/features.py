@@ -59,6 +59,9 @@ class FeatureSpec(BaseModel):
 
         Returns:
             Names in reading order, each once. Those missing from `available` are included.
+
+        Raises:
+            ConfigError: An index is unknown.
         """
         needed = list(self.bands)
         for name in self.indices:

@@ -44,13 +44,16 @@ class Footprints:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def blocks(self, side: float) -> NDArray[np.int64]:
-        """Index of the block of ground that holds each chip's centre: int64 (n,), from 0.
+        """Index of the block of ground that holds each chip's centre.
 
         Blocks lie on one grid for the whole Earth. Overlapping scenes therefore put the same ground into the same
         block, whatever their CRS.
 
         Args:
             side: Approximate side of a block, metres; pixels without georeference.
+
+        Returns:
+            Indices from 0, int64 of shape (n,).
         """
         rows = np.floor(self.y / side).astype(np.int64)
         # All chips of one row of blocks use the width that a degree has in the middle of that row.
@@ -67,8 +70,8 @@ class Footprints:
         """Find, for each chosen chip, the other chips that overlap it or lie nearer than `gap`.
 
         Args:
-            chosen: True for chips whose neighbours are wanted, bool (n,).
-            others: True for chips that count as neighbours, bool (n,).
+            chosen: True for chips whose neighbours are wanted, bool of shape (n,).
+            others: True for chips that count as neighbours, bool of shape (n,).
             gap: Distance, metres; pixels without georeference.
 
         Returns:

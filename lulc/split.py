@@ -21,8 +21,8 @@ def stratified_split(
     class are assigned first, each to the split that lacks that class most.
 
     Args:
-        blocks: Block of each chip, int64 (n,), from 0.
-        class_pixels: Labelled pixels of each class in each chip, int64 (n, K).
+        blocks: Block of each chip, int64 of shape (n,), from 0.
+        class_pixels: Labelled pixels of each class in each chip, int64 of shape (n, K).
         fractions: Fraction of the pixels that each split should get; they sum to 1.
         seed: Seed of the order among equal blocks.
 

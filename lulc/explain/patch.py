@@ -131,6 +131,10 @@ def layer_named(network: nn.Module, name: str, default: str) -> nn.Module:
 def check_finite(card: BundleCard, probabilities: NDArray[np.float32]) -> None:
     """Refuse probabilities that are not finite.
 
+    Args:
+        card: Card of the model, for the message.
+        probabilities: float32 of any shape.
+
     Raises:
         ModelError: Some are not finite.
     """

@@ -145,7 +145,11 @@ class _View:
     receptive_field: Reach
 
     def probabilities(self, bundle: Bundle) -> NDArray[np.float32]:
-        """Calibrated probabilities of the window: float32 (K, height, width), 0..1."""
+        """Calibrated probabilities of the window: float32 (K, height, width), 0..1.
+
+        Raises:
+            ModelError: Some are not finite.
+        """
         with torch.inference_mode():
             logits = bundle.network(self.features)[0].float()[:, *self.window.slices(self.read)]
             probabilities: NDArray[np.float32] = torch.softmax(logits / bundle.card.temperature, dim=0).cpu().numpy()
@@ -155,7 +159,12 @@ class _View:
     def raw(
         self, network: nn.Module, layer: nn.Module, region_yx: NDArray[np.bool_], index: int, method: Method
     ) -> Tensor:
-        """Weighted maps of the layer, float32 (1, rows, columns), for a region of the window."""
+        """Weighted maps of the layer, float32 (1, rows, columns), for a region of the window.
+
+        Raises:
+            LimitError: The device has not enough memory.
+            UsageError: The layer gives no maps, or the score does not depend on it.
+        """
         score = score_of_region(index, self._in_read_window(region_yx))
         try:
             return layer_map(network, layer, self.features, score, method)

@@ -43,6 +43,9 @@ def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
     Args:
         address: Address, as for `cluster_client`.
         inputs: Files of the scene, which the workers open by the same paths.
+
+    Raises:
+        ShardError: From the returned function: a chunk failed, its workers died, or no scheduler answers.
     """
 
     def fill(scene: Scene, job: Job, writer: ProductWriter, wanted: range, run: Run, times: StageTimes) -> Filled:

@@ -184,7 +184,7 @@ class _Cnn6(nn.Module):
         self.dense = nn.Linear(channels * (side >> len(_CNN6_WIDTHS)) ** 2, _CNN6_DENSE)
 
     def forward_features(self, image: Tensor) -> Tensor:
-        """Maps (n, 128, side / 8, side / 8)."""
+        """Maps, float32 (n, 128, height, width) with sides of an eighth of the image's."""
         for convolution in self.blocks:
             image = functional.max_pool2d(functional.relu(convolution(image)), 2)
         return image

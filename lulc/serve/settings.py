@@ -55,8 +55,8 @@ class Limits:
 
     def shown(self) -> dict[str, float]:
         """Limits shown on the page: bytes, values, jobs, seconds and minutes."""
-        told = ("upload_bytes", "values", "queue", "job_seconds", "keep_minutes")
-        return {name: value for name, value in asdict(self).items() if name in told}
+        public = ("upload_bytes", "values", "queue", "job_seconds", "keep_minutes")
+        return {name: value for name, value in asdict(self).items() if name in public}
 
 
 @dataclass(frozen=True)

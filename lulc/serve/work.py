@@ -1,6 +1,4 @@
-"""Functions that child processes run for the server, one for each kind of request.
-
-Arguments and results are plain JSON.
+"""Functions that child processes run for the server, one per kind of request, with JSON arguments and results.
 
 Files of strangers are opened here and nowhere else. A decoder that crashes, or a file that needs too much memory, ends
 a child process, not the page.

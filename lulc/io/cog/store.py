@@ -102,7 +102,7 @@ class TileStore:
 
     @property
     def sizes(self) -> list[NDArray[np.int64]]:
-        """Compressed bytes of each tile, per level int64 (bands, tile rows, tile columns); 0 where not stored yet."""
+        """Compressed bytes of each tile: per level int64 of shape (bands, tile rows, tile columns), 0 if not stored."""
         return [index.sizes for index in self._index]
 
     def tiles_of(self, chunk: int) -> Sequence[tuple[int, int]]:

@@ -143,7 +143,12 @@ class SharedWindow(ProductWindow):
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 1..K, 255 nodata."""
+        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
         wanted, slices = self._overlap
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
         if wanted.shape.size:
@@ -177,7 +182,12 @@ class ProjectedWindow(ProductWindow):
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes of the nearest pixels: uint8 (height, width), 1..K, 255 nodata."""
+        """Class codes of the nearest pixels: uint8 (height, width), 1..K, 255 nodata.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
         rows, cols, found = self._positions
         if found.any():

@@ -71,7 +71,7 @@ class MapPart:
 
     @cached_property
     def steps(self) -> NDArray[Any]:
-        """Activations as `View.steps`, read once and kept."""
+        """Activations as `View.steps`, (K, height, width), read once and kept."""
         return self.view.steps
 
     @cached_property

@@ -196,7 +196,7 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
         seen = plan.parts[position].at(window)
         if (seen.classes != NODATA_CODE).any():
             there.append(position)
-            view = seen  # the others are let go: many dates of one place must not fill the memory
+            view = seen  # the others are released: many dates of one area must not fill the memory
     if not there:
         return _nothing(plan, window)
     if len(there) == 1 and plan.activations == "uint8":

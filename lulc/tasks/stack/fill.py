@@ -79,10 +79,18 @@ class Donor(Protocol):
     """A scene read on the grid of another one."""
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
-        """Values at pixels of the other grid: float32 (names, pixels), NaN where the scene has no data."""
+        """Values at pixels of the other grid: float32 (names, pixels), NaN where the scene has no data.
+
+        Raises:
+            StorageError: A block cannot be read.
+        """
 
     def whole(self, window: Window) -> Planes:
-        """Values of a window of the other grid: float32 (names, height, width), NaN where the scene has no data."""
+        """Values of a window of the other grid: float32 (names, height, width), NaN where the scene has no data.
+
+        Raises:
+            StorageError: A block cannot be read.
+        """
 
 
 def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor:

@@ -204,6 +204,9 @@ def channels(values: dict[str, Planes], recipe: Recipe) -> Planes:
     Args:
         values: Reflectance of bands and values of indices by name, float32 (height, width) each.
         recipe: Channels in order.
+
+    Raises:
+        ConfigError: An index is unknown.
     """
     computed = [values[name] if name in values else spectral_index(name)(values) for name in recipe.indices]
     return np.stack([*(values[name] for name in recipe.bands), *computed])
