@@ -206,7 +206,7 @@ class TestAnyState:
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"), [("idle", "not reached"), ("answer", "one set of maps"), ("disconnected", "does not move")]
+    ("layer", "words"), [("idle", "not reached"), ("answer", "one set of maps"), ("disconnected", "does not influence")]
 )
 def test_layers_that_explain_nothing(layer, words):
     network = made()
