@@ -23,6 +23,7 @@ import rasterio
 from scipy import ndimage
 
 from lulc import ClassifyOptions, classify
+from lulc.io.product.areas import PixelAreas
 from lulc.io.product.reader import open_product
 from lulc.tasks.change.change import ChangeOptions, map_change
 from lulc.tasks.change.joint import joint_probability
@@ -117,13 +118,13 @@ class Case:
         for path in (self.before_path, self.after_path):
             with open_product(path) as product:
                 dates.append(product.activations(product.grid.window))
-                self.row_ha = product.grid.pixel_areas_ha()
+                self.areas = PixelAreas.of(product.grid)
         self.valid = np.isfinite(dates[0][0] + dates[1][0])
         self.before, self.after = (np.nan_to_num(date) for date in dates)
 
     def sieved(self, changed: Array) -> Array:
         """Without patches below the default minimum mapping unit."""
-        return large_patches(changed, self.row_ha, DEFAULTS.mmu)
+        return large_patches(changed, self.areas, DEFAULTS.mmu)
 
     def probability(self, rate: float) -> Array:
         """Of change, by lulc's joint probability."""

@@ -82,7 +82,7 @@ def change(
 ) -> None:
     """Map what became what between two maps of one place, BEFORE and AFTER, into OUT.
 
-    Both are maps of `lulc classify` or `lulc mosaic` with activations and one legend. OUT has a class for every pair of
+    Both are maps of `lulc classify`, `lulc mosaic` or `lulc patches predict --grid` with activations and one legend. OUT has a class for every pair of
     classes, and the probability of change, the confidence, and the class before and after.
     """
     from lulc.tasks.change.change import ChangeOptions, map_change

@@ -4,13 +4,16 @@ A count of pixels is not an estimate of area: it carries the map's errors. An un
 sample.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.io.product.reader import ProductReader, open_product
+from lulc.grid import Grid, Window
+from lulc.io.product.reader import open_product
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,64 @@ EDGE_TAG = "LULC_EDGE"
 """
 
 
+WHOLE = (1.0, 1.0)
+"""Edge of a product whose last row and column lie inside its scene."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelAreas:
+    """Ground of the pixels of a product: that of row r and column c is `rows[r] * columns[c]`.
+
+    Attributes:
+        rows: float64 (height,) hectares of a whole pixel; of the last row, of its part inside the scene.
+        columns: float64 (width,) how much of a pixel lies inside the scene, 0..1.
+    """
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, grid: Grid, edge: tuple[float, float] = WHOLE) -> "PixelAreas":
+        """Areas of a grid whose last row and column lie inside the scene with these parts."""
+        rows, columns = grid.pixel_areas_ha(), np.ones(grid.shape.width)
+        rows[-1:] *= edge[0]
+        columns[-1:] *= edge[1]
+        return cls(rows, columns)
+
+    def part(self, window: Window) -> "PixelAreas":
+        """Areas of a window."""
+        rows, columns = window.slices()
+        return PixelAreas(self.rows[rows], self.columns[columns])
+
+    def at(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Hectares of some pixels by their rows and columns: float64 (n,)."""
+        return np.asarray(self.rows[rows] * self.columns[columns])
+
+    def table(self) -> NDArray[np.float64]:
+        """Hectares of every pixel: float64 (height, width)."""
+        return np.outer(self.rows, self.columns)
+
+
+def edge_of(tags: Mapping[str, str], path: Path) -> tuple[float, float]:
+    """How much of the last row and of the last column of a product lies inside its scene, 0..1.
+
+    Raises:
+        InputError: The tag is damaged.
+    """
+    try:
+        last_row, last_column = map(float, tags.get(EDGE_TAG, "1,1").split(","))
+    except ValueError:
+        last_row = last_column = 0.0
+    if not (0 < last_row <= 1 and 0 < last_column <= 1):
+        raise InputError(f"{path} has an invalid tag {EDGE_TAG}", "make the map again")
+    return last_row, last_column
+
+
+def edge_tag(edge: tuple[float, float]) -> str:
+    """The text of the tag."""
+    return "{:.6g},{:.6g}".format(*edge)
+
+
 def class_areas(product: Path) -> tuple[ClassArea, ...]:
     """Count the pixels and hectares of every class of a product, in the order of its legend.
 
@@ -52,9 +113,7 @@ def class_areas(product: Path) -> tuple[ClassArea, ...]:
         StorageError: A block cannot be read.
     """
     with open_product(product) as source:
-        last_row, last_column = _edge(source)
-        per_pixel = source.grid.pixel_areas_ha()
-        per_pixel[-1] *= last_row
+        areas = PixelAreas.of(source.grid, edge_of(source.tags, path=product))
         pixels = np.zeros(len(source.legend), np.int64)
         hectares = np.zeros(len(source.legend))
         for window in source.block_rows():
@@ -63,8 +122,8 @@ def class_areas(product: Path) -> tuple[ClassArea, ...]:
                 here = codes == entry.code
                 per_row = np.count_nonzero(here, axis=1)
                 pixels[position] += per_row.sum()
-                inside = per_row - (1 - last_column) * here[:, -1]
-                hectares[position] += inside @ per_pixel[window.row : window.row_end]
+                inside = per_row - (1 - areas.columns[-1]) * here[:, -1]
+                hectares[position] += inside @ areas.rows[window.row : window.row_end]
         valid = max(int(pixels.sum()), 1)
         return tuple(
             ClassArea(
@@ -76,11 +135,3 @@ def class_areas(product: Path) -> tuple[ClassArea, ...]:
             )
             for entry, count, area in zip(source.legend, pixels, hectares, strict=True)
         )
-
-
-def _edge(source: ProductReader) -> tuple[float, float]:
-    try:
-        last_row, last_column = map(float, source.tags.get(EDGE_TAG, "1,1").split(","))
-    except ValueError as error:
-        raise InputError(f"{source.path} has an invalid tag {EDGE_TAG}", "make the map again") from error
-    return last_row, last_column

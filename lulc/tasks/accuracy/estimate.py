@@ -160,7 +160,7 @@ def _classes_at(
     if lost:
         problem = f"{len(lost)} points of {path} lie where {product.path} has no data: {_some(lost)}"
         raise InputError(problem, "give a map that covers all points")
-    return codes, population.grid.pixel_areas_ha()[row]
+    return codes, population.areas.at(row, col)
 
 
 def _check_drawn(path: Path, points: Points, design: Design, *, allow_missing: bool) -> list[str]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lulc.errors import ConfigError, InputError, UsageError, did_you_mean
 from lulc.grid import Grid, Window
 from lulc.io.labels.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
+from lulc.io.product.areas import PixelAreas, edge_of
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import Legend
 from lulc.metrics.sample_design import allocate, allocate_for, expected_se
@@ -58,6 +59,7 @@ class Population:
     Attributes:
         legend: Its classes.
         grid: Its georeference.
+        areas: Ground of its pixels.
         pixels: int64 (K,) pixels of each class.
         hectares: float64 (K,) their ground area.
         rows: Rows of blocks, full width, from top to bottom.
@@ -67,6 +69,7 @@ class Population:
 
     legend: Legend
     grid: Grid
+    areas: PixelAreas
     pixels: NDArray[np.int64]
     hectares: NDArray[np.float64]
     rows: tuple[Window, ...]
@@ -166,8 +169,8 @@ def count_classes(product: ProductReader, *, progress: Progress = silent) -> Pop
         StorageError: It cannot be read.
     """
     grid, legend = product.grid, product.legend
-    per_pixel = grid.pixel_areas_ha()
-    if not np.isfinite(per_pixel).all():
+    areas = PixelAreas.of(grid, edge_of(product.tags, product.path))
+    if not np.isfinite(areas.rows).all():
         raise InputError(f"{product.path} has no CRS", "points need a place on the ground: georeference the map first")
     place = [grid.crs.to_wkt(), *grid.transform[:6], grid.shape.height, grid.shape.width]  # type: ignore[union-attr]
     digest = hashlib.sha256(json.dumps([*place, *legend.names]).encode())
@@ -176,7 +179,9 @@ def count_classes(product: ProductReader, *, progress: Progress = silent) -> Pop
         codes = product.classes(window)
         digest.update(codes.tobytes())
         by_line = np.stack([np.bincount(line, minlength=_CODES) for line in codes])
-        hectares += per_pixel[window.row : window.row_end] @ by_line
+        rows_ha = areas.part(window).rows
+        outside_ha = rows_ha * (1 - areas.columns[-1])
+        hectares += rows_ha @ by_line - np.bincount(codes[:, -1], outside_ha, minlength=_CODES)
         found.append(by_line.sum(axis=0))
         progress(window.row_end * grid.shape.width, grid.shape.size)
     per_row = np.stack(found)
@@ -184,7 +189,7 @@ def count_classes(product: ProductReader, *, progress: Progress = silent) -> Pop
     pixels = per_row[:, kept].sum(axis=0)
     if not pixels.any():
         raise InputError(f"{product.path} has no pixel with a class", "give a map with data")
-    return Population(legend, grid, pixels, hectares[kept], rows, per_row[:, kept], digest.hexdigest())
+    return Population(legend, grid, areas, pixels, hectares[kept], rows, per_row[:, kept], digest.hexdigest())
 
 
 def _expected(legend: Legend, options: SampleOptions) -> list[float]:
@@ -253,7 +258,7 @@ def _points(
     stratum, row, col = places
     number = np.arange(1, len(stratum) + 1)
     lon, lat = population.grid.longitudes_latitudes(col + 0.5, row + 0.5).T
-    hectares = population.grid.pixel_areas_ha()[row]
+    hectares = population.areas.at(row, col)
     strata = tuple(
         DrawnStratum(entry.code, entry.name, int(pixels), float(area), count)
         for entry, pixels, area, count in zip(

@@ -76,6 +76,7 @@ def map_change(
     output: Path,
     options: ChangeOptions | None = None,
     *,
+    named: tuple[Path, Path] | None = None,
     reference: Path | None = None,
     folder: Path | None = None,
     progress: Progress = silent,
@@ -87,6 +88,7 @@ def map_change(
         after: Product of the later date, with activations and the same classes; any grid.
         output: The change map, on the grid of `before` where both maps reach.
         options: How; None for the defaults.
+        named: What to call the two maps, such as the scenes of maps that do not last; None calls them by their files.
         reference: Points that `lulc sample` drew from this very change map, labelled; None estimates no areas. That they
             are from another map of the same classes shows when the map is whole; it is then not published.
         folder: Where the report is written before the map gets its name; None writes none. What a run of this map left
@@ -99,7 +101,7 @@ def map_change(
     start, options = time.perf_counter(), options or ChangeOptions()
     inputs = [path for path in (before, after, reference) if path is not None]
     replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
-    pair = open_pair(before, after, options.to, options.crosswalk)
+    pair = open_pair(before, after, options.to, options.crosswalk, named)
     adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
         change = _Change(pair, options, run)
@@ -157,14 +159,16 @@ class _Change:
     def __post_init__(self) -> None:
         self.legend = transition_legend(self.pair.legend)
         self.expected = np.zeros((len(self.pair.legend),) * 2)
-        self.row_ha = self.pair.grid.pixel_areas_ha()
-        self.halo = halo_px(self.options.mmu, self.row_ha)
-        if self.halo > _WIDEST_HALO:
-            most = _WIDEST_HALO * float(self.row_ha.min())
+        self.areas, whole_ha = self.pair.areas, self.pair.grid.pixel_areas_ha()
+        pixels = halo_px(self.options.mmu, whole_ha)
+        if pixels > _WIDEST_HALO:
+            most = _WIDEST_HALO * float(whole_ha.min())
             raise UsageError(
-                f"a minimum mapping unit of {self.options.mmu:g} ha is {self.halo} pixels of these maps",
+                f"a minimum mapping unit of {self.options.mmu:g} ha is {pixels} pixels of these maps",
                 f"use at most --mmu {most:.4g} here",
             )
+        cut = halo_px(self.options.mmu, self.areas.rows * self.areas.columns.min())
+        self.halo = min(cut, max(self.pair.grid.shape.height, self.pair.grid.shape.width))
 
     def writer(self, output: Path) -> ProductWriter:
         """The writer of the change map.
@@ -230,7 +234,7 @@ class _Change:
         wide = Window(window.row - self.halo, window.col - self.halo, window.height + side, window.width + side)
         around = wide.intersection(self.pair.grid.window)
         pixels, expected = self._pixels(around, window)
-        kept = large_patches(pixels.changed, self.row_ha[around.row : around.row_end], self.options.mmu)
+        kept = large_patches(pixels.changed, self.areas.part(around), self.options.mmu)
         core = window.slices(around)
         return pixels.part(*core).bands(kept[core], len(self.pair.legend)), expected
 
@@ -241,7 +245,7 @@ class _Change:
             slab = Window(row, around.col, min(_SLAB_ROWS, around.row_end - row), around.width)
             weights = np.zeros((slab.height, slab.width))
             counted = core.intersection(slab)
-            weights[counted.slices(slab)] = self.row_ha[counted.row : counted.row_end, None]
+            weights[counted.slices(slab)] = self.areas.part(counted).table()
             options = self.options
             pixels, sums = change_pixels(*self.pair.activations(slab), options.change_rate, options.threshold, weights)
             parts.append(pixels)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import ceil, inf
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from lulc.crosswalk import Crosswalk, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.files.fingerprint import file_fingerprint
+from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.io.scene.acquired import first_moment, last_moment, span
@@ -24,7 +26,10 @@ Name = str | Path
 SIZE_TOLERANCE = 1.1
 """Ratio of pixel sides on the ground from which two maps are of different resolution."""
 
-_COPIED = ("INPUT", "INPUT_KIND", "INPUT_SHA256", "MODEL", "MODEL_SHA256")
+_DIGITS = 5
+"""Of a fraction of a pixel."""
+
+_COPIED = ("INPUT", "INPUT_KIND", "INPUT_SHA256", "MODEL", "MODEL_SHA256", "CELL", "STEP")
 """Tags of each map that a change map repeats, as LULC_BEFORE_... and LULC_AFTER_..."""
 
 
@@ -37,12 +42,24 @@ class DatedMap:
         legend: Its classes.
         grid: Its pixels.
         tags: Its provenance.
+        called: What to call it; None calls it by its file.
     """
 
     path: Path
     legend: Legend
     grid: Grid
     tags: dict[str, str]
+    called: Path | None = None
+
+    @property
+    def name(self) -> Path:
+        """What to call it."""
+        return self.called or self.path
+
+    @property
+    def edge(self) -> tuple[float, float]:
+        """How much of its last row and column lies inside its scene: less than all for cells of `lulc patches`."""
+        return edge_of(self.tags, self.path)
 
     @property
     def acquired(self) -> str:
@@ -60,17 +77,24 @@ class MapPair:
         after: The later map.
         grid: The part of the earlier map's grid that both maps reach.
         crosswalk: From the maps' legend to that of the comparison.
+        edge: How much of the last row and column of `grid` lies inside the scenes of both, 0..1.
     """
 
     before: DatedMap
     after: DatedMap
     grid: Grid
     crosswalk: Crosswalk
+    edge: tuple[float, float] = WHOLE
 
     @property
     def legend(self) -> Legend:
         """Classes of the comparison."""
         return self.crosswalk.target
+
+    @property
+    def areas(self) -> PixelAreas:
+        """Ground of the pixels of `grid`."""
+        return PixelAreas.of(self.grid, self.edge)
 
     def activations(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Activations of both dates in a window of `grid`: float32 (K, height, width), NaN without data."""
@@ -83,23 +107,32 @@ class MapPair:
             found[f"LULC_{side}_ACQUIRED"] = one.acquired
             found |= {f"LULC_{side}_{name}": one.tags.get(f"LULC_{name}", "") for name in _COPIED}
         attributions = dict.fromkeys(one.tags.get("LULC_ATTRIBUTION", "") for one in (self.before, self.after))
-        return {name: text for name, text in found.items() if text} | {
-            "LULC_VERSION": version("lulc"),
-            "LULC_BEFORE": self.before.path.name,
-            "LULC_BEFORE_SHA256": file_fingerprint(self.before.path, times=False).hex(),
-            "LULC_AFTER": self.after.path.name,
-            "LULC_AFTER_SHA256": file_fingerprint(self.after.path, times=False).hex(),
-            "LULC_INPUT": f"{self.before.path.name}, {self.after.path.name}",
-            "LULC_CLASSES": self.legend.name,
-            "LULC_ATTRIBUTION": " ".join(filter(None, attributions)),
-        }
+        cut = {EDGE_TAG: edge_tag(self.edge)} if self.edge != WHOLE else {}
+        return (
+            {name: text for name, text in found.items() if text}
+            | cut
+            | {
+                "LULC_VERSION": version("lulc"),
+                "LULC_BEFORE": self.before.name.name,
+                "LULC_BEFORE_SHA256": file_fingerprint(self.before.path, times=False).hex(),
+                "LULC_AFTER": self.after.name.name,
+                "LULC_AFTER_SHA256": file_fingerprint(self.after.path, times=False).hex(),
+                "LULC_INPUT": f"{self.before.name.name}, {self.after.name.name}",
+                "LULC_CLASSES": self.legend.name,
+                "LULC_ATTRIBUTION": " ".join(filter(None, attributions)),
+            }
+        )
 
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about the two maps."""
         models = [one.tags.get("LULC_MODEL_SHA256", "") for one in (self.before, self.after)]
-        found = []
+        found = [
+            note for note in dict.fromkeys(one.tags.get("LULC_NOTE", "") for one in (self.before, self.after)) if note
+        ]
         if models[0] != models[1]:
             found.append("the maps are of two models: what these see differently looks like change")
+        if self.before.tags.get("LULC_CELL") != self.after.tags.get("LULC_CELL"):
+            found.append("the maps are of cells of different sizes: what these see differently looks like change")
         before, after = self.before.acquired, self.after.acquired
         if before and after and first_moment(before) > last_moment(after):
             found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
@@ -110,7 +143,7 @@ class MapPair:
 
     def no_data_error(self) -> InputError:
         """What is wrong when no pixel has data at both dates."""
-        both, ignored = f"{self.before.path} and {self.after.path}", _ignored(self.crosswalk)
+        both, ignored = f"{self.before.name} and {self.after.name}", _ignored(self.crosswalk)
         if not ignored:
             return InputError(f"{both} have no pixel with data in both", "give two maps of one place")
         left = f"no pixel with data in both that the crosswalk to {self.legend.name} does not ignore"
@@ -123,7 +156,13 @@ class MapPair:
         return values if self.crosswalk.is_identity else self.crosswalk.sum_activations(values)
 
 
-def open_pair(before: Path, after: Path, to: Name | None = None, crosswalk: Name | None = None) -> MapPair:
+def open_pair(
+    before: Path,
+    after: Path,
+    to: Name | None = None,
+    crosswalk: Name | None = None,
+    named: tuple[Path, Path] | None = None,
+) -> MapPair:
     """Look at two maps and bring them together.
 
     Args:
@@ -131,6 +170,7 @@ def open_pair(before: Path, after: Path, to: Name | None = None, crosswalk: Name
         after: Product of the later date, with activations and the same classes, on any grid.
         to: Legend to compare in; None is that of the maps.
         crosswalk: File that leads there; None takes the shipped one.
+        named: What to call the two maps; None calls them by their files.
 
     Raises:
         InputError: One is no product of a date, lacks activations or a place, or they differ in legend or pixel size,
@@ -140,14 +180,15 @@ def open_pair(before: Path, after: Path, to: Name | None = None, crosswalk: Name
     """
     if before.resolve() == after.resolve():
         raise UsageError(f"{before} is given for both dates", "give two maps")
-    first, second = (_dated(path) for path in (before, after))
-    both = f"{before} and {after}"
+    first, second = (_dated(*one) for one in zip((before, after), named or (None, None), strict=True))
+    both = f"{first.name} and {second.name}"
     if first.legend.names != second.legend.names:
         raise InputError(
             f"{both} have different classes: {first.legend.name} and {second.legend.name}",
             "classify both scenes with models of one legend",
         )
-    return MapPair(first, second, _common_grid(first.grid, second.grid, both), _crosswalk(first.legend, to, crosswalk))
+    grid, edge = _common_ground(first, second, both)
+    return MapPair(first, second, grid, _crosswalk(first.legend, to, crosswalk), edge)
 
 
 def _ignored(crosswalk: Crosswalk) -> list[str]:
@@ -172,12 +213,12 @@ def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
     return found
 
 
-def _dated(path: Path) -> DatedMap:
+def _dated(path: Path, called: Path | None) -> DatedMap:
     if not path.exists():
         raise InputError(f"there is no {path}", "check the path")
     with open_product(path) as product:
         _check(path, product)
-        return DatedMap(path, product.legend, product.grid, product.tags)
+        return DatedMap(path, product.legend, product.grid, product.tags, called)
 
 
 def _check(path: Path, product: ProductReader) -> None:
@@ -196,15 +237,33 @@ KIND = "change-map"
 """LULC_KIND of what `lulc change` writes."""
 
 
-def _common_grid(first: Grid, second: Grid, both: str) -> Grid:
-    """The part of the first grid that the second reaches."""
-    sides = [grid.pixel_size_m() for grid in (first, second)]
+def _common_ground(first: DatedMap, second: DatedMap, both: str) -> tuple[Grid, tuple[float, float]]:
+    """The part of the first grid that the second reaches, and how much of its last row and column both scenes show."""
+    sides = [one.grid.pixel_size_m() for one in (first, second)]
     if sides[0] and sides[1] and not 1 / SIZE_TOLERANCE <= sides[1] / sides[0] <= SIZE_TOLERANCE:
         raise InputError(
             f"{both} have pixels of {sides[0]:.3g} and {sides[1]:.3g} m",
             "classify both scenes at one resolution",
         )
-    common = GridProjection(first, second).covered()
-    if not common.shape.size:
+    common = GridProjection(first.grid, second.grid).covered()
+    ends = np.array([(common.row_end, common.col_end), *(_scene_end(one, first.grid) for one in (first, second))])
+    row_end, col_end = ends.min(axis=0).tolist()
+    rows, columns = ceil(row_end) - common.row, ceil(col_end) - common.col
+    if rows <= 0 or columns <= 0:
         raise InputError(f"{both} do not overlap", "give two maps of one place")
-    return first.part(common)
+    part = Window(common.row, common.col, rows, columns)
+    return first.grid.part(part), (row_end - part.row_end + 1, col_end - part.col_end + 1)
+
+
+def _scene_end(one: DatedMap, grid: Grid) -> tuple[float, float]:
+    """Row and column of a grid where the scene of a map ends inside its last pixels; endless where it ends with them.
+
+    On grids of another CRS or direction that end is no row and no column, and the last pixels count whole.
+    """
+    a, b = one.grid.transform, grid.transform
+    if one.edge == WHOLE or one.grid.crs != grid.crs or a.a * b.a < 0 or a.e * b.e < 0:
+        return inf, inf
+    shape, part = one.grid.shape, one.edge
+    corner = np.array([shape.height - 1.5 + part[0]]), np.array([shape.width - 1.5 + part[1]])
+    row, col = (round(float(axis[0]) + 0.5, _DIGITS) for axis in GridProjection(one.grid, grid).locate(*corner))
+    return row, col

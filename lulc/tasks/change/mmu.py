@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lulc.io.product.areas import PixelAreas
+
 _SLACK = 1e-9
 """Of sums of areas: fifty pixels of 0.01 ha are half a hectare, whatever the last digit says."""
 
@@ -28,17 +30,17 @@ def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
 
     Args:
         minimum_ha: Minimum mapping unit.
-        row_ha: float64 (rows,) area of a pixel of each row of the map.
+        row_ha: float64 (rows,) area of the smallest pixel of each row of the map.
     """
     return ceil(minimum_ha * (1 - _SLACK) / float(row_ha.min())) if minimum_ha > 0 else 0
 
 
-def large_patches(changed: NDArray[np.bool_], row_ha: NDArray[np.float64], minimum_ha: float) -> NDArray[np.bool_]:
+def large_patches(changed: NDArray[np.bool_], areas: PixelAreas, minimum_ha: float) -> NDArray[np.bool_]:
     """The changed pixels whose 8-connected patch covers the minimum or more.
 
     Args:
         changed: bool (height, width).
-        row_ha: float64 (height,) area of a pixel of each row.
+        areas: Ground of its pixels.
         minimum_ha: Minimum mapping unit; 0 keeps every patch.
 
     Returns:
@@ -48,5 +50,5 @@ def large_patches(changed: NDArray[np.bool_], row_ha: NDArray[np.float64], minim
         return changed
     labels, patches = ndimage.label(changed, _EIGHT)
     rows, columns = np.nonzero(changed)
-    hectares = np.bincount(labels[rows, columns], row_ha[rows], minlength=patches + 1)
+    hectares = np.bincount(labels[rows, columns], areas.at(rows, columns), minlength=patches + 1)
     return np.asarray(changed & (hectares >= minimum_ha * (1 - _SLACK))[labels])

@@ -181,8 +181,8 @@ def change_report(
         adjusted = Transitions(ADJUSTED, np.nan_to_num(values).reshape(side))
     return ChangeReport(
         output=output,
-        before=pair.before.path,
-        after=pair.after.path,
+        before=pair.before.name,
+        after=pair.after.name,
         dates=(pair.before.acquired, pair.after.acquired),
         classes=pair.legend.names,
         pixels=np.array([area.pixels for area in areas]).reshape(side),

@@ -10,6 +10,7 @@ import rasterio
 from affine import Affine
 
 from lulc.errors import ConfigError, InputError, Interrupted, LulcError, UsageError
+from lulc.io.product.areas import PixelAreas
 from lulc.io.product.reader import open_product
 from lulc.legend import LandClass, Legend, load_legend
 from lulc.tasks.accuracy.estimate import estimate_areas
@@ -141,7 +142,8 @@ class TestCutting:
         row_ha = np.full(len(dates[0][0]), 0.01)
         weights = np.broadcast_to(row_ha[:, None], dates[0].shape[1:])
         pixels, _ = change_pixels(*dates, options.change_rate, options.threshold, weights)
-        return pixels.bands(large_patches(pixels.changed, row_ha, options.mmu), 4)
+        areas = PixelAreas(row_ha, np.ones(weights.shape[1]))
+        return pixels.bands(large_patches(pixels.changed, areas, options.mmu), 4)
 
     def test_interrupted_it_continues_to_the_same_bytes(self, tmp_path, monkeypatch):
         monkeypatch.setattr(task, "CHUNK", 512)

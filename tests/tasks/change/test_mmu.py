@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lulc.errors import UsageError
+from lulc.io.product.areas import PixelAreas
 from lulc.legend import LandClass, Legend, load_legend
 from lulc.tasks.change.legend import classes_of, transition_code, transition_legend
 from lulc.tasks.change.mmu import halo_px, large_patches
@@ -11,6 +12,10 @@ from lulc.tasks.change.mmu import halo_px, large_patches
 
 def rows_of(height, hectares=0.01):
     return np.full(height, hectares)
+
+
+def areas_of(row_ha, width):
+    return PixelAreas(row_ha, np.ones(width))
 
 
 def by_flooding(changed, row_ha, minimum):
@@ -34,19 +39,29 @@ def test_patches_below_the_minimum_go():
     changed[2:7, 2:12] = True  # 50 px
     changed[15:22, 3:10] = True  # 49 px
     changed[np.arange(20, 30), np.arange(20, 30)] = True  # askew, 10 px in one piece
-    kept = large_patches(changed, rows_of(30), 0.5)
+    kept = large_patches(changed, areas_of(rows_of(30), 30), 0.5)
     assert kept.sum() == 50
     assert kept[2:7, 2:12].all()
-    assert large_patches(changed, rows_of(30), 0.1)[25, 25]
-    assert large_patches(changed, rows_of(30), 0) is changed
+    assert large_patches(changed, areas_of(rows_of(30), 30), 0.1)[25, 25]
+    assert large_patches(changed, areas_of(rows_of(30), 30), 0) is changed
 
 
 def test_rows_of_different_area():
     changed = np.zeros((4, 40), np.bool_)
     changed[0, :10] = changed[3, :10] = True
-    kept = large_patches(changed, np.array([0.01, 0.01, 0.01, 0.009]), 0.1)
+    kept = large_patches(changed, areas_of(np.array([0.01, 0.01, 0.01, 0.009]), 40), 0.1)
     assert kept[0, :10].all()
     assert not kept[3].any()
+
+
+def test_cut_columns_count_with_their_part():
+    changed = np.zeros((30, 20), np.bool_)
+    changed[:10, 18:] = changed[15:25, :2] = True
+    areas = PixelAreas(rows_of(30), np.append(np.ones(19), 0.25))
+    kept = large_patches(changed, areas, 0.2)
+    assert kept[15:25, :2].all()
+    assert not kept[:10].any()
+    np.testing.assert_array_equal(large_patches(changed, areas, 0.125), changed)
 
 
 @pytest.mark.parametrize("minimum", [0.02, 0.07, 0.3])
@@ -55,7 +70,7 @@ def test_windows_with_a_halo_decide_as_the_whole_does(minimum, side):
     rng = np.random.default_rng(side)
     changed = rng.random((90, 110)) < 0.34  # near where patches of all sizes occur
     row_ha = 0.01 * (1 + 0.2 * np.linspace(0, 1, 90))
-    whole = large_patches(changed, row_ha, minimum)
+    whole = large_patches(changed, areas_of(row_ha, 110), minimum)
     np.testing.assert_array_equal(whole, by_flooding(changed, row_ha, minimum))
     assert 0 < whole.sum() < changed.sum()
     halo, found = halo_px(minimum, row_ha), np.zeros_like(whole)
@@ -63,7 +78,7 @@ def test_windows_with_a_halo_decide_as_the_whole_does(minimum, side):
         for col in range(0, 110, side):
             top, left = max(0, row - halo), max(0, col - halo)
             part = changed[top : row + side + halo, left : col + side + halo]
-            kept = large_patches(part, row_ha[top : top + len(part)], minimum)
+            kept = large_patches(part, areas_of(row_ha[top : top + len(part)], part.shape[1]), minimum)
             found[row : row + side, col : col + side] = kept[row - top :, col - left :][:side, :side]
     np.testing.assert_array_equal(found, whole)
 
