@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError
+from lulc.grid import Window
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_outputs
-from lulc.io.product.areas import EDGE_TAG, ClassArea
+from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.legend import NODATA_CODE, Legend
 from lulc.model.device import Precision
 from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.quantise import product_bytes
@@ -27,6 +27,9 @@ from lulc.patches.classifier import Classifier
 from lulc.patches.image import spelled_out
 from lulc.patches.pixels import level_note
 from lulc.run import Progress, running, silent
+
+NOTHING_KEPT = "nothing was written; run the same command again"
+"""What to do after an interruption."""
 
 _GDAL_CACHE = 256 << 20
 
@@ -149,9 +152,12 @@ def classify_grid(
     card = classifier.card
     with options.open_scene(inputs) as scene:
         cells = cells_of(scene, card, options)
-        data, confidence = _classified(scene, classifier, cells, progress)
-        _write(output, scene, card, cells, data, overwrite=options.overwrite)
-        areas = _class_areas(data[0], cells, card.classes)
+        notes = level_note(scene.info.level, card)
+        with running(progress, NOTHING_KEPT) as run:
+            confidence = write_cells(
+                scene, output, classifier, cells, run.tick, notes=notes, overwrite=options.overwrite
+            )
+        areas = class_areas(output)
         if quicklook is not None:
             quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
         coarse = cells.coarse.shape
@@ -163,12 +169,64 @@ def classify_grid(
             step=cells.step,
             classes=areas,
             mean_confidence=confidence,
-            warnings=(*scene.warnings, *compatibility_warnings(scene, card), *level_note(scene.info.level, card)),
+            warnings=warnings_of(scene, card),
         )
 
 
-def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
-    """Cells of a scene.
+def warnings_of(scene: Scene, card: PatchCard) -> tuple[str, ...]:
+    """Warnings about a scene and the model that classifies it."""
+    return (*scene.warnings, *compatibility_warnings(scene, card), *level_note(scene.info.level, card))
+
+
+def write_cells(
+    scene: Scene,
+    output: Path,
+    classifier: Classifier,
+    cells: Cells,
+    tick: Progress,
+    *,
+    part: Window | None = None,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> float:
+    """Classify the cells of a scene into a product.
+
+    Args:
+        scene: The scene.
+        output: Product to write (uint8, 255 nodata).
+        classifier: The model.
+        cells: Cells of the scene, or of the part of it.
+        tick: Called with the pixels done and in all after each row of cells.
+        part: Window of the scene that is classified; None for the whole.
+        notes: Remarks for the tag LULC_NOTE.
+        overwrite: Replace an existing product.
+
+    Returns:
+        The mean of the largest probability over cells with data, 0..1.
+
+    Raises:
+        InputError: The scene lacks a band, or has no cell with data.
+        StorageError: Reading or writing failed.
+        Interrupted: A signal came. Nothing is left behind.
+    """
+    data, confidence = _classified(scene, classifier, cells, part, tick)
+    tags = provenance(scene, classifier.card) | {
+        "LULC_KIND": "cells",
+        "LULC_CELL": str(cells.cell),
+        "LULC_STEP": str(cells.step),
+        EDGE_TAG: edge_tag(cells.edge),
+        "LULC_ACTIVATIONS": "uint8",
+        "LULC_NOTE": "; ".join(notes),
+    }
+    with ProductWriter(
+        output, cells.coarse, classifier.card.classes, tags=tags, overwrite=overwrite, resume=False
+    ) as writer:
+        writer.put(0, cells.coarse.window, data)
+    return confidence
+
+
+def cells_of(scene: Scene, card: PatchCard, options: CellOptions, part: Window | None = None) -> Cells:
+    """Cells of a scene, or of a part of it.
 
     Raises:
         InputError: The scene has no plain grid, or is smaller than a cell.
@@ -177,50 +235,23 @@ def cells_of(scene: Scene, card: PatchCard, options: CellOptions) -> Cells:
     if scene.grid.gcps or scene.grid.rpcs is not None:
         raise InputError(f"{scene.info.name} is placed by control points or RPCs", "warp it to a grid first")
     side = options.cell or card.patch_side
-    return Cells(scene.grid, side, options.step or side)
-
-
-def _class_areas(codes: NDArray[np.uint8], cells: Cells, legend: Legend) -> tuple[ClassArea, ...]:
-    """Cells and hectares of every class, as counted; a cell beyond the scene's edge counts with its part inside."""
-    hectares, valid = cells.areas_ha(), max(1, int(np.count_nonzero(codes != NODATA_CODE)))
-    found = []
-    for entry in legend:
-        here = codes == entry.code
-        area, count = float(hectares[here].sum()), int(np.count_nonzero(here))
-        known = bool(np.isfinite(hectares).all())
-        found.append(ClassArea(entry.code, entry.name, count, area if known else None, count / valid))
-    return tuple(found)
-
-
-def _write(
-    output: Path, scene: Scene, card: PatchCard, cells: Cells, data: NDArray[np.uint8], *, overwrite: bool
-) -> None:
-    tags = provenance(scene, card) | {
-        "LULC_KIND": "cells",
-        "LULC_CELL": str(cells.cell),
-        "LULC_STEP": str(cells.step),
-        EDGE_TAG: "{:.6g},{:.6g}".format(*cells.edge),
-        "LULC_ACTIVATIONS": "uint8",
-        "LULC_NOTE": " ".join(level_note(scene.info.level, card)),
-    }
-    with ProductWriter(output, cells.coarse, card.classes, tags=tags, overwrite=overwrite, resume=False) as writer:
-        writer.put(0, cells.coarse.window, data)
+    return Cells(scene.grid.part(part) if part else scene.grid, side, options.step or side)
 
 
 def _classified(
-    scene: Scene, classifier: Classifier, cells: Cells, progress: Progress
+    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None, tick: Progress
 ) -> tuple[NDArray[np.uint8], float]:
     """The coarse raster as stored, uint8 (1 + K, rows, columns), and the mean confidence."""
-    shape, full = cells.coarse.shape, scene.grid.shape
+    shape, full = cells.coarse.shape, cells.grid.shape
     data = np.empty((1 + len(classifier.classes), shape.height, shape.width), np.uint8)
     total, count = 0.0, 0
-    with gdal_cache(_GDAL_CACHE), running(progress, "nothing was written; run the same command again") as run:
-        for row, probabilities, valid in classify_cells(scene, classifier, cells):
+    with gdal_cache(_GDAL_CACHE):
+        for row, probabilities, valid in classify_cells(scene, classifier, cells, part):
             line = torch.from_numpy(probabilities.T[:, None].copy()), torch.from_numpy(valid[None])
             data[:, row] = product_bytes(*line)[:, 0].numpy()
             total += float(probabilities[valid].max(axis=1, initial=0).sum())
             count += int(valid.sum())
-            run.tick(min((row + 1) * cells.step, full.height) * full.width, full.size)
+            tick(min((row + 1) * cells.step, full.height) * full.width, full.size)
     if not count:
         raise InputError(f"{scene.info.name} has no cell with data", "check its nodata value and its bands")
     return data, total / count

@@ -26,7 +26,7 @@ class Cells:
     inwards, so that it never reaches beyond.
 
     Attributes:
-        grid: Of the scene.
+        grid: Of the scene, or of the part of it that is cut.
         cell: Side of a cell, pixels.
         step: Distance of cells, pixels; the side of a pixel of the coarse grid.
 
@@ -61,13 +61,6 @@ class Cells:
         )
         return tall, wide
 
-    def areas_ha(self) -> NDArray[np.float64]:
-        """Ground of every pixel of the coarse grid that lies inside the scene, hectares: float64 (rows, columns)."""
-        areas = np.repeat(self.coarse.pixel_areas_ha()[:, None], self.coarse.shape.width, axis=1)
-        areas[-1] *= self.edge[0]
-        areas[:, -1] *= self.edge[1]
-        return areas
-
     def starts(self, length: int) -> NDArray[np.int64]:
         """First pixel of every cell along a side of the scene."""
         first = np.arange(-(-length // self.step)) * self.step + (self.step - self.cell) // 2
@@ -75,12 +68,19 @@ class Cells:
 
 
 def classify_cells(
-    scene: Scene, classifier: Classifier, cells: Cells, workers: int = 1
+    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None, workers: int = 1
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
     """Rows of the coarse grid: number, probabilities float32 (columns, K), and whether each has data (columns,).
 
     A row is read as one strip of the scene, of narrow scenes several rows at once; memory does not grow with the scene's
     height.
+
+    Args:
+        scene: What is classified.
+        classifier: The model.
+        cells: How it is cut.
+        part: Of the scene, as large as the grid of the cells; None for the whole scene.
+        workers: Threads that read ahead.
 
     Raises:
         InputError: The scene lacks a band of the model, or is of another kind than it was trained on.
@@ -95,10 +95,11 @@ def classify_cells(
             "give a scene with these bands, or name its bands with --bands",
         )
     picture, info = scene.dtype == np.uint8, scene.info
-    rows, columns = cells.starts(scene.grid.shape.height), cells.starts(scene.grid.shape.width)
+    part = part or scene.grid.window
+    rows, columns = cells.starts(part.height), cells.starts(part.width)
 
     def read(number: int) -> NDArray[np.float32]:
-        strip = Window(int(rows[number]), 0, cells.cell, scene.grid.shape.width)
+        strip = Window(part.row + int(rows[number]), part.col, cells.cell, part.width)
         return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
     together = max(1, AT_ONCE // len(columns))

@@ -169,8 +169,6 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     with dataset:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
-        if tags.get("LULC_KIND") == "change":
-            raise InputError(f"{path} holds two dates of lulc patches change", "give a map of one date")
         try:
             legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:

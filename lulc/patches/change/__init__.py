@@ -1,1 +1,0 @@
-"""Compare two maps of cells."""
