@@ -21,7 +21,7 @@ LAYERS = [
     ("metrics",),
     ("io.files",),
     ("io.scene",),
-    ("io.cog", "io.labels", "io.stack", "io.figures"),
+    ("io.cog", "io.labels", "io.stack", "io.figures", "io.report"),
     ("io.product",),
     ("model",),
     ("training",),

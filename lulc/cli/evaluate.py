@@ -77,16 +77,16 @@ def evaluate(
     REFERENCE is a raster or polygons of labels on any grid; or points of `lulc sample` with labels (.gpkg, .geojson,
     .csv); or, for a MODEL, the folder of a training set.
     """
-    from lulc.io.files.staging import check_folder
-    from lulc.tasks.accuracy.agreement_files import FILES
+    from lulc.io.report.writer import check_report, write_report
+    from lulc.tasks.accuracy.agreement_report import PICTURES
 
     set_verbosity(verbose, quiet)
     find = _way(subject, reference)
     if out is not None:
-        check_folder(out, FILES, overwrite=overwrite)
+        check_report(out, PICTURES, overwrite=overwrite)
     report = find(subject, reference, options, bool(quiet))
     if out is not None:
-        _write(report, out, overwrite=overwrite)
+        write_report(report, out, report.pictures(), overwrite=overwrite)
     if as_json:
         click.echo(json.dumps(report.to_json()))
     elif not quiet:
@@ -161,19 +161,3 @@ def _estimate(
     label = options["attribute"] or EstimateOptions().label
     with progress(quiet) as report:
         return estimate_areas(subject, reference, EstimateOptions(label=label, **chosen), progress=report)
-
-
-def _write(report: "EvaluationReport | AreaReport", folder: Path, *, overwrite: bool) -> None:
-    from lulc.io.files.durable import storage_errors, write_whole
-    from lulc.tasks.accuracy.agreement_files import make_folder, write_report
-    from lulc.tasks.accuracy.agreement_report import EvaluationReport
-
-    if isinstance(report, EvaluationReport):
-        write_report(report, folder, overwrite=overwrite)
-        return
-    make_folder(folder, overwrite=overwrite)
-    for picture in ("confusion.png", "reliability.png"):  # of a former report
-        with storage_errors(folder / picture):
-            (folder / picture).unlink(missing_ok=True)
-    write_whole(folder / "report.md", report.to_markdown().encode())
-    write_whole(folder / "report.json", (json.dumps(report.to_json(), indent=1) + "\n").encode())

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.io.figures.markdown_table import markdown_table
 from lulc.io.files.durable import write_whole
+from lulc.io.report.markdown import markdown_table
 from lulc.metrics.share_interval import wilson
 
 HELBER_2019 = {"RGB": 0.9857, "CIR": 0.9830, "SWIR": 0.9705}

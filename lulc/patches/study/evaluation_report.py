@@ -1,21 +1,20 @@
 """What trying a model on labelled patches found: scores with their meaning, as JSON, Markdown and text."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.figures.markdown_table import markdown_table
+from lulc.io.report.markdown import NONE, joined, markdown_table, number
+from lulc.io.report.scores import calibration_json, calibration_section, matrix_section
+from lulc.io.report.writer import plain
 from lulc.metrics.calibration import Calibration
 from lulc.metrics.confusion import ConfusionMatrix, defined_mean
 from lulc.metrics.share_interval import wilson
 
 _PAIRS = 10
-_WIDEST_MATRIX = 16
-_NONE = "-"
+_OUTCOMES = ("true_positives", "true_negatives", "false_positives", "false_negatives")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +98,12 @@ class PatchEvaluation:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the model's answers."""
+        """Class names in the order of the model's probabilities."""
         return self.matrix.names
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Counts the way that reports print them, int64 (K, K): rows actual, columns predicted."""
+        """Counts as reports print them, int64 (K, K): rows actual, columns predicted."""
         return self.matrix.counts.T
 
     @property
@@ -128,8 +127,8 @@ class PatchEvaluation:
         return defined_mean(self.matrix.f1)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain form; what is not defined is null."""
-        return {
+        """JSON types; what is not defined is None."""
+        table = {
             "kind": "patches",
             "model": self.model,
             "data": self.data,
@@ -137,45 +136,46 @@ class PatchEvaluation:
             "patches": self.matrix.total,
             "missing": self.missing,
             "accuracy": self.accuracy,
-            "accuracy_interval": {"level": 0.95, "method": "Wilson", "ends": list(self.accuracy_interval)},
+            "accuracy_interval": {"level": 0.95, "method": "Wilson", "ends": self.accuracy_interval},
             "top2_accuracy": self.top2_accuracy,
             "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
-            "classes": [self._class_json(position) for position in range(len(self.classes))],
-            "confusion": {"rows": "actual", "columns": "predicted", "counts": self.counts.tolist()},
+            "classes": [self._class_json(k) for k in range(len(self.classes))],
+            "confusion": {"rows": "actual", "columns": "predicted", "counts": self.counts},
             "confused_pairs": [asdict(pair) for pair in self.pairs],
             "surest_mistakes": [asdict(found) for found in self.surest],
             "temperature": self.temperature,
-            "calibration": _calibration_json(self.calibration, self.classes),
-            "calibration_without_temperature": self.uncalibrated and _calibration_json(self.uncalibrated, self.classes),
-            "notes": list(self.notes),
+            "calibration": self._calibration_json(self.calibration),
+            "calibration_without_temperature": self.uncalibrated and self._calibration_json(self.uncalibrated),
+            "notes": self.notes,
             "device": self.device,
             "seconds": round(self.seconds, 3),
             "patches_per_s": self.matrix.total / self.seconds if self.seconds else None,
         }
+        return plain(table)
 
     def _class_json(self, k: int) -> dict[str, Any]:
         matrix = self.matrix
         return {
             "name": self.classes[k],
-            "patches": int(matrix.reference_totals[k]),
-            "true_positives": int(matrix.true_positives[k]),
-            "true_negatives": int(matrix.true_negatives[k]),
-            "false_positives": int(matrix.false_positives[k]),
-            "false_negatives": int(matrix.false_negatives[k]),
-            "precision": _defined(matrix.users[k]),
-            "recall": _defined(matrix.producers[k]),
-            "f1": _defined(matrix.f1[k]),
+            "patches": matrix.reference_totals[k],
+            **{name: getattr(matrix, name)[k] for name in _OUTCOMES},
+            "precision": matrix.users[k],
+            "recall": matrix.producers[k],
+            "f1": matrix.f1[k],
         }
+
+    def _calibration_json(self, found: Calibration) -> dict[str, Any]:
+        return calibration_json(found, self.classes, "patches", "accuracy")
 
     def to_text(self) -> str:
         """What a terminal shows: the scores, the classes, and what was taken for what."""
-        return _joined([_head(self), _classes(self), _pairs(self)])
+        return joined([_head(self), _classes(self), _pairs(self)])
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
         parts = (_head, _classes, _matrix, _pairs, _surest, _calibration)
-        return _joined([part(self) for part in parts]) + "\n"
+        return joined(part(self) for part in parts) + "\n"
 
 
 def _head(report: PatchEvaluation) -> list[str]:
@@ -188,7 +188,7 @@ def _head(report: PatchEvaluation) -> list[str]:
         "",
         f"**Accuracy {report.accuracy:.2%}** ({right:,} of {total:,} patches; 95 % interval {low:.2%} to {high:.2%})",
         "",
-        f"- balanced accuracy {report.balanced_accuracy:.2%}, mean F1 {_score(report.macro_f1)}, {second}",
+        f"- balanced accuracy {report.balanced_accuracy:.2%}, mean F1 {number(report.macro_f1, '.4f')}, {second}",
         f"- calibration error {report.calibration.ece:.4f}{rate}",
         *(f"- {note}" for note in report.notes),
     ]
@@ -196,25 +196,26 @@ def _head(report: PatchEvaluation) -> list[str]:
 
 def _classes(report: PatchEvaluation) -> list[str]:
     matrix = report.matrix
-    counts = matrix.true_positives, matrix.true_negatives, matrix.false_positives, matrix.false_negatives
+    counts = [getattr(matrix, name) for name in _OUTCOMES]
     scores = matrix.users, matrix.producers, matrix.f1
     table = [
-        [name, *(f"{of[k]:,}" for of in counts), *(_score(of[k]) for of in scores), f"{matrix.reference_totals[k]:,}"]
+        [
+            name,
+            *(f"{of[k]:,}" for of in counts),
+            *(number(of[k], ".4f") for of in scores),
+            f"{matrix.reference_totals[k]:,}",
+        ]
         for k, name in enumerate(report.classes)
     ]
-    table.append(["mean", "", "", "", "", *(_score(defined_mean(of)) for of in scores), ""])
+    table.append(["mean", "", "", "", "", *(number(defined_mean(of), ".4f") for of in scores), ""])
     head = ["class", "TP", "TN", "FP", "FN", "precision", "recall", "F1", "patches"]
     undefined = any(not np.isfinite(of).all() for of in scores)
-    remark = ["", f"{_NONE}: not defined (no patch of the class, or never predicted), and not in the mean."]
+    remark = ["", f"{NONE}: not defined (no patch of the class, or never predicted), and not in the mean."]
     return ["## Classes", "", *markdown_table(head, table), *(remark if undefined else [])]
 
 
 def _matrix(report: PatchEvaluation) -> list[str]:
-    head, names = ["## Confusion matrix", ""], report.classes
-    if len(names) > _WIDEST_MATRIX:
-        return [*head, "Too wide for a page; report.json holds it."]
-    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, report.counts, strict=True)]
-    return [*head, "Patches; rows actual, columns predicted.", "", *markdown_table(["actual", *names], rows)]
+    return matrix_section("Patches; rows actual, columns predicted.", "actual", report.classes, report.counts)
 
 
 def _pairs(report: PatchEvaluation) -> list[str]:
@@ -250,46 +251,9 @@ def _calibration(report: PatchEvaluation) -> list[str]:
     found, before = report.calibration, report.uncalibrated
     leaning = "surer than it is right" if found.confidence > found.overall else "less sure than it is right"
     without = f"; {before.ece:.4f} without the model's temperature {report.temperature:g}" if before else ""
-    floor = f"probabilities below {found.floor:g} count as {found.floor:g}"
-    classwise = f"class-wise {found.classwise_ece:.4f}"
-    return [
-        "## Calibration",
-        "",
-        f"- expected calibration error {found.ece:.4f} (15 equal-mass bins), {classwise}{without}",
-        f"- Brier score {found.brier:.4f} (0..2), negative log-likelihood {found.nll:.4f} nats ({floor})",
-        f"- mean confidence {found.confidence:.4f}, accuracy {found.overall:.4f}: {leaning}",
-    ]
-
-
-def _calibration_json(found: Calibration, classes: Sequence[str]) -> dict[str, Any]:
-    return {
-        "ece": found.ece,
-        "classwise_ece": found.classwise_ece,
-        "class_ece": {name: _defined(error) for name, error in zip(classes, found.class_ece, strict=True)},
-        "brier": found.brier,
-        "nll": found.nll,
-        "nll_floor": found.floor,
-        "mean_confidence": found.confidence,
-        "accuracy": found.overall,
-        "curve": {
-            "patches": found.bin_pixels.tolist(),
-            "confidence": found.bin_confidence.tolist(),
-            "accuracy": found.bin_agreement.tolist(),
-        },
-    }
+    conclusion = f"mean confidence {found.confidence:.4f}, accuracy {found.overall:.4f}: {leaning}"
+    return calibration_section("Calibration", found, conclusion, without)
 
 
 def _example(found: Mistake) -> str:
     return f"{found.name.rpartition('/')[2]} ({found.confidence:.2f})"
-
-
-def _joined(parts: Sequence[list[str]]) -> str:
-    return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-
-def _score(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else _NONE
-
-
-def _defined(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

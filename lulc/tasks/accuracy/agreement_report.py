@@ -4,15 +4,14 @@ A map compared with a whole other map gives agreement, and every output calls it
 Accuracy and areas with intervals need a probability sample (lulc/tasks/accuracy/estimate.py).
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lulc.io.figures.markdown_table import markdown_table
+from lulc.io.figures.agreement import write_confusion, write_reliability
+from lulc.io.report.markdown import NONE, interval, joined, markdown_table, number
+from lulc.io.report.scores import calibration_json, calibration_section, matrix_section
+from lulc.io.report.writer import FileWriter, plain
 from lulc.legend import Legend
 from lulc.metrics.calibration import Calibration
 from lulc.metrics.confusion import ConfusionMatrix, defined_mean
@@ -24,8 +23,10 @@ CAVEAT = (
 )
 """Said in every output."""
 
-_WIDEST_MATRIX = 16
-_NONE = "-"
+PICTURES = ("confusion.png", "reliability.png")
+"""Beside the texts of a report; the last one only with probabilities."""
+
+_OUTCOMES = ("true_positives", "false_positives", "false_negatives", "true_negatives")
 _DISAGREEMENTS = ("quantity", "allocation", "exchange", "shift")
 
 
@@ -66,9 +67,9 @@ class EvaluationReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain form; what is not defined is null."""
+        """JSON types; what is not defined is None."""
         matrix, ends = self.matrix, self.intervals
-        table: dict[str, Any] = {
+        table = {
             "kind": "agreement",
             "map": self.subject,
             "reference": self.reference,
@@ -87,100 +88,74 @@ class EvaluationReport:
             | {"iou": defined_mean(matrix.iou), "iou_interval": ends.macro_iou},
             "micro": {"f1": matrix.overall, "iou": matrix.micro_iou},
             "disagreement": {name: getattr(matrix.disagreement, name) for name in _DISAGREEMENTS},
-            "classes": [self._class_json(position) for position in range(len(self.legend))],
+            "classes": [self._class_json(k) for k in range(len(self.legend))],
             "confusion": {"rows": "map", "columns": "reference", "counts": matrix.counts},
-            "calibration": _calibration_json(self.calibration, matrix.names),
-            "calibration_without_temperature": _calibration_json(self.uncalibrated, matrix.names),
-            "areas_as_counted": [
-                {"name": a.name, "map_ha": a.map_ha, "reference_ha": a.reference_ha} for a in self.areas
-            ],
-            "edges": {name: getattr(self.edges, name) for name in EdgeAgreement.__slots__} if self.edges else None,
+            "calibration": self._calibration_json(self.calibration),
+            "calibration_without_temperature": self._calibration_json(self.uncalibrated),
+            "areas_as_counted": [asdict(area) for area in self.areas],
+            "edges": asdict(self.edges) if self.edges else None,
             "notes": [CAVEAT, *self.notes],
             "seconds": round(self.seconds, 3),
         }
-        plain: dict[str, Any] = _plain(table)
-        return plain
+        return plain(table)
 
     def to_markdown(self) -> str:
-        """The whole report for people, ending in a line break."""
-        return _markdown(self)
+        """The whole report, ending in a line break."""
+        parts = (_head, _classes, _disagreement, _matrix, _edges, _calibration, _areas)
+        return joined(part(self) for part in parts) + "\n"
 
-    def _class_json(self, position: int) -> dict[str, Any]:
+    def pictures(self) -> dict[str, FileWriter | None]:
+        """Writers of `PICTURES`."""
+        title, calibration = f"{Path(self.subject).name} and {Path(self.reference).name}", self.calibration
+
+        def draw_reliability(path: Path) -> None:
+            assert calibration is not None
+            write_reliability(path, calibration, title, self.uncalibrated)
+
+        writers = (
+            lambda path: write_confusion(path, self.matrix, title),
+            draw_reliability if calibration else None,
+        )
+        return dict(zip(PICTURES, writers, strict=True))
+
+    def _class_json(self, k: int) -> dict[str, Any]:
         matrix, ends = self.matrix, self.intervals
-        return {
-            "code": self.legend.classes[position].code,
-            "name": matrix.names[position],
-            "map_pixels": matrix.map_totals[position],
-            "reference_pixels": matrix.reference_totals[position],
-            "users_agreement": matrix.users[position],
-            "users_agreement_interval": ends.users[:, position],
-            "producers_agreement": matrix.producers[position],
-            "producers_agreement_interval": ends.producers[:, position],
-            "f1": matrix.f1[position],
-            "f1_interval": ends.f1[:, position],
-            "iou": matrix.iou[position],
-            "iou_interval": ends.iou[:, position],
-            "true_positives": matrix.true_positives[position],
-            "false_positives": matrix.false_positives[position],
-            "false_negatives": matrix.false_negatives[position],
-            "true_negatives": matrix.true_negatives[position],
+        table = {
+            "code": self.legend.classes[k].code,
+            "name": matrix.names[k],
+            "map_pixels": matrix.map_totals[k],
+            "reference_pixels": matrix.reference_totals[k],
         }
+        for name, scores, spread in (
+            ("users_agreement", matrix.users, ends.users),
+            ("producers_agreement", matrix.producers, ends.producers),
+            ("f1", matrix.f1, ends.f1),
+            ("iou", matrix.iou, ends.iou),
+        ):
+            table |= {name: scores[k], f"{name}_interval": spread[:, k]}
+        return table | {name: getattr(matrix, name)[k] for name in _OUTCOMES}
 
-
-def _calibration_json(found: Calibration | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "pixels": found.pixels,
-        "ece": found.ece,
-        "classwise_ece": found.classwise_ece,
-        "class_ece": dict(zip(names, found.class_ece, strict=True)),
-        "brier": found.brier,
-        "nll": found.nll,
-        "nll_floor": found.floor,
-        "mean_confidence": found.confidence,
-        "agreement": found.overall,
-        "curve": {
-            "pixels": found.bin_pixels,
-            "confidence": found.bin_confidence,
-            "agreement": found.bin_agreement,
-        },
-    }
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any nesting of what a report holds
-    """JSON types: arrays and tuples as lists, NaN as None."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _markdown(report: EvaluationReport) -> str:
-    """The whole report, ending in a line break."""
-    parts = (_head, _classes, _disagreement, _matrix, _edges, _calibration_section, _areas)
-    texts = (part(report) for part in parts)
-    return "\n\n".join("\n".join(lines) for lines in texts if lines) + "\n"
+    def _calibration_json(self, found: Calibration | None) -> dict[str, Any] | None:
+        if found is None:
+            return None
+        return {"pixels": found.pixels} | calibration_json(found, self.matrix.names, "pixels", "agreement")
 
 
 def _head(report: EvaluationReport) -> list[str]:
     matrix, ends = report.matrix, report.intervals
-    share = matrix.total / max(report.candidates, 1)
-    interval = f"95 % block-bootstrap interval {_range(ends.overall)}, {ends.blocks} blocks of {report.block}"
+    compared = matrix.total / max(report.candidates, 1)
+    spread = f"95 % block-bootstrap interval {interval(ends.overall)}, {ends.blocks} blocks of {report.block}"
     means = (
-        f"mean F1 {_score(defined_mean(matrix.f1))} ({_range(ends.macro_f1)}), "
-        f"mean IoU {_score(defined_mean(matrix.iou))} ({_range(ends.macro_iou)}), overall IoU {_score(matrix.micro_iou)}"
+        f"mean F1 {number(defined_mean(matrix.f1))} ({interval(ends.macro_f1)}), "
+        f"mean IoU {number(defined_mean(matrix.iou))} ({interval(ends.macro_iou)}), overall IoU {number(matrix.micro_iou)}"
     )
     return [
         f"# Agreement of {Path(report.subject).name} with {Path(report.reference).name}",
         "",
-        f"**Overall agreement {_score(matrix.overall)}** ({interval})",
+        f"**Overall agreement {number(matrix.overall)}** ({spread})",
         "",
         f"- {means}",
-        f"- {matrix.total:,} pixels compared, {share:.1%} of the map's pixels with data; legend {report.legend.name}",
+        f"- {matrix.total:,} pixels compared, {compared:.1%} of the map's pixels with data; legend {report.legend.name}",
         f"- {CAVEAT}",
         *(f"- {note}" for note in report.notes),
     ]
@@ -192,44 +167,34 @@ def _classes(report: EvaluationReport) -> list[str]:
     scores = (matrix.users, matrix.producers, matrix.f1, matrix.iou)
     rows = []
     for k, name in enumerate(matrix.names):
-        users, producers, f1, iou = (_score(of_class[k]) for of_class in scores)
+        users, producers, f1, iou = (number(of_class[k]) for of_class in scores)
         sizes = (f"{matrix.map_totals[k]:,}", f"{matrix.reference_totals[k]:,}")
-        rows.append([name, *sizes, users, producers, f1, _range(ends.f1[:, k]), iou])
-    users, producers, f1, iou = (_score(defined_mean(of_class)) for of_class in scores)
-    rows.append(["mean", "", "", users, producers, f1, _range(ends.macro_f1), iou])
+        rows.append([name, *sizes, users, producers, f1, interval(ends.f1[:, k]), iou])
+    users, producers, f1, iou = (number(defined_mean(of_class)) for of_class in scores)
+    rows.append(["mean", "", "", users, producers, f1, interval(ends.macro_f1), iou])
     return [
         "## Agreement by class",
         "",
         *markdown_table(head, rows),
         "",
         "User's: share of the map's class that the reference confirms (precision). Producer's: share of the reference's",
-        f"class that the map finds (recall). {_NONE}: not defined, and not in the mean; of an interval, too few blocks.",
+        f"class that the map finds (recall). {NONE}: not defined, and not in the mean; of an interval, too few blocks.",
     ]
 
 
 def _disagreement(report: EvaluationReport) -> list[str]:
     parts = report.matrix.disagreement
-    within = f"exchange of pairs {_score(parts.exchange)}, shift among more {_score(parts.shift)}"
+    within = f"exchange of pairs {number(parts.exchange)}, shift among more {number(parts.shift)}"
     return [
         "## Where the disagreement comes from",
         "",
-        f"- quantity {_score(parts.quantity)}: classes have more or fewer pixels than in the reference",
-        f"- allocation {_score(parts.allocation)}: classes lie at other places ({within})",
+        f"- quantity {number(parts.quantity)}: classes have more or fewer pixels than in the reference",
+        f"- allocation {number(parts.allocation)}: classes lie at other places ({within})",
     ]
 
 
 def _matrix(report: EvaluationReport) -> list[str]:
-    names, counts = report.matrix.names, report.matrix.counts
-    if len(names) > _WIDEST_MATRIX:
-        return ["## Confusion matrix", "", "Too wide for a page; report.json holds it."]
-    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, counts, strict=True)]
-    return [
-        "## Confusion matrix",
-        "",
-        "Pixels; rows map, columns reference.",
-        "",
-        *markdown_table(["map", *names], rows),
-    ]
+    return matrix_section("Pixels; rows map, columns reference.", "map", report.matrix.names, report.matrix.counts)
 
 
 def _edges(report: EvaluationReport) -> list[str]:
@@ -241,32 +206,26 @@ def _edges(report: EvaluationReport) -> list[str]:
     return [
         "## Borders between classes",
         "",
-        f"- strict agreement {_score(report.matrix.overall)} ({_range(report.intervals.overall)})",
-        f"- any in 3 x 3: {_score(edges.any_in_3x3)} ({_range(edges.any_in_3x3_interval)}), {near}",
-        f"- inside: {_score(edges.inside)} ({_range(edges.inside_interval)}), {inside}",
+        f"- strict agreement {number(report.matrix.overall)} ({interval(report.intervals.overall)})",
+        f"- any in 3 x 3: {number(edges.any_in_3x3)} ({interval(edges.any_in_3x3_interval)}), {near}",
+        f"- inside: {number(edges.inside)} ({interval(edges.inside_interval)}), {inside}",
     ]
 
 
-def _calibration_section(report: EvaluationReport) -> list[str]:
+def _calibration(report: EvaluationReport) -> list[str]:
     found = report.calibration
     if found is None:
         return []
     leaning = "surer" if found.confidence > found.overall else "less sure"
-    error = f"expected calibration error {found.ece:.4f} (15 equal-mass bins), class-wise {found.classwise_ece:.4f}"
-    floor = f"probabilities below {found.floor:g} count as {found.floor:g}"
-    return [
-        "## Calibration against the reference",
-        "",
-        f"- {error}",
-        f"- Brier score {found.brier:.4f} (0..2), negative log-likelihood {found.nll:.4f} nats ({floor})",
-        f"- mean top probability {found.confidence:.3f}, agreement {found.overall:.3f}: {leaning} than the reference confirms",
-    ]
+    scores = f"mean top probability {found.confidence:.3f}, agreement {found.overall:.3f}"
+    conclusion = f"{scores}: {leaning} than the reference confirms"
+    return calibration_section("Calibration against the reference", found, conclusion)
 
 
 def _areas(report: EvaluationReport) -> list[str]:
     if not report.areas:
         return []
-    rows = [[area.name, _hectares(area.map_ha), _hectares(area.reference_ha)] for area in report.areas]
+    rows = [[area.name, number(area.map_ha, ",.1f"), number(area.reference_ha, ",.1f")] for area in report.areas]
     return [
         "## Area as counted (not an estimate of area)",
         "",
@@ -274,16 +233,3 @@ def _areas(report: EvaluationReport) -> list[str]:
         "",
         "Compared pixels, each with its ground area. A count carries the map's errors.",
     ]
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else _NONE
-
-
-def _range(ends: tuple[float, float] | NDArray[np.floating[Any]]) -> str:
-    low, high = ends
-    return f"{low:.3f} to {high:.3f}" if math.isfinite(low) and math.isfinite(high) else _NONE
-
-
-def _hectares(area: float | None) -> str:
-    return _NONE if area is None else f"{area:,.1f}"

@@ -1,18 +1,16 @@
 """What labelled points say of a map, as JSON and as Markdown: every number says whether it is counted or estimated."""
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.io.figures.markdown_table import markdown_table
 from lulc.io.labels.points import Design
+from lulc.io.report.markdown import NONE, WIDEST_MATRIX, interval, joined, markdown_table, number
+from lulc.io.report.writer import FileWriter, plain
 from lulc.legend import Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate
-
-_NONE = "-"
-_WIDEST_MATRIX = 16
+from lulc.tasks.accuracy.agreement_report import PICTURES
 
 NOT_A_SAMPLE = (
     "NOT A PROBABILITY SAMPLE: the file does not say how its points were drawn (`lulc sample` keeps that in "
@@ -73,15 +71,15 @@ class AreaReport:
             )
         return tuple(remarks)
 
-    def hectares(self, place: int) -> Estimate:
-        """Estimated area of a class, by its place in the legend."""
-        share, whole = self.estimates.shares[place], self.estimates.sampled_area
-        return Estimate(share.value * whole, share.se * whole, share.low * whole, share.high * whole)
+    def hectares(self, index: int) -> Estimate:
+        """Estimated area of a class, by its index in the legend."""
+        fraction, whole = self.estimates.shares[index], self.estimates.sampled_area
+        return Estimate(fraction.value * whole, fraction.se * whole, fraction.low * whole, fraction.high * whole)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain form; what is not defined is null."""
+        """JSON types; what is not defined is None."""
         found = self.estimates
-        return {
+        table = {
             "kind": "accuracy and area estimated from labelled points",
             "map": self.subject,
             "points": self.reference,
@@ -92,48 +90,57 @@ class AreaReport:
             "design": self.design.to_table() if self.design else None,
             "notes": list(self.remarks),
             "intervals": INTERVALS,
-            "overall_accuracy": _plain(found.overall),
-            "classes": [self._class_json(place) for place in range(len(self.legend))],
+            "overall_accuracy": asdict(found.overall),
+            "classes": [self._class_json(k) for k in range(len(self.legend))],
             "quantity_disagreement": found.quantity_disagreement,
             "allocation_disagreement": found.allocation_disagreement,
-            "matrix_points": found.counts.tolist(),
-            "matrix_area_shares": found.proportions.tolist(),
+            "matrix_points": found.counts,
+            "matrix_area_shares": found.proportions,
             "matrix_rows": "map",
             "matrix_columns": "reference",
             "sampled_ha": found.sampled_area,
         }
+        return plain(table)
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
-        parts = (self._head, self._accuracy, self._areas, self._disagreement, self._points, self._shares, self._strata)
-        return "\n\n".join("\n".join(part()) for part in parts) + "\n"
+        parts = (
+            self._head,
+            self._accuracy,
+            self._areas,
+            self._disagreement,
+            self._points,
+            self._fractions,
+            self._strata,
+        )
+        return joined(part() for part in parts) + "\n"
+
+    def pictures(self) -> dict[str, FileWriter | None]:
+        """None: those of a former report of agreement go."""
+        return dict.fromkeys(PICTURES)
 
     def _stratum_hectares(self, code: int) -> float:
         drawn = {entry.code: entry.hectares for entry in self.design.strata} if self.design else {}
         return drawn.get(code, self.counted[code - 1])
 
-    def _class_json(self, place: int) -> dict[str, Any]:
-        found, entry = self.estimates, self.legend.classes[place]
+    def _class_json(self, k: int) -> dict[str, Any]:
+        found, entry = self.estimates, self.legend.classes[k]
         return {
             "code": entry.code,
             "name": entry.name,
-            "map_points": int(found.counts[place].sum()),
-            "reference_points": int(found.counts[:, place].sum()),
-            "users_accuracy": _plain(found.users[place]),
-            "producers_accuracy": _plain(found.producers[place]),
-            "f1": _plain(found.f1[place]),
-            "area_estimated_ha": _plain(self.hectares(place)),
-            "area_counted_ha": self.counted[place],
+            "map_points": found.counts[k].sum(),
+            "reference_points": found.counts[:, k].sum(),
+            "users_accuracy": asdict(found.users[k]),
+            "producers_accuracy": asdict(found.producers[k]),
+            "f1": asdict(found.f1[k]),
+            "area_estimated_ha": asdict(self.hectares(k)),
+            "area_counted_ha": self.counted[k],
         }
 
     def _shown(self) -> list[int]:
-        """Places of the classes that the map or the reference has."""
+        """Indices of the classes that the map or the reference has."""
         counts = self.estimates.counts
-        return [
-            place
-            for place, hectares in enumerate(self.counted)
-            if hectares > 0 or counts[place].any() or counts[:, place].any()
-        ]
+        return [k for k, hectares in enumerate(self.counted) if hectares > 0 or counts[k].any() or counts[:, k].any()]
 
     def _head(self) -> list[str]:
         overall = self.estimates.overall
@@ -143,7 +150,7 @@ class AreaReport:
         return [
             f"# Accuracy and area of {Path(self.subject).name}",
             "",
-            f"**Overall accuracy {_score(overall.value)}** (95 % interval {_range(overall)}, standard error {_score(overall.se)}), weighted by area",
+            f"**Overall accuracy {number(overall.value)}** (95 % interval {interval((overall.low, overall.high))}, standard error {number(overall.se)}), weighted by area",
             "",
             f"- {sum(self.labelled.values())} labelled points of {Path(self.reference).name}: {design}",
             *(f"- {remark}" for remark in self.remarks),
@@ -153,10 +160,10 @@ class AreaReport:
         found = self.estimates
         head = ["class", "points", "user's", "95 %", "producer's", "95 %", "F1", "95 %"]
         rows = []
-        for place in self._shown():
-            scores = (found.users[place], found.producers[place], found.f1[place])
-            cells = [text for score in scores for text in (_score(score.value), _range(score))]
-            rows.append([self.legend.names[place], str(found.counts[place].sum()), *cells])
+        for k in self._shown():
+            scores = (found.users[k], found.producers[k], found.f1[k])
+            cells = [text for score in scores for text in (number(score.value), interval((score.low, score.high)))]
+            rows.append([self.legend.names[k], str(found.counts[k].sum()), *cells])
         return [
             "## Accuracy by class (weighted by area)",
             "",
@@ -169,18 +176,11 @@ class AreaReport:
     def _areas(self) -> list[str]:
         head = ["class", "estimated, ha", "95 % interval, ha", "1.96 SE, ha", "counted in the map, ha"]
         rows = []
-        for place in self._shown():
-            area = self.hectares(place)
-            margin = f"{area.margin:,.1f}" if area.se > 0 else _NONE
-            rows.append(
-                [
-                    self.legend.names[place],
-                    f"{area.value:,.1f}",
-                    _range(area, ",.1f"),
-                    margin,
-                    f"{self.counted[place]:,.1f}",
-                ]
-            )
+        for k in self._shown():
+            area = self.hectares(k)
+            margin = f"{area.margin:,.1f}" if area.se > 0 else NONE
+            cells = (f"{area.value:,.1f}", interval((area.low, area.high), ",.1f"), margin, f"{self.counted[k]:,.1f}")
+            rows.append([self.legend.names[k], *cells])
         return [
             "## Area by class",
             "",
@@ -194,8 +194,8 @@ class AreaReport:
         return [
             "## Where the errors come from (shares of the area)",
             "",
-            f"- quantity {_score(found.quantity_disagreement)}: classes have more or less area than on the ground",
-            f"- allocation {_score(found.allocation_disagreement)}: classes lie at other places",
+            f"- quantity {number(found.quantity_disagreement)}: classes have more or less area than on the ground",
+            f"- allocation {number(found.allocation_disagreement)}: classes lie at other places",
         ]
 
     def _points(self) -> list[str]:
@@ -203,13 +203,14 @@ class AreaReport:
             "## Error matrix in points (not weighted)", lambda row, col: str(self.estimates.counts[row, col])
         )
 
-    def _shares(self) -> list[str]:
-        shares = self.estimates.proportions
-        return self._matrix("## Error matrix in percent of the area", lambda row, col: f"{100 * shares[row, col]:.2f}")
+    def _fractions(self) -> list[str]:
+        fractions = self.estimates.proportions
+        title = "## Error matrix in percent of the area"
+        return self._matrix(title, lambda row, col: f"{100 * fractions[row, col]:.2f}")
 
     def _matrix(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
         shown, names = self._shown(), self.legend.names
-        if len(shown) > _WIDEST_MATRIX:
+        if len(shown) > WIDEST_MATRIX:
             return self._listed(title, cell)
         rows = [[names[row], *(cell(row, col) for col in shown)] for row in shown]
         return [
@@ -223,40 +224,20 @@ class AreaReport:
     def _listed(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
         """A matrix too wide to read, such as that of a change map: the cells that hold points, one a line."""
         names = self.legend.names
-        places = zip(*self.estimates.counts.nonzero(), strict=True)
-        rows = [[f"{names[row]} / {names[col]}", cell(int(row), int(col))] for row, col in places]
+        cells = zip(*self.estimates.counts.nonzero(), strict=True)
+        rows = [[f"{names[row]} / {names[col]}", cell(int(row), int(col))] for row, col in cells]
         return [title, "", *markdown_table(["map / reference", "value"], rows)]
 
     def _strata(self) -> list[str]:
         if self.design is None:
             return ["## Sample design", "", NOT_A_SAMPLE]
         rows = [
-            [
-                entry.name,
-                f"{entry.pixels:,}",
-                f"{entry.hectares:,.1f}",
-                str(entry.points),
-                str(self.labelled.get(entry.code, 0)),
-            ]
-            for entry in self.design.strata
-            if entry.pixels
+            [one.name, f"{one.pixels:,}", f"{one.hectares:,.1f}", str(one.points), str(self.labelled.get(one.code, 0))]
+            for one in self.design.strata
+            if one.pixels
         ]
         return [
             f"## Sample design: simple random in each class of {self.design.map_name}",
             "",
             *markdown_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows),
         ]
-
-
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    names = ("value", "se", "low", "high")
-    return {name: value if math.isfinite(value := getattr(estimate, name)) else None for name in names}
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else _NONE
-
-
-def _range(estimate: Estimate, style: str = ".3f") -> str:
-    ends = (estimate.low, estimate.high)
-    return " to ".join(format(end, style) for end in ends) if all(map(math.isfinite, ends)) else _NONE

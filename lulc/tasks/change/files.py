@@ -6,12 +6,15 @@ from pathlib import Path
 
 from lulc.errors import UsageError
 from lulc.io.cog.store import work_folder
-from lulc.io.files.durable import storage_errors, write_whole
-from lulc.io.files.staging import check_folder, check_outputs
+from lulc.io.files.durable import write_whole
+from lulc.io.files.staging import check_outputs
+from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.tasks.change.figure import write_change_figure
 from lulc.tasks.change.report import ChangeReport
 
-FILES = ("report.json", "report.md", "matrix.csv", "change.png")
+TABLE, PICTURE = "matrix.csv", "change.png"
+
+FILES = (JSON, MARKDOWN, TABLE, PICTURE)
 """What `--out` holds."""
 
 
@@ -40,7 +43,7 @@ def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Pat
     replace = overwrite or _left_by(output, folder)
     if folder.is_dir():
         check_outputs([output, *(folder / name for name in FILES)], inputs, overwrite=True)  # only whether names clash
-    check_folder(folder, FILES, overwrite=replace)
+    check_report(folder, (TABLE, PICTURE), overwrite=replace)
     return replace
 
 
@@ -49,7 +52,7 @@ def _left_by(output: Path, folder: Path) -> bool:
     if not work_folder(output).is_dir():
         return False
     try:
-        said = json.loads((folder / FILES[0]).read_text("utf-8"))["output"]
+        said = json.loads((folder / JSON).read_text("utf-8"))["output"]
         return Path(said).resolve() == output.resolve()
     except (FileNotFoundError, NotADirectoryError):  # it is the last that is written
         return True
@@ -69,12 +72,9 @@ def write_change_report(report: ChangeReport, folder: Path, whole: Path, *, over
     Raises:
         StorageError: A former report is there, or the disk is full or refuses.
     """
-    check_folder(folder, FILES, overwrite=overwrite)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    numbers, text, table, picture = (folder / name for name in FILES)
     subtitle = " to ".join(filter(None, report.dates)) or f"{report.before.name} to {report.after.name}"
-    write_change_figure(picture, whole, report.counted.hectares, report.classes, subtitle)
-    write_whole(table, report.to_csv().encode())
-    write_whole(text, report.to_markdown().encode())
-    write_whole(numbers, (json.dumps(report.to_json(), indent=1) + "\n").encode())
+    others = {
+        PICTURE: lambda path: write_change_figure(path, whole, report.counted.hectares, report.classes, subtitle),
+        TABLE: lambda path: write_whole(path, report.to_csv().encode()),
+    }
+    write_report(report, folder, others, overwrite=overwrite)

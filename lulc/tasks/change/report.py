@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.figures.markdown_table import markdown_table
 from lulc.io.product.areas import class_areas
+from lulc.io.report.markdown import interval, joined, markdown_table
+from lulc.io.report.writer import plain
 from lulc.metrics.area_estimate import Estimate
 from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.change.inputs import MapPair
 from lulc.tasks.change.transitions import ADJUSTED, COUNTED, EXPECTED, LEAST_SHOWN, Transitions
 from lulc.tasks.classify.memory import peak_resident_bytes
 
-_NONE = "-"
 _ZERO = "."
 _MEGA, _GIGA = 1e6, 1e9
 _BALANCE = ("before", "after", "gain", "loss", "net")
@@ -66,8 +66,8 @@ class ChangeReport:
     seconds: float
 
     @property
-    def changed_share(self) -> float:
-        """Share of the map's area that is changed, as counted."""
+    def changed_fraction(self) -> float:
+        """Fraction of the map's area that is changed, as counted."""
         return self.counted.changed / max(float(self.counted.hectares.sum()), 1e-12)
 
     def interval(self, before: int, after: int) -> Estimate | None:
@@ -75,8 +75,8 @@ class ChangeReport:
         return self.estimate.hectares(before * len(self.classes) + after) if self.estimate else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain form; what is not known is null."""
-        return {
+        """JSON types; what is not known is None."""
+        table = {
             "kind": "land-cover change",
             "output": str(self.output),
             "before": str(self.before),
@@ -84,24 +84,29 @@ class ChangeReport:
             "before_acquired": self.dates[0] or None,
             "after_acquired": self.dates[1] or None,
             **self.settings,
-            "classes": list(self.classes),
+            "classes": self.classes,
             "matrix_rows": "before",
             "matrix_columns": "after",
-            "changed_share_as_counted": self.changed_share,
-            "pixels": self.pixels.tolist(),
-            "as_counted": self._way_json(self.counted),
-            "expected": self._way_json(self.expected),
+            "changed_share_as_counted": self.changed_fraction,
+            "pixels": self.pixels,
+            "as_counted": self._transitions_json(self.counted),
+            "expected": self._transitions_json(self.expected),
             "adjusted": self._adjusted_json(),
-            "notes": list(self.notes),
+            "notes": self.notes,
             "resumed_chunks": self.resumed_chunks,
             "output_bytes": self.output_bytes,
             "peak_bytes": self.peak_bytes,
             "seconds": round(self.seconds, 3),
         }
+        return plain(table)
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
-        return _markdown(self)
+        sections = [_head(self)]
+        if self.adjusted:
+            sections += [_areas(self, self.adjusted, "Adjusted"), _intervals(self)]
+        sections += [_areas(self, self.counted, "As counted"), _areas(self, self.expected, "Expected"), _made(self)]
+        return joined(sections) + "\n"
 
     def to_csv(self) -> str:
         """One row a transition that occurs in any of the three."""
@@ -112,28 +117,28 @@ class ChangeReport:
         for (row, column), pixels in np.ndenumerate(self.pixels):
             found = self.interval(row, column)
             ends = (found.value, found.low, found.high) if found else (math.nan,) * 3
-            ways = (self.counted, self.expected)
-            numbers = (*(float(way.hectares[row, column]) for way in ways), *ends)
+            areas = (self.counted.hectares[row, column], self.expected.hectares[row, column])
+            numbers = (*map(float, areas), *ends)
             if pixels or any(math.isfinite(number) and round(number, 4) for number in numbers):
                 cells = [f"{number:.4f}" if math.isfinite(number) else "" for number in numbers]
                 writer.writerow([self.classes[row], self.classes[column], pixels, *cells])
         return text.getvalue()
 
     def shown(self) -> list[int]:
-        """Places of the classes that occur: as counted, as expected, or as points name them."""
-        ways = [self.counted, self.expected, *([self.adjusted] if self.adjusted else [])]
-        cover = sum(way.hectares.sum(axis=0) + way.hectares.sum(axis=1) for way in ways)
-        return [int(place) for place in np.flatnonzero(cover >= LEAST_SHOWN)]
+        """Indices of the classes that occur: as counted, as expected, or as points name them."""
+        found = [self.counted, self.expected, *([self.adjusted] if self.adjusted else [])]
+        cover = sum(one.hectares.sum(axis=0) + one.hectares.sum(axis=1) for one in found)
+        return [int(k) for k in np.flatnonzero(cover >= LEAST_SHOWN)]
 
-    def _way_json(self, way: Transitions) -> dict[str, Any]:
+    def _transitions_json(self, transitions: Transitions) -> dict[str, Any]:
         balance = [
             {"name": name} | {f"{column}_ha": value for column, value in zip(_BALANCE, row, strict=True)}
-            for name, row in zip(self.classes, way.balance().tolist(), strict=True)
+            for name, row in zip(self.classes, transitions.balance().tolist(), strict=True)
         ]
         return {
-            "meaning": way.meaning,
-            "matrix_ha": way.hectares.tolist(),
-            "changed_ha": way.changed,
+            "meaning": transitions.meaning,
+            "matrix_ha": transitions.hectares,
+            "changed_ha": transitions.changed,
             "classes": balance,
         }
 
@@ -143,10 +148,9 @@ class ChangeReport:
         count = range(len(self.classes))
         found = [[self.interval(row, column) for column in count] for row in count]
         ends = {
-            f"matrix_{end}_ha": [[_known(getattr(cell, end)) for cell in row] for row in found]
-            for end in ("low", "high", "se")
+            f"matrix_{end}_ha": [[getattr(cell, end) for cell in row] for row in found] for end in ("low", "high", "se")
         }
-        return self._way_json(self.adjusted) | ends | {"estimate": self.estimate.to_json()}
+        return self._transitions_json(self.adjusted) | ends | {"estimate": self.estimate.to_json()}
 
 
 def change_report(
@@ -177,7 +181,7 @@ def change_report(
     counted = np.array([area.hectares or 0.0 for area in areas]).reshape(side)
     adjusted = None
     if estimate is not None:
-        values = np.array([estimate.hectares(place).value for place in range(counted.size)])
+        values = np.array([estimate.hectares(k).value for k in range(counted.size)])
         adjusted = Transitions(ADJUSTED, np.nan_to_num(values).reshape(side))
     return ChangeReport(
         output=output,
@@ -199,19 +203,6 @@ def change_report(
     )
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _markdown(report: ChangeReport) -> str:
-    """The whole report, ending in a line break."""
-    parts = [_head(report)]
-    if report.adjusted:
-        parts += [_way(report, report.adjusted, "Adjusted"), _intervals(report)]
-    parts += [_way(report, report.counted, "As counted"), _way(report, report.expected, "Expected"), _made(report)]
-    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
-
-
 def _head(report: ChangeReport) -> list[str]:
     sides = zip((report.before, report.after), report.dates, strict=True)
     dates = [f"{path.name} ({date})" if date else path.name for path, date in sides]
@@ -219,7 +210,7 @@ def _head(report: ChangeReport) -> list[str]:
     lines = [
         f"# Change from {dates[0]} to {dates[1]}",
         "",
-        f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_share:.2%}), as counted**",
+        f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_fraction:.2%}), as counted**",
         "",
         f"- threshold {report.settings['threshold']:g}, change rate {report.settings['change_rate']:g}, minimum mapping unit {report.settings['mmu']:g} ha",
     ]
@@ -230,17 +221,17 @@ def _head(report: ChangeReport) -> list[str]:
     return [*lines, *(f"- {note}" for note in report.notes)]
 
 
-def _way(report: ChangeReport, way: Transitions, title: str) -> list[str]:
-    """Matrix and balance by one way of finding areas."""
-    names, together = _rows_shown(report, way)
-    table, balance = together @ way.hectares @ together.T, together @ way.balance()
+def _areas(report: ChangeReport, transitions: Transitions, title: str) -> list[str]:
+    """Matrix and balance: areas as counted, expected or adjusted."""
+    names, together = _rows_shown(report, transitions)
+    table, balance = together @ transitions.hectares @ together.T, together @ transitions.balance()
     rows = [[name, *map(_hectares, row), _hectares(row.sum())] for name, row in zip(names, table, strict=True)]
     rows.append(["after", *map(_hectares, table.sum(axis=0)), _hectares(table.sum())])
     signed = [[name, *_signed(row)] for name, row in zip(names, balance, strict=True)]
     return [
         f"## {title}, hectares",
         "",
-        f"{way.meaning[0].upper()}{way.meaning[1:]}. Rows before, columns after; {way.changed:,.1f} ha change.",
+        f"{transitions.meaning[0].upper()}{transitions.meaning[1:]}. Rows before, columns after; {transitions.changed:,.1f} ha change.",
         "",
         *markdown_table(["before", *names, "sum"], rows),
         "",
@@ -248,15 +239,15 @@ def _way(report: ChangeReport, way: Transitions, title: str) -> list[str]:
     ]
 
 
-def _rows_shown(report: ChangeReport, way: Transitions) -> tuple[list[str], NDArray[np.float64]]:
+def _rows_shown(report: ChangeReport, transitions: Transitions) -> tuple[list[str], NDArray[np.float64]]:
     """Names of a matrix's rows, and which classes each takes together: float64 (rows, K) of 0 and 1.
 
     Classes with too little to be shown are taken together where that is enough, so what is shown adds up to the sums.
     """
     shown, classes = report.shown(), np.eye(len(report.classes))
     rest = np.delete(classes, shown, axis=0).sum(axis=0)
-    names, together = [report.classes[place] for place in shown], classes[shown]
-    if rest @ (way.hectares.sum(axis=0) + way.hectares.sum(axis=1)) >= LEAST_SHOWN:
+    names, together = [report.classes[k] for k in shown], classes[shown]
+    if rest @ (transitions.hectares.sum(axis=0) + transitions.hectares.sum(axis=1)) >= LEAST_SHOWN:
         return [*names, "other classes"], np.vstack([together, rest])
     return names, together
 
@@ -265,14 +256,12 @@ def _intervals(report: ChangeReport) -> list[str]:
     """Each estimated transition with its interval."""
     assert report.estimate is not None
     names, rows = report.estimate.legend.names, []
-    for place, ((row, column), counted) in enumerate(np.ndenumerate(report.counted.hectares)):
+    for k, ((row, column), counted) in enumerate(np.ndenumerate(report.counted.hectares)):
         found = report.interval(row, column)
         assert found is not None
         if found.value > 0 or counted > 0:
-            ends = (found.low, found.high)
-            known = all(map(math.isfinite, ends))
-            spread = f"{found.low:,.1f} to {found.high:,.1f}" if known else _NONE
-            rows.append([names[place], f"{found.value:,.1f}", spread, f"{counted:,.1f}"])
+            ends = interval((found.low, found.high), ",.1f")
+            rows.append([names[k], f"{found.value:,.1f}", ends, f"{counted:,.1f}"])
     overall = report.estimate.estimates.overall
     return [
         "## Adjusted areas of each transition, hectares",

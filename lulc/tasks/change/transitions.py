@@ -1,4 +1,4 @@
-"""Hectares of every pair of classes, and which way they were found."""
+"""Hectares of every pair of classes: as counted, expected or adjusted."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,10 @@ LEAST_SHOWN = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
-    """Hectares of every pair of classes, by one way of finding them.
+    """Hectares of every pair of classes.
 
     Attributes:
-        meaning: Which way.
+        meaning: How they were found, `COUNTED`, `EXPECTED` or `ADJUSTED`.
         hectares: float64 (K, K), rows before, columns after.
     """
 

@@ -9,10 +9,10 @@ import numpy as np
 from lulc.crosswalk import load_crosswalk
 from lulc.errors import StorageError
 from lulc.io.figures.blocks import draw_blocks
-from lulc.io.files.durable import write_whole
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.staging import check_target, staged
 from lulc.io.labels.training_set import CHIP_LIST, SET_CARD
+from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend
 from lulc.run import Progress, running, silent
 from lulc.tasks.dataset.chip_plan import plan_chips
@@ -22,7 +22,8 @@ from lulc.tasks.dataset.label_pairs import Pair, find_pairs
 from lulc.tasks.dataset.options import PrepareOptions
 from lulc.tasks.dataset.report import PrepareReport
 
-_OWN_FILES = (SET_CARD, CHIP_LIST, "images", "labels", "report.json", "report.md", "blocks.png")
+_PICTURE = "blocks.png"
+_OWN_FILES = (SET_CARD, CHIP_LIST, "images", "labels", JSON, MARKDOWN, _PICTURE)
 _CACHE = 256 << 20
 
 
@@ -68,10 +69,9 @@ def prepare(
             writer = ChipWriter(folder, output.name, pairs, options, crosswalk, plan, split)
             card, chips = writer.write(run)
             report = PrepareReport.of(output, card, chips, plan, writer.masked, options, time.perf_counter() - started)
-            write_whole(folder / "report.json", report.json_text().encode())
-            write_whole(folder / "report.md", report.to_markdown().encode())
             kept = np.where(writer.written, split.splits, -1)
-            draw_blocks(folder / "blocks.png", split.ground, kept, output.name)
+            picture = {_PICTURE: lambda path: draw_blocks(path, split.ground, kept, output.name)}
+            write_report(report, folder, picture)
     return report
 
 

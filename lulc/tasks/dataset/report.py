@@ -1,6 +1,5 @@
-"""What `lulc prepare` made: chips and class shares per split, what was dropped and why."""
+"""What `lulc prepare` made: chips and class fractions per split, what was dropped and why."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,12 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from lulc.io.labels.training_set import Chip, SetCard
+from lulc.io.report.markdown import NONE, markdown_table
 from lulc.split import SPLITS
 from lulc.tasks.dataset.chip_plan import ChipPlan
 from lulc.tasks.dataset.options import PrepareOptions
 
 _UNEVEN = 0.15
-"""Largest difference between a split's share of the labels and what was asked that needs no word."""
+"""Largest difference between the fraction of labels of a split and the fraction asked for that needs no warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +88,25 @@ class PrepareReport:
         """Plain form."""
         return asdict(self)
 
-    def json_text(self) -> str:
-        """The report as a JSON file."""
-        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
-
     def to_text(self) -> str:
         """Some lines for people."""
         width = max(map(len, self.classes))
         lines = [f"{self.output}: {sum(self.chips.values())} chips in {sum(self.blocks.values())} blocks of ground"]
         lines.append(f"{'':{width}}  " + "".join(f"{split:>9}" for split in SPLITS))
         lines.append(f"{'chips':{width}}  " + "".join(f"{self.chips[split]:>9,d}" for split in SPLITS))
-        for number, name in enumerate(self.classes):
-            lines.append(f"{name:{width}}  " + "".join(f"{self._share(split, number):>9}" for split in SPLITS))
+        for k, name in enumerate(self.classes):
+            lines.append(f"{name:{width}}  " + "".join(f"{self._fraction(split, k):>9}" for split in SPLITS))
         lines += self._left_out()
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def to_markdown(self) -> str:
         """The report as a Markdown file."""
-        head = " | ".join(SPLITS)
+        counts = [
+            ["chips", *(f"{self.chips[split]:,d}" for split in SPLITS)],
+            ["blocks", *(f"{self.blocks[split]:,d}" for split in SPLITS)],
+            *([name, *(self._fraction(split, k) for split in SPLITS)] for k, name in enumerate(self.classes)),
+        ]
+        channels = [[name, f"{mean:.5f}", f"{std:.5f}"] for name, (mean, std) in self.channels.items()]
         lines = [
             f"# Training set {Path(self.output).name}",
             "",
@@ -114,14 +115,7 @@ class PrepareReport:
             ),
             "`blocks.png` shows which ground went where.",
             "",
-            f"| | {head} |",
-            "|---|" + "---:|" * len(SPLITS),
-            "| chips | " + " | ".join(f"{self.chips[split]:,d}" for split in SPLITS) + " |",
-            "| blocks | " + " | ".join(f"{self.blocks[split]:,d}" for split in SPLITS) + " |",
-            *(
-                f"| {name} | " + " | ".join(self._share(split, number) for split in SPLITS) + " |"
-                for number, name in enumerate(self.classes)
-            ),
+            *markdown_table(["", *SPLITS], counts),
             "",
             "Class rows are shares of the labelled pixels of each split.",
             "",
@@ -131,9 +125,7 @@ class PrepareReport:
             "",
             "## Channels (training split)",
             "",
-            "| channel | mean | standard deviation |",
-            "|---|---:|---:|",
-            *(f"| {name} | {mean:.5f} | {std:.5f} |" for name, (mean, std) in self.channels.items()),
+            *markdown_table(["channel", "mean", "standard deviation"], channels),
         ]
         if self.warnings:
             lines += ["", "## Warnings", "", *(f"- {warning}" for warning in self.warnings)]
@@ -145,23 +137,23 @@ class PrepareReport:
             lines.append(f"masked {self.masked:,d} labels closer than {self.options['gap']:g} m to another split")
         return lines
 
-    def _share(self, split: str, number: int) -> str:
-        total = sum(self.pixels[split])
-        return f"{self.pixels[split][number] / total:.2%}" if self.pixels[split][number] else "-"
+    def _fraction(self, split: str, k: int) -> str:
+        pixels = self.pixels[split]
+        return f"{pixels[k] / sum(pixels):.2%}" if pixels[k] else NONE
 
 
 def _uneven(pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> list[str]:
-    """Splits that got far more or less than was asked: blocks are whole."""
+    """Warn of splits that got far more or less than was asked: blocks are whole."""
     total = sum(sum(counts) for counts in pixels.values())
-    shares = [sum(pixels[split]) / total for split in SPLITS]
-    if max(abs(share - wanted) for share, wanted in zip(shares, options.fractions, strict=True)) < _UNEVEN:
+    fractions = {split: sum(pixels[split]) / total for split in SPLITS}
+    if max(abs(got - asked) for got, asked in zip(fractions.values(), options.fractions, strict=True)) < _UNEVEN:
         return []
-    got = ", ".join(f"{share:.0%} {split}" for split, share in zip(SPLITS, shares, strict=True))
+    got = ", ".join(f"{fraction:.0%} {split}" for split, fraction in fractions.items())
     return [f"the labels split into {got}: blocks are whole; a smaller --block follows --fractions more closely"]
 
 
 def _warnings(names: Sequence[str], pixels: Mapping[str, tuple[int, ...]], options: PrepareOptions) -> tuple[str, ...]:
-    """Classes that a split does not see."""
+    """Warn of classes that a split does not have."""
     found = []
     for number, name in enumerate(names):
         if not any(counts[number] for counts in pixels.values()):

@@ -1,24 +1,23 @@
 """`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lulc.io.figures.markdown_table import markdown_table
 from lulc.io.figures.quicklook import quicklook_of
-from lulc.io.files.durable import storage_errors
-from lulc.io.files.staging import check_folder, staged
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.report.markdown import markdown_table, number
+from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.legend import NODATA_CODE
 from lulc.tiling import block_windows
 
-FILES = ("report.json", "report.md", "map.png")
+PICTURE = "map.png"
+
+FILES = (JSON, MARKDOWN, PICTURE)
 """What is written."""
 
 _SIDE = 2048
@@ -82,7 +81,7 @@ class MapReport:
             "",
         ]
         lines += [f"* {name}: {text}" for name, text in self.facts.items()]
-        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", "![The map](map.png)", ""])
+        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", f"![The map]({PICTURE})", ""])
 
     def table(self) -> list[str]:
         """Lines of a Markdown table of the classes."""
@@ -90,9 +89,9 @@ class MapReport:
             (
                 entry.name,
                 f"{entry.pixels:,d}",
-                _number(entry.hectares, ",.1f"),
+                number(entry.hectares, ",.1f", none=""),
                 f"{entry.share:.2%}",
-                _number(sure, ".2f"),
+                number(sure, ".2f", none=""),
             )
             for entry, sure in zip(self.classes, self.confidence, strict=True)
             if entry.pixels or len(self.classes) <= _SHOWN_THOUGH_ABSENT
@@ -113,17 +112,12 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
         InputError: It is no product of lulc.
         StorageError: A file exists and may not be replaced, or cannot be read or written.
     """
-    check_folder(folder, FILES, overwrite=overwrite)
+    check_report(folder, (PICTURE,), overwrite=overwrite)
     title = _one_line(title or "")
     report = _report(product, title or product.name)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(report, product, folder, title, overwrite=overwrite)
-    except BaseException:
-        with suppress(OSError):
-            folder.rmdir()  # as far as it is empty
-        raise
+    hectares = {entry.name: entry.hectares for entry in report.classes}
+    picture = {PICTURE: lambda path: quicklook_of(product, None, path, hectares, title)}
+    write_report(report, folder, picture, overwrite=overwrite)
     return report
 
 
@@ -134,16 +128,6 @@ def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _one_line(title: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
-
-
-def _write(report: MapReport, product: Path, folder: Path, title: str, *, overwrite: bool) -> None:
-    """The picture, then the texts; report.md last."""
-    with staged(folder / "map.png", overwrite=overwrite) as temporary:
-        quicklook_of(product, None, temporary, {entry.name: entry.hectares for entry in report.classes}, title)
-    texts = {"report.json": json.dumps(report.to_json(), indent=1) + "\n", "report.md": report.to_markdown()}
-    for name, text in texts.items():
-        with staged(folder / name, overwrite=overwrite) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
 
 def _report(path: Path, title: str) -> MapReport:
@@ -174,7 +158,3 @@ def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None
         sure = product.activations(window).max(axis=0)[valid]
         total += np.bincount(codes[valid], weights=sure, minlength=total.size)
     return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))
-
-
-def _number(value: float | None, style: str) -> str:
-    return "" if value is None else format(value, style)

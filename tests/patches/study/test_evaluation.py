@@ -20,15 +20,16 @@ from lulc.patches.classifier import Classifier
 from lulc.patches.dataset import Patch, open_patch_set
 from lulc.patches.learn.split import PatchSplit
 from lulc.patches.networks import PatchArchitecture, build_patch_network
-from lulc.patches.study.evaluation import FILES, _Answers, _calibration, _without_temperature, evaluate_patches
+from lulc.patches.study.evaluation import FILES, evaluate_patches
 from lulc.patches.study.evaluation_report import PatchEvaluation
+from lulc.patches.study.predictions import Predictions, without_temperature
 
 COLORS = {"blue": (30, 40, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 SIDE = 16
 
 
-def random_answers(patches=400, classes=6, seed=0):
-    """Answers that are mostly right; the last class has no patch and the first one is never predicted."""
+def random_predictions(patches=400, classes=6, seed=0):
+    """Predictions that are mostly right; the last class has no patch and the first one is never predicted."""
     rng = np.random.default_rng(seed)
     actual = rng.integers(1, classes, patches).astype(np.uint8)
     logits = rng.normal(size=(patches, classes))
@@ -36,31 +37,33 @@ def random_answers(patches=400, classes=6, seed=0):
     logits[:, 0] -= 9
     shares = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
     names = tuple(f"class {letter}" for letter in "ABCDEF"[:classes])
-    return _Answers([Patch(f"{names[code - 1]}/{k}.jpg", code) for k, code in enumerate(actual)], actual, shares, names)
+    return Predictions(
+        [Patch(f"{names[code - 1]}/{k}.jpg", code) for k, code in enumerate(actual)], actual, shares, names
+    )
 
 
-def report_of(answers):
+def report_of(predictions):
     return PatchEvaluation(
         model="model 1.0",
         data="data.zip",
         split="test",
-        matrix=answers.matrix,
-        top2_accuracy=answers.top_accuracy(2),
-        pairs=answers.pairs(),
-        surest=tuple(answers.mistakes(answers.wrong[:10])),
-        calibration=_calibration(answers.shares, answers.actual),
+        matrix=predictions.matrix,
+        top2_accuracy=predictions.top_accuracy(2),
+        pairs=predictions.pairs(6),
+        surest=tuple(predictions.mistakes(predictions.wrong[:10])),
+        calibration=predictions.calibration(),
     )
 
 
 class TestNumbers:
     """Against scikit-learn, which leaves undefined scores out of means as here."""
 
-    answers = random_answers()
-    report = report_of(answers)
+    predictions = random_predictions()
+    report = report_of(predictions)
     codes = range(1, 7)
 
     def test_confusion_has_actual_classes_as_rows(self):
-        expected = metrics.confusion_matrix(self.answers.actual, self.answers.predicted, labels=self.codes)
+        expected = metrics.confusion_matrix(self.predictions.actual, self.predictions.predicted, labels=self.codes)
         assert np.array_equal(self.report.counts, expected)
         assert self.report.to_json()["confusion"] == {
             "rows": "actual",
@@ -71,7 +74,11 @@ class TestNumbers:
 
     def test_classes(self):
         expected = metrics.classification_report(
-            self.answers.actual, self.answers.predicted, labels=self.codes, output_dict=True, zero_division=np.nan
+            self.predictions.actual,
+            self.predictions.predicted,
+            labels=self.codes,
+            output_dict=True,
+            zero_division=np.nan,
         )
         for found, code in zip(self.report.to_json()["classes"], self.codes, strict=True):
             scores = expected[str(code)]
@@ -81,13 +88,15 @@ class TestNumbers:
                 assert found[ours] == wanted, (found["name"], ours)
 
     def test_counts_of_each_class(self):
-        tables = metrics.multilabel_confusion_matrix(self.answers.actual, self.answers.predicted, labels=self.codes)
+        tables = metrics.multilabel_confusion_matrix(
+            self.predictions.actual, self.predictions.predicted, labels=self.codes
+        )
         names = "true_negatives", "false_positives", "false_negatives", "true_positives"
         for found, table in zip(self.report.to_json()["classes"], tables, strict=True):
             assert [found[name] for name in names] == table.ravel().tolist()
 
     def test_means(self):
-        actual, predicted = self.answers.actual, self.answers.predicted
+        actual, predicted = self.predictions.actual, self.predictions.predicted
         known = [code for code in self.codes if code in actual or code in predicted]
         found = self.report.to_json()
         assert found["accuracy"] == pytest.approx(metrics.accuracy_score(actual, predicted))
@@ -98,28 +107,32 @@ class TestNumbers:
         assert found["macro_f1"] == pytest.approx(macro)
 
     def test_top_two(self):
-        expected = metrics.top_k_accuracy_score(self.answers.actual, self.answers.shares, k=2, labels=self.codes)
+        expected = metrics.top_k_accuracy_score(
+            self.predictions.actual, self.predictions.probabilities, k=2, labels=self.codes
+        )
         assert self.report.top2_accuracy == pytest.approx(expected)
-        assert random_answers(classes=2).top_accuracy(2) == 1
+        assert random_predictions(classes=2).top_accuracy(2) == 1
 
     def test_interval(self):
-        right = int(metrics.accuracy_score(self.answers.actual, self.answers.predicted, normalize=False))
+        right = int(metrics.accuracy_score(self.predictions.actual, self.predictions.predicted, normalize=False))
         expected = binomtest(right, 400).proportion_ci(method="wilson")
         assert self.report.accuracy_interval == pytest.approx((expected.low, expected.high), abs=1e-5)
 
     def test_probabilities(self):
-        found, shares = self.report.calibration, self.answers.shares.astype(np.float64)
-        one_hot = np.eye(6)[self.answers.actual - 1]
+        found, shares = self.report.calibration, self.predictions.probabilities.astype(np.float64)
+        one_hot = np.eye(6)[self.predictions.actual - 1]
         assert found.brier == pytest.approx(((shares - one_hot) ** 2).sum(axis=1).mean(), rel=1e-6)
         shares /= shares.sum(axis=1, keepdims=True)  # float32 sums to 1 within 1e-7
-        assert found.nll == pytest.approx(metrics.log_loss(self.answers.actual, shares, labels=self.codes), rel=1e-5)
+        assert found.nll == pytest.approx(
+            metrics.log_loss(self.predictions.actual, shares, labels=self.codes), rel=1e-5
+        )
 
     def test_confused_pairs(self):
         pairs, counts = self.report.pairs, self.report.counts
         assert sum(pair.count for pair in pairs) == counts.sum() - np.trace(counts)
         assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)
         first = pairs[0]
-        names = self.answers.classes
+        names = self.predictions.classes
         assert counts[names.index(first.actual), names.index(first.predicted)] == first.count
         assert first.header == f"{first.actual} taken for {first.predicted}: {first.count} of {first.of}"
         assert len(first.examples) == 6
@@ -130,8 +143,8 @@ class TestNumbers:
 
     def test_surest_mistakes(self):
         found = self.report.surest
-        wrong = self.answers.predicted != self.answers.actual
-        expected = np.sort(self.answers.shares.max(axis=1)[wrong])[::-1][:10]
+        wrong = self.predictions.predicted != self.predictions.actual
+        expected = np.sort(self.predictions.probabilities.max(axis=1)[wrong])[::-1][:10]
         assert [one.confidence for one in found] == pytest.approx(expected.tolist())
         assert all(one.of_actual < one.confidence for one in found)
 
@@ -147,13 +160,15 @@ class TestNumbers:
 def test_temperature_is_taken_back():
     logits = torch.from_numpy(np.random.default_rng(1).normal(0, 8, (50, 5)))
     for temperature in (0.4, 1.7):
-        found = _without_temperature(torch.softmax(logits / temperature, 1).numpy().astype(np.float32), temperature)
+        found = without_temperature(torch.softmax(logits / temperature, 1).numpy().astype(np.float32), temperature)
         assert np.allclose(found, torch.softmax(logits, 1).numpy(), atol=1e-5)
 
 
 def test_nothing_confused():
     shares = np.eye(3, dtype=np.float32)
-    report = report_of(_Answers([Patch(f"{k}/a.png", k) for k in (1, 2, 3)], np.uint8([1, 2, 3]), shares, tuple("abc")))
+    report = report_of(
+        Predictions([Patch(f"{k}/a.png", k) for k in (1, 2, 3)], np.uint8([1, 2, 3]), shares, tuple("abc"))
+    )
     assert (report.accuracy, report.pairs, report.surest) == (1, (), ())
     assert "No patch was taken for another class." in report.to_markdown()
     assert Reliability(3).result() is None

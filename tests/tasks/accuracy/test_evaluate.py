@@ -9,12 +9,15 @@ from rasterio.warp import transform
 from sklearn.metrics import confusion_matrix, f1_score
 
 from lulc.errors import ConfigError, InputError, StorageError, UsageError
+from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend
-from lulc.tasks.accuracy.agreement_files import FILES, write_report
+from lulc.tasks.accuracy.agreement_report import PICTURES
 from lulc.tasks.accuracy.evaluate import EvaluateOptions, evaluate_map
 from lulc.tasks.accuracy.pair import choose_crosswalks
 from tests.support.evaluation_samples import COARSE as COARSE_TOML
 from tests.support.evaluation_samples import CROSSWALK, FINE, PLACE, coarse_values, labels, product, shares
+
+FILES = (JSON, MARKDOWN, *PICTURES)
 
 
 @pytest.fixture
@@ -278,12 +281,12 @@ class TestReport:
         path = labels(tmp_path / "many.tif", values)
         report = evaluate_map(path, path, EvaluateOptions(legend=tmp_path / "many.toml", block_px=16))
         assert "Too wide" in report.to_markdown()
-        write_report(report, tmp_path / "out")
+        write_report(report, tmp_path / "out", report.pictures())
         assert not (tmp_path / "out" / "reliability.png").exists()
 
     def test_files(self, report, tmp_path):
         folder = tmp_path / "a" / "b"
-        written = write_report(report, folder)
+        written = write_report(report, folder, report.pictures())
         assert sorted(path.name for path in written) == sorted(FILES)
         assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
         assert json.loads((folder / "report.json").read_text())["pixels"] == report.matrix.total
@@ -296,16 +299,16 @@ class TestReport:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / name).write_text("mine")
         with pytest.raises(StorageError, match="--overwrite"):
-            write_report(report, tmp_path / "out")
+            write_report(report, tmp_path / "out", report.pictures())
         assert (tmp_path / "out" / name).read_text() == "mine"
-        write_report(report, tmp_path / "out", overwrite=True)
+        write_report(report, tmp_path / "out", report.pictures(), overwrite=True)
         assert (tmp_path / "out" / name).read_bytes() != b"mine"
 
     def test_a_former_reliability_curve_goes(self, reference, coarse, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "reliability.png").write_text("old")
         report = evaluate_map(reference, reference, EvaluateOptions(legend=coarse, block_px=32))
-        write_report(report, tmp_path / "out", overwrite=True)
+        write_report(report, tmp_path / "out", report.pictures(), overwrite=True)
         assert not (tmp_path / "out" / "reliability.png").exists()
 
 

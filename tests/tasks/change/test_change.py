@@ -63,7 +63,7 @@ class TestMap:
         assert (confidence[PATCHES["large"]] > 200).all()
         assert (before != after).sum() == large.size
         assert report.counted.changed == pytest.approx(5)
-        assert report.changed_share == pytest.approx(large.size / top.size)
+        assert report.changed_fraction == pytest.approx(large.size / top.size)
         map_change(*pair, tmp_path / "all.tif", ChangeOptions(mmu=0))
         assert (np.diff(bands(tmp_path / "all.tif")[3:].astype(int), axis=0) != 0).sum() == large.size + small.size
 
@@ -112,7 +112,7 @@ class TestMap:
         for threshold, share in ((0.5, 0.0), (0.3, 1.0)):
             options = ChangeOptions(threshold=threshold, overwrite=True)
             report = map_change(tmp_path / "before.tif", tmp_path / "after.tif", tmp_path / "c.tif", options)
-            assert report.changed_share == share
+            assert report.changed_fraction == share
 
 
 class TestCutting:
