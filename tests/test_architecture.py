@@ -43,7 +43,7 @@ ONLY_IN = {
     "captum": {"explain"},
     "openai": {"patches"},
     "rasterio": {"grid", "io.files", "io.scene", "io.cog", "io.labels", "io.stack", "io.figures", "io.product"}
-    | {"patches.image", "serve.map_tiles", "tasks.change.figure"},
+    | {"patches.image", "serve.map_tiles"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},

@@ -1,6 +1,5 @@
 """Picture of an explanation: the image, its heat map, and the heat over the image, written as PNG."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Shape
-from lulc.io.files.durable import write_whole
+from lulc.io.figures.page import DPI, EDGE, INK, NODATA_GREY, Box, Page
 
 COLOR_MAP = "inferno"
 """Perceptually uniform: equal steps of heat look equally large, in grey as well."""
 
-_NODATA_GREY = 235
-_DPI = 150
-_INK, _FAINT, _EDGE, _OUTLINE = "#222222", "#6b6b6b", "#bbbbbb", "#35e0ff"
+_OUTLINE = "#35e0ff"
 _SMALLEST, _LARGEST = 450, 900
 _MARGIN, _GAP, _TOP, _CAPTION, _BAR, _BAR_LABELS = 30, 24, 92, 34, 18, 64
+"""Pixels of the picture, as all sizes here."""
+
 _LUMA = (0.299, 0.587, 0.114)
 _VEIL = (0.10, 0.75)
-_LETTERS_PER_PIXEL = 1 / 11
 
 
 def write_heat_figure(
@@ -43,43 +41,33 @@ def write_heat_figure(
         heat_yx: float32 (height, width), 0..1; NaN where there is no data.
         title: First line, such as class and confidence.
         subtitle: Second line, such as what was explained and how.
-        region_yx: bool (height, width), True for the pixels whose answer is explained; outlined. None is the image.
+        region_yx: bool (height, width), True for the pixels whose class is explained; outlined. None is the image.
 
     Raises:
         StorageError: The disk is full or refuses.
     """
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
 
     color_map = colormaps[COLOR_MAP]
-    page = _Page(Shape(*heat_yx.shape))
-    figure = Figure(figsize=(page.width / _DPI, page.height / _DPI), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    layout = _Layout(Shape(*heat_yx.shape))
+    page = Page(layout.width / DPI, layout.height / DPI)
+    page.title(title, subtitle)
     known = np.isfinite(heat_yx)
-    hot = np.where(known[..., None], color_map(np.nan_to_num(heat_yx))[..., :3], _NODATA_GREY / 255)
+    hot = np.where(known[..., None], color_map(np.nan_to_num(heat_yx))[..., :3], NODATA_GREY / 255)
     pictures = {"Image": colors, "Heat": hot, "Heat over the image": _veiled(colors, heat_yx, hot)}
-    for position, (name, picture) in enumerate(pictures.items()):
-        axes = figure.add_axes(page.panel(position))
-        axes.imshow(picture, aspect="auto", interpolation="nearest" if page.exact else "antialiased")
-        axes.set(xticks=[], yticks=[])
-        axes.set_title(name, fontsize=8.5, color=_FAINT, loc="left", pad=4)
-        for edge in axes.spines.values():
-            edge.set(color=_EDGE, linewidth=0.6)
+    for index, (name, picture) in enumerate(pictures.items()):
+        axes = page.picture(layout.panel(index), picture, name, smooth=not layout.exact)
         if region_yx is not None and name != "Heat":
             axes.add_collection(_outline(region_yx))
-    bar = figure.colorbar(ScalarMappable(cmap=color_map), cax=figure.add_axes(page.bar()), ticks=[0, 0.5, 1])
-    bar.ax.set_yticklabels(["0", "0.5", "1"], fontsize=8, color=_INK)
-    bar.outline.set(edgecolor=_EDGE, linewidth=0.6)
-    _write_title(figure, page, title, subtitle)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_whole(path, buffer.getvalue())
+    bar = page.figure.colorbar(ScalarMappable(cmap=color_map), cax=page.axes(layout.bar), ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["0", "0.5", "1"], fontsize=8, color=INK)
+    bar.outline.set(edgecolor=EDGE, linewidth=0.6)
+    page.save(path)
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Layout:
     """Where everything stands, in pixels of the picture: three panels in a row, the colour bar to the right."""
 
     shape: Shape
@@ -109,16 +97,17 @@ class _Page:
         """Of the page."""
         return _TOP + _CAPTION + self._panel[1] + _MARGIN
 
-    def panel(self, position: int) -> tuple[float, float, float, float]:
-        """A panel, as matplotlib wants it."""
+    def panel(self, index: int) -> Box:
+        """Box of a panel."""
         width, height = self._panel
-        left = _MARGIN + position * (max(width, _SMALLEST // 2) + _GAP)
-        return left / self.width, _MARGIN / self.height, width / self.width, height / self.height
+        left = _MARGIN + index * (max(width, _SMALLEST // 2) + _GAP)
+        return left / DPI, (_TOP + _CAPTION) / DPI, width / DPI, height / DPI
 
-    def bar(self) -> tuple[float, float, float, float]:
-        """The colour bar, as matplotlib wants it."""
+    @property
+    def bar(self) -> Box:
+        """Box of the colour bar."""
         left = self.width - _MARGIN - _BAR_LABELS - _BAR
-        return left / self.width, _MARGIN / self.height, _BAR / self.width, self._panel[1] / self.height
+        return left / DPI, (_TOP + _CAPTION) / DPI, _BAR / DPI, self._panel[1] / DPI
 
 
 def _veiled(colors: NDArray[np.uint8], heat_yx: NDArray[np.float32], hot: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,15 +129,3 @@ def _outline(region_yx: NDArray[np.bool_]) -> Any:  # noqa: ANN401 - matplotlib 
     down = np.stack([columns - 0.5, rows - 1.5, columns - 0.5, rows - 0.5], axis=1)
     edges = list(np.concatenate([across, down]).reshape(-1, 2, 2))
     return LineCollection(edges, colors=_OUTLINE, linewidths=0.7)
-
-
-def _write_title(figure: Any, page: _Page, title: str, subtitle: str) -> None:  # noqa: ANN401
-    longest = int((page.width - 2 * _MARGIN) * _LETTERS_PER_PIXEL)
-    left = _MARGIN / page.width
-    below = {"va": "top", "parse_math": False}
-    figure.text(left, 1 - 22 / page.height, _shortened(title, longest), fontsize=11, color=_INK, weight="bold", **below)
-    figure.text(left, 1 - 60 / page.height, _shortened(subtitle, longest), fontsize=8, color=_FAINT, **below)
-
-
-def _shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-longest // 2 + 1 :]}"

@@ -10,9 +10,10 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from lulc.errors import StorageError
-from lulc.explain.figure import COLOR_MAP, _Page, write_heat_figure
+from lulc.explain.figure import COLOR_MAP, _Layout, write_heat_figure
 from lulc.explain.raster import write_heat_raster
 from lulc.grid import Grid, Shape
+from lulc.io.figures.page import DPI
 
 UTM = CRS.from_epsg(32632)
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -28,12 +29,8 @@ def colors_of(shape):
 
 def panel_of(path, shape, position):
     """Pixels of a panel, without its frame."""
-    page = _Page(Shape(*shape))
-    left, bottom, width, height = page.panel(position)
-    picture = np.asarray(Image.open(path).convert("RGB"))
-    top = round((1 - bottom - height) * page.height)
-    rows = slice(top, top + round(height * page.height))
-    return picture[rows, round(left * page.width) : round((left + width) * page.width)]
+    left, top, width, height = (round(DPI * side) for side in _Layout(Shape(*shape)).panel(position))
+    return np.asarray(Image.open(path).convert("RGB"))[top : top + height, left : left + width]
 
 
 class TestFigure:

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.footprints import METRES_PER_DEGREE, Footprints
+from lulc.io.figures.page import FAINT, INK, Axes, Page
 from lulc.split import SPLITS
 
 _COLORS = {"train": "#8fb8de", "val": "#e49635", "test": "#c4281b", "dropped": "#d9dde2"}
 _MOST_PANELS = 12
 _COLUMNS = 4
-_INK = "#1f2933"
+_CELL, _TOP, _LEFT, _BOTTOM, _KEY = 3.2, 0.7, 0.65, 0.55, 0.35
 
 
 def draw_blocks(path: Path, ground: Footprints, splits: NDArray[np.int64], title: str) -> None:
@@ -23,31 +24,25 @@ def draw_blocks(path: Path, ground: Footprints, splits: NDArray[np.int64], title
         splits: Index into `SPLITS`, or -1: int64 (n,).
         title: Its title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     groups = _places(ground)
     shown = groups[:_MOST_PANELS]
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(max(4.5, 3.2 * columns), 3.2 * rows + 0.9), layout="constrained")
-    FigureCanvasAgg(figure)
-    if len(shown) < len(groups):
-        title = f"{title}: {len(shown)} of {len(groups)} places"
-    figure.suptitle(title, fontsize=11, color=_INK, parse_math=False)
-    for number, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
-        if number < len(shown):
-            _draw_place(axes, ground, splits, shown[number])
-        else:
-            axes.axis("off")
+    page = Page(max(4.5, _CELL * columns), _TOP + _CELL * rows + _KEY)
+    some = f": {len(shown)} of {len(groups)} places" if len(shown) < len(groups) else ""
+    page.title(title, f"which ground went to which split{some}")
+    width = page.width / columns
+    for number, chips in enumerate(shown):
+        row, column = divmod(number, columns)
+        corner = column * width + _LEFT, _TOP + row * _CELL
+        _draw_place(page.axes((*corner, width - _LEFT - 0.1, _CELL - _BOTTOM - 0.1)), ground, splits, chips)
     counts = {name: int((splits == number).sum()) for number, name in enumerate(SPLITS)}
     counts["dropped"] = int((splits < 0).sum())
-    handles = [
-        Patch(facecolor=_COLORS[name], edgecolor="#ffffff", label=f"{name}: {count}") for name, count in counts.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=130)
+    handles = [Patch(facecolor=_COLORS[name], label=f"{name}: {count}") for name, count in counts.items()]
+    page.figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=8.5)
+    page.save(path)
 
 
 def _places(ground: Footprints) -> list[NDArray[np.int64]]:
@@ -64,11 +59,11 @@ def _places(ground: Footprints) -> list[NDArray[np.int64]]:
             label[beside] = label[beside].min()
         if (label == before).all():
             break
-    place = label[member.reshape(-1)]
-    return [np.flatnonzero(place == number) for number in np.unique(place)]
+    group = label[member.reshape(-1)]
+    return [np.flatnonzero(group == number) for number in np.unique(group)]
 
 
-def _draw_place(axes: object, ground: Footprints, splits: NDArray[np.int64], chips: NDArray[np.int64]) -> None:
+def _draw_place(axes: Axes, ground: Footprints, splits: NDArray[np.int64], chips: NDArray[np.int64]) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
@@ -83,11 +78,12 @@ def _draw_place(axes: object, ground: Footprints, splits: NDArray[np.int64], chi
             )
             for chip in chips[splits[chips] == split]
         ]
-        axes.add_collection(PatchCollection(corners, facecolor=_COLORS[name], edgecolor="#ffffff", linewidth=0.5))  # type: ignore[attr-defined]
-    axes.autoscale_view()  # type: ignore[attr-defined]
-    axes.set_aspect(1 / float(ground.stretch[chips].mean()))  # type: ignore[attr-defined]
+        axes.add_collection(PatchCollection(corners, facecolor=_COLORS[name], edgecolor="#ffffff", linewidth=0.5))
+    axes.autoscale_view()
+    axes.set_aspect(1 / float(ground.stretch[chips].mean()))
     if not on_earth:
-        axes.invert_yaxis()  # type: ignore[attr-defined]
-    axes.tick_params(labelsize=7)  # type: ignore[attr-defined]
-    axes.set_xlabel("longitude" if on_earth else "column", fontsize=8)  # type: ignore[attr-defined]
-    axes.set_ylabel("latitude" if on_earth else "row", fontsize=8)  # type: ignore[attr-defined]
+        axes.invert_yaxis()
+    axes.locator_params(nbins=4)
+    axes.tick_params(labelsize=7, colors=INK)
+    axes.set_xlabel("longitude" if on_earth else "column", fontsize=8, color=FAINT)
+    axes.set_ylabel("latitude" if on_earth else "row", fontsize=8, color=FAINT)

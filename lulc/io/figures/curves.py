@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lulc.io.files.staging import staged
+from lulc.io.figures.page import FAINT, INK, Page, plain_frame
 
-_INK, _FAINT = "#1f2933", "#7b8794"
-_TRAIN, _VAL, _BEST = "#7b8794", "#c4281b", "#1f6f8b"
+_VAL, _BEST = "#c4281b", "#1f6f8b"
 _SCORES = (
     ("val_f1", _VAL, "macro-F1"),
     ("val_agreement", _BEST, "agreement"),
@@ -23,18 +22,12 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) ->
         path: The picture.
         title: Its title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11, color=_INK, parse_math=False)
-    losses, scores = figure.subplots(1, 2)
+    page = Page(9, 3.6)
+    page.title(title, "training run")
+    losses, scores = (page.axes((left, 0.75, 3.65, 2.3)) for left in (0.75, 5.1))
     noted = [line for line in history if "loss" in line]
     tried = [line for line in history if "val_loss" in line]
-    losses.plot(
-        [line["step"] for line in noted], [line["loss"] for line in noted], color=_TRAIN, lw=1, label="training"
-    )
+    losses.plot([line["step"] for line in noted], [line["loss"] for line in noted], color=FAINT, lw=1, label="training")
     steps = [line["step"] for line in tried]
     losses.plot(steps, [line["val_loss"] for line in tried], color=_VAL, marker="o", ms=3, label="validation")
     for key, color, label in _SCORES:
@@ -43,13 +36,12 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) ->
     if tried:
         best = min(tried, key=lambda line: line["val_loss"])
         for axes in (losses, scores):
-            axes.axvline(best["step"], color=_FAINT, lw=0.8, ls=":")
+            axes.axvline(best["step"], color=FAINT, lw=0.8, ls=":")
     scores.set(xlim=losses.get_xlim(), ylim=(0, 1))
     for axes, label in ((losses, "loss"), (scores, "validation score")):
-        axes.set_xlabel("step", color=_INK)
-        axes.set_ylabel(label, color=_INK)
-        axes.grid(visible=True, color="#e4e7eb", lw=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=9)
-    with staged(path, overwrite=True) as temporary:
-        figure.savefig(temporary, dpi=130)
+        axes.set_xlabel("step", fontsize=9, color=INK)
+        axes.set_ylabel(label, fontsize=9, color=INK)
+        plain_frame(axes)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+    page.save(path)

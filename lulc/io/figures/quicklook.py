@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import rasterio
@@ -12,7 +14,8 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Shape, Window
-from lulc.io.figures.page import NODATA_GREY, Ground, write_quicklook
+from lulc.io.figures.map_figure import Ground, write_quicklook
+from lulc.io.figures.page import NODATA_GREY
 from lulc.io.scene.true_color import COLORS, ColorSource, Stretch
 from lulc.legend import Legend
 
@@ -41,19 +44,43 @@ def quicklook_of(
     Raises:
         StorageError: The picture cannot be written.
     """
-    with rasterio.open(product, driver="GTiff") as source:
-        grid = scene.grid if scene else Grid(source.crs, source.transform, Shape(*source.shape))
-        full = grid.shape
-        step = max(1, ceil(max(full.height, full.width) / MOST_PIXELS))
-        factor = max(1, ceil(full.width / source.width))
-        shape = (ceil(full.height / step), ceil(full.width / step))
-        covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
-        classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
-        tags, legend = source.tags(), _legend_of(source)
-    rgb = _true_color(scene, step) if scene and set(COLORS) <= set(scene.names) else None
-    title = title or tags.get("LULC_INPUT", product.name)
-    ground = _reduced(ground_of(grid), step)
-    write_quicklook(png, rgb, classes, legend, areas_ha, title, subtitle=tags.get("LULC_MODEL", ""), ground=ground)
+    map_ = ReducedMap.of(product, scene.grid if scene else None)
+    rgb = _true_color(scene, map_.step) if scene and set(COLORS) <= set(scene.names) else None
+    title = title or map_.tags.get("LULC_INPUT", product.name)
+    subtitle = map_.tags.get("LULC_MODEL", "")
+    write_quicklook(png, rgb, map_.classes, map_.legend, areas_ha, title, subtitle=subtitle, ground=map_.ground)
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedMap:
+    """A product, reduced to be drawn.
+
+    Attributes:
+        classes: Class codes, uint8 (height, width), at most 1200 a side: the most frequent of the pixels they stand for.
+        legend: Names and colours.
+        tags: The product's.
+        step: Pixels of the grid along a side of a pixel here.
+        ground: Size and direction of a pixel here; None where the grid is not placed.
+    """
+
+    classes: NDArray[np.uint8]
+    legend: Legend
+    tags: Mapping[str, str]
+    step: int
+    ground: Ground | None
+
+    @classmethod
+    def of(cls, product: Path, grid: Grid | None = None) -> Self:
+        """Read a product, on its own grid or that of its scene, which has smaller pixels from the same corner."""
+        with rasterio.open(product, driver="GTiff") as source:
+            grid = grid or Grid(source.crs, source.transform, Shape(*source.shape))
+            full, tags = grid.shape, source.tags()
+            step = max(1, ceil(max(full.height, full.width) / MOST_PIXELS))
+            factor = max(1, ceil(full.width / source.width))
+            shape = (ceil(full.height / step), ceil(full.width / step))
+            covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
+            classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
+        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, _ground(grid, step))
 
 
 def ground_of(grid: Grid) -> Ground | None:
@@ -75,12 +102,9 @@ def ground_of(grid: Grid) -> Ground | None:
     return Ground(width, height, north) if width > 0 and height > 0 else None
 
 
-def _reduced(ground: Ground | None, step: int) -> Ground | None:
-    return Ground(ground.width_m * step, ground.height_m * step, ground.north_deg) if ground else None
-
-
-def _legend_of(source: rasterio.DatasetReader) -> Legend:
-    return Legend.from_table(json.loads(source.tags()["LULC_LEGEND"]))
+def _ground(grid: Grid, step: int) -> Ground | None:
+    ground = ground_of(grid)
+    return ground and Ground(ground.width_m * step, ground.height_m * step, ground.north_deg)
 
 
 def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:

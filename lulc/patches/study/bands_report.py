@@ -1,19 +1,16 @@
 """What a band study found, as text, as a page and as a picture."""
 
-import io
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.io.files.durable import write_whole
-from lulc.io.report.markdown import markdown_table
+from lulc.io.figures.page import EDGE, FAINT, GRID, INK, Axes, Page
+from lulc.io.report.markdown import joined, markdown_table, number
 from lulc.metrics.share_interval import wilson
 
 HELBER_2019 = {"RGB": 0.9857, "CIR": 0.9830, "SWIR": 0.9705}
 """Accuracies of EuroSAT's paper (doi:10.1109/JSTARS.2019.2918242, Table IV), for scale."""
 
-_INK, _FAINT, _LIGHT = "#222222", "#6b6b6b", "#bbbbbb"
 _SINGLE, _SEVERAL = "#7fb9ea", "#2166ac"
 _LONGEST = 30
 
@@ -71,6 +68,12 @@ class BandRow:
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy; patches are taken as independent."""
         return wilson(self.accuracy, self.patches)
+
+    @property
+    def percents(self) -> str:
+        """The interval in words, `98.2 to 98.8`."""
+        low, high = self.interval
+        return f"{100 * low:.1f} to {100 * high:.1f}"
 
     @property
     def spelled(self) -> str:
@@ -143,35 +146,38 @@ class BandStudy:
         """The table for people."""
         width = max(len(row.combination.name) for row in self.rows)
         lines = [f"{self.output}: {self.data}; {self.method}"]
-        for row in self.rows:
-            low, high = row.interval
-            lines.append(
-                f"  {row.combination.name:{width}}  {100 * row.accuracy:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})"
-                f"  {row.correct} of {row.patches}  {row.spelled}"
-            )
+        lines += [
+            f"  {row.combination.name:{width}}  {100 * row.accuracy:5.1f} %  ({row.percents})"
+            f"  {row.correct} of {row.patches}  {row.spelled}"
+            for row in self.rows
+        ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def to_markdown(self) -> str:
         """The report as a page: accuracies, and what was found of each class."""
-        recalls = [[row.combination.name, *map(_percent, row.recalls().values())] for row in self.rows]
+        recalls = [
+            [
+                row.combination.name,
+                *(number(recall and 100 * recall, ".0f", none="") for recall in row.recalls().values()),
+            ]
+            for row in self.rows
+        ]
         notes = [
             "The network, the seed and the folds are the same for every combination: rows differ by their bands alone.",
             "Intervals take patches as independent; rows share their patches, so they may differ though intervals overlap.",
             "Helber et al. 2019, Table IV, for scale: a fine-tuned ResNet-50, trained on 80 % of 27,000 patches.",
             *self.notes,
         ]
-        parts = [
-            f"# Bands of {self.data}",
-            self.method,
-            _lines(
-                ["combination", "accuracy, %", "95 % interval", "correct", "patches", "Helber 2019, %", "bands"],
-                [_accuracy_cells(row) for row in self.rows],
-            ),
-            "Found of each class, %:",
-            _lines(["combination", *self.rows[0].recalls()], recalls),
-            "\n".join(f"* {note}" for note in notes),
+        head = ["combination", "accuracy, %", "95 % interval", "correct", "patches", "Helber 2019, %", "bands"]
+        sections = [
+            [f"# Bands of {self.data}"],
+            [self.method],
+            markdown_table(head, [_accuracy_cells(row) for row in self.rows]),
+            ["Found of each class, %:"],
+            markdown_table(["combination", *self.rows[0].recalls()], recalls),
+            [f"* {note}" for note in notes],
         ]
-        return "\n\n".join(parts) + "\n"
+        return joined(sections) + "\n"
 
 
 def draw_study(study: BandStudy, path: Path) -> None:
@@ -184,72 +190,56 @@ def draw_study(study: BandStudy, path: Path) -> None:
     Raises:
         StorageError: The disk is full or refuses.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = study.rows
-    page = (9.0, 1.5 + 0.3 * len(rows))
-    figure = Figure(figsize=page, dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.27, 0.55 / page[1], 0.45, 1 - 1.3 / page[1]))
-    for place, row in enumerate(rows):
-        low, high = row.interval
-        color = _SINGLE if len(row.combination.bands) == 1 else _SEVERAL
-        axes.barh(place, row.accuracy, height=0.62, color=color)
-        axes.plot([low, high], [place, place], color=_INK, lw=1.2, solid_capstyle="butt")
-        paper = HELBER_2019.get(row.combination.name)
-        if paper is not None:
-            axes.plot(paper, place, marker="D", ms=4, mfc="white", mec=_INK, clip_on=False)
-        _write_row(axes, place, row)
-    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    page = Page(9.0, 1.5 + 0.3 * len(rows))
+    page.title(f"Bands of {study.data}", study.method)
+    axes = page.axes((2.43, 0.75, 4.05, 0.2 + 0.3 * len(rows)), xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    for index, row in enumerate(rows):
+        _draw_bar(axes, index, row)
+        _write_row(axes, index, row)
     axes.set_yticks([])
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    axes.tick_params(labelsize=8, colors=_FAINT, length=3)
-    axes.grid(axis="x", color="#e6e6e6", lw=0.6)
+    axes.tick_params(labelsize=8, colors=FAINT, length=3)
+    axes.grid(axis="x", color=GRID, lw=0.6)
     axes.set_axisbelow(True)
     for name, edge in axes.spines.items():
         edge.set_visible(name == "left")
-        edge.set(color=_LIGHT, linewidth=0.8)
-    plain: dict[str, Any] = {"va": "top", "parse_math": False}
-    figure.text(0.015, 1 - 0.14 / page[1], f"Bands of {study.data}", fontsize=11, color=_INK, weight="bold", **plain)
-    figure.text(0.015, 1 - 0.38 / page[1], study.method, fontsize=8, color=_FAINT, **plain)
+        edge.set(color=EDGE, linewidth=0.8)
     if any(row.combination.name in HELBER_2019 for row in rows):
         scale = "◇ Helber et al. 2019: ResNet-50 trained on 80 % of 27,000 patches"
-        figure.text(0.015, 0.08 / page[1], scale, fontsize=7.5, color=_FAINT, va="bottom")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_whole(path, buffer.getvalue())
+        page.text(page.margin, page.height - 0.08, scale, fontsize=7.5, color=FAINT, va="bottom")
+    page.save(path)
 
 
-def _write_row(axes: Any, place: int, row: BandRow) -> None:  # noqa: ANN401 - matplotlib has no types
+def _draw_bar(axes: Axes, index: int, row: BandRow) -> None:
+    """A bar with its interval, and the paper's accuracy where there is one."""
+    color = _SINGLE if len(row.combination.bands) == 1 else _SEVERAL
+    axes.barh(index, row.accuracy, height=0.62, color=color)
+    axes.plot(row.interval, [index, index], color=INK, lw=1.2, solid_capstyle="butt")
+    paper = HELBER_2019.get(row.combination.name)
+    if paper is not None:
+        axes.plot(paper, index, marker="D", ms=4, mfc="white", mec=INK, clip_on=False)
+
+
+def _write_row(axes: Axes, index: int, row: BandRow) -> None:
     """Name and bands to the left of a bar, numbers to its right."""
-    low, high = row.interval
     name, spelled = row.combination.name, row.spelled
     at_side = {"transform": axes.get_yaxis_transform(), "va": "center", "clip_on": False, "parse_math": False}
-    axes.text(-0.56, place, name if len(name) <= _LONGEST // 2 else "", fontsize=8.5, color=_INK, **at_side)
-    axes.text(-0.02, place, "" if spelled == name else spelled, fontsize=7, color=_FAINT, ha="right", **at_side)
-    axes.text(1.14, place, f"{100 * row.accuracy:.1f} %", fontsize=8.5, color=_INK, ha="right", **at_side)
-    axes.text(1.17, place, f"{100 * low:.1f} to {100 * high:.1f}", fontsize=7.5, color=_FAINT, **at_side)
-    axes.text(1.58, place, f"{row.correct:,d} of {row.patches:,d}", fontsize=7.5, color=_FAINT, ha="right", **at_side)
+    axes.text(-0.55, index, name if len(name) <= _LONGEST // 2 else "", fontsize=8.5, color=INK, **at_side)
+    axes.text(-0.02, index, "" if spelled == name else spelled, fontsize=7, color=FAINT, ha="right", **at_side)
+    axes.text(1.14, index, f"{100 * row.accuracy:.1f} %", fontsize=8.5, color=INK, ha="right", **at_side)
+    axes.text(1.17, index, row.percents, fontsize=7.5, color=FAINT, **at_side)
+    axes.text(1.58, index, f"{row.correct:,d} of {row.patches:,d}", fontsize=7.5, color=FAINT, ha="right", **at_side)
 
 
 def _accuracy_cells(row: BandRow) -> list[str]:
-    low, high = row.interval
     paper = HELBER_2019.get(row.combination.name)
     return [
         row.combination.name,
         f"{100 * row.accuracy:.1f}",
-        f"{100 * low:.1f} to {100 * high:.1f}",
+        row.percents,
         str(row.correct),
         str(row.patches),
         "" if paper is None else f"{100 * paper:.2f}",
         " ".join(row.combination.bands),
     ]
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f}"
-
-
-def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(markdown_table(head, rows))

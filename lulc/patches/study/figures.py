@@ -3,21 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.figures.agreement import (
-    FAINT,
-    INK,
-    FigureWords,
-    new_figure,
-    save,
-    shortened,
-    write_confusion,
-    write_title,
-)
+from lulc.io.figures.agreement import FigureWords, write_confusion
+from lulc.io.figures.page import FAINT, INK, Axes, Page, shortened
 from lulc.metrics.confusion import ConfusionMatrix
 
 PATCHES = FigureWords(
@@ -26,7 +17,7 @@ PATCHES = FigureWords(
     counted="patches",
     score="Accuracy",
     confirmed="accuracy",
-    row_share="share of the actual class",
+    row_fraction="share of the actual class",
     decimals=1,
     exact_below=100_000,
 )
@@ -66,7 +57,7 @@ class PictureRow:
 
 
 def write_patch_confusion(path: Path, matrix: ConfusionMatrix, title: str) -> None:
-    """Draw a confusion matrix: rows actual, columns predicted, colour by the share of the row, counts in the cells.
+    """Draw a confusion matrix: rows actual, columns predicted, colour by the fraction of the row, counts in the cells.
 
     Args:
         path: PNG to write; replaced when it is there.
@@ -92,22 +83,18 @@ def write_picture_rows(path: Path, rows: Sequence[PictureRow], headline: str, ti
         StorageError: The disk is full or refuses.
     """
     height = _HEADER + _PICTURE + _CAPTION
-    page = (2 * _MARGIN + PER_ROW * _PICTURE + (PER_ROW - 1) * _GAP, _TOP + len(rows) * height)
-    figure = new_figure(page)
-    write_title(figure, page, headline, title)
+    page = Page(2 * _MARGIN + PER_ROW * _PICTURE + (PER_ROW - 1) * _GAP, _TOP + len(rows) * height, margin=_MARGIN)
+    page.title(headline, title)
     for number, row in enumerate(rows):
-        top = _TOP + number * height
-        header = shortened(row.header, _LONGEST_HEADER)
-        place = _MARGIN / page[0], 1 - (top + _HEADER - 0.08) / page[1]
-        figure.text(*place, header, fontsize=9, color=INK, va="bottom", parse_math=False)
+        top = _TOP + number * height + _HEADER
+        page.text(_MARGIN, top - 0.08, shortened(row.header, _LONGEST_HEADER), fontsize=9, color=INK, va="bottom")
         for column, picture in enumerate(row.pictures[:PER_ROW]):
-            left, bottom = _MARGIN + column * (_PICTURE + _GAP), page[1] - top - _HEADER - _PICTURE
-            square = (left / page[0], bottom / page[1], _PICTURE / page[0], _PICTURE / page[1])
-            _draw(figure.add_axes(square), picture)
-    save(figure, path)
+            left = _MARGIN + column * (_PICTURE + _GAP)
+            _draw(page.axes((left, top, _PICTURE, _PICTURE)), picture)
+    page.save(path)
 
 
-def _draw(axes: Any, picture: Picture) -> None:  # noqa: ANN401 - matplotlib has no types
+def _draw(axes: Axes, picture: Picture) -> None:
     """An image in a square, whole, and the lines below it."""
     axes.set_facecolor(_BACKGROUND)
     small = max(picture.pixels.shape[:2]) <= _SHARP

@@ -1,77 +1,62 @@
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from PIL import Image
 
-from lulc.errors import StorageError
-from lulc.io.figures.page import _area, _colored, _round_length, _rows, _share, write_quicklook
-from tests.support.product_samples import LEGEND, pixels
-
-
-def test_the_same_picture_gives_the_same_bytes(tmp_path):
-    classes = pixels(100, 120)[0]
-    for name in ("a.png", "b.png"):
-        write_quicklook(tmp_path / name, None, classes, LEGEND, None, "title")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+from lulc.io.figures.page import DPI, KeyRow, Page, shortened
 
 
-def test_titles_are_taken_as_they_are(tmp_path):
-    title = r"S2A_$MSI_a_b$_{L1C}^20180101%T105441 \\frac " * 20
-    write_quicklook(tmp_path / "a.png", None, pixels(50, 50)[0], LEGEND, None, title, subtitle="$x_y_z$")
-    assert (tmp_path / "a.png").exists()
+def ink_of(path):
+    """Columns of a picture that are not white."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    return np.flatnonzero((pixels < 255).any(axis=0))
 
 
-def test_a_folder_that_is_missing(tmp_path):
-    with pytest.raises(StorageError, match="folder"):
-        write_quicklook(tmp_path / "no" / "a.png", None, pixels(50, 50)[0], LEGEND, None, "title")
+@pytest.mark.parametrize("letter", ["i", "W", "$"])
+def test_a_title_ends_before_the_margin(tmp_path, letter):
+    """Letters differ in width: what fits is measured."""
+    page = Page(4, 1, margin=0.3)
+    page.title(letter * 400, letter * 900)
+    page.save(tmp_path / "a.png")
+    ink = ink_of(tmp_path / "a.png")
+    assert ink.min() >= 0.3 * DPI - 2
+    assert ink.max() <= 3.7 * DPI + 2
+    assert ink.max() > 3.4 * DPI
 
 
-def test_classes_have_the_colours_of_the_legend():
-    codes = np.array([[1, 9, 255, 0]], np.uint8)
-    assert _colored(codes, LEGEND)[0].tolist() == [[65, 155, 223], [179, 159, 225], [235] * 3, [235] * 3]
-
-
-def test_legend_rows_take_areas_where_known_and_pixels_otherwise():
-    codes = np.array([[1, 1, 1, 2, 255, 255]], np.uint8)
-    by_pixels = _rows(codes, LEGEND, None)
-    assert [(row.name, row.area, row.share) for row in by_pixels[:3]] == [
-        ("water", "", "75.0 %"),
-        ("trees", "", "25.0 %"),
-        ("grass", "", "0.0 %"),
+def test_a_title_that_fits_is_whole(tmp_path):
+    page = Page(6, 1)
+    page.title("Agreement 82 % (60,000 pixels)", "map.tif and reference.tif")
+    assert [text.get_text() for text in page.figure.texts] == [
+        "Agreement 82 % (60,000 pixels)",
+        "map.tif and reference.tif",
     ]
-    areas = {entry.name: 0.0 for entry in LEGEND} | {"water": 1234.5, "trees": 8765.5}
-    by_area = _rows(codes, LEGEND, areas)
-    assert [(row.area, row.share) for row in by_area[:3]] == [
-        ("1,234 ha", "12.3 %"),
-        ("8,766 ha", "87.7 %"),
-        ("0 ha", "0.0 %"),
-    ]
-    assert _rows(codes, LEGEND, areas | {"crops": 20_000.0})[0].area == "12.3 km²"
 
 
-def test_numbers_for_people():
-    assert [_area(value, in_km2=False) for value in (None, 0.0, 0.24, 99.94, 12_345.6)] == [
-        "",
-        "0 ha",
-        "0.2 ha",
-        "99.9 ha",
-        "12,346 ha",
-    ]
-    assert [_share(value) for value in (0.0, 0.04, 0.1, 99.99)] == ["0.0 %", "< 0.1 %", "0.1 %", "100.0 %"]
-    assert [_round_length(value) for value in (1, 1.99, 2, 7.3, 99, 1000, 54_321)] == [1, 1, 2, 5, 50, 1000, 50_000]
+@pytest.mark.parametrize("width", [0.41, 0.1])
+def test_a_page_without_room_for_a_title(tmp_path, width):
+    page = Page(width, 1)
+    page.title("title", "subtitle")
+    page.save(tmp_path / "a.png")
 
 
-def test_drawing_leaves_pyplot_alone(tmp_path):
-    code = (
-        "import sys, json, numpy as np\n"
-        "from pathlib import Path\n"
-        "from lulc.io.figures.page import write_quicklook\n"
-        "from lulc.legend import load_legend\n"
-        "assert 'matplotlib' not in sys.modules\n"
-        f"path = Path({json.dumps(str(tmp_path / 'a.png'))})\n"
-        "write_quicklook(path, None, np.ones((9, 9), np.uint8), load_legend('dynamic-world'), None, 't')\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize(("longest", "text"), [(10, "0123456789"), (9, "012…6789"), (4, "0…9"), (3, "…"), (1, "…")])
+def test_the_middle_goes(longest, text):
+    assert shortened("0123456789", longest) == text
+    assert len(text) <= longest
+
+
+def test_a_box_is_counted_from_the_upper_left_corner(tmp_path):
+    page = Page(4, 2)
+    page.picture((1, 0.5, 2, 1), np.zeros((2, 2, 3), np.uint8))
+    page.save(tmp_path / "a.png")
+    dark = np.asarray(Image.open(tmp_path / "a.png").convert("L")) < 10
+    rows, columns = np.nonzero(dark)
+    assert (rows.min(), rows.max()) == (pytest.approx(0.5 * DPI, abs=2), pytest.approx(1.5 * DPI, abs=2))
+    assert (columns.min(), columns.max()) == (pytest.approx(DPI, abs=2), pytest.approx(3 * DPI, abs=2))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 90])
+def test_a_key_of_any_length(tmp_path, rows):
+    page = Page(4, 2)
+    page.key((0.5, 0.5, 3, 1), [KeyRow("#ff0000", "$class$ " * 9, ("1 ha", "2 %"))] * rows, 0.29, 20)
+    page.save(tmp_path / "a.png")

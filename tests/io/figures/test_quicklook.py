@@ -6,7 +6,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from lulc.grid import Window
-from lulc.io.figures.page import Ground
+from lulc.io.figures.map_figure import Ground
 from lulc.io.figures.quicklook import MOST_PIXELS, _true_color, ground_of, quicklook_of
 from tests.support.product_samples import LEGEND, grid_of, names, pixels, put_all, write, writer_of
 
