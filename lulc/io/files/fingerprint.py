@@ -1,10 +1,12 @@
-"""What decides a run's bytes: an input, from samples (a whole scene is too much to hash every time), and the code."""
+"""Fingerprints: of an input, from samples (a whole scene is too much to hash every time), of the code, of plain values."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import lulc
 from lulc.errors import StorageError
@@ -47,6 +49,14 @@ def file_fingerprint(path: Path, name: str | None = None, *, times: bool = True)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
     return digest.digest()
+
+
+def json_fingerprint(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes
+    """SHA-256 of a value as JSON, in hexadecimal; the order of keys does not count.
+
+    Plans, work folders and fetched files bear it: a change here makes all of them strangers.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @cache

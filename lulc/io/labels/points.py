@@ -19,6 +19,7 @@ from rasterio.warp import transform as transform_points
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, map_points
 from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.files.staging import check_target, staged
 from lulc.io.labels.point_tables import (
     Table,
@@ -92,7 +93,7 @@ class Design:
             "strata": [asdict(entry) for entry in self.strata],
             "drawn": self.drawn,
         }
-        return table | {"checksum": hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()}
+        return table | {"checksum": json_fingerprint(table)}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Design":

@@ -7,7 +7,6 @@ common B12, B08, B04.
 """
 
 import copy
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ import numpy as np
 from lulc.bands import sensor
 from lulc.errors import ConfigError, InputError, StorageError, UsageError, did_you_mean
 from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.fingerprint import json_fingerprint
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
@@ -254,8 +254,7 @@ class _StudyFolder:
         Raises:
             ConfigError: It was begun with other settings, folds or patches.
         """
-        said = json.dumps([sorted(split.names.items()) for split in splits])
-        dealt = hashlib.sha256(said.encode()).hexdigest()
+        dealt = json_fingerprint([sorted(split.names.items()) for split in splits])
         state: dict[str, Any] = {"kind": _KIND, "settings": settings.to_table(), "dealt": dealt, "rows": []}
         before = self._read() if resume else {}
         if before:

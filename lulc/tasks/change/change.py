@@ -3,7 +3,6 @@
 MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWriter -> ChangeReport -> published
 """
 
-import hashlib
 import json
 import os
 import time
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lulc.errors import UsageError
 from lulc.grid import Window
 from lulc.in_order import in_order
-from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.writer import ProductWriter
@@ -265,4 +264,4 @@ class _Change:
             "chunk": CHUNK,
             "code": code_fingerprint(),
         }
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return json_fingerprint(decisive)

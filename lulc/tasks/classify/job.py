@@ -1,7 +1,5 @@
 """The plan of a classification, made before a pixel is read or written."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
@@ -11,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, LimitError
-from lulc.io.files.fingerprint import code_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint
 from lulc.io.scene.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
@@ -282,4 +280,4 @@ def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TileP
         "torch": version("torch"),
         "cores": options.threads or usable_cores(),
     }
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return json_fingerprint(decisive)

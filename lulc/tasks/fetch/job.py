@@ -1,7 +1,5 @@
 """One item to fetch: what tells it from others, where the area lies in it, and what the report says of it."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING
 from lulc.errors import InputError
 from lulc.grid import Grid, Window
 from lulc.io.files.area_of_interest import Area
+from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.scene.scene import Scene
 from lulc.io.scene.stac import cloud_cover, item_date, item_identity
 from lulc.run import Run
@@ -47,7 +46,7 @@ class FetchJob:
     def key(self) -> str:
         """Tells this item, area and bands from any other."""
         parts = [item_identity(self.item), self.area.geometry.wkt, self.names]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return json_fingerprint(parts)
 
     def window(self, grid: Grid) -> Window:
         """Pixels of the item's grid that the area touches."""

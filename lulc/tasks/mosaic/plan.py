@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint
 from lulc.io.product.bands import Activations, ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
@@ -188,7 +188,7 @@ class MosaicPlan:
             "options": self.options.model_dump(mode="json", exclude={"overwrite", "resume"}),
             "code": code_fingerprint(),
         }
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return json_fingerprint(decisive)
 
     def _common(self, tag: str) -> str:
         """The values of a tag in all maps, each once."""
