@@ -26,6 +26,55 @@ class Download(BaseModel):
     bytes: int
 
 
+class LegendEntry(BaseModel):
+    """A class of a map."""
+
+    code: int
+    name: str
+    color: str = Field(description="As `#rrggbb`.")
+
+
+class Layer(BaseModel):
+    """What may be shown of a map."""
+
+    id: str = Field(description="In the addresses of tiles.")
+    title: str
+    kind: Literal["class", "share"] = Field(description="Colours of the legend, or a ramp from 0 to 1.")
+
+
+class ActivationLayer(Layer):
+    """The activation of one class."""
+
+    code: int
+
+
+class MapDescription(BaseModel):
+    """What the page needs to show a map."""
+
+    id: str
+    title: str
+    file: str = Field(description="Name for people.")
+    georeferenced: bool
+    bounds: tuple[float, float, float, float] | None = Field(description="West, south, east, north, WGS 84 degrees.")
+    width: int
+    height: int
+    pixel_m: float | None = Field(description="Side of a pixel; null where the map is not placed.")
+    min_zoom: int
+    max_zoom: int
+    crs: str
+    legend: list[LegendEntry]
+    layers: list[ActivationLayer | Layer]
+    base: bool = Field(description="Whether its scene lies beneath it.")
+    facts: dict[str, str] = Field(description="Provenance, by name.")
+    job: str | None = Field(description="Id of the job that made it; null when it was named at start.")
+
+
+class MapAnswer(MapDescription):
+    """A map and its files."""
+
+    downloads: list[Download]
+
+
 class PatchAnswer(BaseModel):
     """What a model says of a patch."""
 

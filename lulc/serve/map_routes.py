@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from lulc.serve.answers import Download, JobStarted
+from lulc.serve.answers import Download, JobStarted, MapAnswer
 from lulc.serve.downloads import beside_map, files_listed
 from lulc.serve.maps import ServedMap
 from lulc.serve.refusal import Refusal
@@ -26,11 +26,11 @@ def list_maps(request: Request) -> dict[str, list[dict[str, str]]]:
 
 
 @router.get("/maps/{map_id}")
-def describe_map(request: Request, map_id: str) -> dict[str, Any]:
+def describe_map(request: Request, map_id: str) -> MapAnswer:
     """Description of a map: bounds, legend, layers, provenance, downloads."""
     server = server_of(request)
     shown = server.map(map_id)
-    return {**shown.describe(), "downloads": [one.model_dump() for one in _downloads(server, shown)]}
+    return MapAnswer(**dict(shown.describe()), downloads=_downloads(server, shown))
 
 
 @router.get("/maps/{map_id}/areas")

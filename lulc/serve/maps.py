@@ -11,7 +11,8 @@ from typing import Any
 from lulc.errors import InputError, LulcError
 from lulc.io.figures.color_ramps import ramp_colors
 from lulc.io.product.areas import class_areas
-from lulc.legend import NODATA_CODE
+from lulc.legend import NODATA_CODE, LandClass
+from lulc.serve.answers import ActivationLayer, Layer, LegendEntry, MapDescription
 from lulc.serve.map_tiles import TiledRaster
 from lulc.serve.map_view import ACTIVATION, CLASS, CONFIDENCE, SHARE, MapView, Place, color_tile, heat_tile
 from lulc.serve.refusal import Refusal
@@ -52,27 +53,27 @@ class ServedMap:
         self._counting = threading.Lock()
         self._tiled_base: TiledRaster | None = None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> MapDescription:
         """What the page needs to show it."""
         view, shape = self.view, self.view.grid.shape
-        return {
-            "id": self.id,
-            "title": self.title,
-            "file": self.path.name if self.job is None else self.title,
-            "georeferenced": view.raster.placed,
-            "bounds": view.raster.bounds,
-            "width": shape.width,
-            "height": shape.height,
-            "pixel_m": view.grid.pixel_size_m() if view.raster.placed else None,
-            "min_zoom": view.raster.zooms[0],
-            "max_zoom": view.raster.zooms[1],
-            "crs": view.grid.crs.to_string() if view.grid.crs else "",
-            "legend": [{"code": entry.code, "name": entry.name, "color": entry.color} for entry in view.legend],
-            "layers": list(self._layers()),
-            "base": self.base is not None,
-            "facts": provenance_of(view.tags),
-            "job": self.job,
-        }
+        return MapDescription(
+            id=self.id,
+            title=self.title,
+            file=self.path.name if self.job is None else self.title,
+            georeferenced=view.raster.placed,
+            bounds=view.raster.bounds,
+            width=shape.width,
+            height=shape.height,
+            pixel_m=view.grid.pixel_size_m() if view.raster.placed else None,
+            min_zoom=view.raster.zooms[0],
+            max_zoom=view.raster.zooms[1],
+            crs=view.grid.crs.to_string() if view.grid.crs else "",
+            legend=[_entry(one) for one in view.legend],
+            layers=list(self._layers()),
+            base=self.base is not None,
+            facts=provenance_of(view.tags),
+            job=self.job,
+        )
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
         """PNG of a tile; None outside.
@@ -109,7 +110,7 @@ class ServedMap:
             "col": found.col,
             "lon": longitude,
             "lat": latitude,
-            "class": _class_of(legend[found.code - 1]) if known else None,
+            "class": _entry(legend[found.code - 1]).model_dump() if known else None,
             "confidence": None if found.confidence is None else round(found.confidence, _DECIMALS),
             "activations": [
                 {"code": entry.code, "name": entry.name, "share": round(share, _DECIMALS)}
@@ -125,18 +126,18 @@ class ServedMap:
         if self._tiled_base is not None:
             self._tiled_base.close()
 
-    def _layers(self) -> Iterator[dict[str, Any]]:
+    def _layers(self) -> Iterator[ActivationLayer | Layer]:
         names = {f"{ACTIVATION}{entry.code}": entry for entry in self.view.legend}
         others = {f"{SHARE}{number}": name for name, number in self.view.other_shares.items()}
         for layer in self.view.layers:
             if layer == CLASS:
-                yield {"id": layer, "title": "Classes", "kind": "class"}
+                yield Layer(id=layer, title="Classes", kind="class")
             elif layer == CONFIDENCE:
-                yield {"id": layer, "title": "Confidence", "kind": "share"}
+                yield Layer(id=layer, title="Confidence", kind="share")
             elif layer in others:
-                yield {"id": layer, "title": others[layer].capitalize(), "kind": "share"}
+                yield Layer(id=layer, title=others[layer].capitalize(), kind="share")
             else:
-                yield {"id": layer, "title": names[layer].name, "kind": "share", "code": names[layer].code}
+                yield ActivationLayer(id=layer, title=names[layer].name, kind="share", code=names[layer].code)
 
     @property
     def _base_raster(self) -> TiledRaster | None:
@@ -302,5 +303,5 @@ def _id_of(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:_ID_LENGTH]
 
 
-def _class_of(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - a LandClass
-    return {"code": entry.code, "name": entry.name, "color": entry.color}
+def _entry(one: LandClass) -> LegendEntry:
+    return LegendEntry(code=one.code, name=one.name, color=one.color)

@@ -30,12 +30,15 @@ def titles(maps):
 
 
 def test_a_map_is_described(product):
-    shown = ServedMap("m", "map", product).describe()
+    shown = ServedMap("m", "map", product).describe().model_dump()
     assert (shown["height"], shown["width"], shown["crs"]) == (300, 400, "EPSG:32631")
     assert shown["pixel_m"] == pytest.approx(10)
     assert [entry["name"] for entry in shown["legend"]] == list(LEGEND.names)
     assert [layer["id"] for layer in shown["layers"]][:3] == ["class", "confidence", "activation-1"]
-    assert shown["layers"][2]["title"] == LEGEND.names[0]
+    assert shown["layers"][1:3] == [
+        {"id": "confidence", "title": "Confidence", "kind": "share"},
+        {"id": "activation-1", "title": LEGEND.names[0], "kind": "share", "code": 1},
+    ]
     west, south, east, north = shown["bounds"]
     assert west < east
     assert south < north
@@ -87,7 +90,7 @@ def test_a_change_map_shows_how_probable_it_is(product, tmp_path):
     write(after, pixels(300, 400, seed=7))
     map_change(product, after, tmp_path / "change.tif")
     shown = ServedMap("m", "change", tmp_path / "change.tif")
-    layers = {layer["id"]: layer for layer in shown.describe()["layers"]}
+    layers = {layer["id"]: layer for layer in shown.describe().model_dump()["layers"]}
     assert [layer["title"] for layer in layers.values()] == ["Classes", "Probability of change", "Confidence"]
     with rasterio.open(tmp_path / "change.tif") as source:
         stored = dict(zip(source.descriptions, source.read()[:, 200, 300], strict=True))
@@ -117,7 +120,7 @@ class TestNamed:
         maps = ServedMaps([tmp_path / "b.tif", product.parent])
         assert titles(maps) == ["b.tif", "map.tif"]
         first = maps.listed()[0]
-        assert maps.get(first["id"]).describe()["title"] == "b.tif"
+        assert maps.get(first["id"]).describe().title == "b.tif"
 
     def test_a_map_that_is_made_later_is_found(self, product):
         maps = ServedMaps([product.parent])
