@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lulc.tasks.accuracy.agreement_report import EvaluationReport
     from lulc.tasks.accuracy.estimate import AreaReport
 
-    _Way = Callable[[Path, Path, dict[str, Any], bool], EvaluationReport | AreaReport]
+    _Evaluation = Callable[[Path, Path, dict[str, Any], bool], EvaluationReport | AreaReport]
 
 _OF_MAPS = ("legend", "map_legend", "to", "crosswalk", "attribute", "layer", "block_px", "seed", "edges")
 _OF_POINTS = ("attribute", "allow_missing", "other_map")
@@ -81,10 +81,10 @@ def evaluate(
     from lulc.tasks.accuracy.agreement_report import PICTURES
 
     set_verbosity(verbose, quiet)
-    find = _way(subject, reference)
+    evaluate_them = _evaluation(subject, reference)
     if out is not None:
         check_report(out, PICTURES, overwrite=overwrite)
-    report = find(subject, reference, options, bool(quiet))
+    report = evaluate_them(subject, reference, options, bool(quiet))
     if out is not None:
         write_report(report, out, report.pictures(), overwrite=overwrite)
     if as_json:
@@ -93,7 +93,7 @@ def evaluate(
         click.echo(report.to_markdown(), nl=False)
 
 
-def _way(subject: Path, reference: Path) -> "_Way":
+def _evaluation(subject: Path, reference: Path) -> "_Evaluation":
     """How these two are evaluated."""
     from lulc.io.labels.reference_kind import holds_points, is_training_set
 

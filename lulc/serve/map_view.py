@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Window, map_points
-from lulc.io.figures.color_ramps import class_palette, heat_palette, share_palette
+from lulc.io.figures.color_ramps import class_palette, fraction_palette, heat_palette
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
@@ -114,7 +114,7 @@ class MapView:
         strongest = np.ma.max(pixels, axis=0)
         steps = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
         steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
-        return indexed_png(steps, share_palette())
+        return indexed_png(steps, fraction_palette())
 
     def at(self, row: int, col: int) -> Place | None:
         """Values at a pixel; None outside the product.

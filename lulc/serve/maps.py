@@ -23,7 +23,7 @@ Bounds = tuple[float, float, float, float] | None
 """West, south, east, north in WGS 84 degrees; None where a raster is not placed."""
 
 _DECIMALS = 4
-"""Of shares and hectares; float32 holds no more."""
+"""Of fractions and hectares; float32 holds no more."""
 
 _MOST_FOUND = 500
 _ID_LENGTH = 16
@@ -113,10 +113,10 @@ class ServedMap:
             "class": _entry(legend[found.code - 1]).model_dump() if known else None,
             "confidence": None if found.confidence is None else round(found.confidence, _DECIMALS),
             "activations": [
-                {"code": entry.code, "name": entry.name, "share": round(share, _DECIMALS)}
-                for entry, share in zip(legend, found.shares, strict=False)
+                {"code": entry.code, "name": entry.name, "share": round(fraction, _DECIMALS)}
+                for entry, fraction in zip(legend, found.shares, strict=False)
             ],
-            "others": {name: round(share, _DECIMALS) for name, share in found.others.items()},
+            "others": {name: round(fraction, _DECIMALS) for name, fraction in found.others.items()},
             "source": self._source(found),
         }
 
@@ -264,7 +264,7 @@ def version_of(path: Path) -> str:
 
 
 def ramp() -> list[str]:
-    """Colours of shares, from 0 to 1."""
+    """Colours of fractions, from 0 to 1."""
     return ramp_colors(11)
 
 

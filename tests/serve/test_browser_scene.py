@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from playwright.sync_api import expect
 
-from lulc.io.figures.color_ramps import heat_palette, ramp_colors, share_palette
+from lulc.io.figures.color_ramps import fraction_palette, heat_palette, ramp_colors
 from lulc.io.product.areas import class_areas
 from tests.support.browser import Still, choose, chromium, drop, job_of, map_shown, settle, visiting
 from tests.support.browser_pixels import Product, hover, look_at, percent, sample
@@ -150,7 +150,7 @@ def test_shares_have_the_colors_of_the_ramp(visit, sent, layer):
     shown = sample(page, product, product.codes != 255, middle)
     steps = stored[shown.rows, shown.cols]
     assert len(np.unique(steps)) > 20
-    np.testing.assert_array_equal(shown.colors, share_palette()[steps, :3])
+    np.testing.assert_array_equal(shown.colors, fraction_palette()[steps, :3])
     expect(page.locator("#ramp-title")).to_have_text(title)
     colors = page.locator("#ramp-bar").evaluate("(bar) => getComputedStyle(bar).backgroundImage")
     numbers = [tuple(map(int, color)) for color in re.findall(r"rgb\((\d+), (\d+), (\d+)\)", colors)]

@@ -1,4 +1,4 @@
-"""Colour ramps of shares on web maps: matplotlib's viridis and inferno (CC0), as 256 steps."""
+"""Colour ramps of fractions on web maps: matplotlib's viridis and inferno (CC0), as 256 steps."""
 
 from functools import cache
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from lulc.legend import NODATA_CODE, Legend
 
 _STEPS = 256
-_SHARE_STEPS = 250
-"""A share of 1 as a byte of a product."""
+_FRACTION_STEPS = 250
+"""A fraction of 1 as a byte of a product."""
 
 _OPAQUE = 255
 
@@ -24,11 +24,11 @@ def _ramp(name: str) -> NDArray[np.uint8]:
 
 
 @cache
-def share_palette() -> NDArray[np.uint8]:
-    """Colours of shares stored as 0..250: uint8 (256, 4); 255, no data, is transparent."""
-    places = np.clip(np.arange(_STEPS) / _SHARE_STEPS, 0, 1) * (_STEPS - 1)
+def fraction_palette() -> NDArray[np.uint8]:
+    """Colours of fractions stored as 0..250: uint8 (256, 4); 255, no data, is transparent."""
+    indices = np.clip(np.arange(_STEPS) / _FRACTION_STEPS, 0, 1) * (_STEPS - 1)
     palette = np.full((_STEPS, 4), _OPAQUE, np.uint8)
-    palette[:, :3] = _ramp("viridis")[places.round().astype(int)]
+    palette[:, :3] = _ramp("viridis")[indices.round().astype(int)]
     palette[NODATA_CODE] = 0
     return palette
 
@@ -52,6 +52,6 @@ def class_palette(legend: Legend) -> NDArray[np.uint8]:
 
 
 def ramp_colors(count: int) -> list[str]:
-    """So many colours of shares from 0 to 1, as `#rrggbb`."""
-    places = np.linspace(0, _STEPS - 1, count).round().astype(int)
-    return ["#{:02x}{:02x}{:02x}".format(*color) for color in _ramp("viridis")[places]]
+    """So many colours of fractions from 0 to 1, as `#rrggbb`."""
+    indices = np.linspace(0, _STEPS - 1, count).round().astype(int)
+    return ["#{:02x}{:02x}{:02x}".format(*color) for color in _ramp("viridis")[indices]]

@@ -174,7 +174,7 @@ def deal_folds(
     for fold in range(folds):
         rest = copy.copy(data)
         rest.patches = tuple(patch for patch in data.patches if fold_of[patch.name] != fold)
-        tested = {name: "test" for name, place in fold_of.items() if place == fold}
+        tested = {name: "test" for name, part in fold_of.items() if part == fold}
         splits.append(PatchSplit({**deal(rest, inner, groups).names, **tested}))
     return splits
 
@@ -254,8 +254,8 @@ class _StudyFolder:
         Raises:
             ConfigError: It was begun with other settings, folds or patches.
         """
-        dealt = json_fingerprint([sorted(split.names.items()) for split in splits])
-        state: dict[str, Any] = {"kind": _KIND, "settings": settings.to_table(), "dealt": dealt, "rows": []}
+        split_digest = json_fingerprint([sorted(split.names.items()) for split in splits])
+        state: dict[str, Any] = {"kind": _KIND, "settings": settings.to_table(), "dealt": split_digest, "rows": []}
         before = self._read() if resume else {}
         if before:
             if before["dealt"] != state["dealt"]:

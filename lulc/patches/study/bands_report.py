@@ -61,7 +61,7 @@ class BandRow:
 
     @property
     def accuracy(self) -> float:
-        """Share of the patches whose class was found."""
+        """Fraction of the patches whose class was found."""
         return self.correct / self.patches
 
     @property
@@ -83,7 +83,7 @@ class BandRow:
         return text if len(text) <= _LONGEST else f"{len(bands)} bands"
 
     def recalls(self) -> dict[str, float | None]:
-        """Share found of each class; None for a class of which no patch was tested."""
+        """Fraction found of each class; None for a class of which no patch was tested."""
         sums: dict[str, tuple[int, int]] = {}
         for score in self.folds:
             for name, (found, there) in score.found.items():

@@ -77,10 +77,8 @@ def evaluate_patches(  # noqa: PLR0913 - what a user can choose
     patches, missing = _chosen(labelled, split, listed, str(split_file or card.name))
     actual = np.array([code_of[patch.code] for patch in patches], np.uint8)
     classifier, start = Classifier(loaded, device, precision, turns=turns), time.monotonic()
-    probabilities = _probabilities(classifier, labelled, patches, progress)
+    probabilities = _probabilities(classifier, labelled, patches, card.name, progress)
     seconds = time.monotonic() - start
-    if not np.isfinite(probabilities).all():
-        raise ModelError(f"{card.name} answers with values that are no numbers", "its weights are damaged")
     predictions = Predictions(patches, actual, probabilities, classifier.classes)
     knowable = card.temperature != 1 and not turns  # a mean of eight cannot be undone
     mean = ("each answer is the mean over eight turns and mirror images of the patch",) if turns else ()
@@ -117,7 +115,7 @@ def _check(data: Path, split: str, split_file: Path | None, out: Path | None, *,
 
 
 def _codes(data: PatchSet, model: str, classes: Sequence[str]) -> dict[int, int]:
-    """Code of a class in the set to its code in the model: they are told by name."""
+    """Code of a class in the set to its code in the model; classes are matched by name."""
     for name in data.classes:
         if name not in classes:
             raise InputError(f"{data.path}: {model} has no class {name}", did_you_mean(name, classes))
@@ -145,15 +143,17 @@ def _chosen(data: PatchSet, split: str, listed: PatchSplit | None, source: str) 
 
 
 def _probabilities(
-    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], progress: Progress
+    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], model: str, progress: Progress
 ) -> NDArray[np.float32]:
-    """Calibrated probabilities: float32 (n, K)."""
+    """Calibrated probabilities, finite: float32 (n, K)."""
     found = np.empty((len(patches), len(classifier.classes)), np.float32)
     pixels = 0
     for number, (_, image, probabilities) in enumerate(classifier.classify(patches, data.read)):
         found[number] = probabilities
         pixels += image.valid.size
         progress(pixels, pixels * len(patches) // (number + 1))
+    if not np.isfinite(found).all():
+        raise ModelError(f"{model} answers with values that are no numbers", "its weights are damaged")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What trying a model on labelled patches found: scores with their meaning, as JSON, Markdown and text."""
+"""The scores of a patch model on labelled patches, as JSON, Markdown and text."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -69,7 +69,7 @@ class PatchEvaluation:
         data: The patches, as the user named them.
         split: `train`, `val`, `test` or `all`.
         matrix: Counts; as in every `ConfusionMatrix`, rows are what was predicted and columns what is actual.
-        top2_accuracy: Share of the patches whose class is among the two most probable.
+        top2_accuracy: Fraction of the patches whose class is among the two most probable.
         pairs: Every pair of classes that was confused, the most frequent first.
         surest: Mistakes with the highest confidence, the surest first.
         calibration: Whether the probabilities are honest.
@@ -108,7 +108,7 @@ class PatchEvaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of the patches whose most probable class is theirs."""
+        """Fraction of the patches whose most probable class is theirs."""
         return self.matrix.overall
 
     @property

@@ -1,4 +1,4 @@
-"""Pictures of how well patches are told apart: the confusion matrix, and rows of the patches that were confused."""
+"""Pictures of how well patches are classified: the confusion matrix, and rows of the patches that were confused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,8 +8,8 @@ files have B8A last. Each rule compares two bands, over ground on which every Se
 * haze makes dark ground brighter the shorter the wave: B01 > B02 > B04 over vegetation and clear water (Level-1C);
 * water is black beyond the visible.
 
-How often each holds over real patches is measured in `tests/patches/study/test_spectra.py`. B07 and B08 cannot be told apart
-by their means, and at Level-2A red and blue cannot.
+How often each holds over real patches is measured in `tests/patches/study/test_spectra.py`. The means of B07
+and B08 are too alike to be distinguished, and so are those of red and blue at Level-2A.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +70,7 @@ RULES = (
     Rule("water", "B8A", "B03", 1.0, "water absorbs the infrared"),
     Rule("water", "B11", "B03", 1.2, "water absorbs the infrared"),
 )
-"""In the order in which broken ones are told."""
+"""Broken rules are reported in this order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _drawn_case(points: Points, design: Design, counted: Sequence[float], *, are
 def _classes_at(
     product: ProductReader, population: Population, points: Points, path: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Class and pixel area of the map at places on the ground."""
+    """Class and pixel area of the map at the points."""
     row, col, inside = pixels_at(population.grid, points.lon, points.lat)
     codes = np.full(len(row), NODATA_CODE, np.int64)
     for window in population.rows:
@@ -197,11 +197,11 @@ def _codes(path: Path, points: Points, legend: Legend) -> NDArray[np.int64]:
     known = {name.casefold(): code for code, name in enumerate(legend.names, 1)}
     known |= {str(code): code for code in range(1, len(legend) + 1) if str(code) not in known} | {"": _NOT_LABELLED}
     codes = np.empty(len(points.reference), np.int64)
-    for place, label in enumerate(points.reference):
+    for index, label in enumerate(points.reference):
         if label.casefold() not in known:
-            problem = f"{path}: point {points.number[place]} has the label {label!r}, which legend {legend.name} lacks"
+            problem = f"{path}: point {points.number[index]} has the label {label!r}, which legend {legend.name} lacks"
             raise InputError(problem, did_you_mean(label, legend.names))
-        codes[place] = known[label.casefold()]
+        codes[index] = known[label.casefold()]
     return codes
 
 

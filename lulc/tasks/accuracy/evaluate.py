@@ -196,10 +196,10 @@ class _Tally:
 
     def _edge_agreement(self) -> EdgeAgreement:
         per_block = np.concatenate(self._edges)
-        near, inside, share = _edge_scores(per_block.sum(axis=0))
+        near, inside, inside_fraction = _edge_scores(per_block.sum(axis=0))
         found = block_intervals(per_block, _edge_scores, seed=self._options.seed)
         ends = list(zip(found.low.tolist(), found.high.tolist(), strict=True))
-        return EdgeAgreement(near, ends[0], inside, ends[1], share)
+        return EdgeAgreement(near, ends[0], inside, ends[1], inside_fraction)
 
 
 def _blocks_of(window: Window, block: int) -> tuple[NDArray[np.intp], int]:
@@ -223,7 +223,7 @@ def _edge_counts(
 
 
 def _edge_scores(counts: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Agreement of any in 3 x 3, agreement inside, share of pixels inside."""
+    """Agreement of any in 3 x 3, agreement inside, fraction of pixels inside."""
     near, same, inside, compared = counts.tolist()
     unknown = float("nan")
     return (

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.crosswalk import Crosswalk
 from lulc.errors import InputError
 from lulc.io.labels.training_set import open_training_set
 from lulc.legend import NODATA_CODE, Legend
@@ -44,40 +45,64 @@ def evaluate_model(
     start = time.monotonic()
     bundle, data = load_bundle(model), open_training_set(training_set)
     to_model, to_labels = choose_crosswalks(bundle.card.classes, data.card.classes, to, crosswalk)
-    legend = to_labels.target
-    blocks: dict[int, NDArray[np.int64]] = {}
-    tallies = Reliability(len(legend)), Reliability(len(legend))
-    candidates = 0
+    tally = _Tally(to_model)
     for found in predictions(bundle, data, split):
         codes = to_labels.relabel(found.codes)
-        of_chips = zip(found.chips, found.probabilities, found.uncalibrated, codes, strict=True)
-        for chip, shares, uncalibrated, chip_codes in of_chips:
-            said = to_model.sum_activations(shares)
-            for tally, given in zip(tallies, (said, to_model.sum_activations(uncalibrated)), strict=True):
-                tally.feed(given, chip_codes)
-            top = np.where(np.isnan(said[0]), NODATA_CODE, np.nan_to_num(said).argmax(axis=0) + 1).astype(np.uint8)
-            counts = count_pairs(top, chip_codes, len(legend))
-            blocks[chip.block] = blocks.get(chip.block, np.zeros_like(counts)) + counts
-            candidates += chip_codes.size
-    per_block = np.stack(list(blocks.values()))
-    matrix = ConfusionMatrix(per_block.sum(axis=0), legend.names)
+        for chip, *given in zip(found.chips, found.probabilities, found.uncalibrated, codes, strict=True):
+            tally.add(chip.block, *given)
+    per_block = np.stack(list(tally.blocks.values()))
+    matrix = ConfusionMatrix(per_block.sum(axis=0), tally.legend.names)
     if not matrix.total:
         raise InputError(f"no pixel of the split {split!r} has a class in both", "check the legends and crosswalks")
-    after, before = (tally.result() for tally in tallies)
+    after, before = tally.calibrated.result(), tally.uncalibrated.result()
     return EvaluationReport(
         subject=f"{bundle.card.name} {bundle.card.version}",
         reference=f"{training_set} ({split})",
-        legend=legend,
+        legend=tally.legend,
         matrix=matrix,
-        intervals=score_intervals(per_block, legend.names, seed),
+        intervals=score_intervals(per_block, tally.legend.names, seed),
         block="ground",
         seed=seed,
-        candidates=candidates,
+        candidates=tally.candidates,
         calibration=after,
         uncalibrated=before,
         notes=_notes(split, bundle.card.temperature, before, after, data.card.labels, data.card.classes),
         seconds=time.monotonic() - start,
     )
+
+
+class _Tally:
+    """Counts over chips, in the legend of the comparison.
+
+    Attributes:
+        legend: That legend.
+        blocks: Confusion counts by block of ground, int64 (K, K) each.
+        calibrated: Of the probabilities.
+        uncalibrated: Of the probabilities without the model's temperature.
+        candidates: Pixels of all chips.
+    """
+
+    def __init__(self, crosswalk: Crosswalk) -> None:
+        self._crosswalk, self.legend = crosswalk, crosswalk.target
+        self.blocks: dict[int, NDArray[np.int64]] = {}
+        self.calibrated, self.uncalibrated = Reliability(len(self.legend)), Reliability(len(self.legend))
+        self.candidates = 0
+
+    def add(
+        self,
+        block: int,
+        probabilities: NDArray[np.float32],
+        uncalibrated: NDArray[np.float32],
+        codes: NDArray[np.uint8],
+    ) -> None:
+        """Count a chip: probabilities of the model's classes, float32 (K, height, width), and its labels."""
+        summed = self._crosswalk.sum_activations(probabilities)
+        self.calibrated.feed(summed, codes)
+        self.uncalibrated.feed(self._crosswalk.sum_activations(uncalibrated), codes)
+        top = np.where(np.isnan(summed[0]), NODATA_CODE, np.nan_to_num(summed).argmax(axis=0) + 1).astype(np.uint8)
+        counts = count_pairs(top, codes, len(self.legend))
+        self.blocks[block] = self.blocks.get(block, np.zeros_like(counts)) + counts
+        self.candidates += codes.size
 
 
 def _notes(

@@ -172,8 +172,8 @@ def count_classes(product: ProductReader, *, progress: Progress = silent) -> Pop
     areas = PixelAreas.of(grid, edge_of(product.tags, product.path))
     if not np.isfinite(areas.rows).all():
         raise InputError(f"{product.path} has no CRS", "points need a place on the ground: georeference the map first")
-    place = [grid.crs.to_wkt(), *grid.transform[:6], grid.shape.height, grid.shape.width]  # type: ignore[union-attr]
-    digest = hashlib.sha256(json.dumps([*place, *legend.names]).encode())
+    georeference = [grid.crs.to_wkt(), *grid.transform[:6], grid.shape.height, grid.shape.width]  # type: ignore[union-attr]
+    digest = hashlib.sha256(json.dumps([*georeference, *legend.names]).encode())
     rows, found, hectares = tuple(product.block_rows()), [], np.zeros(_CODES)
     for window in rows:
         codes = product.classes(window)
@@ -229,23 +229,23 @@ def _draw(
             for rank, start, held in zip(ranks, before, here, strict=True)
         ]
         if any(rank.size for rank in wanted):
-            found += _places(product.classes(window), window, wanted)
+            found += _pixels_of(product.classes(window), window, wanted)
         before += here
         progress(window.row_end * population.grid.shape.width, population.grid.shape.size)
     stratum, row, col = np.concatenate(found, axis=1)
-    by_place = np.lexsort((col, row))  # however the map is cut into blocks
-    order = by_place[np.random.default_rng([seed, _ORDER]).permutation(len(stratum))]
+    by_pixel = np.lexsort((col, row))  # however the map is cut into blocks
+    order = by_pixel[np.random.default_rng([seed, _ORDER]).permutation(len(stratum))]
     return _points(product, population, counts, seed, (stratum[order], row[order], col[order]))
 
 
-def _places(codes: NDArray[np.uint8], window: Window, wanted: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+def _pixels_of(codes: NDArray[np.uint8], window: Window, wanted: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """Class code, row and column, int64 (3, n), of the wanted ranks of each class inside one window."""
-    places = []
+    found = []
     for code, ranks in enumerate(wanted, 1):
         if ranks.size:
             row, col = np.divmod(np.flatnonzero(codes == code)[ranks], window.width)
-            places.append(np.stack([np.full(ranks.size, code), row + window.row, col + window.col]))
-    return places
+            found.append(np.stack([np.full(ranks.size, code), row + window.row, col + window.col]))
+    return found
 
 
 def _points(
@@ -253,9 +253,9 @@ def _points(
     population: Population,
     counts: tuple[int, ...],
     seed: int,
-    places: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    drawn: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
 ) -> Points:
-    stratum, row, col = places
+    stratum, row, col = drawn
     number = np.arange(1, len(stratum) + 1)
     lon, lat = population.grid.longitudes_latitudes(col + 0.5, row + 0.5).T
     hectares = population.areas.at(row, col)

@@ -29,11 +29,11 @@ class EdgeAgreement:
     """Agreement that forgives, or leaves out, the borders between classes.
 
     Attributes:
-        any_in_3x3: Share of the pixels whose map class occurs in the reference within one pixel of it.
+        any_in_3x3: Fraction of the pixels whose map class occurs in the reference within one pixel of it.
         any_in_3x3_interval: Its 95 % block-bootstrap interval.
         inside: Agreement where the 3 x 3 reference pixels are of one class.
         inside_interval: Its 95 % block-bootstrap interval.
-        inside_share: Share of the compared pixels that are such.
+        inside_share: Fraction of the compared pixels that are such.
     """
 
     any_in_3x3: float

@@ -51,7 +51,7 @@ class MapReport:
         height: Rows.
         width: Columns.
         crs: As EPSG:32631 or WKT; empty when it has none.
-        valid_share: Share of the pixels with data.
+        valid_share: Fraction of the pixels with data.
         classes: Pixels and hectares of each class, as counted.
         confidence: Mean activation of each class where it is given, in the order of `classes`; None where it is not
             given, or the map does not say.

@@ -7,7 +7,7 @@ _MEGA = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class SourceShare:
+class SourceCount:
     """How many pixels of a stack came from one input.
 
     Attributes:
@@ -22,7 +22,7 @@ class SourceShare:
 
 
 @dataclass(frozen=True, slots=True)
-class DateShare:
+class CompositeDate:
     """One date of a composite.
 
     Attributes:
@@ -30,7 +30,7 @@ class DateShare:
         name: Of the input.
         acquired: Date or time, as far as it is said.
         masked_by: What masked its clouds; `none`.
-        clear: Share of the pixels of the first input's grid that it shows, 0..1; None where it was not counted.
+        clear: Fraction of the pixels of the first input's grid that it shows, 0..1; None where it was not counted.
     """
 
     number: int
@@ -41,9 +41,9 @@ class DateShare:
 
     def to_text(self) -> str:
         """One line."""
-        share = "" if self.clear is None else f"{self.clear:8.2%} clear  "
+        clear = "" if self.clear is None else f"{self.clear:8.2%} clear  "
         masked = "" if self.masked_by == "none" else f"  without clouds by {self.masked_by}"
-        return f"{self.number:>3}  {share}{self.name}  {self.acquired}".rstrip() + masked
+        return f"{self.number:>3}  {clear}{self.name}  {self.acquired}".rstrip() + masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class StackReport:
     crs: str
     pixels: int
     valid_pixels: int
-    sources: tuple[SourceShare, ...]
+    sources: tuple[SourceCount, ...]
     composite: str
-    dates: tuple[DateShare, ...]
+    dates: tuple[CompositeDate, ...]
     output_bytes: int
     seconds: float
     warnings: tuple[str, ...] = ()
@@ -97,6 +97,6 @@ class StackReport:
             lines.append(f"clouds    masked by {self.dates[0].masked_by}")
         if len(self.dates) > 1:
             lines += [f"composite {self.composite} of", *(date.to_text() for date in self.dates)]
-            lines += [f"source {share.number}  {share.pixels:>12,d} px  {share.name}" for share in self.sources]
+            lines += [f"source {one.number}  {one.pixels:>12,d} px  {one.name}" for one in self.sources]
         lines.append(f"took      {self.seconds:.1f} s ({self.pixels / _MEGA / max(self.seconds, 1e-9):.2f} Mpx/s)")
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])

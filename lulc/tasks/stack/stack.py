@@ -26,7 +26,7 @@ from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import MaxNdvi, Median, clear_fractions
 from lulc.tasks.stack.fill import Composite, Planes
 from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, names_to_read
-from lulc.tasks.stack.report import DateShare, SourceShare, StackReport
+from lulc.tasks.stack.report import CompositeDate, SourceCount, StackReport
 from lulc.tiling import block_windows, round_up
 
 AnyComposite = Composite | Median | MaxNdvi
@@ -90,7 +90,7 @@ def stack(
             counts = _copy(composite, recipe, layout, sink, run)
             if not counts[1:].any():
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", _remedy(options))
-        shares = _shares(dates, counts, options)
+        shares = _source_counts(dates, counts, options)
         return _report(output, recipe, dates, Composed(options.composite, listed, shares), time.perf_counter() - start)
 
 
@@ -99,8 +99,8 @@ class Composed:
     """Rule of the composite, its dates in order of precedence, and the pixels of each source."""
 
     rule: str
-    dates: tuple[DateShare, ...]
-    sources: tuple[SourceShare, ...]
+    dates: tuple[CompositeDate, ...]
+    sources: tuple[SourceCount, ...]
 
 
 def _remedy(options: StackOptions) -> str:
@@ -109,7 +109,7 @@ def _remedy(options: StackOptions) -> str:
 
 def _composite(
     dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, run: Run
-) -> tuple[AnyComposite, tuple[DateShare, ...]]:
+) -> tuple[AnyComposite, tuple[CompositeDate, ...]]:
     """The composite, and its dates in order of precedence."""
     listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
     if options.composite == "median":
@@ -131,15 +131,17 @@ def _interruptible_windows(grid: Grid, chunk: int, run: Run) -> Iterator[Window]
         yield window
 
 
-def _date(number: int, date: ClearScene) -> DateShare:
-    return DateShare(number, date.info.name, date.info.acquired, date.masked_by)
+def _date(number: int, date: ClearScene) -> CompositeDate:
+    return CompositeDate(number, date.info.name, date.info.acquired, date.masked_by)
 
 
-def _shares(dates: Sequence[ClearScene], counts: NDArray[np.int64], options: StackOptions) -> tuple[SourceShare, ...]:
+def _source_counts(
+    dates: Sequence[ClearScene], counts: NDArray[np.int64], options: StackOptions
+) -> tuple[SourceCount, ...]:
     names = [date.info.name for date in dates]
     if options.composite == "median":
         names = [f"{number} date{'s' if number > 1 else ''}" for number in range(1, len(dates) + 1)]
-    return tuple(SourceShare(number, name, int(counts[number])) for number, name in enumerate(names, start=1))
+    return tuple(SourceCount(number, name, int(counts[number])) for number, name in enumerate(names, start=1))
 
 
 def cache_bytes(scene: Scene, bands: int, chunk: int, channels: int) -> int:
