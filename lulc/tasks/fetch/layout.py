@@ -11,7 +11,7 @@ from lulc.grid import Window
 from lulc.io.files.http import without_query
 from lulc.io.scene.plausibility import CATALOGUE
 from lulc.io.scene.quality import quality_name
-from lulc.io.scene.raster import OFFSET_SOURCE
+from lulc.io.scene.raster_header import OFFSET_SOURCE
 from lulc.io.scene.scene import Scene
 from lulc.io.scene.stac import item_date, item_level
 from lulc.io.stack.scene import FETCH_KEY, SceneLayout

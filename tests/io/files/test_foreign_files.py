@@ -1,6 +1,9 @@
 """Rasters whose metadata name other files: refused before GDAL opens these."""
 
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -10,8 +13,10 @@ import rasterio
 from rasterio.transform import from_origin
 
 from lulc.errors import InputError
+from lulc.io.labels.labels import open_labels
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import open_scene
+from lulc.legend import load_legend
 from tests.support.product_samples import pixels, write
 
 
@@ -66,6 +71,28 @@ def test_so_they_are_in_products(tmp_path):
         ):
             pass
     assert heard == []
+
+
+def test_so_they_are_in_labels(tmp_path):
+    with listener() as (port, heard):
+        path = scene(tmp_path / "a.tif", OVERVIEW_FILE=f"/vsicurl/http://127.0.0.1:{port}/x.tif")
+        with pytest.raises(InputError, match="names another file as its overviews"):
+            open_labels(path, load_legend("esri"))
+    assert heard == []
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="apt install strace")
+@pytest.mark.parametrize("arguments", [("evaluate", "map.tif", "a.tif"), ("evaluate", "a.tif", "map.tif")])
+def test_no_system_call_of_a_comparison_touches_them(tmp_path, arguments):
+    write(tmp_path / "map.tif", pixels(600, 600))
+    scene(tmp_path / "a.tif", OVERVIEW_FILE=str(tmp_path / "secret.tif"))
+    command, *files = arguments
+    called = [sys.executable, "-m", "lulc", command, *(str(tmp_path / name) for name in files), "--legend", "esri"]
+    traced = subprocess.run(["strace", "-f", "-e", "trace=%file", *called], capture_output=True, text=True, check=False)
+    assert traced.returncode == 3
+    assert "names another file as its overviews" in traced.stderr
+    touching = [line for line in traced.stderr.splitlines() if "secret.tif" in line and not line.startswith("lulc: ")]
+    assert touching == []
 
 
 def test_overviews_beside_a_file_are_its_own(tmp_path):

@@ -1,0 +1,140 @@
+"""What a raster file says about itself before a pixel is read: limits, band names, grid, radiometry."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.enums import ColorInterp, Interleaving
+
+from lulc.bands import Radiometry, sensor
+from lulc.errors import InputError, LimitError
+from lulc.grid import Grid, Shape
+from lulc.indices import INDICES
+from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, canonical_name
+
+_MOST_BANDS = 512
+_READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+_LONG_INTEGERS = {"uint64", "int64"}  # of codes; float32 could not hold them as measurements
+OFFSET_SOURCE = "LULC_OFFSET_SOURCE"
+"""Tag that says where the offset of a fetched scene came from."""
+
+
+def check_header(dataset: Any, path: Path, *, categorical: bool) -> None:  # noqa: ANN401 - rasterio has no types
+    """Refuse a raster that names other files, asks for more than is read, or holds numbers of the wrong kind.
+
+    Raises:
+        InputError: It leads to another file, has no pixels, or a type that is not read.
+        LimitError: Too many bands or pixels, or blocks that fill the memory.
+    """
+    refuse_foreign_files(dataset, path)
+    if dataset.count > _MOST_BANDS:
+        raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
+    if dataset.width * dataset.height > MOST_PIXELS:
+        raise LimitError(f"{path} declares {dataset.width} x {dataset.height} pixels", "cut it into parts")
+    if not dataset.width * dataset.height * dataset.count:
+        raise InputError(f"{path} has no pixels", "check how it was made")
+    readable = _READABLE | _LONG_INTEGERS if categorical else _READABLE
+    wrong = next((name for name in dataset.dtypes if name not in readable), None)
+    if wrong:
+        raise InputError(f"{path} holds {wrong} values", "convert it to uint16 or float32")
+    if not categorical:
+        _refuse_packed_and_palettes(dataset, path)
+    together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    block = (
+        max(height * width for height, width in dataset.block_shapes) * np.dtype(dataset.dtypes[0]).itemsize * together
+    )
+    if block > LARGEST_BLOCK:
+        raise LimitError(
+            f"{path} has blocks of {block / 1e6:.0f} MB", "rewrite it tiled, such as with gdal_translate -co TILED=YES"
+        )
+
+
+def _refuse_packed_and_palettes(dataset: Any, path: Path) -> None:  # noqa: ANN401
+    packed = [
+        label
+        for label, scale in zip(dataset.descriptions, dataset.scales, strict=True)
+        if scale != 1.0 and canonical_name(label, sensor()) in INDICES
+    ]
+    if packed:
+        raise InputError(f"{path} holds {packed[0]} packed with a scale", "write it as float32 values")
+    if ColorInterp.palette in dataset.colorinterp:
+        raise InputError(f"{path} is a palette image, not reflectance", "give the scene's spectral bands")
+
+
+def band_labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
+    """Band descriptions; a file of one band without any may say it by its name."""
+    described = tuple(dataset.descriptions)
+    if len(described) == 1 and canonical_name(described[0], sensor()) is None:
+        return (path.stem,)
+    return described
+
+
+def grid_of(dataset: Any) -> Grid:  # noqa: ANN401
+    """Where the pixels lie; a CRS without a transform places nothing."""
+    gcps, gcps_crs = dataset.gcps
+    placed = not dataset.transform.is_identity
+    return Grid(
+        crs=dataset.crs if placed else None,
+        transform=dataset.transform,
+        shape=Shape(*dataset.shape),
+        gcps=tuple(gcps),
+        gcps_crs=gcps_crs,
+        rpcs=dataset.rpcs,
+        point=dataset.tags().get("AREA_OR_POINT") == "Point",
+    )
+
+
+def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
+    """Level, date, radiometry and nodata as the tags of a scene state them.
+
+    Raises:
+        InputError: Bands differ in scale or offset, or a tag is no number.
+    """
+    tags = dataset.tags()
+    return Origin(
+        path,
+        kind,
+        level=tags.get("LEVEL", ""),
+        acquired=tags.get("ACQUISITION_DATE", ""),
+        radiometry=_radiometry(dataset, tags),
+        nodata=dataset.nodata,
+    )
+
+
+def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
+    """The one statement of all spectral bands; of the first band where none is named."""
+    names = [canonical_name(label, sensor()) for label in dataset.descriptions]
+    spectral = [index for index, name in enumerate(names, 1) if name and name not in INDICES] or [1]
+    stated = {_band_radiometry(dataset, tags, index) for index in spectral}
+    if len(stated) > 1:
+        raise InputError(
+            f"the bands of {dataset.name} differ in scale or offset",
+            "bring them to one, such as with lulc stack per band",
+        )
+    return stated.pop()
+
+
+def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiometry | None:  # noqa: ANN401
+    """From tags, or from GDAL's own band scale and offset (reflectance = DN * scale + offset)."""
+    band = dataset.tags(index)
+    names = [name for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band]
+    offset = _number(band, names[0], dataset.name) if names else 0.0
+    source = tags.get(OFFSET_SOURCE, "metadata") if names else "metadata, which state no offset"
+    for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
+        if name in tags or name in band:
+            return Radiometry(_number(band | tags, name, dataset.name), offset, source)
+    scale, shift = dataset.scales[index - 1], dataset.offsets[index - 1]
+    if (scale, shift) != (1.0, 0.0) and scale > 0:
+        return Radiometry(1 / scale, shift / scale, "metadata")
+    return Radiometry(sensor().quantification, offset, "metadata") if names else None
+
+
+def _number(tags: dict[str, str], name: str, file: str) -> float:
+    try:
+        return float(tags[name])
+    except ValueError as error:
+        raise InputError(
+            f"{file}: its tag {name} is {tags[name]!r}, not a number",
+            "correct the tag, or give --quantification and --offset",
+        ) from error
