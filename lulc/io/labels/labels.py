@@ -146,9 +146,10 @@ class RasterLabels(BandLabels):
         )
         self._raster, self._tolerance = source, tolerance
         self._warped: RasterSource | None = None
-        self.kind = _kind_of_product(source, kind) if made_here else _kind(source, legend, kind)
-        count = len(source.labels)
-        self._bands = {"codes": [0], "colors": [0, 1, 2], "shares": list(range(count - len(legend), count))}[self.kind]
+        self.kind = _kind_of_product(source, legend, kind) if made_here else _kind(source, legend, kind)
+        first = 1 if made_here else 0  # of a product's shares: behind its classes, and before bands of other kinds
+        shares = list(range(first, first + len(legend)))
+        self._bands = {"codes": [0], "colors": [0, 1, 2], "shares": shares}[self.kind]
         # One channel that is 0 is a colour still, and a class without a share is no gap: all bands must be nodata.
         if self.kind == "colors" or (self.kind == "shares" and source.declared_nodata == 0):
             source.nodata_in = "all"
@@ -246,8 +247,11 @@ def _is_product(source: RasterSource, legend: Legend) -> bool:
     return True
 
 
-def _kind_of_product(source: RasterSource, asked: LabelKind) -> str:
-    return "shares" if asked == "shares" and len(source.labels) > 1 else "codes"
+def _kind_of_product(source: RasterSource, legend: Legend, asked: LabelKind) -> str:
+    """Shares if they are asked for and there: behind the classes lie activations, or none."""
+    behind = source.labels[1 : 1 + len(legend)]
+    there = len(behind) == len(legend) and (behind == legend.names or not any(behind))
+    return "shares" if asked == "shares" and there else "codes"
 
 
 def _kind(source: RasterSource, legend: Legend, asked: LabelKind) -> str:

@@ -15,7 +15,11 @@ from rasterio.warp import Resampling, reproject
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.labels.labels import open_labels
+from lulc.io.product.bands import ExtraBand
 from lulc.legend import LandClass, Legend, load_legend
+from tests.support.product_samples import LEGEND as PRODUCT_LEGEND
+from tests.support.product_samples import pixels
+from tests.support.product_samples import write as write_product
 
 UTM = CRS.from_epsg(32632)
 GRID = Grid(UTM, from_origin(500_000, 5_000_000, 10, 10), Shape(60, 80))
@@ -166,6 +170,28 @@ def test_a_product_holds_codes_whatever_others_store(tmp_path):
         assert (labels.on_grid(GRID, GRID.window) == stored[0]).all()
     with pytest.raises(InputError, match="other classes"):
         open_labels(path, load_legend("dynamic-world"))
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+def test_shares_of_a_product_are_its_activations_whatever_bands_follow(tmp_path, behind):
+    """A mosaic has the numbers of its maps and its confidence behind the activations."""
+    extra = tuple(ExtraBand(f"confidence {number}", "share", "probability") for number in range(behind))
+    data = pixels(60, 80)
+    write_product(tmp_path / "a.tif", np.concatenate([data, *[data[:1]] * behind]), activations="uint8", extra=extra)
+    with open_labels(tmp_path / "a.tif", PRODUCT_LEGEND, kind="shares") as labels:
+        shares = labels.shares_on_grid(labels.grid, labels.grid.window)
+    valid = data[0] != 255
+    assert shares[:, valid] == pytest.approx(data[1:, valid] / 250, abs=1e-6)
+    assert np.isnan(shares[:, ~valid]).all()
+
+
+def test_a_product_without_activations_has_codes_alone(tmp_path):
+    extra = tuple(ExtraBand(f"confidence {number}", "share", "probability") for number in range(2))
+    data = pixels(60, 80, activations="none")
+    write_product(tmp_path / "a.tif", np.concatenate([data] * 3), activations="none", extra=extra)
+    with open_labels(tmp_path / "a.tif", PRODUCT_LEGEND, kind="shares") as labels:
+        assert labels.kind == "codes"
+        assert (labels.on_grid(labels.grid, labels.grid.window) == data[0]).all()
 
 
 @pytest.mark.parametrize("damaged", ["{", "{}", "[]"])
