@@ -153,11 +153,11 @@ def test_packages_do_not_import_each_other():
     ("planted", "found"),
     [
         ({"io/scene/scene.py": "from lulc.model.bundle import load_bundle"}, ["io.scene.scene imports model.bundle"]),
-        ({"grid.py": "def f():\n    from lulc.io.files import durable"}, ["grid imports io.files.durable"]),
+        ({"grid.py": "def f():\n    from lulc.io.files import atomic"}, ["grid imports io.files.atomic"]),
     ],
 )
 def test_a_planted_import_upwards_is_found(tmp_path, planted, found):
-    for name in ("io/files/durable.py", "io/scene/scene.py", "model/bundle.py", "grid.py"):
+    for name in ("io/files/atomic.py", "io/scene/scene.py", "model/bundle.py", "grid.py"):
         path = tmp_path / "lulc" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(planted.get(name, ""))

@@ -13,7 +13,7 @@ from lulc.errors import UsageError
 from lulc.explain.figure import write_heat_figure
 from lulc.explain.raster import write_heat_raster
 from lulc.grid import Grid
-from lulc.io.files.staging import check_outputs
+from lulc.io.files.outputs import check_outputs
 from lulc.model.bundle import BundleCard
 from lulc.patches.image import PatchImage
 

@@ -17,8 +17,8 @@ from pydantic import Field, field_validator, model_validator
 from lulc.config import Table, parse_config
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.hpc.shard import decide, lasting, pinned
-from lulc.io.files.durable import write_whole
-from lulc.io.files.staging import check_outputs, check_target
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.outputs import check_outputs, check_target
 from lulc.io.product.parts import part_folder
 from lulc.model.bundle import load_bundle
 from lulc.tasks.classify.job import ClassifyOptions

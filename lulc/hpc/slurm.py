@@ -12,7 +12,8 @@ from lulc.hpc.plan import ShardPlan, notes_folder
 from lulc.hpc.render import ArrayPart, array_parts, merge_dependency, render
 from lulc.hpc.shards import ShardStatus, shard_statuses
 from lulc.hpc.site import Site
-from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.storage import storage_errors
 
 _TIMEOUT_S = 60
 _RUNNING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED"}

@@ -14,7 +14,7 @@ from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.files.staging import check_outputs
+from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window, map_points
-from lulc.io.files.durable import storage_errors
+from lulc.io.files.storage import storage_errors
 from lulc.patches.cell_map import NOTHING_KEPT, CellOptions, cells_of, warnings_of, write_cells
 from lulc.patches.image import read_image
 from lulc.run import Progress, running, silent

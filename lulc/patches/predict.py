@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lulc.errors import InputError, LulcError, UsageError
-from lulc.io.files.durable import write_whole
-from lulc.io.files.staging import check_target
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.outputs import check_target
 from lulc.io.scene.safe import is_safe
 from lulc.patches.card import PatchCard
 from lulc.patches.classifier import Classifier

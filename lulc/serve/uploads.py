@@ -14,7 +14,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from lulc.io.files.durable import free_bytes
+from lulc.io.files.storage import free_bytes
 from lulc.io.scene.raster import driver_of
 from lulc.serve.refusal import Refusal
 

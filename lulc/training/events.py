@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import ConfigError
-from lulc.io.files.staging import check_folder
+from lulc.io.files.outputs import check_folder
 
 
 def write_events(history: Iterable[Mapping[str, Any]], folder: Path) -> None:

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from lulc.errors import ConfigError, StorageError
-from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.storage import storage_errors
 from lulc.model.bundle import CARD, WEIGHTS
 
 SETTINGS, HISTORY, CHECKPOINT = "settings.json", "history.jsonl", "checkpoint.pt"

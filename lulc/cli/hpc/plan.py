@@ -54,7 +54,7 @@ def plan(
     window) is chosen here, once for all: give --threads as many as a job has CPUs.
     """
     from lulc.hpc.plan import listed_scenes, make_plan, write_plan
-    from lulc.io.files.staging import made_folder
+    from lulc.io.files.outputs import made_folder
     from lulc.tasks.classify.job import ClassifyOptions
 
     set_verbosity(verbose, quiet)

@@ -89,7 +89,7 @@ def predict(
 
 
 def _predict_files(inputs: tuple[Path, ...], options: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    from lulc.io.files.staging import check_outputs
+    from lulc.io.files.outputs import check_outputs
     from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
     from lulc.patches.classifier import Classifier
     from lulc.patches.predict import classify_files, image_files, write_answers

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from lulc.grid import Shape, Window
 from lulc.io.cog.codec import Compression, SampleType, TileCodec
-from lulc.io.files.durable import storage_errors
+from lulc.io.files.storage import storage_errors
 
 ReadTile = Callable[[int, int, int, int], bytes]
 """Reads the compressed bytes of a tile by level (0 is full resolution), band (from 0), tile row and tile column."""

@@ -28,12 +28,16 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.files.durable import link_or_copy, storage_errors, sync_folder, write_whole
+from lulc.io.files.atomic import link_or_copy, sync_folder, write_whole
+from lulc.io.files.storage import storage_errors
 
 _MAGIC = b"LULC-TILES-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _OPEN_FILES = 64
-_OWN_NAMES = re.compile(r"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{6,}\.tiles|.*\.part")
+_OWN_NAMES = re.compile(
+    r"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{6,}\.tiles|\..+\.\d+\.partial(\..+)?|.*\.part"
+)
+"""The last two are unfinished files, as `atomic` and former versions name them."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.io.files.durable import write_whole
+from lulc.io.files.atomic import write_whole
 
 Axes = Any
 """Axes of matplotlib, which has no types."""

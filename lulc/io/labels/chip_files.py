@@ -12,7 +12,7 @@ from rasterio.errors import RasterioError
 
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid
-from lulc.io.files.durable import storage_errors
+from lulc.io.files.storage import storage_errors
 
 ChipFormat = Literal["tif", "npy", "nc"]
 

@@ -18,9 +18,10 @@ from rasterio.warp import transform as transform_points
 
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, map_points
-from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.atomic import staged, write_whole
 from lulc.io.files.fingerprint import json_fingerprint
-from lulc.io.files.staging import check_target, staged
+from lulc.io.files.outputs import check_target
+from lulc.io.files.storage import storage_errors
 from lulc.io.labels.point_tables import (
     Table,
     csv_bytes,

@@ -22,7 +22,7 @@ from lulc.config import Table, parse_config
 from lulc.errors import ConfigError, InputError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
-from lulc.io.files.durable import storage_errors
+from lulc.io.files.storage import storage_errors
 from lulc.io.labels.chip_files import ChipFormat, read_chip, write_chip
 from lulc.legend import NODATA_CODE, Legend
 from lulc.split import SPLITS

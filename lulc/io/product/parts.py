@@ -22,7 +22,7 @@ from lulc.grid import Shape, Window
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
 from lulc.io.cog.tiles import encode_tile, split_chunk
-from lulc.io.files.durable import storage_errors
+from lulc.io.files.storage import storage_errors
 from lulc.io.product.bands import Activations
 from lulc.io.product.writer import product_layout
 from lulc.legend import Legend

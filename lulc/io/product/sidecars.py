@@ -8,7 +8,8 @@ hide every pixel. A `.qml` may be the style of another layer, such as `map.qml` 
 from pathlib import Path
 
 from lulc.errors import StorageError
-from lulc.io.files.durable import storage_errors, sync_folder, write_whole
+from lulc.io.files.atomic import sync_folder, write_whole
+from lulc.io.files.storage import storage_errors
 from lulc.io.product.style import CodeTables, aux_path, aux_xml, qml, qml_path
 from lulc.legend import Legend
 

@@ -26,8 +26,9 @@ from lulc.io.cog.overviews import OverviewBuilder, PixelTile, halve
 from lulc.io.cog.readback import read_back
 from lulc.io.cog.store import EncodedTile, TileStore, work_folder
 from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
-from lulc.io.files.durable import free_bytes, megabytes, publish, storage_errors
-from lulc.io.files.staging import check_target
+from lulc.io.files.atomic import publish
+from lulc.io.files.outputs import check_target
+from lulc.io.files.storage import free_bytes, megabytes, storage_errors
 from lulc.io.product.bands import Activations, ExtraBand, band_infos
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lulc.io.files.durable import storage_errors, write_whole
-from lulc.io.files.staging import check_folder, made_folder
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.outputs import check_folder, made_folder
+from lulc.io.files.storage import storage_errors
 
 JSON, MARKDOWN = "report.json", "report.md"
 

@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Window
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 from lulc.tiling import block_windows
 
 COLORS = ("B04", "B03", "B02")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Window, map_points
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 from lulc.io.stack.geotiff import SOURCE, StackLayout, StackSink
 
 _REFLECTANCE = {"quantification": 1.0, "offset": 0.0}

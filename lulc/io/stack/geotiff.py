@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 
 SOURCE = "source"
 """Name of the channel that records which input each pixel came from."""

@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 from lulc.io.stack.geotiff import check_blocks
 
 FETCH_KEY = "LULC_FETCH"

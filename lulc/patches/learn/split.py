@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lulc.errors import InputError
-from lulc.io.files.durable import write_whole
+from lulc.io.files.atomic import write_whole
 from lulc.model.bundle import read_beside
 from lulc.patches.dataset import Patch, PatchSet
 from lulc.patches.learn.settings import SplitSettings

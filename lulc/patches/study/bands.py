@@ -2,8 +2,7 @@
 
 Every combination trains the same network on the same folds; with k folds each patch is tested once, by a network that
 has not seen it. The combinations are those of Helber et al. 2019 (doi:10.1109/JSTARS.2019.2918242): colour-infrared is
-B08, B04, B03 there; which bands its short-wave infrared takes is not said in what could be read of it, here it is the
-common B12, B08, B04.
+B08, B04, B03 there. What could be read of it names no bands of its short-wave infrared: B12, B08, B04 are common.
 """
 
 import copy
@@ -20,8 +19,9 @@ import numpy as np
 
 from lulc.bands import sensor
 from lulc.errors import ConfigError, InputError, StorageError, UsageError, did_you_mean
-from lulc.io.files.durable import storage_errors, write_whole
+from lulc.io.files.atomic import write_whole
 from lulc.io.files.fingerprint import json_fingerprint
+from lulc.io.files.storage import storage_errors
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError, ModelError, UsageError, did_you_mean
 from lulc.io.figures.agreement import write_reliability
-from lulc.io.files.durable import write_whole
+from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
 from lulc.model.device import Precision
 from lulc.patches.card import load_patch_model

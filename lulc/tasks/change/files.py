@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lulc.errors import UsageError
 from lulc.io.cog.store import work_folder
-from lulc.io.files.durable import write_whole
-from lulc.io.files.staging import check_outputs
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.outputs import check_outputs
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.tasks.change.figure import write_change_figure
 from lulc.tasks.change.report import ChangeReport

@@ -9,7 +9,7 @@ from pathlib import Path
 from lulc.errors import UsageError
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.files.staging import check_outputs, refuse_inputs
+from lulc.io.files.outputs import check_outputs, refuse_inputs
 from lulc.io.product.areas import class_areas
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene

@@ -9,8 +9,9 @@ import numpy as np
 from lulc.crosswalk import load_crosswalk
 from lulc.errors import StorageError
 from lulc.io.figures.blocks import draw_blocks
+from lulc.io.files.atomic import staged
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.files.staging import check_target, staged
+from lulc.io.files.outputs import check_target
 from lulc.io.labels.training_set import CHIP_LIST, SET_CARD
 from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend

@@ -18,9 +18,9 @@ from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageE
 from lulc.grid import Window
 from lulc.in_order import abandoned_when, in_order
 from lulc.io.files.area_of_interest import read_area
-from lulc.io.files.durable import storage_error
 from lulc.io.files.http import without_query
-from lulc.io.files.staging import check_folder, refuse_inputs
+from lulc.io.files.outputs import check_folder, refuse_inputs
+from lulc.io.files.storage import storage_error
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.scene import Asked, Scene, open_scene
 from lulc.io.scene.stac import (

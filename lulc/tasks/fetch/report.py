@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lulc.errors import StorageError
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 
 _COLUMNS = ("id", "date", "cloud", "tile", "offset", "why", "file")
 _MEGA = 1e6

@@ -18,7 +18,7 @@ from lulc.grid import Window
 from lulc.in_order import in_order
 from lulc.io.cog.store import work_folder
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.files.staging import check_outputs
+from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.product.writer import ProductWriter

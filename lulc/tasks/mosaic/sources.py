@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lulc.io.files.staging import staged
+from lulc.io.files.atomic import staged
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan

@@ -15,7 +15,7 @@ from lulc.grid import Grid, Window
 from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.files.staging import check_target, refuse_inputs
+from lulc.io.files.outputs import check_target, refuse_inputs
 from lulc.io.scene.acquired import span
 from lulc.io.scene.clouds import ClearScene
 from lulc.io.scene.scene import Scene, open_scene

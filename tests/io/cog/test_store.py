@@ -15,7 +15,7 @@ from lulc.grid import Shape
 from lulc.io.cog import store
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import EncodedTile, TileStore, work_folder
-from lulc.io.files import durable
+from lulc.io.files import atomic
 from tests.support.product_samples import names
 
 LAYOUT = CogLayout(Shape(150, 100), 2, block=16)
@@ -227,7 +227,7 @@ def test_a_chunk_that_does_not_fit_the_disk_is_not_stored(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", full)
+        patch.setattr(atomic.os, "fsync", full)
         with pytest.raises(StorageError, match="disk is full"):
             kept.put(0, tiles_of(0))
     assert kept.finished == frozenset()
@@ -237,9 +237,10 @@ def test_a_chunk_that_does_not_fit_the_disk_is_not_stored(tmp_path, monkeypatch)
     kept.close()
 
 
-def test_the_unfinished_file_of_a_killed_process_is_swept_away(tmp_path):
+@pytest.mark.parametrize("name", [".chunk-000000.999999999.partial.tiles", "chunk-000000.tiles.part"])
+def test_the_unfinished_file_of_a_killed_process_is_swept_away(tmp_path, name):
     TileStore(tmp_path / "w", LAYOUT, "f").close()
-    (tmp_path / "w" / "chunk-000000.tiles.part").write_bytes(b"half")
+    (tmp_path / "w" / name).write_bytes(b"half")
     (tmp_path / "w" / "product.tif").write_bytes(b"half")
     TileStore(tmp_path / "w", LAYOUT, "f").close()
     assert names(tmp_path / "w") == ["job.json", "lock"]

@@ -5,7 +5,7 @@ import pytest
 import rasterio
 
 from lulc.errors import StorageError
-from lulc.io.files import durable
+from lulc.io.files import atomic
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.io.product.style import aux_xml, qml
 from tests.support.product_samples import LEGEND, UTM, names, pixels, put_all, write, writer_of
@@ -77,7 +77,7 @@ def test_a_refusing_disk_leaves_nothing_unfinished(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(durable.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(StorageError, match="disk is full"):
         write_sidecars(tmp_path / "a.tif", LEGEND, tmp_path / "work")
     assert names(tmp_path) == ["work"]

@@ -15,7 +15,7 @@ from rio_cogeo.cogeo import cog_validate
 from lulc.errors import Interrupted, StorageError, UsageError
 from lulc.grid import Shape, Window
 from lulc.io.cog.overviews import halve
-from lulc.io.files import durable
+from lulc.io.files import atomic
 from lulc.io.product import writer as product
 from lulc.io.product.writer import estimate_bytes, product_layout
 from tests.support.product_samples import LEGEND, UTM, chunk_windows, names, pixels, put_all, write, writer_of
@@ -264,7 +264,7 @@ def test_a_disk_that_fills_at_any_moment_is_an_error_and_a_resume_works(tmp_path
 
     writer = writer_of(tmp_path / "a.tif", data)
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", full)
+        patch.setattr(atomic.os, "fsync", full)
         with pytest.raises(StorageError, match=r"disk is full .* free; "):
             finish(writer, data)
     writer.abandon()

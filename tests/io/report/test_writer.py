@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.files.durable import write_whole
+from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import check_report, plain, write_report
 
 

@@ -1,7 +1,6 @@
-"""Files that are whole or absent: written beside their name, flushed to the disk, then renamed."""
+"""What a disk refuses, said with its remedy; the room that is left on it."""
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,63 +46,12 @@ def storage_error(error: OSError, path: Path, needed: int | None = None) -> Stor
 
 def free_bytes(path: Path) -> int:
     """Bytes that a user may still write on the disk of `path`, or of its nearest existing folder."""
-    for place in (path, *path.absolute().parents):
+    for folder in (path, *path.absolute().parents):
         with suppress(OSError):
-            return shutil.disk_usage(place).free
+            return shutil.disk_usage(folder).free
     return 0
 
 
 def megabytes(count: int) -> str:
     """Bytes for people, in decimal megabytes or gigabytes."""
     return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.1f} MB"
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def publish(finished: Path, target: Path) -> None:
-    """Give a flushed file its final name, replacing what bears it; both lie on one disk."""
-    finished.replace(target)
-    sync_folder(target.parent)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a whole, flushed file a second name; a copy where the disk has no hard links, or on another disk."""
-    try:
-        target.hardlink_to(source)
-    except FileExistsError:
-        raise
-    except OSError:
-        write_whole(target, source.read_bytes())
-
-
-def write_whole(path: Path, *parts: bytes, beside: Path | None = None) -> None:
-    """Write a file so that its name never holds a part of it, not even after a power cut.
-
-    Args:
-        path: Final name; what bears it is replaced.
-        parts: Content, one piece after the other.
-        beside: Folder for the unfinished file, on the same disk; the folder of `path` if None.
-
-    Raises:
-        StorageError: The disk is full or refuses; nothing is left behind.
-    """
-    unfinished = (beside or path.parent) / f"{path.name}.part"
-    try:
-        with storage_errors(path, sum(map(len, parts))):
-            with unfinished.open("wb") as file:
-                for part in parts:
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            publish(unfinished, path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise

@@ -1,14 +1,67 @@
+"""Files and folders under their names whole or not at all; what killed processes left goes."""
+
+import errno
 import os
 import subprocess
 
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.files.staging import made_folder, staged
+from lulc.io.files import atomic
+from lulc.io.files.atomic import staged, write_whole
+from tests.support.product_samples import names
+
+NOBODY = 999_999_999
+"""A process that has surely ended: Linux counts to four million."""
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+class TestWriteWhole:
+    def test_a_file_is_written_or_replaced_and_nothing_else_is_left(self, tmp_path):
+        write_whole(tmp_path / "a", b"one")
+        write_whole(tmp_path / "a", b"two", b" three")
+        assert (tmp_path / "a").read_bytes() == b"two three"
+        assert names(tmp_path) == ["a"]
+
+    @pytest.mark.parametrize("call", ["fsync", "replace"])
+    def test_a_failure_leaves_the_old_file(self, tmp_path, monkeypatch, call):
+        write_whole(tmp_path / "a", b"old")
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(atomic.os, call, full)
+        with pytest.raises(StorageError, match=r"disk is full while writing .*a: 0\.0 MB needed"):
+            write_whole(tmp_path / "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+        assert names(tmp_path) == ["a"]
+
+    def test_what_killed_processes_left_goes(self, tmp_path):
+        for name in (f".a.{NOBODY}.partial.md", "a.md.part"):
+            (tmp_path / name).write_bytes(b"half")
+        write_whole(tmp_path / "a.md", b"whole")
+        assert names(tmp_path) == ["a.md"]
+
+    def test_what_others_write_stays(self, tmp_path):
+        kept = [f".a.{os.getppid()}.partial.md", f".b.{NOBODY}.partial.md", f".a.{NOBODY}.partial.json", "b.md.part"]
+        for name in kept:
+            (tmp_path / name).write_bytes(b"half")
+        write_whole(tmp_path / "a.md", b"whole")
+        assert names(tmp_path) == sorted([*kept, "a.md"])
+
+    @pytest.mark.parametrize("name", [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"])
+    def test_a_link_under_an_unfinished_name_is_not_followed(self, tmp_path, name):
+        (tmp_path / "thesis").write_text("dear")
+        (tmp_path / name).symlink_to(tmp_path / "thesis")
+        write_whole(tmp_path / "a.md", b"whole")
+        assert (tmp_path / "thesis").read_text() == "dear"
+        assert names(tmp_path) == ["a.md", "thesis"]
+
+    def test_the_unfinished_file_may_lie_in_another_folder(self, tmp_path):
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / f".a.{NOBODY}.partial.md").write_bytes(b"half")
+        write_whole(tmp_path / "a.md", b"whole", beside=tmp_path / "work")
+        assert names(tmp_path) == ["a.md", "work"]
+        assert names(tmp_path / "work") == []
 
 
 class TestFiles:
@@ -115,12 +168,3 @@ class TestPlaces:
                 path.write_text("x")
         finally:
             subprocess.run(["umount", tmp_path], check=True)
-
-
-def test_a_folder_that_was_made_goes_again_when_work_fails(tmp_path):
-    with pytest.raises(KeyError), made_folder(tmp_path / "a" / "b"):
-        raise KeyError
-    assert list(tmp_path.iterdir()) == []
-    with made_folder(tmp_path / "a" / "b"):
-        pass
-    assert (tmp_path / "a" / "b").is_dir()

@@ -1,0 +1,37 @@
+"""What a disk refuses, in one line; sizes for people."""
+
+import errno
+import os
+
+import pytest
+
+from lulc.errors import StorageError
+from lulc.io.files.storage import free_bytes, megabytes, storage_errors
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "disk is full"),
+        (errno.EFBIG, "disk is full"),
+        (errno.EACCES, "cannot write"),
+        (errno.EROFS, "cannot write"),
+        (errno.ENOENT, "its folder does not exist"),
+        (errno.EIO, "cannot read or write"),
+    ],
+)
+def test_every_refusal_names_the_file_on_one_line(tmp_path, number, words):
+    with pytest.raises(StorageError, match=words) as caught, storage_errors(tmp_path / "a.tif"):
+        raise OSError(number, os.strerror(number))
+    assert "a.tif" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_free_space_of_a_file_that_does_not_exist_is_that_of_its_folder(tmp_path):
+    assert free_bytes(tmp_path / "no" / "such") > 0
+
+
+def test_sizes_for_people():
+    assert megabytes(1_500_000) == "1.5 MB"
+    assert megabytes(2_340_000_000) == "2.3 GB"
