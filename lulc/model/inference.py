@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from lulc.blend import Blender
 from lulc.errors import ModelError
 from lulc.grid import Window
+from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import product_bytes, product_floats
 from lulc.tiling import Chunk, Tile, TilePlan
-
-Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
-"""Raw digital numbers (bands, height, width) and valid mask (height, width) of one window."""
 
 _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
 
@@ -43,7 +41,7 @@ class ChunkInference:
         self._between_tiles = between_tiles
         self._pool = ThreadPoolExecutor(predictor.workers, "infer")
 
-    def __call__(self, chunk: Chunk, pixels: Pixels) -> NDArray[np.generic]:
+    def __call__(self, chunk: Chunk, pixels: Raster) -> NDArray[np.generic]:
         """Infer the product bands of a chunk.
 
         Args:
@@ -95,7 +93,7 @@ class ChunkInference:
             joinable = not empty
         return batches
 
-    def _probabilities(self, batch: list[Tile], origin: Window, pixels: Pixels) -> torch.Tensor:
+    def _probabilities(self, batch: list[Tile], origin: Window, pixels: Raster) -> torch.Tensor:
         if not _any_valid(batch[0], origin, pixels[1]):
             window = batch[0].read  # nothing to show the network; the blender still wants its margins
             return torch.zeros(1, self._predictor.classes, window.height, window.width)
@@ -134,7 +132,7 @@ def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:
     return bool(valid_yx[tile.kept.intersection(origin).slices(origin)].any())
 
 
-def padded_window(pixels: Pixels, origin: Window, read: Window) -> Pixels:
+def padded_window(pixels: Raster, origin: Window, read: Window) -> Raster:
     """Cut a window out of the pixels of `origin`. Outside them, pixels and valid mask are mirrored.
 
     Args:
@@ -145,14 +143,13 @@ def padded_window(pixels: Pixels, origin: Window, read: Window) -> Pixels:
     Returns:
         Raw planes (bands, height, width) and valid mask of `read`.
     """
-    raw, valid = pixels
     inside = read.intersection(origin)
     rows, columns = inside.slices(origin)
-    raw, valid = raw[:, rows, columns], valid[rows, columns]
+    data, valid = pixels.data[:, rows, columns], pixels.valid[rows, columns]
     if inside == read:
-        return raw, valid
+        return Raster(data, valid)
     margins = (
         (inside.row - read.row, read.row_end - inside.row_end),
         (inside.col - read.col, read.col_end - inside.col_end),
     )
-    return np.pad(raw, ((0, 0), *margins), mode="symmetric"), np.pad(valid, margins, mode="symmetric")
+    return Raster(np.pad(data, ((0, 0), *margins), mode="symmetric"), np.pad(valid, margins, mode="symmetric"))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape
+from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.raster import RasterSource, driver_of
-from lulc.io.scene.scene import Asked, Scene
+from lulc.io.scene.scene import Scene
 from lulc.io.scene.true_color import COLORS
 
 EUROSAT_MS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
@@ -188,7 +189,7 @@ def _raster(data: bytes, name: str, bands: Sequence[str] | None, kind: tuple[str
 def _named(source: RasterSource, bands: Sequence[str] | None, name: str) -> Scene:
     """The file as a scene of one source. The error names the known order that fits when its bands have no names."""
     try:
-        return Scene([source], bands, Asked())
+        return Scene([source], bands, RadiometryOverride())
     except InputError as error:
         order = next((word for word, names in KNOWN_ORDERS.items() if len(names) == len(source.labels)), None)
         if bands is not None or order is None:

@@ -28,16 +28,13 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.files.atomic import link_or_copy, sync_folder, write_whole
+from lulc.io.files.atomic import UNFINISHED_NAME, link_or_copy, sync_folder, write_whole
 from lulc.io.files.storage import storage_errors
 
 _MAGIC = b"LULC-TILES-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _OPEN_FILES = 64
-_OWN_NAMES = re.compile(
-    r"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{6,}\.tiles|\..+\.\d+\.partial(\..+)?|.*\.part"
-)
-"""The last two are unfinished files, as `atomic` and former versions name them."""
+_OWN_NAMES = re.compile(rf"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{{6,}}\.tiles|{UNFINISHED_NAME}")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from lulc.errors import StorageError
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_error
 
+UNFINISHED_NAME = r"\..+\.\d+\.partial(\..+)?|.*\.part"
+"""Pattern of the names of unfinished files, those of former versions too."""
+
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GDAL keeps beside a raster; of a former file they would give the new one wrong colours, statistics or pixels."""
 

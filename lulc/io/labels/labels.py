@@ -16,7 +16,7 @@ from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube import is_netcdf, open_cube
 from lulc.io.scene.raster import RasterSource, open_raster, sniff
-from lulc.io.scene.source import Pixels, Source
+from lulc.io.scene.source import Raster, Source
 from lulc.legend import NODATA_CODE, Legend
 
 LabelKind = Literal["auto", "codes", "colors", "shares"]
@@ -128,7 +128,7 @@ class BandLabels:
         """Shares, see `Labels`."""
         return normalised_shares(*self._read(grid, window))
 
-    def _read(self, grid: Grid, window: Window) -> Pixels:
+    def _read(self, grid: Grid, window: Window) -> Raster:
         """Values (bands, height, width) and where there are any."""
         raise NotImplementedError
 
@@ -138,7 +138,7 @@ class RasterLabels(BandLabels):
 
     def __init__(self, source: RasterSource, legend: Legend, kind: LabelKind, tolerance: int | None) -> None:
         made_here = _is_product(source, legend)
-        own = source.grid  # control points do not place labels
+        own = source.grid  # labels are not georeferenced by control points
         super().__init__(
             source,
             Legend.from_table(legend.to_table()) if made_here else legend,  # a product holds lulc's own codes
@@ -168,7 +168,7 @@ class RasterLabels(BandLabels):
         codes[~labelled] = NODATA_CODE
         return codes
 
-    def _read(self, grid: Grid, window: Window) -> Pixels:
+    def _read(self, grid: Grid, window: Window) -> Raster:
         return self._on(grid).read(self._bands, window)
 
     def _on(self, grid: Grid) -> RasterSource:
@@ -206,7 +206,7 @@ class ArrayLabels(BandLabels):
                 f"give one plane of codes, or shares of the {len(legend)} classes",
             )
 
-    def _read(self, grid: Grid, window: Window) -> Pixels:
+    def _read(self, grid: Grid, window: Window) -> Raster:
         own = self._source.grid
         placed = self.grid is not None and grid.crs is not None
         if not (own.same_as(grid) if placed else own.shape == grid.shape):
@@ -220,7 +220,7 @@ class ArrayLabels(BandLabels):
         labelled = np.ones(values.shape[1:], dtype=bool)
         if values.dtype.kind == "f":
             labelled &= np.isfinite(values.astype(np.float32)).all(axis=0)
-        return values, labelled
+        return Raster(values, labelled)
 
 
 def _within(rgb: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Images in `.npy` files: an array of planes without names or place."""
+"""Images in `.npy` files: an array of planes without names or georeference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.scene.source import MOST_PIXELS, Origin, Pixels
+from lulc.io.scene.source import MOST_PIXELS, Origin, Raster
 
 _READABLE = "uif"
 
@@ -43,7 +43,7 @@ class ArraySource:
         self.counts = array.dtype.kind in "iu"
         self.block_shape = Shape(256, 256)
 
-    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+    def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values, and valid where they are finite."""
         rows, columns = window.slices()
         try:
@@ -53,10 +53,10 @@ class ArraySource:
         valid: NDArray[np.bool_] = (
             np.isfinite(raw).all(axis=0) if raw.dtype.kind == "f" else np.ones(raw.shape[1:], bool)
         )
-        return raw, valid
+        return Raster(raw, valid)
 
     def on_grid(self, grid: Grid) -> "ArraySource":
-        """An array has no place that it could be resampled to."""
+        """Not possible: an array has no georeference."""
         raise InputError(
             f"{self.origin.path} has another size than the scene ({grid.shape})", "give arrays of one size"
         )

@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window, grids_align
-from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Pixels
+from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
@@ -65,7 +65,7 @@ class CubeSource:
             radiometry=_radiometry(dataset, pieces),
         )
 
-    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+    def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Values and valid mask inside a window."""
         rows, columns = window.slices()
         try:
@@ -79,7 +79,7 @@ class CubeSource:
             ) from error
         raw: NDArray[Any] = np.stack(planes).astype(np.float32)
         valid = np.isfinite(raw).all(axis=0)
-        return raw, valid & self._counted(raw, bands) if self.counts else valid
+        return Raster(raw, valid & self._counted(raw, bands) if self.counts else valid)
 
     def _counted(self, raw: NDArray[np.float32], bands: Sequence[int]) -> NDArray[np.bool_]:
         """Where some stored count is not 0: unpacking turns a 0 into the `add_offset` of its variable."""

@@ -25,7 +25,7 @@ from lulc.grid import Grid, Shape, Window
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
-from lulc.io.scene.source import Origin, Pixels
+from lulc.io.scene.source import Origin, Raster
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class RasterSource:
         labels: Names of its bands, when the container says them better than the file.
         origin: What the container says; None reads it from the file's tags.
         categorical: The numbers are labels, not measurements: they keep their type, are never interpolated, and 0 is
-            a value like others. What lies beside the file may place it, and a palette is no objection.
+            a value like others. Files beside it may georeference it, and it may have a palette.
 
     Attributes:
         tags: Of the file.
@@ -118,7 +118,7 @@ class RasterSource:
         other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
         return other
 
-    def read(self, bands: Sequence[int], window: Window) -> Pixels:
+    def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
         for attempt in range(1, _TRIES + 1):
             try:
@@ -128,9 +128,9 @@ class RasterSource:
                 self._forget()
                 if attempt == _TRIES:
                     raise StorageError(
-                        self._place(bands, window, error), "the file is damaged or its disk fails"
+                        self._failure(bands, window, error), "the file is damaged or its disk fails"
                     ) from error
-                _log.warning("reading again: %s", self._place(bands, window, error))
+                _log.warning("reading again: %s", self._failure(bands, window, error))
         raise AssertionError
 
     def close(self) -> None:
@@ -139,30 +139,30 @@ class RasterSource:
             dataset.close()
         self._opened.clear()
 
-    def _read(self, bands: Sequence[int], window: Window) -> Pixels:
+    def _read(self, bands: Sequence[int], window: Window) -> Raster:
         dataset = self._dataset()
-        place = RasterioWindow(window.col, window.row, window.width, window.height)
-        raw = dataset.read([band + 1 for band in bands], window=place, out_dtype=self.dtype)
-        return raw, self._valid(dataset, raw, place)
+        part = RasterioWindow(window.col, window.row, window.width, window.height)
+        data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
+        return Raster(data, self._valid(dataset, data, part))
 
-    def _valid(self, dataset: Any, raw: NDArray[Any], place: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
-        valid = np.ones(raw.shape[1:], dtype=bool)
+    def _valid(self, dataset: Any, data: NDArray[Any], part: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
+        valid = np.ones(data.shape[1:], dtype=bool)
         nodata = None if self._nodata is None or np.isnan(self._nodata) else self._nodata
-        for plane in raw:
-            if raw.dtype.kind == "f":
+        for plane in data:
+            if data.dtype.kind == "f":
                 valid &= np.isfinite(plane)
             if nodata is not None and self.nodata_in == "any":
                 valid &= plane != nodata
             if self.origin.blank:
                 valid &= plane != 0
         if nodata is not None and self.nodata_in == "all":
-            valid &= (raw != nodata).any(axis=0)
+            valid &= (data != nodata).any(axis=0)
         if self._masked and self._target is None:
-            valid &= dataset.dataset_mask(window=place) > 0
+            valid &= dataset.dataset_mask(window=part) > 0
         elif self._adds_alpha and self._target is not None:
-            valid &= dataset.read(dataset.count, window=place) > 0
+            valid &= dataset.read(dataset.count, window=part) > 0
         for band in self._alpha:
-            valid &= dataset.read(band, window=place) > 0
+            valid &= dataset.read(band, window=part) > 0
         return valid
 
     @property
@@ -213,7 +213,7 @@ class RasterSource:
             GDAL_HTTP if self._location.startswith("/vsicurl/") else {}
         )
         with rasterio.Env(**options), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid without a place says so itself
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the grid says so itself
             return rasterio.open(self._location, driver=self._driver)
 
     def _first_open(self, path: Path, kind: str) -> Any:  # noqa: ANN401
@@ -234,7 +234,7 @@ class RasterSource:
                 self._opened.remove(dataset)
                 dataset.close()
 
-    def _place(self, bands: Sequence[int], window: Window, error: Exception) -> str:
+    def _failure(self, bands: Sequence[int], window: Window, error: Exception) -> str:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"

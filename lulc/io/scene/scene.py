@@ -5,15 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from lulc.bands import Radiometry, sensor
+from lulc.bands import sensor
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
@@ -22,7 +21,8 @@ from lulc.io.files.http import web_path
 from lulc.io.scene.inputs import open_sources
 from lulc.io.scene.plausibility import implausible, renamed
 from lulc.io.scene.quality import Label, quality_bands, quality_name
-from lulc.io.scene.source import Pixels, Source, canonical_name
+from lulc.io.scene.radiometry import RadiometryOverride
+from lulc.io.scene.source import Raster, Source, canonical_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,6 +51,13 @@ class SceneInfo:
     unnamed: tuple[str, ...]
 
 
+class SourceBand(NamedTuple):
+    """Where a scene finds a band: indices of its source and of the band in it, from 0."""
+
+    source: int
+    band: int
+
+
 class Scene:
     """Named bands on one grid; made by `open_scene`.
 
@@ -64,18 +71,20 @@ class Scene:
         quality: Quality bands by name (`SCL`, `QA60`), codes on the scene's grid.
     """
 
-    def __init__(self, sources: list[Source], bands: Sequence[str] | None, asked: "Asked", name: str = "") -> None:
+    def __init__(
+        self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
+    ) -> None:
         self.grid = _finest([source.grid for source in sources])
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         labels = _labels(self._sources, bands)
         self._renamed = renamed(self._sources, bands)
-        self._places, unnamed = _places(self._sources, labels, named=bands is not None)
+        self._bands, unnamed = _bands_by_name(self._sources, labels, named=bands is not None)
         self.quality = quality_bands(sources, labels, self.grid)
-        self.names = tuple(self._places)
-        spectral = {number for name, (number, _) in self._places.items() if name not in INDICES}
-        self.radiometry = asked.of([self._sources[number] for number in sorted(spectral)])
-        common = np.result_type(*{self._sources[number].dtype for number, _ in self._places.values()})
+        self.names = tuple(self._bands)
+        spectral = {number for name, (number, _) in self._bands.items() if name not in INDICES}
+        self.radiometry = radiometry.of([self._sources[number] for number in sorted(spectral)])
+        common = np.result_type(*{self._sources[number].dtype for number, _ in self._bands.values()})
         self.dtype = np.dtype(np.float32) if common.kind == "f" else common
         self.block_shape = Shape(
             max(source.block_shape.height for source in self._sources),
@@ -94,7 +103,7 @@ class Scene:
         for source in (*self._sources, *self._given):
             source.close()
 
-    def read(self, names: Sequence[str], window: Window) -> Pixels:
+    def read(self, names: Sequence[str], window: Window) -> Raster:
         """Raw values and valid mask; safe to call from several threads.
 
         Args:
@@ -109,14 +118,15 @@ class Scene:
         Raises:
             StorageError: The input cannot be read there.
         """
-        places = [self._places[name] for name in names]
-        if len({number for number, _ in places}) == 1 and self._sources[places[0][0]].dtype == self.dtype:
-            raw, valid = self._sources[places[0][0]].read([band for _, band in places], window)
+        bands = [self._bands[name] for name in names]
+        sources = [self._sources[number] for number in {band.source for band in bands}]
+        if len(sources) == 1 and sources[0].dtype == self.dtype:
+            raw, valid = sources[0].read([band.band for band in bands], window)
         else:
-            raw, valid = self._gather(places, window)
+            raw, valid = self._gather(bands, window)
         counts = [
             plane
-            for plane, name, (number, _) in zip(raw, names, places, strict=True)
+            for plane, name, (number, _) in zip(raw, names, bands, strict=True)
             if name not in INDICES and self._sources[number].counts
         ]
         if counts:
@@ -124,18 +134,18 @@ class Scene:
             for plane in counts[1:]:
                 nonzero |= plane != 0
             valid &= nonzero
-        return raw, valid
+        return Raster(raw, valid)
 
-    def _gather(self, places: Sequence[tuple[int, int]], window: Window) -> Pixels:
+    def _gather(self, bands: Sequence[SourceBand], window: Window) -> Raster:
         """Planes of several sources in one array."""
-        raw = np.empty((len(places), window.height, window.width), self.dtype)
+        raw = np.empty((len(bands), window.height, window.width), self.dtype)
         valid = np.ones((window.height, window.width), dtype=bool)
-        for number in dict.fromkeys(number for number, _ in places):
-            wanted = [position for position, place in enumerate(places) if place[0] == number]
-            part, has_data = self._sources[number].read([places[position][1] for position in wanted], window)
-            raw[wanted] = part
-            valid &= has_data
-        return raw, valid
+        for number in dict.fromkeys(band.source for band in bands):
+            planes = [plane for plane, band in enumerate(bands) if band.source == number]
+            part = self._sources[number].read([bands[plane].band for plane in planes], window)
+            raw[planes] = part.data
+            valid &= part.valid
+        return Raster(raw, valid)
 
     def to_xarray(self, names: Sequence[str] | None = None, chunks: int = 1024) -> "xr.DataArray":
         """The scene as a lazy array.
@@ -168,8 +178,8 @@ class Scene:
 
     def files(self) -> list[Path]:
         """Files on this machine that it is read from, and what lies beside them."""
-        places = (*self.info.paths, *(file for source in self._given for file in source.origin.files))
-        return [file for path in dict.fromkeys(places) for file in input_files(path)]
+        paths = (*self.info.paths, *(file for source in self._given for file in source.origin.files))
+        return [file for path in dict.fromkeys(paths) for file in input_files(path)]
 
     def fingerprint(self, *, times: bool = True) -> str:
         """SHA-256 over name, size, time and samples of the files, and over how their numbers are understood.
@@ -184,7 +194,7 @@ class Scene:
             digest.update(file_fingerprint(file, called, times=times))
         for stated in dict.fromkeys(source.origin.stated for source in self._given):
             digest.update(stated.encode())
-        meaning = [list(self._places.items()), self.radiometry.quantification, self.radiometry.offset]
+        meaning = [list(self._bands.items()), self.radiometry.quantification, self.radiometry.offset]
         digest.update(json.dumps(meaning).encode())
         return digest.hexdigest()
 
@@ -205,7 +215,7 @@ def open_scene(
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
             floating-point files.
-        name: What to call it; None takes the file's name.
+        name: Overrides the file name in messages and tags.
 
     Raises:
         InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
@@ -213,47 +223,11 @@ def open_scene(
     """
     sources = open_sources([web_path(str(path)) for path in paths])
     try:
-        return Scene(sources, bands, Asked(offset, quantification), name or "")
+        return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
     except BaseException:
         for source in sources:
             source.close()
         raise
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Radiometry as the user asked for it."""
-
-    offset: float | None = None
-    quantification: float | None = None
-
-    def of(self, sources: list[Source]) -> Radiometry:
-        """Options first, then what the input says, then the defaults of the sensor."""
-        stated = [source.origin.radiometry or _default(source) for source in sources] or [Radiometry()]
-        quantification = _one("quantification", self.quantification, [entry.quantification for entry in stated])
-        offset = _one("offset", self.offset, [entry.offset for entry in stated])
-        if not (isfinite(quantification) and quantification > 0 and isfinite(offset)):
-            raise InputError(
-                f"quantification {quantification:g} and offset {offset:g} do not give reflectance",
-                "give --quantification and --offset",
-            )
-        asked = self.offset is not None or self.quantification is not None
-        return Radiometry(quantification, offset, "option" if asked else stated[0].source)
-
-
-def _default(source: Source) -> Radiometry:
-    full = 255.0 if source.dtype == np.uint8 else sensor().quantification  # 8 bits hold a stretched picture
-    return Radiometry(full if source.counts else 1.0, 0.0, "default")
-
-
-def _one(name: str, asked: float | None, stated: list[float]) -> float:
-    """What was asked, else the one value that all inputs state."""
-    if asked is not None:
-        return asked
-    if len(set(stated)) > 1:
-        values = ", ".join(f"{value:g}" for value in sorted(set(stated)))
-        raise InputError(f"the inputs differ in {name}: {values}", f"give --{name} if they are one scene")
-    return stated[0]
 
 
 def _finest(grids: list[Grid]) -> Grid:
@@ -301,11 +275,11 @@ def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
     return labels
 
 
-def _places(
+def _bands_by_name(
     sources: list[Source], labels: list[Label], *, named: bool
-) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+) -> tuple[dict[str, SourceBand], tuple[str, ...]]:
     """Name to (source, band of it), and the labels that name nothing; `named` when the user gave them."""
-    places: dict[str, tuple[int, int]] = {}
+    found: dict[str, SourceBand] = {}
     unnamed = []
     for number, band, label in labels:
         name = canonical_name(label, sensor())
@@ -313,13 +287,13 @@ def _places(
             continue
         if name is None:
             unnamed.append(label or f"band {band + 1}")
-        elif name in places:
+        elif name in found:
             raise InputError(
                 f"{sources[number].origin.path}: {name} is there twice",
                 "give each band once, or name them with --bands",
             )
         else:
-            places[name] = number, band
+            found[name] = SourceBand(number, band)
     if named:
         strange = [label for label in unnamed if label != "-"]
         if strange:
@@ -327,13 +301,13 @@ def _places(
                 f"--bands names {', '.join(strange)}, which is no band of {sensor().name}",
                 "use names such as B02 and B8A, or -",
             )
-    if not places:
-        found = ", ".join(unnamed)
+    if not found:
+        listed = ", ".join(unnamed)
         raise InputError(
-            f"{sources[0].origin.path} does not name its bands: it has {found}",
+            f"{sources[0].origin.path} does not name its bands: it has {listed}",
             "name them in order with --bands B02,B03,...",
         )
-    return places, tuple(unnamed)
+    return found, tuple(unnamed)
 
 
 def _info(sources: list[Source], unnamed: tuple[str, ...], name: str) -> SceneInfo:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,23 @@ from lulc.bands import Radiometry, Sensor
 from lulc.grid import Grid, Shape, Window
 from lulc.indices import INDICES
 
-Pixels = tuple[NDArray[np.generic], NDArray[np.bool_]]
-"""Raw values (bands, height, width) and valid mask (height, width)."""
-
-
 MOST_PIXELS = 20_000_000_000
 """Largest raster that is opened; a header may declare anything."""
 
 LARGEST_BLOCK = 256 << 20
 """Largest block, bytes, that is decoded at once."""
+
+
+class Raster(NamedTuple):
+    """Pixels of a window with their mask.
+
+    Attributes:
+        data: (bands, height, width) in the dtype of the source, such as digital numbers; undefined where not valid.
+        valid: bool (height, width), True where there is data.
+    """
+
+    data: NDArray[np.generic]
+    valid: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +77,8 @@ class Source(Protocol):
     counts: bool
     block_shape: Shape
 
-    def read(self, bands: Sequence[int], window: Window) -> Pixels:
-        """Raw values and valid mask of bands (counted from 0) inside a window of the grid.
+    def read(self, bands: Sequence[int], window: Window) -> Raster:
+        """Read bands (counted from 0) inside a window of the grid.
 
         Raises:
             StorageError: The file cannot be read there.
@@ -96,8 +104,8 @@ class NamedPixels(Protocol):
     names: tuple[str, ...]
     radiometry: Radiometry
 
-    def read(self, names: Sequence[str], window: Window) -> Pixels:
-        """Raw values (names, height, width) and valid mask (height, width) of a window."""
+    def read(self, names: Sequence[str], window: Window) -> Raster:
+        """Raw values of bands and indices, (names, height, width), and the valid mask of a window."""
 
     def reflectance(self, names: Sequence[str], window: Window) -> NDArray[np.float32]:
         """Reflectance of bands and values of indices, float32 (names, height, width), NaN where there is no data."""

@@ -15,6 +15,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
+from lulc.io.scene.source import Raster
 from lulc.tiling import block_windows
 
 COLORS = ("B04", "B03", "B02")
@@ -40,7 +41,7 @@ class ColorSource(Protocol):
     def grid(self) -> Grid:
         """Where the pixels lie."""
 
-    def read(self, names: Sequence[str], window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def read(self, names: Sequence[str], window: Window) -> Raster:
         """Digital numbers (bands, height, width) and where they are valid (height, width)."""
 
 
@@ -107,13 +108,13 @@ def write_true_color(scene: ColorSource, path: Path) -> bool:
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who shows it knows that it has no place
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who shows it knows that it has no georeference
         with rasterio.open(temporary, "w", **profile) as target:
             for window in block_windows(grid.shape, _STRIP):
                 raw, valid = scene.read(COLORS, window)
-                place = RasterioWindow(window.col, window.row, window.width, window.height)
-                target.write(np.where(valid, stretch(raw), 0).astype(np.uint8), window=place)
-                target.write_mask(valid, window=place)
+                part = RasterioWindow(window.col, window.row, window.width, window.height)
+                target.write(np.where(valid, stretch(raw), 0).astype(np.uint8), window=part)
+                target.write_mask(valid, window=part)
         with rasterio.open(temporary, "r+") as target:
             target.build_overviews(_factors(max(grid.shape.height, grid.shape.width)), Resampling.average)
     return True

@@ -22,7 +22,8 @@ from lulc.io.files.http import without_query
 from lulc.io.files.outputs import check_folder, refuse_inputs
 from lulc.io.files.storage import storage_error
 from lulc.io.scene.quality import quality_name
-from lulc.io.scene.scene import Asked, Scene, open_scene
+from lulc.io.scene.radiometry import RadiometryOverride
+from lulc.io.scene.scene import Scene, open_scene
 from lulc.io.scene.stac import (
     UNKNOWN_SIZE,
     band_assets,
@@ -230,7 +231,7 @@ class _NoDataError(LulcError):
 
 
 def _write(job: FetchJob, *, overwrite: bool) -> None:
-    with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, Asked()) as scene:
+    with Scene(list(item_sources(job.item, Path(job.item.id), job.names)), None, RadiometryOverride()) as scene:
         if scene.dtype.name not in _COUNTS:
             raise InputError(f"its bands hold {scene.dtype}, not digital numbers", "give the item to lulc stack itself")
         whole = job.window(scene.grid)
