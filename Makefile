@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format bench clean
+.PHONY: help demo serve test check format docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -47,6 +47,9 @@ check: $(VENV)/.dev ## lint, types, architecture
 format: $(VENV)/.dev ## format the sources
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## write docs/reference.md anew from the commands
+	$(BIN)/python pipelines/reference.py docs/reference.md
 
 bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 20 minutes)
 	$(BIN)/python benchmarks/classify.py

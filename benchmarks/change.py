@@ -25,9 +25,10 @@ from scipy import ndimage
 from lulc import ClassifyOptions, classify
 from lulc.io.product.areas import PixelAreas
 from lulc.io.product.reader import open_product
-from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.change import map_change
 from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.mmu import large_patches
+from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import SLACK
 
 SCENES = {"Aberystwyth": "aber_s2_20210527_10band.tif", "Aquileia": "aquileia_20190416_l2a_12band.tif"}

@@ -21,10 +21,11 @@ from torch.nn import functional
 from lulc.explain.grad_cam import Method, layer_map, mean_heat
 from lulc.explain.patch import BeforeSoftmax
 from lulc.grid import Shape
-from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.dataset import open_patch_set
 from lulc.patches.learn.split import model_split
+from lulc.resources import SHIPPED_PATCH_MODEL
 
 STEPS = 16
 BLURRED = 4

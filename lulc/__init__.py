@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 _PUBLIC = {
-    "ClassifyOptions": "lulc.tasks.classify.job",
+    "ClassifyOptions": "lulc.tasks.classify.options",
     "FeatureSpec": "lulc.features",
     "Grid": "lulc.grid",
     "Legend": "lulc.legend",

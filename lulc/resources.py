@@ -10,7 +10,10 @@ from lulc.errors import ConfigError
 _PACKAGE = Path(__file__).parent
 
 SHIPPED_MODEL = "dw9-s2-10m"
-"""Bundle used when `--model` is not given."""
+"""Bundle of scenes used when `--model` is not given."""
+
+SHIPPED_PATCH_MODEL = "eurosat-rgb"
+"""Bundle of patches used when `--model` is not given."""
 
 
 def configs_dir() -> Path:

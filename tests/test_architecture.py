@@ -16,7 +16,7 @@ LAYERS = [
     ("errors", "in_order"),
     ("resources", "run"),
     ("grid", "bands", "legend", "config"),
-    ("crosswalk", "footprints", "indices", "projection", "split", "tiling"),
+    ("crosswalk", "footprints", "indices", "options", "projection", "split", "tiling"),
     ("features", "blend"),
     ("metrics",),
     ("io.files",),

@@ -1,15 +1,14 @@
 """`lulc classify`."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.classify_options import classify_options
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import json_option, output_argument, scene_arguments, verbosity_options
-from lulc.cli.progress import progress
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import model_options, output_argument, scene_arguments
+from lulc.tasks.classify.options import ClassifyOptions
 
 if TYPE_CHECKING:
     from lulc.io.product.areas import ClassArea
@@ -22,7 +21,7 @@ _MEGA, _GIGA = 1e6, 1e9
 @click.command()
 @scene_arguments
 @output_argument
-@classify_options
+@model_options(options=ClassifyOptions)
 @click.option(
     "--plan", "plan_only", is_flag=True, help="Print windows, cost, predicted memory and size; write nothing."
 )
@@ -31,9 +30,6 @@ _MEGA, _GIGA = 1e6, 1e9
     type=click.IntRange(min=1),
     metavar="N",
     help="Afterwards infer N random windows across seams again, at another phase, and report the differences.",
-)
-@click.option(
-    "--resume/--no-resume", default=True, show_default=True, help="Continue an interrupted run of the same job."
 )
 @click.option(
     "--scheduler",
@@ -46,44 +42,36 @@ _MEGA, _GIGA = 1e6, 1e9
     metavar="PNG",
     help="Also write a picture: true colour, map, legend, areas.",
 )
-@json_option
-@verbosity_options
+@speaking()
 def classify(
     inputs: tuple[Path, ...],
     output: Path,
-    plan_only: bool,  # noqa: FBT001 - click passes flags by name
+    *,
+    options: ClassifyOptions,
+    plan_only: bool,
     verify_seams: int | None,
+    scheduler: str | None,
     quicklook: Path | None,
-    as_json: bool,  # noqa: FBT001
-    verbose: int,
-    quiet: int,
-    **given: Any,  # noqa: ANN401 - scheduler, and fields of ClassifyOptions
+    console: Console,
 ) -> None:
     """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
 
     Several inputs are stacked: one file per band, or a band mosaic and an index mosaic.
     """
     from lulc.tasks.classify import classify as task
-    from lulc.tasks.classify.job import ClassifyOptions
 
-    set_verbosity(verbose, quiet)
-    scheduler = given.pop("scheduler")
-    options = ClassifyOptions(**{name: value for name, value in given.items() if value is not None})
     if plan_only:
         summary = task.plan_classification(inputs, options).summary()
-        click.echo(json.dumps(summary) if as_json else plan_text(summary))
+        console.show(lambda: summary, partial(plan_text, summary))
         return
-    with progress(bool(quiet)) as report:
-        extras: dict[str, Any] = {"seam_windows": verify_seams or 0, "quicklook": quicklook}
-        if scheduler:
-            from lulc.hpc.remote import fill_on
+    extras: dict[str, Any] = {"seam_windows": verify_seams or 0, "quicklook": quicklook}
+    if scheduler:
+        from lulc.hpc.remote import fill_on
 
-            extras["fill"] = fill_on(scheduler, inputs)
+        extras["fill"] = fill_on(scheduler, inputs)
+    with console.progress() as report:
         done = task.classify(inputs, output, options, progress=report, **extras)
-    if as_json:
-        click.echo(json.dumps(done.to_json()))
-    elif not quiet:
-        click.echo(report_text(done))
+    console.show(done.to_json, partial(report_text, done))
 
 
 def plan_text(summary: dict[str, Any]) -> str:

@@ -5,27 +5,22 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.options import ScenePath, bands_option, json_option, offset_option, quantification_option
+from lulc.cli.console import json_option
+from lulc.cli.options import model_options
+from lulc.cli.values import ScenePath
+from lulc.tasks.describe.options import SceneOptions
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=ScenePath(path_type=Path))
-@bands_option
-@offset_option
-@quantification_option
+@model_options(options=SceneOptions)
 @json_option
-def info(
-    paths: tuple[Path, ...],
-    bands: tuple[str, ...] | None,
-    offset: float | None,
-    quantification: float | None,
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-) -> None:
+def info(paths: tuple[Path, ...], *, options: SceneOptions, as_json: bool) -> None:
     """Say what a scene, a product, a model, a training set or a set of patches is, and what would be wrong with it.
 
     Several files are taken as the bands of one scene.
     """
     from lulc.tasks.describe.info import describe
 
-    found = describe(paths, bands=bands, offset=offset, quantification=quantification)
+    found = describe(paths, **dict(options))
     click.echo(json.dumps(found.to_json()) if as_json else found.to_text())

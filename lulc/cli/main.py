@@ -1,13 +1,12 @@
 """The `lulc` command: finds the sub-command, prints refusals as one line, ends with a documented exit code."""
 
-import logging
 import os
 import sys
-from importlib import import_module
 from importlib.metadata import version
 
 import click
 
+from lulc.cli.lazy import LazyGroup
 from lulc.errors import EXIT_CODES, LulcError
 
 _COMMANDS = {
@@ -26,25 +25,13 @@ _COMMANDS = {
     "stack": "Write bands and spectral indices of scenes as one file.",
     "train": "Train a network on a training set; leaves a model bundle.",
 }
-"""Name and one-line help of each command; its module lulc/cli/NAME.py is imported when it is called."""
 
 
-class _LazyGroup(click.Group):
-    """Imports a command when it is called, and turns `LulcError` into a line and an exit code."""
-
-    def list_commands(self, _context: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"lulc.cli.{name}"), name)
-        return command
+class _Lulc(LazyGroup):
+    """Turns `LulcError` into a line and an exit code."""
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        del context
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+        super().format_commands(context, formatter)
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
@@ -63,14 +50,12 @@ class _LazyGroup(click.Group):
             context.exit(1)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Lulc,
+    listed=_COMMANDS,
+    package="lulc.cli",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(version("lulc"), prog_name="lulc")
 def cli() -> None:
     """Land-cover maps from whole Sentinel-2 scenes."""
-
-
-def set_verbosity(verbose: int, quiet: int) -> None:
-    """Log to stderr: warnings by default, fewer with each -q, more with each -v."""
-    level = logging.WARNING + 10 * (quiet - verbose)
-    logging.basicConfig(level=max(level, logging.DEBUG), format="lulc: %(message)s", stream=sys.stderr)
-    logging.getLogger("rasterio").setLevel(max(level, logging.WARNING))

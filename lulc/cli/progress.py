@@ -1,81 +1,71 @@
-"""Progress on stderr: a bar on a terminal, a line every half minute in a log."""
+"""Progress on stderr: a bar on a terminal, a line every half minute in a log; in pixels or in training steps."""
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, Protocol
 
 import click
+
+from lulc.run import silent
+
+Unit = Literal["px", "step"]
 
 _LINE_EVERY_S = 30.0
 _MEGA = 1e6
 
 
+class Report(Protocol):
+    """Called with what is done and what there is in all; after a training step with the loss too."""
+
+    def __call__(self, done: int, total: int, loss: float = 0.0, /) -> None:
+        """Show it, when it is time to."""
+
+
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:  # noqa: FBT001 - one switch
-    """A function to be told (done, total) pixels."""
-    if quiet:
-        yield lambda _done, _total: None
+def shown(unit: Unit, *, quiet: bool) -> Iterator[Report]:
+    """A function that shows progress; of the processes of one training the first alone does."""
+    if quiet or (unit == "step" and os.environ.get("RANK", "0") != "0"):
+        yield silent
     elif sys.stderr.isatty():
-        with _bar() as report:
+        with _bar(unit) as report:
             yield report
     else:
-        yield _lines()
+        yield _lines(unit)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
+def _bar(unit: Unit) -> Iterator[Report]:
     from tqdm import tqdm
 
-    with tqdm(unit="px", unit_scale=True, dynamic_ncols=True, leave=False) as bar:
+    with tqdm(unit=unit, unit_scale=unit == "px", dynamic_ncols=True, leave=False) as bar:
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, loss: float = 0.0) -> None:
             bar.total = total
+            if unit == "step":
+                bar.initial = bar.initial or done - 1  # steps of a run that is resumed took no time now
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             bar.update(done - bar.n)
 
         yield report
 
 
-def _lines() -> Callable[[int, int], None]:
+def _lines(unit: Unit) -> Report:
     last = time.monotonic()
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, loss: float = 0.0) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
+        whole = unit == "step" and done == total
+        if whole or time.monotonic() - last >= _LINE_EVERY_S:
             last = time.monotonic()
-            click.echo(f"lulc: {done / _MEGA:.1f} of {total / _MEGA:.1f} Mpx ({done / total:.0%})", err=True)
+            click.echo(f"lulc: {_line(unit, done, total, loss)}", err=True)
 
     return report
 
 
-@contextmanager
-def step_progress(quiet: bool) -> Iterator[Callable[[int, int, float], None]]:  # noqa: FBT001
-    """A function to be told (steps done, steps, loss)."""
-    if quiet or os.environ.get("RANK", "0") != "0":
-        yield lambda _done, _steps, _loss: None
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(unit="step", dynamic_ncols=True, leave=False) as bar:
-
-            def report(done: int, steps: int, loss: float) -> None:
-                bar.total, bar.initial = steps, bar.initial or done - 1
-                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-                bar.update(done - bar.n)
-
-            yield report
-    else:
-        yield _step_lines()
-
-
-def _step_lines() -> Callable[[int, int, float], None]:
-    last = time.monotonic()
-
-    def report(done: int, steps: int, loss: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S or done == steps:
-            last = time.monotonic()
-            click.echo(f"lulc: step {done} of {steps} ({done / steps:.0%}), loss {loss:.4f}", err=True)
-
-    return report
+def _line(unit: Unit, done: int, total: int, loss: float) -> str:
+    if unit == "px":
+        return f"{done / _MEGA:.1f} of {total / _MEGA:.1f} Mpx ({done / total:.0%})"
+    return f"step {done} of {total} ({done / total:.0%}), loss {loss:.4f}"

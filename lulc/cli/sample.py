@@ -1,15 +1,14 @@
 """`lulc sample`."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import checked, json_option, output_argument, overwrite_option, verbosity_options
-from lulc.cli.progress import progress
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import checked, model_options, output_argument
+from lulc.tasks.accuracy.options import SampleOptions
 
 _EXPECTED = re.compile(r"\s*(?:(?P<every>[\d.]+)|(?P<name>[^=]+)=\s*(?P<one>[\d.]+))\s*(?:,|$)")
 
@@ -37,53 +36,24 @@ def _split_expected(_context: click.Context, _parameter: click.Parameter, value:
 @click.argument("map_path", metavar="MAP", type=click.Path(path_type=Path))
 @output_argument
 @click.option(
-    "--target-se",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Standard error wanted for the overall accuracy; decides how many points are drawn.",
-)
-@click.option(
     "--expected",
     callback=_split_expected,
     default="0.9",
     show_default=True,
     metavar="SHARE|CLASS=SHARE,...",
-    help="User's accuracy that is expected, of all classes or of some; the others have 0.9.",
+    help=SampleOptions.model_fields["expected"].description,
 )
-@click.option("--total", type=int, metavar="N", help="Points to draw.  [default: as --target-se needs]")
-@click.option(
-    "--min-per-class",
-    type=int,
-    default=50,
-    show_default=True,
-    help="Fewest points of a class; 2 or more. A class with fewer pixels gives all of them.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="One seed and one map give one sample.")
-@overwrite_option
-@json_option
-@verbosity_options
-def sample(
-    map_path: Path,
-    output: Path,
-    expected: dict[str, Any],
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
-    **options: Any,  # noqa: ANN401 - fields of SampleOptions
-) -> None:
+@model_options(options=SampleOptions)
+@speaking()
+def sample(map_path: Path, output: Path, expected: dict[str, Any], options: SampleOptions, console: Console) -> None:
     """Draw points of a MAP to be labelled by eye or in the field: a random sample inside each class.
 
     OUT is .gpkg, .geojson or .csv. Fill in its column `reference`, then `lulc evaluate MAP OUT` estimates accuracy and
     areas. Label without looking at the column `map_class`.
     """
-    from lulc.tasks.accuracy.sample import SampleOptions, sample_map
+    from lulc.tasks.accuracy.sample import sample_map
 
-    set_verbosity(verbose, quiet)
-    chosen = checked(SampleOptions, options | expected)
-    with progress(bool(quiet)) as report:
+    chosen = checked(SampleOptions, {**dict(options), **expected})
+    with console.progress() as report:
         result = sample_map(map_path, output, chosen, progress=report)
-    if as_json:
-        click.echo(json.dumps(result.to_json()))
-    elif not quiet:
-        click.echo(result.to_text())
+    console.show(result.to_json, result.to_text)

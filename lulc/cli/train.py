@@ -1,14 +1,12 @@
 """`lulc train`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import changes_option, json_option, verbosity_options
-from lulc.cli.progress import step_progress
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import changes_option
 
 
 @click.command()
@@ -25,16 +23,13 @@ from lulc.cli.progress import step_progress
 @click.option(
     "--tensorboard", metavar="DIR", type=click.Path(path_type=Path), help="Also write the history for TensorBoard."
 )
-@json_option
-@verbosity_options
+@speaking()
 def train(
     config: Path,
     output: Path,
     data: Path | None,
     changes: dict[str, Any],
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
+    console: Console,
     **options: Any,  # noqa: ANN401 - arguments of `train`
 ) -> None:
     """Train a network by CONFIG and leave a model bundle in OUT.
@@ -46,13 +41,8 @@ def train(
     from lulc.training.settings import TrainSettings
     from lulc.training.train import train as run_training
 
-    set_verbosity(verbose, quiet)
     settings = read_config(TrainSettings, config_path("train", config), data=data, **changes)
-    with step_progress(bool(quiet)) as report:
+    with console.progress("step") as report:
         result = run_training(settings, output, progress=report, **options)
-    if result is None:
-        return
-    if as_json:
-        click.echo(json.dumps(result.to_json()))
-    elif not quiet:
-        click.echo(result.to_text())
+    if result is not None:
+        console.show(result.to_json, result.to_text)

@@ -9,20 +9,17 @@ mean. A hot pixel then did influence the score, and does not merely look similar
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lulc.errors import UsageError
+from lulc.explain.options import Method
 from lulc.grid import Shape
 
 Score = Callable[[Tensor], Tensor]
 """From the network's output to the explained score: one number for each input, (n,)."""
-
-Method = Literal["grad-cam", "hirescam"]
-"""Weights of the maps: the mean of the gradient over each map, or the gradient at each location."""
 
 METHOD_NAMES: dict[Method, str] = {"grad-cam": "Grad-CAM", "hirescam": "HiResCAM"}
 

@@ -1,6 +1,5 @@
 """Explain patches: which pixels support the predicted class, as a picture and as a raster."""
 
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,41 +9,26 @@ from torch import Tensor, nn
 
 from lulc.errors import ModelError, UsageError, did_you_mean
 from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
-from lulc.explain.grad_cam import METHOD_NAMES, Method, layer_map, mean_heat, score_of_class
+from lulc.explain.grad_cam import METHOD_NAMES, layer_map, mean_heat, score_of_class
+from lulc.explain.options import ExplainOptions
 from lulc.grid import Shape
 from lulc.model.bundle import BundleCard
-from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.image import read_image
 from lulc.patches.networks import PatchNetwork
 from lulc.patches.predict import patch_notes
 
 
-def explain_patch(  # noqa: PLR0913 - the options of the command
-    path: Path,
-    output: Path,
-    *,
-    model: str | Path = SHIPPED_PATCH_MODEL,
-    bands: Sequence[str] | None = None,
-    target: str | None = None,
-    layer: str | None = None,
-    method: Method = "grad-cam",
-    device: str = "auto",
-    overwrite: bool = False,
-    name: str | None = None,
+def explain_patch(
+    path: Path, output: Path, options: ExplainOptions | None = None, *, name: str | None = None
 ) -> Explanation:
     """Show which pixels of a patch support a class.
 
     Args:
         path: JPEG, PNG or GeoTIFF.
         output: PNG to write; a georeferenced patch gets a GeoTIFF of the same name beside it.
-        model: Patch model, by name or path.
-        bands: Names of the patch's bands in order, when the file does not state them.
-        target: Class to explain; None explains the predicted class.
-        layer: Dotted name of the layer; None takes the mean over `PatchNetwork.map_layers`.
-        method: `grad-cam`, or `hirescam`, which weighs every location by itself.
-        device: `auto`, `cpu`, `cuda`, ...
-        overwrite: Replace existing outputs.
+        options: How; None for the defaults.
         name: Name of the patch in messages and tags; None takes its path.
 
     Raises:
@@ -56,12 +40,13 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         UsageError: An option is refused.
         StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
-    image = read_image(path, bands, name)
-    files = planned_outputs(output, [path], image.grid, overwrite=overwrite)
-    classifier = Classifier(load_patch_model(model), device, "fp32")
+    options = options or ExplainOptions()
+    image = read_image(path, options.bands, name)
+    files = planned_outputs(output, [path], image.grid, overwrite=options.overwrite)
+    classifier = Classifier(load_patch_model(options.model), options.device, "fp32")
     card, network = classifier.card, classifier.network
-    wanted = None if target is None else class_index(card, target)
-    names = network.map_layers() if layer is None else (layer,)
+    wanted = None if options.target is None else class_index(card, options.target)
+    names = network.map_layers() if options.layer is None else (options.layer,)
     layers = [layer_named(network, name, " and ".join(network.map_layers())) for name in names]
     inputs = classifier.inputs([image])
     probabilities = classifier.probabilities(inputs)[0]
@@ -69,7 +54,7 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
     best = int(probabilities.argmax())
     wanted = best if wanted is None else wanted
     bare, score = BeforeSoftmax(network), score_of_class(wanted)
-    raws = [layer_map(bare, each, inputs, score, method) for each in layers]
+    raws = [layer_map(bare, each, inputs, score, options.method) for each in layers]
     heat = mean_heat(raws, Shape(*image.valid.shape))[0].cpu().numpy()
     found = Explanation(
         input=image.name,
@@ -78,12 +63,12 @@ def explain_patch(  # noqa: PLR0913 - the options of the command
         confidence=float(probabilities[best]),
         explained=card.classes.names[wanted],
         explained_confidence=float(probabilities[wanted]),
-        method=METHOD_NAMES[method],
+        method=METHOD_NAMES[options.method],
         layer=" + ".join(names),
         maps=max((raw.shape[1], raw.shape[2]) for raw in raws),
         notes=tuple(patch_notes(image, card)),
     )
-    return write_explanation(found, card, files, heat, image, overwrite=overwrite)
+    return write_explanation(found, card, files, heat, image, overwrite=options.overwrite)
 
 
 class BeforeSoftmax(nn.Module):

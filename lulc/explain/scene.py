@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
-from lulc.explain.grad_cam import METHOD_NAMES, Method, heat_of, layer_map, score_of_region
+from lulc.explain.grad_cam import METHOD_NAMES, heat_of, layer_map, score_of_region
+from lulc.explain.options import ExplainSceneOptions, Method
 from lulc.explain.patch import check_finite, class_index, layer_named
 from lulc.grid import Grid, Window
 from lulc.io.scene.scene import Scene, open_scene
@@ -32,7 +33,6 @@ from lulc.model.inference import padded_window
 from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.receptive_field import Reach, measure_reach
 from lulc.patches.image import PatchImage
-from lulc.resources import SHIPPED_MODEL
 from lulc.tiling import round_up
 
 SCENE_LAYER = "decoder"
@@ -44,21 +44,8 @@ DEFAULT_SIDE, LARGEST_SIDE = 512, 1024
 _WIDEST_HALO, _FALLBACK_HALO = 256, 64
 
 
-def explain_scene(  # noqa: PLR0913 - the options of the command
-    paths: Sequence[Path],
-    output: Path,
-    *,
-    model: str | Path = SHIPPED_MODEL,
-    target: str | None = None,
-    window: tuple[int, int, int, int] | None = None,
-    layer: str | None = None,
-    method: Method = "grad-cam",
-    bands: Sequence[str] | None = None,
-    offset: float | None = None,
-    quantification: float | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
-    name: str | None = None,
+def explain_scene(
+    paths: Sequence[Path], output: Path, options: ExplainSceneOptions | None = None, *, name: str | None = None
 ) -> Explanation:
     """Show which pixels support the class of a region of a scene.
 
@@ -68,16 +55,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
     Args:
         paths: One scene, or several files that are stacked.
         output: PNG to write; a georeferenced scene gets a GeoTIFF of the same name beside it.
-        model: Segmentation model, by name or path.
-        target: Class to explain; None takes the window's most frequent one.
-        window: First row, first column, height and width, pixels; None takes the central square of at most 512 px.
-        layer: Dotted name of the layer; None takes the end of the decoder.
-        bands: Names of the bands in order, when the files do not state them.
-        offset: Added to digital numbers; None reads it from metadata.
-        quantification: Digital numbers per unit reflectance; None reads it from metadata.
-        method: `grad-cam`, or `hirescam`, which weighs every location by itself.
-        device: `auto`, `cpu`, `cuda`, ...
-        overwrite: Replace existing outputs.
+        options: How; None for the defaults.
         name: Name of the scene in messages and tags, as in `open_scene`.
 
     Raises:
@@ -89,21 +67,23 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         LimitError: The window is too large, or the device has not enough memory.
         StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
-    with open_scene(paths, bands=bands, offset=offset, quantification=quantification, name=name) as scene:
-        explained_window = _window(scene, window)
+    options = options or ExplainSceneOptions()
+    radiometry = {"offset": options.offset, "quantification": options.quantification}
+    with open_scene(paths, bands=options.bands, name=name, **radiometry) as scene:
+        explained_window = _window(scene, options.window)
         grid = scene.grid if explained_window == scene.grid.window else scene.grid.part(explained_window)
-        files = planned_outputs(output, paths, grid, overwrite=overwrite)
-        bundle = load_bundle(model)
-        wanted = None if target is None else class_index(bundle.card, target)
-        layer = layer or SCENE_LAYER
+        files = planned_outputs(output, paths, grid, overwrite=options.overwrite)
+        bundle = load_bundle(options.model)
+        wanted = None if options.target is None else class_index(bundle.card, options.target)
+        layer = options.layer or SCENE_LAYER
         layer_module = layer_named(bundle.network, layer, SCENE_LAYER)
-        view = _network_view(scene, bundle, explained_window, choose_device(device))
+        view = _network_view(scene, bundle, explained_window, choose_device(options.device))
         image = _picture(scene, explained_window, grid, view.valid_yx)
         notes = [*scene.warnings, *compatibility_warnings(scene, bundle.card)]
         tags = {tag: text for tag, text in provenance(scene, bundle.card).items() if tag != "LULC_LEGEND"}
     probabilities = view.probabilities(bundle)
     wanted, region = _region(bundle.card, probabilities, view.valid_yx, wanted)
-    raw = view.raw(bundle.network, layer_module, region, wanted, method)
+    raw = view.raw(bundle.network, layer_module, region, wanted, options.method)
     heat = view.heat(raw, region)
     confidence, explained = float(probabilities[wanted][region].mean()), bundle.card.classes.names[wanted]
     if scene.grid.georeferenced and not grid.georeferenced:
@@ -115,7 +95,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         confidence=confidence,
         explained=explained,
         explained_confidence=confidence,
-        method=f"Seg-{METHOD_NAMES[method]}",
+        method=f"Seg-{METHOD_NAMES[options.method]}",
         layer=layer,
         maps=(raw.shape[1], raw.shape[2]),
         window=(explained_window.row, explained_window.col, explained_window.height, explained_window.width),
@@ -123,7 +103,7 @@ def explain_scene(  # noqa: PLR0913 - the options of the command
         on_region=float(heat[region].sum() / heat.sum()) if heat.any() else None,
         notes=tuple(notes),
     )
-    return write_explanation(found, bundle.card, files, heat, image, region, tags, overwrite=overwrite)
+    return write_explanation(found, bundle.card, files, heat, image, region, tags, overwrite=options.overwrite)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,9 @@ from lulc.io.product.writer import product_layout
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference
 from lulc.tasks.classify.chunk_loop import chunks_to_infer, open_input, predictor_for
-from lulc.tasks.classify.job import ClassifyOptions, plan_job
+from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
+from lulc.tasks.classify.options import ClassifyOptions
 
 EncodedChunk = tuple[int, list[EncodedTile]]
 """Index of a chunk and its compressed tiles."""

@@ -21,7 +21,7 @@ from lulc.io.files.atomic import write_whole
 from lulc.io.files.outputs import check_outputs, check_target
 from lulc.io.product.parts import part_folder
 from lulc.model.bundle import load_bundle
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 
 class PlannedScene(Table):

@@ -20,8 +20,9 @@ from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
 from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, refuse_empty
-from lulc.tasks.classify.job import ClassifyOptions, Job, plan_job
+from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
+from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.stages import StageTimes
 
 

@@ -20,7 +20,7 @@ from lulc.model.bundle import read_card
 from lulc.model.provenance import provenance
 from lulc.run import Progress, silent
 from lulc.tasks.classify.chunk_loop import open_input
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 _NAMED = 20
 _IDENTIFYING_TAGS = ("LULC_INPUT", "LULC_INPUT_SHA256", "LULC_MODEL_SHA256")

@@ -3,13 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from lulc.errors import UsageError
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+from lulc.options import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}

@@ -11,9 +11,7 @@ from torch import Tensor
 from lulc.errors import ConfigError, ModelError
 from lulc.model.bundle import BundleCard, fill_weights, read_card_as, write_bundle_as
 from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
-
-SHIPPED_PATCH_MODEL = "eurosat-rgb"
-"""The bundle used when `--model` is not given."""
+from lulc.resources import SHIPPED_PATCH_MODEL
 
 
 class PatchCard(BundleCard):

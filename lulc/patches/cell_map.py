@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError
 from lulc.grid import Window
@@ -17,14 +16,13 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
 from lulc.io.product.writer import ProductWriter
-from lulc.io.scene.scene import Scene, open_scene
-from lulc.model.device import Precision
+from lulc.io.scene.scene import Scene
 from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.quantise import product_bytes
-from lulc.patches.card import SHIPPED_PATCH_MODEL, PatchCard, load_patch_model
+from lulc.patches.card import PatchCard
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import Classifier
-from lulc.patches.image import spelled_out
+from lulc.patches.options import CellOptions
 from lulc.patches.pixels import level_note
 from lulc.run import Progress, running, silent
 
@@ -71,53 +69,6 @@ class CellReport:
             area = "" if entry.hectares is None else f"  {entry.hectares:>12,.1f} ha as counted"
             lines.append(f"  {entry.name:{width}}  {entry.pixels:>8,d} cells  {entry.share:6.1%}{area}")
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
-
-
-class CellOptions(BaseModel):
-    """Options of `lulc patches predict --grid`.
-
-    Attributes:
-        model: Name of a shipped model, or path of a bundle.
-        cell: Side of a cell, pixels; None takes the side of the model's training patches.
-        step: Distance between cells, pixels; None puts them side by side.
-        bands: Names of the scene's bands in order, when the files do not state them.
-        offset: Added to digital numbers; None reads it from metadata.
-        quantification: Digital numbers per unit reflectance; None reads it from metadata.
-        device: `auto`, `cpu`, `cuda`, ...
-        precision: Floating-point precision of the network.
-        turns: Test-time augmentation: average over the eight rotations and mirror images.
-        overwrite: Replace an existing product.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str | Path = SHIPPED_PATCH_MODEL
-    cell: int | None = Field(default=None, ge=8, le=2048)
-    step: int | None = Field(default=None, ge=1)
-    bands: tuple[str, ...] | None = None
-    offset: float | None = None
-    quantification: float | None = Field(default=None, gt=0)
-    device: str = "auto"
-    precision: Precision = "auto"
-    turns: bool = False
-    overwrite: bool = False
-
-    def open_scene(self, inputs: Sequence[Path]) -> Scene:
-        """Open the scene with the radiometry of the options.
-
-        Raises:
-            InputError: The scene is refused.
-        """
-        return open_scene(inputs, bands=spelled_out(self.bands), offset=self.offset, quantification=self.quantification)
-
-    def classifier(self) -> Classifier:
-        """Load the model on its device.
-
-        Raises:
-            ModelError: The model is refused.
-            UsageError: The device or precision is not available.
-        """
-        return Classifier(load_patch_model(self.model), self.device, self.precision, turns=self.turns)
 
 
 def classify_grid(

@@ -11,42 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window, map_points
 from lulc.io.files.storage import storage_errors
-from lulc.patches.cell_map import NOTHING_KEPT, CellOptions, cells_of, warnings_of, write_cells
+from lulc.patches.cell_map import NOTHING_KEPT, cells_of, warnings_of, write_cells
 from lulc.patches.image import read_image
+from lulc.patches.options import PatchChangeOptions
 from lulc.run import Progress, running, silent
-from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.change import map_change
 from lulc.tasks.change.files import check_change_outputs
 from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.legend import transition_legend
 from lulc.tasks.change.pixels import SLACK
 from lulc.tasks.change.report import ChangeReport
 
-THRESHOLD = 0.8
-"""Probability from which a cell is changed; pixels of `lulc change` have 0.5.
-
-Patch models are sure of most answers, wrong ones too. On noisy copies of two scenes 0.5 calls twice as many cells changed
-that are not, and finds hardly more of the planted change (ARCHITECTURE.md, Change).
-"""
-
 _TOLERANCE_PX = 0.5
-
-
-class PatchChangeOptions(CellOptions, ChangeOptions):
-    """Options of `lulc patches change`: those of `lulc patches predict --grid` and of `lulc change`, two with other defaults.
-
-    Attributes:
-        threshold: Probability of change from which a cell is changed.
-        mmu: Minimum mapping unit of changes, hectares; 0 is none. One cell of 64 pixels of 10 m is 41 ha; of a cell at
-            the edge little may lie inside the scene, and that little must not be lost.
-    """
-
-    threshold: float = Field(default=THRESHOLD, gt=0, le=1)
-    mmu: float = Field(default=0, ge=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

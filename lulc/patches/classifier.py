@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import InputError, LulcError, ModelError
-from lulc.model.device import Precision, choose_device, choose_precision
+from lulc.model.device import choose_device, choose_precision
 from lulc.model.predictor import keep_freed_memory
+from lulc.options import Precision
 from lulc.patches.card import PatchModel
 from lulc.patches.image import PatchImage
 from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance

@@ -1,92 +1,103 @@
 """Settings of a server."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
 
 from lulc.errors import UsageError
-from lulc.resources import SHIPPED_MODEL
+from lulc.options import LIBRARY_ONLY, Option, Options
+from lulc.resources import SHIPPED_MODEL, SHIPPED_PATCH_MODEL
 
 _GIGA = 10**9
 _LEAST_JOB_BYTES = 2 * _GIGA
+_SHOWN = {"upload_bytes", "values", "queue", "job_seconds", "keep_minutes"}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a server.
+class Limits(Options):
+    """Limits of a server."""
 
-    Attributes:
-        upload_bytes: Largest upload, bytes.
-        values: Most pixels times bands that the header of an upload may declare.
-        uploads: Uploads received at once; more are refused (429).
-        queue: Jobs that may wait; more are refused (503).
-        jobs: Jobs that run at once.
-        job_seconds: Longest time of a job, seconds.
-        job_bytes: Main memory of a child process, bytes.
-        assistant_bytes: Main memory of the process that inspects uploads, bytes.
-        look_seconds: Longest time to inspect an upload or classify a patch, seconds.
-        explain_seconds: Longest time of an explanation, seconds.
-        keep_minutes: Time that results are kept after their last access, minutes.
-        keep_most: Number of results kept; the one accessed longest ago goes first.
+    upload_bytes: Annotated[int, Option(flag="--max-upload", size=True, metavar="SIZE")] = Field(
+        default=2 * _GIGA, ge=1, description="Largest upload (413 beyond)."
+    )
+    values: Annotated[int, Option(flag="--max-values", size=True, metavar="N")] = Field(
+        default=2 * _GIGA,
+        ge=1,
+        description="Most pixels times bands that the header of an upload may declare (413 beyond).",
+    )
+    uploads: Annotated[int, LIBRARY_ONLY] = Field(
+        default=4, description="Uploads received at once; more are refused (429)."
+    )
+    job_bytes: Annotated[int, Option(flag="--max-memory", size=True, metavar="SIZE")] = Field(
+        default=8 * _GIGA, description="Main memory a job may take, which runs in a process of its own."
+    )
+    job_seconds: Annotated[float, Option(flag="--max-time", metavar="S")] = Field(
+        default=3600.0, ge=1, description="Seconds a job may take."
+    )
+    queue: Annotated[int, Option(metavar="N")] = Field(
+        default=8, ge=1, le=1000, description="Jobs that may wait (503 beyond)."
+    )
+    jobs: Annotated[int, Option(metavar="N")] = Field(default=1, ge=1, le=64, description="Jobs that run at once.")
+    keep_minutes: Annotated[float, Option(flag="--keep", metavar="MINUTES")] = Field(
+        default=60.0, ge=0.01, description="How long results are kept after their last access."
+    )
+    keep_most: Annotated[int, LIBRARY_ONLY] = Field(
+        default=64, description="Number of results kept; the one accessed longest ago goes first."
+    )
+    assistant_bytes: Annotated[int, LIBRARY_ONLY] = Field(
+        default=4 * _GIGA, description="Main memory of the process that inspects uploads, bytes."
+    )
+    look_seconds: Annotated[float, LIBRARY_ONLY] = Field(
+        default=20.0, description="Longest time to inspect an upload or classify a patch, seconds."
+    )
+    explain_seconds: Annotated[float, LIBRARY_ONLY] = Field(
+        default=120.0, description="Longest time of an explanation, seconds."
+    )
 
-    Raises:
-        UsageError: The memory of a job is below the minimum.
-    """
-
-    upload_bytes: int = 2 * _GIGA
-    values: int = 2 * _GIGA
-    uploads: int = 4
-    queue: int = 8
-    jobs: int = 1
-    job_seconds: float = 3600.0
-    job_bytes: int = 8 * _GIGA
-    assistant_bytes: int = 4 * _GIGA
-    look_seconds: float = 20.0
-    explain_seconds: float = 120.0
-    keep_minutes: float = 60.0
-    keep_most: int = 64
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
         if self.job_bytes < _LEAST_JOB_BYTES:
             raise UsageError(
                 f"--max-memory {self.job_bytes / _GIGA:.3g}G is too little",
                 f"a job needs {_LEAST_JOB_BYTES / _GIGA:g}G before it has read a pixel",
             )
+        return self
 
     def shown(self) -> dict[str, float]:
         """Limits shown on the page: bytes, values, jobs, seconds and minutes."""
-        public = ("upload_bytes", "values", "queue", "job_seconds", "keep_minutes")
-        return {name: value for name, value in asdict(self).items() if name in public}
+        return self.model_dump(include=_SHOWN)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a server.
+class Settings(Options):
+    """Options of `lulc serve`."""
 
-    Attributes:
-        maps: Products, and folders of products, to show.
-        bases: Scenes to show in true colour beneath the maps.
-        host: Address to listen on.
-        port: TCP port; 0 takes a free one.
-        allowed_hosts: Host names, beside the address itself, under which browsers may reach the server.
-        model: Segmentation model of scenes.
-        patch_model: Model of patches; None is the shipped one.
-        device: Device of the networks.
-        basemap: URL template of an online base map, `https://.../{z}/{x}/{y}.png`; empty for none.
-        basemap_credit: Attribution of the base map.
-        view_only: Show maps, take no uploads.
-        limits: Limits of uploads, jobs, memory and storage.
-    """
-
-    maps: Sequence[Path] = ()
-    bases: Sequence[Path] = ()
-    host: str = "127.0.0.1"
-    port: int = 8765
-    allowed_hosts: Sequence[str] = ()
-    model: str = SHIPPED_MODEL
-    patch_model: str | None = None
-    device: str = "auto"
-    basemap: str = ""
-    basemap_credit: str = ""
-    view_only: bool = False
-    limits: Limits = field(default_factory=Limits)
+    maps: Annotated[tuple[Path, ...], Option(flag="--map", repeat=True, metavar="MAP|DIR")] = Field(
+        default=(),
+        description="Show this map or mosaic, or all maps in this folder; repeat for more. No other file is opened.",
+    )
+    bases: Annotated[tuple[Path, ...], Option(flag="--base", repeat=True, metavar="SCENE")] = Field(
+        default=(), description="Show this scene in true colour beneath the maps; repeat for more."
+    )
+    view_only: bool = Field(default=False, description="Show maps, take no uploads.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Any other than this machine's own is open to everyone who reaches it: there is no password.",
+    )
+    port: int = Field(default=8765, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    allowed_hosts: Annotated[tuple[str, ...], Option(flag="--allow-host", repeat=True, metavar="NAME")] = Field(
+        default=(), description="Another name browsers may use for this server, such as that of a proxy."
+    )
+    model: Annotated[str, Option(metavar="NAME|PATH")] = Field(default=SHIPPED_MODEL, description="Model of scenes.")
+    patch_model: Annotated[str, Option(metavar="NAME|PATH")] = Field(
+        default=SHIPPED_PATCH_MODEL, description="Model of patches."
+    )
+    device: Annotated[str, Option(metavar="auto|cpu|cuda")] = Field(default="auto", description="Where networks run.")
+    basemap: Annotated[str, Option(metavar="URL")] = Field(
+        default="", description="Online map tiles to choose as background: https://.../{z}/{x}/{y}.png."
+    )
+    basemap_credit: Annotated[str, Option(metavar="TEXT")] = Field(
+        default="", description="Attribution of the base map."
+    )
+    limits: Annotated[Limits, LIBRARY_ONLY] = Field(
+        default=Limits(), description="Limits of uploads, jobs, memory and storage."
+    )

@@ -14,6 +14,7 @@ from typing import Any
 
 from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.explain.explanation import Explanation
+from lulc.explain.options import ExplainOptions, ExplainSceneOptions
 from lulc.explain.patch import explain_patch
 from lulc.explain.scene import explain_scene
 from lulc.grid import Shape
@@ -23,13 +24,13 @@ from lulc.io.scene.raster import RasterSource, sniff
 from lulc.io.scene.scene import open_scene
 from lulc.io.scene.true_color import write_true_color
 from lulc.model.bundle import read_card
-from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.image import read_image, spelled_out
 from lulc.patches.predict import classify_files, patch_notes
 from lulc.serve.uploads import TAKEN
 from lulc.tasks.classify.classify import classify, plan_classification
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.describe.map_report import report_map
 
 OnProgress = Callable[[str, int, int], None]
@@ -43,7 +44,7 @@ _LARGEST_PATCH = 2
 """A GeoTIFF up to this many times as wide as the patches of the model counts as a patch."""
 
 
-def describe(_on_progress: OnProgress, model: str, patch_model: str | None, device: str) -> dict[str, Any]:
+def describe(_on_progress: OnProgress, model: str, patch_model: str, device: str) -> dict[str, Any]:
     """Load the models, and describe them for the page.
 
     Raises:
@@ -200,31 +201,20 @@ def explain(
         LulcError: As `explain_patch` and `explain_scene`.
     """
     if place is None:
-        found = explain_patch(
-            Path(path),
-            Path(picture),
-            model=server["patch_model"] or SHIPPED_PATCH_MODEL,
+        of_patch = ExplainOptions(
+            model=server["patch_model"],
             bands=spelled_out(options.get("bands")),
             target=target,
             device=server["device"],
-            name=name,
         )
+        found = explain_patch(Path(path), Path(picture), of_patch, name=name)
     else:
         asked = _scene_options(options, server)
         with open_scene([path], bands=asked.bands) as source:
             window = _window_around(place, source.grid.shape)
-        found = explain_scene(
-            [Path(path)],
-            Path(picture),
-            model=asked.model,
-            target=target,
-            window=window,
-            bands=asked.bands,
-            offset=asked.offset,
-            quantification=asked.quantification,
-            device=asked.device,
-            name=name,
-        )
+        shared = asked.model_dump(include={"model", "bands", "offset", "quantification", "device"})
+        of_scene = ExplainSceneOptions(target=target, window=window, **shared)
+        found = explain_scene([Path(path)], Path(picture), of_scene, name=name)
     return _explanation_reply(found, name)
 
 
@@ -260,8 +250,8 @@ def _write_report(product: Path, folder: Path, title: str) -> None:
 
 
 @cache
-def _classifier(model: str | None, device: str) -> Classifier:
-    return Classifier(load_patch_model(model or SHIPPED_PATCH_MODEL), device, "fp32")
+def _classifier(model: str, device: str) -> Classifier:
+    return Classifier(load_patch_model(model), device, "fp32")
 
 
 def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyOptions:

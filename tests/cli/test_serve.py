@@ -10,9 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
-from lulc.cli.serve import _LIMITS
 from lulc.serve.run import _remove_orphans
-from lulc.serve.settings import Limits, Settings
 from tests.support.product_samples import pixels, write
 
 
@@ -107,12 +105,17 @@ def test_other_addresses_are_warned_of(tmp_path):
     assert "asks for no password" in result.output
 
 
-def test_documented_defaults_are_the_defaults():
+def test_limits_are_given_under_other_names():
     command = cli.get_command(None, "serve")
-    limits, settings = Limits(), Settings()
-    for option, field in _LIMITS.items():
-        said = next(parameter.help for parameter in command.params if parameter.name == option)
-        default = getattr(limits, field)
-        spoken = f"{default / 1e9:g}G" if default >= 1e9 else f"{default:g}"
-        assert f"[default: {spoken}]" in said
-    assert settings.host == "127.0.0.1"
+    flags = {parameter.name: parameter.opts[0] for parameter in command.params}
+    names = ("upload_bytes", "values", "job_bytes", "job_seconds", "keep_minutes")
+    assert [flags[name] for name in names] == ["--max-upload", "--max-values", "--max-memory", "--max-time", "--keep"]
+    defaults = [parameter.default for parameter in command.params if parameter.name in names]
+    assert defaults == ["2G", "2G", "8G", 3600.0, 60.0]
+    assert "uploads" not in flags
+
+
+def test_too_little_memory_is_refused():
+    result = run("--view-only", "--max-memory", "1G")
+    assert result.exit_code == 2
+    assert "--max-memory 1G is too little" in result.output

@@ -11,6 +11,7 @@ from rasterio.control import GroundControlPoint
 
 from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError, StorageError, UsageError
+from lulc.explain.options import ExplainOptions, ExplainSceneOptions
 from lulc.explain.patch import BeforeSoftmax, explain_patch
 from lulc.explain.scene import LARGEST_SIDE, _dilated, explain_scene
 from lulc.features import FeatureSpec
@@ -95,7 +96,7 @@ def lulc(*arguments):
 
 class TestPatch:
     def test_a_picture(self, home, tmp_path):
-        found = explain_patch(home / "photo.png", tmp_path / "out.png", model=home / "model")
+        found = explain_patch(home / "photo.png", tmp_path / "out.png", ExplainOptions(model=home / "model"))
         assert found.answer == found.explained
         assert found.answer in CLASSES
         assert 0.1 <= found.confidence <= 1
@@ -114,7 +115,9 @@ class TestPatch:
         assert names == ("backbone.layer2", "backbone.layer3", "backbone.layer4")
         heats = []
         for name in (*names, None):
-            found = explain_patch(home / "patch.tif", tmp_path / f"{name}.png", model=model, layer=name, target="River")
+            found = explain_patch(
+                home / "patch.tif", tmp_path / f"{name}.png", ExplainOptions(model=model, layer=name, target="River")
+            )
             with rasterio.open(tmp_path / f"{name}.tif") as raster:
                 heats.append(raster.read(1))
         assert found.layer == " + ".join(names)
@@ -123,7 +126,7 @@ class TestPatch:
         np.testing.assert_allclose(heats[3], mean / mean.max(), atol=1e-6)
 
     def test_a_georeferenced_patch_gets_a_raster_on_its_grid(self, home, tmp_path):
-        found = explain_patch(home / "patch.tif", tmp_path / "out.png", model=home / "model")
+        found = explain_patch(home / "patch.tif", tmp_path / "out.png", ExplainOptions(model=home / "model"))
         with rasterio.open(tmp_path / "out.tif") as raster, rasterio.open(home / "patch.tif") as patch:
             assert (raster.crs, raster.transform, raster.shape) == (patch.crs, patch.transform, patch.shape)
             heat = raster.read(1)
@@ -133,7 +136,9 @@ class TestPatch:
             assert raster.tags()["LULC_METHOD"] == "Grad-CAM"
 
     def test_a_class_by_name_even_when_nothing_speaks_for_it(self, home, tmp_path):
-        found = explain_patch(home / "patch.tif", tmp_path / "out.png", model=home / "model", target="Forest")
+        found = explain_patch(
+            home / "patch.tif", tmp_path / "out.png", ExplainOptions(model=home / "model", target="Forest")
+        )
         assert found.explained == "Forest" != found.answer
         assert found.explained_confidence < found.confidence
         assert found.half_lies_on is None
@@ -145,7 +150,7 @@ class TestPatch:
         pixels = np.random.default_rng(0).integers(1, 2500, (3, 32, 32)).astype(np.uint16)
         pixels[:, :5] = 0
         write(tmp_path / "holed.tif", pixels, COLORS, **PLACE, nodata=0)
-        explain_patch(tmp_path / "holed.tif", tmp_path / "out.png", model=home / "model")
+        explain_patch(tmp_path / "holed.tif", tmp_path / "out.png", ExplainOptions(model=home / "model"))
         with rasterio.open(tmp_path / "out.tif") as raster:
             heat = raster.read(1)
         assert np.isnan(heat[:5]).all()
@@ -156,9 +161,9 @@ class TestPatch:
         arguments = {"model": home / "model", "layer": layer}
         if layer == "backbone":  # has maps, but is never called as a whole
             with pytest.raises(UsageError, match="not reached"):
-                explain_patch(home / "photo.png", tmp_path / "out.png", **arguments)
+                explain_patch(home / "photo.png", tmp_path / "out.png", ExplainOptions(**arguments))
         else:
-            assert explain_patch(home / "photo.png", tmp_path / "out.png", **arguments).maps == (16, 16)
+            assert explain_patch(home / "photo.png", tmp_path / "out.png", ExplainOptions(**arguments)).maps == (16, 16)
 
     def test_a_head_of_log_probabilities_is_explained_before_its_softmax(self, home, tmp_path):
         """The log-probability of a sure answer hardly moves; the score below it does."""
@@ -168,7 +173,7 @@ class TestPatch:
         below = BeforeSoftmax(network)(image)
         assert torch.allclose(torch.log_softmax(below, dim=1), network(image), atol=1e-5)
         assert not torch.allclose(below, network(image), atol=1e-2)
-        found = explain_patch(home / "photo.png", tmp_path / "out.png", model=tmp_path / "model")
+        found = explain_patch(home / "photo.png", tmp_path / "out.png", ExplainOptions(model=tmp_path / "model"))
         assert found.half_lies_on is not None
 
 
@@ -176,23 +181,25 @@ class TestScene:
     def test_the_region_is_what_the_map_shows(self, home, tmp_path):
         """A window explains the pixels that the whole map calls so: the network sees what lies around it."""
         from lulc.tasks.classify.classify import classify
-        from lulc.tasks.classify.job import ClassifyOptions
+        from lulc.tasks.classify.options import ClassifyOptions
 
         classify([home / "scene.tif"], tmp_path / "map.tif", ClassifyOptions(precision="fp32", device="cpu"))
         with rasterio.open(tmp_path / "map.tif") as product:
             codes = product.read(1)
         row, col, height, width = window = (27, 13, 70, 90)
         part = codes[row : row + height, col : col + width]
-        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", target="water", window=window)
+        found = explain_scene(
+            [home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(target="water", window=window)
+        )
         assert found.region_share == pytest.approx((part == 1).mean(), abs=1e-3)
         assert 0.05 < found.region_share < 0.9
         assert found.answer == "water"
-        most = explain_scene([home / "scene.tif"], tmp_path / "most.png", window=window)
+        most = explain_scene([home / "scene.tif"], tmp_path / "most.png", ExplainSceneOptions(window=window))
         names = load_bundle(SHIPPED).card.classes.names
         assert most.explained == names[np.bincount(part.ravel()).argmax() - 1]
 
     def test_the_raster_lies_on_the_window(self, home, tmp_path):
-        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", window=(20, 30, 64, 80))
+        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(window=(20, 30, 64, 80)))
         with rasterio.open(tmp_path / "out.tif") as raster:
             assert raster.shape == (64, 80)
             assert raster.transform == PLACE["transform"] @ Affine.translation(30, 20)
@@ -206,32 +213,34 @@ class TestScene:
         assert "LULC_LEGEND" not in tags  # its values are no class codes
 
     def test_water_is_made_by_the_lake(self, home, tmp_path):
-        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", target="water")
+        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(target="water"))
         assert found.window == (0, 0, 160, 160)
         assert found.on_region > 0.8
         assert found.confidence > 0.7
 
     @pytest.mark.parametrize("layer", ["decoder.blocks.0", "encoder.model.blocks.2"])
     def test_layers_by_name(self, home, tmp_path, layer):
-        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", layer=layer)
+        found = explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(layer=layer))
         assert found.layer == layer
         assert found.maps[0] < 160
 
     def test_a_class_that_is_not_there(self, home, tmp_path):
         with pytest.raises(InputError, match=r"'snow & ice'.*(water|grass|trees|crops) \(\d"):
-            explain_scene([home / "scene.tif"], tmp_path / "out.png", target="snow & ice")
+            explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(target="snow & ice"))
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("window", [(0, 0, 161, 10), (-1, 0, 10, 10), (0, 155, 10, 10), (0, 0, 0, 10)])
     def test_windows_beyond_the_scene(self, home, tmp_path, window):
         with pytest.raises(UsageError, match="160 rows of 160"):
-            explain_scene([home / "scene.tif"], tmp_path / "out.png", window=window)
+            explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(window=window))
 
     def test_too_large_a_window(self, tmp_path):
         wide = np.ones((1, 8, LARGEST_SIDE + 1), np.uint16)
         write(tmp_path / "wide.tif", wide, ("B02",), **PLACE)
         with pytest.raises(LimitError, match=f"at most {LARGEST_SIDE}"):
-            explain_scene([tmp_path / "wide.tif"], tmp_path / "out.png", window=(0, 0, 8, LARGEST_SIDE + 1))
+            explain_scene(
+                [tmp_path / "wide.tif"], tmp_path / "out.png", ExplainSceneOptions(window=(0, 0, 8, LARGEST_SIDE + 1))
+            )
 
     def test_missing_bands_and_no_data(self, tmp_path):
         write(tmp_path / "few.tif", scene_pixels()[:3], BANDS[:3], **PLACE)
@@ -241,8 +250,8 @@ class TestScene:
         empty[:, :80, :80] = 0
         write(tmp_path / "empty.tif", empty, BANDS, **PLACE, nodata=0)
         with pytest.raises(InputError, match="no valid pixel in the window"):
-            explain_scene([tmp_path / "empty.tif"], tmp_path / "out.png", window=(0, 0, 40, 40))
-        explain_scene([tmp_path / "empty.tif"], tmp_path / "out.png", window=(60, 60, 50, 50))
+            explain_scene([tmp_path / "empty.tif"], tmp_path / "out.png", ExplainSceneOptions(window=(0, 0, 40, 40)))
+        explain_scene([tmp_path / "empty.tif"], tmp_path / "out.png", ExplainSceneOptions(window=(60, 60, 50, 50)))
         with rasterio.open(tmp_path / "out.tif") as raster:
             assert np.array_equal(np.isnan(raster.read(1)), (empty == 0).all(axis=0)[60:110, 60:110])
 
@@ -255,7 +264,9 @@ class TestScene:
         whole = explain_scene([tmp_path / "points.tif"], tmp_path / "whole.png")
         with rasterio.open(whole.files[1]) as raster:
             assert len(raster.gcps[0]) == 4
-        part = explain_scene([tmp_path / "points.tif"], tmp_path / "part.png", window=(0, 0, 64, 64))
+        part = explain_scene(
+            [tmp_path / "points.tif"], tmp_path / "part.png", ExplainSceneOptions(window=(0, 0, 64, 64))
+        )
         assert len(part.files) == 1
         assert "control points" in part.notes[-1]
 
@@ -269,7 +280,9 @@ class TestScene:
     def test_a_real_scene(self, data, tmp_path):
         path = data / "scenes" / "aber_s2_20210527_10band.tif"
         found = explain_scene(
-            [path], tmp_path / "out.png", target="crops", window=(270, 380, 96, 96), quantification=1000
+            [path],
+            tmp_path / "out.png",
+            ExplainSceneOptions(target="crops", window=(270, 380, 96, 96), quantification=1000),
         )
         assert 0.4 < found.region_share < 0.6
         assert found.on_region > 0.7
@@ -281,23 +294,25 @@ class TestOutputs:
         for name in ("out.png", "out.tif"):
             (tmp_path / name).write_bytes(b"mine")
             with pytest.raises(StorageError, match=f"{name}.*--overwrite"):
-                explain_patch(home / "patch.tif", tmp_path / "out.png", model="no such model")
+                explain_patch(home / "patch.tif", tmp_path / "out.png", ExplainOptions(model="no such model"))
             with pytest.raises(StorageError, match=f"{name}.*--overwrite"):
-                explain_scene([home / "scene.tif"], tmp_path / "out.png", model="no such model")
+                explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(model="no such model"))
             assert (tmp_path / name).read_bytes() == b"mine"
             (tmp_path / name).unlink()
         (tmp_path / "out.tif").write_bytes(b"mine")
-        assert explain_patch(home / "photo.png", tmp_path / "out.png", model=home / "model")  # needs no raster
-        explain_patch(home / "patch.tif", tmp_path / "out.png", model=home / "model", overwrite=True)
+        assert explain_patch(
+            home / "photo.png", tmp_path / "out.png", ExplainOptions(model=home / "model")
+        )  # needs no raster
+        explain_patch(home / "patch.tif", tmp_path / "out.png", ExplainOptions(model=home / "model", overwrite=True))
         with rasterio.open(tmp_path / "out.tif") as raster:
             assert raster.count == 1
 
     def test_an_input_is_never_an_output(self, home):
         before = (home / "patch.tif").read_bytes()
         with pytest.raises(UsageError, match="is an input"):
-            explain_patch(home / "patch.tif", home / "patch.png", model=home / "model", overwrite=True)
+            explain_patch(home / "patch.tif", home / "patch.png", ExplainOptions(model=home / "model", overwrite=True))
         with pytest.raises(UsageError, match="is an input"):
-            explain_patch(home / "photo.png", home / "photo.png", model=home / "model", overwrite=True)
+            explain_patch(home / "photo.png", home / "photo.png", ExplainOptions(model=home / "model", overwrite=True))
         assert (home / "patch.tif").read_bytes() == before
 
 

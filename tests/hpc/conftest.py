@@ -9,7 +9,7 @@ from tests.support.whole_runs import write_scene
 @pytest.fixture(scope="session")
 def settings(bundle):
     """Options of the runs: chunks are 512 px high, and the bytes do not depend on the machine's cores."""
-    from lulc.tasks.classify.job import ClassifyOptions
+    from lulc.tasks.classify.options import ClassifyOptions
 
     return ClassifyOptions(model=bundle, window=WINDOW, precision="fp32", device="cpu", threads=1)
 

@@ -10,7 +10,7 @@ from lulc.hpc.plan import PlannedScene, ShardPlan
 from lulc.hpc.render import ArrayPart, array_parts, ranges, render
 from lulc.hpc.site import Site, load_site
 from lulc.resources import shipped_names
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 EXAMPLES = Path(__file__).parents[2] / "pipelines" / "slurm"
 PLAN = Path("/data/region/region.json")

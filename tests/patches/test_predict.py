@@ -18,10 +18,11 @@ from lulc.io.product.areas import class_areas
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import open_scene
 from lulc.patches.card import load_patch_model
-from lulc.patches.cell_map import CellOptions, classify_grid
+from lulc.patches.cell_map import classify_grid
 from lulc.patches.cells import Cells
 from lulc.patches.classifier import Classifier, turns_of
 from lulc.patches.image import read_image
+from lulc.patches.options import CellOptions
 from lulc.patches.pixels import as_trained, level_note, resized
 from lulc.patches.predict import classify_files
 from tests.support.patch_samples import CLASSES, SIDE, picture, write_bands

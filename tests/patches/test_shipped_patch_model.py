@@ -8,11 +8,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lulc.cli.main import cli
-from lulc.patches.card import SHIPPED_PATCH_MODEL, load_patch_model
+from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.dataset import open_patch_set
 from lulc.patches.learn.split import model_split
-from lulc.resources import pretrained_dir
+from lulc.resources import SHIPPED_PATCH_MODEL, pretrained_dir
 
 
 def test_it_is_small_and_says_what_it_cannot_do():

@@ -19,7 +19,7 @@ from lulc.serve.child import _lacks_memory, _shown_names
 from lulc.serve.uploads import UploadOptions
 from lulc.tasks.classify.classify import classify
 
-MODELS = {"model": "dw9-s2-10m", "patch_model": None, "device": "cpu", "max_memory": 8_000_000_000}
+MODELS = {"model": "dw9-s2-10m", "patch_model": "eurosat-rgb", "device": "cpu", "max_memory": 8_000_000_000}
 VALUES = 2_000_000_000
 
 

@@ -1,14 +1,14 @@
 """`lulc hpc plan`."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.classify_options import classify_options
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import checked, json_option, verbosity_options
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import model_options
+from lulc.tasks.classify.options import ClassifyOptions
 
 if TYPE_CHECKING:
     from lulc.hpc.plan import ShardPlan
@@ -34,19 +34,16 @@ if TYPE_CHECKING:
 @click.option(
     "--shard-chunks", type=click.IntRange(min=1), metavar="N", help="Chunks of a shard. [default: a whole scene]"
 )
-@classify_options
-@json_option
-@verbosity_options
+@model_options(options=ClassifyOptions, without=("resume",))
+@speaking()
 def plan(
     scenes: tuple[Path, ...],
     plan: Path,
     out: Path,
     listed: Path | None,
     shard_chunks: int | None,
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
-    **given: Any,  # noqa: ANN401 - fields of ClassifyOptions
+    options: ClassifyOptions,
+    console: Console,
 ) -> None:
     """Cut each SCENE into shards and write PLAN, a JSON file that says everything: scenes, maps, options, shards.
 
@@ -55,20 +52,14 @@ def plan(
     """
     from lulc.hpc.plan import listed_scenes, make_plan, write_plan
     from lulc.io.files.outputs import made_folder
-    from lulc.tasks.classify.job import ClassifyOptions
 
-    set_verbosity(verbose, quiet)
     groups = [(scene,) for scene in scenes] + (listed_scenes(listed) if listed else [])
     if not groups:
         raise click.UsageError("name a SCENE, or a file of scenes with --list")
-    options = checked(ClassifyOptions, given)
     with made_folder(out):
         made = make_plan(groups, out, options, shard_chunks)
         write_plan(made, plan, overwrite=options.overwrite)
-    if as_json:
-        click.echo(json.dumps(_facts(made, plan)))
-    elif not quiet:
-        click.echo(_text(made, plan))
+    console.show(partial(_facts, made, plan), partial(_text, made, plan))
 
 
 def _facts(made: "ShardPlan", path: Path) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
+from lulc.cli.console import Console, speaking
 from lulc.cli.hpc.arguments import plan_argument, site_option
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import verbosity_options
 
 
 @click.command()
@@ -15,15 +14,13 @@ from lulc.cli.options import verbosity_options
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the scripts. [default: PLAN's .run folder]"
 )
-@verbosity_options
-def render(plan: Path, site: str, out: Path | None, verbose: int, quiet: int) -> None:
+@speaking(as_json=False)
+def render(plan: Path, site: str, out: Path | None, console: Console) -> None:
     """Write the job scripts of PLAN: an array job of shards, an array job of merges, and a script that submits both."""
     from lulc.hpc.plan import notes_folder, read_plan
     from lulc.hpc.site import load_site
     from lulc.hpc.slurm import write_scripts
 
-    set_verbosity(verbose, quiet)
     plan = plan.absolute()
     folder = write_scripts(read_plan(plan), plan, load_site(site), (out or notes_folder(plan)).absolute())
-    if not quiet:
-        click.echo(f"{folder / 'submit.sh'} submits {folder / 'shards.sbatch'} and {folder / 'merge.sbatch'}")
+    console.say(lambda: f"{folder / 'submit.sh'} submits {folder / 'shards.sbatch'} and {folder / 'merge.sbatch'}")

@@ -1,15 +1,13 @@
 """`lulc hpc run`."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from lulc.cli.console import Console, speaking
 from lulc.cli.hpc.arguments import plan_argument
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import json_option, verbosity_options
-from lulc.cli.progress import progress
 from lulc.run import running
 
 if TYPE_CHECKING:
@@ -19,32 +17,21 @@ if TYPE_CHECKING:
 @click.command()
 @plan_argument
 @click.argument("shard", metavar="SHARD", type=int)
-@json_option
-@verbosity_options
-def run(
-    plan: Path,
-    shard: int,
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
-) -> None:
+@speaking()
+def run(plan: Path, shard: int, console: Console) -> None:
     """Run shard number SHARD of PLAN: what a job does.
 
     Finished chunks are kept beside the map, in OUT.parts/; stopped or killed, the same command goes on from them. A
     failure leaves its reason in one line for lulc hpc status.
     """
-    set_verbosity(verbose, quiet)
     with running() as early:  # a job may be told to stop while torch is still being loaded
         from lulc.hpc.plan import read_plan
         from lulc.hpc.shards import run_planned
 
         early.check()
-    with progress(bool(quiet)) as report:
+    with console.progress() as report:
         done = run_planned(read_plan(plan), plan, shard, progress=report)
-    if as_json:
-        click.echo(json.dumps(done.to_json() if done else None))
-    elif not quiet:
-        click.echo(_text(shard, done))
+    console.show(lambda: done.to_json() if done else None, partial(_text, shard, done))
 
 
 def _text(shard: int, done: "ShardReport | None") -> str:

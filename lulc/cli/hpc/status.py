@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lulc.cli.console import Console, speaking
 from lulc.cli.hpc.arguments import plan_argument
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import json_option, verbosity_options
 
 if TYPE_CHECKING:
     from lulc.hpc.shards import ShardStatus
@@ -17,29 +16,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @plan_argument
-@json_option
-@verbosity_options
-def status(plan: Path, as_json: bool, verbose: int, quiet: int) -> None:  # noqa: FBT001 - click passes flags by name
+@speaking()
+def status(plan: Path, console: Console) -> None:
     """Say what each shard of PLAN has come to: chunks done, and why it failed."""
     from lulc.hpc.plan import read_plan
     from lulc.hpc.shards import shard_statuses
     from lulc.hpc.slurm import queue
 
-    set_verbosity(verbose, quiet)
     plan = plan.absolute()
     read = read_plan(plan)
     statuses = shard_statuses(read, plan, read.shards, queue(plan))
     counts = Counter(status.state for status in statuses)
-    if as_json:
+    if console.as_json:
         click.echo(json.dumps({"counts": counts, "shards": [status.to_json() for status in statuses]}))
         return
     for entry in statuses:
-        if verbose or not entry.finished:
+        if console.verbose or not entry.finished:
             click.echo(_line(entry))
     click.echo(f"{len(statuses)} shards: {', '.join(f'{count} {state}' for state, count in counts.most_common())}")
     scenes = {entry.scene for entry in statuses}
     whole = [scene for scene in scenes if all(entry.state == "done" for entry in statuses if entry.scene == scene)]
-    if whole and not quiet:
+    if whole and not console.quiet:
         click.echo(f"{len(whole)} scenes are complete and not merged yet; lulc hpc merge {plan} publishes them")
 
 

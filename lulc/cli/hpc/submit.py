@@ -1,15 +1,15 @@
 """`lulc hpc submit`."""
 
-import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.hpc.arguments import Numbers, plan_argument, site_option
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import json_option, verbosity_options
+from lulc.cli.console import Console, speaking
+from lulc.cli.hpc.arguments import plan_argument, site_option
+from lulc.cli.values import Ranges
 
 if TYPE_CHECKING:
     from lulc.hpc.slurm import Submission
@@ -19,30 +19,17 @@ if TYPE_CHECKING:
 @plan_argument
 @site_option
 @click.option("--failed", is_flag=True, help="Only shards that were submitted before and are neither done nor queued.")
-@click.option("--shards", type=Numbers(), metavar="3,7,10-12", help="Only these shards.")
-@json_option
-@verbosity_options
-def submit(
-    plan: Path,
-    site: str,
-    failed: bool,  # noqa: FBT001 - click passes flags by name
-    shards: tuple[int, ...] | None,
-    as_json: bool,  # noqa: FBT001
-    verbose: int,
-    quiet: int,
-) -> None:
+@click.option("--shards", type=Ranges(), metavar="3,7,10-12", help="Only these shards.")
+@speaking()
+def submit(plan: Path, *, site: str, failed: bool, shards: tuple[int, ...] | None, console: Console) -> None:
     """Submit the shards of PLAN that are neither done nor in the queue, and the merges of their scenes after them."""
     from lulc.hpc.plan import read_plan
     from lulc.hpc.site import load_site
     from lulc.hpc.slurm import submit as submit_to_slurm
 
-    set_verbosity(verbose, quiet)
     plan = plan.absolute()
     done = submit_to_slurm(read_plan(plan), plan, load_site(site), only=shards, failed=failed)
-    if as_json:
-        click.echo(json.dumps(asdict(done)))
-    elif not quiet:
-        click.echo(_text(done, plan))
+    console.show(partial(asdict, done), partial(_text, done, plan))
 
 
 def _text(done: "Submission", plan: Path) -> str:

@@ -1,14 +1,13 @@
 """`lulc patches bands`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import bands_option, changes_option, json_option, split_names, verbosity_options
-from lulc.cli.progress import step_progress
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import changes_option, model_options
+from lulc.patches.options import StudyOptions
 
 
 @click.command()
@@ -22,34 +21,16 @@ from lulc.cli.progress import step_progress
     help="How to train; a patch model as its start is replaced by ImageNet, so that no band has an advantage.",
 )
 @changes_option
-@click.option(
-    "--folds",
-    type=click.IntRange(1, 100),
-    default=5,
-    show_default=True,
-    help="Parts of the patches that are tested in turn; 1 tests the test split alone.",
-)
-@click.option(
-    "--combinations",
-    callback=split_names,
-    metavar="NAME,...",
-    help="singles, RGB, CIR, SWIR, all, a band, or bands joined by +. [default: singles,RGB,CIR,SWIR,all]",
-)
-@bands_option
-@click.option("--resume", is_flag=True, help="Continue the study in OUT; start it when there is none.")
-@click.option("--overwrite", is_flag=True, help="Replace the study in OUT.")
-@json_option
-@verbosity_options
+@model_options(options=StudyOptions)
+@speaking()
 def bands(
     data: Path,
     output: Path,
+    *,
     config: str,
     changes: dict[str, Any],
-    bands: tuple[str, ...] | None,
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
-    **options: Any,  # noqa: ANN401 - arguments of `study_bands`
+    options: StudyOptions,
+    console: Console,
 ) -> None:
     """Say which bands tell the classes of DATA apart, in OUT/bands.md, bands.png and bands.json.
 
@@ -61,11 +42,8 @@ def bands(
     from lulc.patches.study.bands import study_bands
     from lulc.resources import config_path
 
-    set_verbosity(verbose, quiet)
-    settings = read_config(PatchSettings, config_path("patches", config), bands=bands, **{"data": data, **changes})
-    with step_progress(bool(quiet)) as report:
-        study = study_bands(data, output, settings=settings, progress=report, **options)
-    if as_json:
-        click.echo(json.dumps(study.to_json()))
-    elif not quiet:
-        click.echo(study.to_text())
+    asked = {"data": data, **changes}
+    settings = read_config(PatchSettings, config_path("patches", config), bands=options.bands, **asked)
+    with console.progress("step") as report:
+        study = study_bands(data, output, settings=settings, options=options, progress=report)
+    console.show(study.to_json, study.to_text)

@@ -1,14 +1,12 @@
 """`lulc patches train`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lulc.cli.main import set_verbosity
-from lulc.cli.options import changes_option, json_option, verbosity_options
-from lulc.cli.progress import step_progress
+from lulc.cli.console import Console, speaking
+from lulc.cli.options import changes_option
 
 
 @click.command()
@@ -28,16 +26,13 @@ from lulc.cli.progress import step_progress
 @click.option(
     "--tensorboard", metavar="DIR", type=click.Path(path_type=Path), help="Also write the history for TensorBoard."
 )
-@json_option
-@verbosity_options
+@speaking()
 def train(
     config: Path,
     output: Path,
     data: Path | None,
     changes: dict[str, Any],
-    as_json: bool,  # noqa: FBT001 - click passes flags by name
-    verbose: int,
-    quiet: int,
+    console: Console,
     **options: Any,  # noqa: ANN401 - arguments of `train_patches`
 ) -> None:
     """Train a patch classifier by CONFIG and leave a model bundle in OUT.
@@ -48,13 +43,8 @@ def train(
     from lulc.patches.learn.settings import recipe
     from lulc.patches.learn.train import train_patches
 
-    set_verbosity(verbose, quiet)
     settings = recipe(config, data, changes, output.name)
-    with step_progress(bool(quiet)) as report:
+    with console.progress("step") as report:
         result = train_patches(settings, output, progress=report, **options)
-    if result is None:
-        return
-    if as_json:
-        click.echo(json.dumps(result.to_json()))
-    elif not quiet:
-        click.echo(result.to_text())
+    if result is not None:
+        console.show(result.to_json, result.to_text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -13,8 +13,7 @@ from rasterio.errors import RasterioError
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
-
-ChipFormat = Literal["tif", "npy", "nc"]
+from lulc.options import ChipFormat
 
 CHIP_FORMATS: tuple[ChipFormat, ...] = ("tif", "npy", "nc")
 """How the chips of a training set can be stored."""

@@ -23,8 +23,9 @@ from lulc.errors import ConfigError, InputError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
-from lulc.io.labels.chip_files import ChipFormat, read_chip, write_chip
+from lulc.io.labels.chip_files import read_chip, write_chip
 from lulc.legend import NODATA_CODE, Legend
+from lulc.options import ChipFormat
 from lulc.split import SPLITS
 
 SET_CARD = "set.json"

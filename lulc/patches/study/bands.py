@@ -27,6 +27,7 @@ from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import PatchSplit, deal
 from lulc.patches.learn.train import train_patches
+from lulc.patches.options import StudyOptions
 from lulc.patches.study.bands_report import BandRow, BandStudy, Combination, FoldScore, draw_study
 from lulc.patches.study.spectra import check_band_order, count_rules, patch_means
 from lulc.run import StepProgress, silent
@@ -51,10 +52,7 @@ def study_bands(
     output: Path,
     *,
     settings: PatchSettings,
-    folds: int = 5,
-    combinations: Sequence[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
+    options: StudyOptions | None = None,
     progress: StepProgress = silent,
 ) -> BandStudy:
     """Train on each combination of bands and test it on patches that it has not seen.
@@ -64,17 +62,16 @@ def study_bands(
         output: Folder of the study; finished folds are kept in its bands.json.
         settings: How to train; `data` and `use` in it are replaced, and so is a patch model as start: it has learnt from
             some of the bands, and may have seen the patches that are tested.
-        folds: Parts that are tested in turn; 1 tests the test split of `settings.split` alone.
-        combinations: `singles`, `RGB`, `CIR`, `SWIR`, `all`, a band, or bands joined by `+`; None takes the first five.
-        resume: Go on with the study in that folder; further combinations may be asked for.
-        overwrite: Replace the study in that folder.
+        options: How; None for the defaults.
         progress: Told (steps done, steps, loss) over all trainings.
 
     Raises:
         LulcError: The patches or settings are refused, a combination is not known or has no bands there, writing
             failed, or Interrupted: the study can then be resumed.
     """
-    if resume and overwrite:
+    options = options or StudyOptions()
+    folds, resume = options.folds, options.resume
+    if resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("a band study runs in one process", "start it without torchrun")
@@ -82,9 +79,9 @@ def study_bands(
     check_outside(output, data)
     patches = open_patch_set(data, settings.bands)
     names = [name for name in patches.read(patches.patches[0]).names if sensor().has((name,))]
-    chosen, left_out = choose_combinations(names, combinations)
+    chosen, left_out = choose_combinations(names, options.combinations)
     folder = _StudyFolder(output)
-    folder.check(resume=resume, overwrite=overwrite)
+    folder.check(resume=resume, overwrite=options.overwrite)
     splits = deal_folds(
         patches, folds, settings.split, same_pixels(patches, look_at(patches, settings.samples.workers))
     )
@@ -119,7 +116,7 @@ def choose_combinations(
 
     Args:
         names: Bands of the patches.
-        asked: As for `study_bands`.
+        asked: As `StudyOptions.combinations`; None for single bands, RGB, CIR, SWIR and all.
 
     Raises:
         UsageError: A combination is not known.

@@ -11,16 +11,15 @@ from lulc.errors import InputError, ModelError, UsageError, did_you_mean
 from lulc.io.figures.agreement import write_reliability
 from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
-from lulc.model.device import Precision
 from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.split import PatchSplit, model_split, read_split
+from lulc.patches.options import PatchEvaluateOptions
 from lulc.patches.study.evaluation_report import ConfusedPair, PatchEvaluation
 from lulc.patches.study.figures import PATCHES, PER_ROW, Picture, PictureRow, write_patch_confusion, write_picture_rows
 from lulc.patches.study.predictions import Predictions
 from lulc.run import Progress, silent
-from lulc.split import SPLITS
 
 ALL = "all"
 """In place of a split: every patch."""
@@ -34,49 +33,33 @@ _SUREST = 10
 _DRAWN_PAIRS = 6
 
 
-def evaluate_patches(  # noqa: PLR0913 - what a user can choose
-    model: str | Path,
-    data: Path,
-    *,
-    split: str = "test",
-    split_file: Path | None = None,
-    bands: Sequence[str] | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    turns: bool = False,
-    out: Path | None = None,
-    overwrite: bool = False,
-    progress: Progress = silent,
+def evaluate_patches(
+    model: str | Path, data: Path, options: PatchEvaluateOptions | None = None, *, progress: Progress = silent
 ) -> PatchEvaluation:
     """Compare the classes that a model predicts with those of patches.
 
     Args:
         model: Bundle, by path or name.
         data: Folder or zip of class folders, named as the model's classes.
-        split: `train`, `val` or `test`: the patches that the model's own split, or `split_file`, lists so; or `all`.
-        split_file: A `split.csv` in place of the model's own.
-        bands: Names of the bands in the files, when these do not say; or the one name of a known order.
-        device: `auto`, `cpu`, `cuda`, ...
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
-        turns: Average over the eight turns and mirror images of each patch.
-        out: Folder for the report, the predictions and pictures; None writes nothing.
-        overwrite: Replace a former report there.
+        options: How; None for the defaults.
         progress: Told (done, total) pixels; the total supposes that patches are of one size.
 
     Raises:
-        UsageError: No such split, or a split file that would not be used.
+        UsageError: A split file that would not be used.
         InputError: No such patches, a class that the model does not know, or a patch that cannot be read.
         ModelError: The model is refused.
         StorageError: A former report is there, or the disk is full or refuses.
     """
-    _check(data, split, split_file, out, overwrite=overwrite)
-    loaded, labelled = load_patch_model(model), open_patch_set(data, bands)
+    options = options or PatchEvaluateOptions()
+    split, split_file, turns = options.split, options.split_file, options.turns
+    _check(data, options)
+    loaded, labelled = load_patch_model(model), open_patch_set(data, options.bands)
     card, own = loaded.card, model_split(model)
     code_of = _codes(labelled, card.name, card.classes.names)
     listed = read_split(split_file) if split_file is not None else own
     patches, missing = _chosen(labelled, split, listed, str(split_file or card.name))
     actual = np.array([code_of[patch.code] for patch in patches], np.uint8)
-    classifier, start = Classifier(loaded, device, precision, turns=turns), time.monotonic()
+    classifier, start = Classifier(loaded, options.device, options.precision, turns=turns), time.monotonic()
     probabilities = _probabilities(classifier, labelled, patches, card.name, progress)
     seconds = time.monotonic() - start
     predictions = Predictions(patches, actual, probabilities, classifier.classes)
@@ -98,20 +81,18 @@ def evaluate_patches(  # noqa: PLR0913 - what a user can choose
         device=str(classifier.device),
         seconds=seconds,
     )
-    if out is not None:
-        _write(report, predictions, labelled, out, overwrite=overwrite)
+    if options.out is not None:
+        _write(report, predictions, labelled, options.out, overwrite=options.overwrite)
     return report
 
 
-def _check(data: Path, split: str, split_file: Path | None, out: Path | None, *, overwrite: bool) -> None:
+def _check(data: Path, options: PatchEvaluateOptions) -> None:
     """Refuse what cannot be done, before any work."""
-    if split not in (*SPLITS, ALL):
-        raise UsageError(f"there is no split {split}", did_you_mean(split, (*SPLITS, ALL)))
-    if split == ALL and split_file is not None:
+    if options.split == ALL and options.split_file is not None:
         raise UsageError(f"a split file is of no use with {ALL}", "leave one of them out")
-    if out is not None:
-        check_outside(out, data)
-        check_report(out, _OTHERS, overwrite=overwrite)
+    if options.out is not None:
+        check_outside(options.out, data)
+        check_report(options.out, _OTHERS, overwrite=options.overwrite)
 
 
 def _codes(data: PatchSet, model: str, classes: Sequence[str]) -> dict[int, int]:

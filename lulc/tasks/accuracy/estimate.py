@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from lulc.errors import InputError, did_you_mean
 from lulc.io.labels.points import Design, Points, drawn_digest, pixels_at, read_points
@@ -21,6 +20,7 @@ from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate, LabelledPoints, Strata, estimate_from_points
 from lulc.run import Progress, silent
 from lulc.tasks.accuracy.area_report import AreaReport
+from lulc.tasks.accuracy.options import EstimateOptions
 from lulc.tasks.accuracy.sample import Population, count_classes
 
 __all__ = ["AreaReport", "EstimateOptions", "estimate_areas"]
@@ -28,22 +28,6 @@ __all__ = ["AreaReport", "EstimateOptions", "estimate_areas"]
 
 _NOT_LABELLED = 0
 _MOST_NAMED = 5
-
-
-class EstimateOptions(BaseModel):
-    """Options of an estimate from points.
-
-    Attributes:
-        allow_missing: Go on where points have no label, as if they were like the labelled ones of their class.
-        other_map: The points were drawn from another map, whose classes then are the strata.
-        label: Column that holds the labels.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    allow_missing: bool = False
-    other_map: bool = False
-    label: str = "reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +69,7 @@ def estimate_areas(
         StorageError: Reading failed.
     """
     chosen = options or EstimateOptions()
-    points = read_points(points_path, label=chosen.label)
+    points = read_points(points_path, label=chosen.attribute)
     design = points.design
     notes: list[str] = []
     if design is not None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError
 from lulc.grid import Window
@@ -23,6 +22,7 @@ from lulc.metrics.confusion import ConfusionMatrix, count_pairs_by_block
 from lulc.metrics.edges import edge_masks
 from lulc.run import Progress, silent
 from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.options import EvaluateOptions
 from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, open_map, reference_legend
 from lulc.tasks.accuracy.scores import CountedArea, EdgeAgreement, score_intervals
 
@@ -33,34 +33,6 @@ _WIDEST = 2048
 _FEW_BLOCKS = 30
 _HALF_STEP = 1 / 500
 """Activations are stored in steps of 1/250: a stored 0 is anything below half of one."""
-
-
-class EvaluateOptions(BaseModel):
-    """Options of `lulc evaluate` for a map.
-
-    Attributes:
-        legend: Legend of the reference, by name or path; None takes that of a reference that lulc made.
-        map_legend: Legend of a map that lulc did not make; None takes `legend`.
-        to: Legend of the comparison; None takes the map's, else the reference's, as crosswalks allow.
-        crosswalk: Crosswalk files, which go before the shipped ones.
-        attribute: Column of polygons that holds the class; None when only one fits.
-        layer: Layer of polygons; None when there is one.
-        block_px: Side of the blocks that are resampled for intervals, pixels of the map.
-        seed: Of the resampling.
-        edges: Also report agreement that forgives the borders between classes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    legend: str | Path | None = None
-    map_legend: str | Path | None = None
-    to: str | Path | None = None
-    crosswalk: tuple[str | Path, ...] = ()
-    attribute: str | None = None
-    layer: str | None = None
-    block_px: int = Field(default=256, ge=8, le=8192)
-    seed: int = Field(default=0, ge=0)
-    edges: bool = False
 
 
 def evaluate_map(

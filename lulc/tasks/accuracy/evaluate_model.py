@@ -1,7 +1,6 @@
 """Trying a model on a split of a training set that it has not been trained on."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,36 +14,27 @@ from lulc.metrics.calibration import Calibration, Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs
 from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.options import TrialOptions
 from lulc.tasks.accuracy.pair import choose_crosswalks
 from lulc.tasks.accuracy.scores import score_intervals
 from lulc.training.validation import predictions
 
 
-def evaluate_model(
-    model: Path | str,
-    training_set: Path,
-    *,
-    split: str = "val",
-    to: str | Path | None = None,
-    crosswalk: Sequence[str | Path] = (),
-    seed: int = 0,
-) -> EvaluationReport:
+def evaluate_model(model: Path | str, training_set: Path, options: TrialOptions | None = None) -> EvaluationReport:
     """Compare a model with the labels of a split.
 
     Args:
         model: Bundle, by path or name.
         training_set: Folder of the set.
-        split: `val`, `test` or `train`.
-        to: Legend of the comparison, to which activations are summed; None takes the model's, else the set's.
-        crosswalk: Crosswalk files, which go before the shipped ones.
-        seed: Of the resampling of blocks.
+        options: How; None for the defaults.
 
     Raises:
         LulcError: The model or set is refused, they do not fit each other, or the split is empty.
     """
-    start = time.monotonic()
+    start, options = time.monotonic(), options or TrialOptions()
+    split = options.split
     bundle, data = load_bundle(model), open_training_set(training_set)
-    to_model, to_labels = choose_crosswalks(bundle.card.classes, data.card.classes, to, crosswalk)
+    to_model, to_labels = choose_crosswalks(bundle.card.classes, data.card.classes, options.to, options.crosswalk)
     tally = _Tally(to_model)
     for found in predictions(bundle, data, split):
         codes = to_labels.relabel(found.codes)
@@ -60,9 +50,9 @@ def evaluate_model(
         reference=f"{training_set} ({split})",
         legend=tally.legend,
         matrix=matrix,
-        intervals=score_intervals(per_block, tally.legend.names, seed),
+        intervals=score_intervals(per_block, tally.legend.names, options.seed),
         block="ground",
-        seed=seed,
+        seed=options.seed,
         candidates=tally.candidates,
         calibration=after,
         uncalibrated=before,

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import ConfigError, InputError, UsageError, did_you_mean
 from lulc.grid import Grid, Window
@@ -22,34 +21,11 @@ from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import Legend
 from lulc.metrics.sample_design import allocate, allocate_for, expected_se
 from lulc.run import Progress, silent
+from lulc.tasks.accuracy.options import SampleOptions
 
 _CODES = 256
 _ORDER = 0
 """Stream of random numbers that the order of labelling is from; those of the strata bear their codes, from 1."""
-
-
-class SampleOptions(BaseModel):
-    """Options of `lulc sample`.
-
-    Attributes:
-        target_se: Standard error wanted for the overall accuracy; decides how many points are drawn.
-        expected: User's accuracy expected of every class that `expected_of` does not name.
-        expected_of: User's accuracy expected of single classes, by name.
-        total: Points to draw; None follows from `target_se`.
-        min_per_class: Fewest points of a class; a class with fewer pixels gives all of them.
-        seed: Of the draw: one seed and one map give one sample.
-        overwrite: Replace existing files.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    target_se: float = Field(default=0.01, gt=0, lt=0.5)
-    expected: float = Field(default=0.9, gt=0, lt=1)
-    expected_of: dict[str, float] = {}
-    total: int | None = Field(default=None, gt=0)
-    min_per_class: int = Field(default=50, ge=2)
-    seed: int = Field(default=0, ge=0)
-    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import UsageError
 from lulc.grid import Window
@@ -27,6 +26,7 @@ from lulc.tasks.change.files import check_change_outputs, write_change_report
 from lulc.tasks.change.inputs import KIND, MapPair, open_pair
 from lulc.tasks.change.legend import transition_legend
 from lulc.tasks.change.mmu import halo_px, large_patches
+from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import ChangePixels, change_pixels
 from lulc.tasks.change.reference import check_drawn_from, estimate_from_reference
 from lulc.tasks.change.report import ChangeReport, change_report
@@ -41,32 +41,6 @@ _SLAB_ROWS = 256
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
 _WIDEST_HALO = 1024
-
-
-class ChangeOptions(BaseModel):
-    """Options of `lulc change`.
-
-    Attributes:
-        to: Legend to compare in; None is that of the maps.
-        crosswalk: File that leads there; None takes the shipped one.
-        threshold: Probability of change from which a pixel is changed.
-        change_rate: Share of the ground that is expected to change: the prior of the transitions.
-        mmu: Minimum mapping unit of changes, hectares; 0 is none.
-        creation_options: GDAL-style options of the product.
-        overwrite: Replace an existing map.
-        resume: Continue an interrupted run of the same job.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    to: str | Path | None = None
-    crosswalk: str | Path | None = None
-    threshold: float = Field(default=0.5, gt=0, le=1)
-    change_rate: float = Field(default=0.05, ge=0.001, le=0.4)
-    mmu: float = Field(default=0.5, ge=0, allow_inf_nan=False)
-    creation_options: dict[str, str] = {}
-    overwrite: bool = False
-    resume: bool = True
 
 
 def map_change(

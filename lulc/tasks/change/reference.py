@@ -13,7 +13,8 @@ from lulc.io.labels.points import read_points
 from lulc.io.product.reader import open_product
 from lulc.legend import Legend
 from lulc.tasks.accuracy.area_report import AreaReport
-from lulc.tasks.accuracy.estimate import EstimateOptions, estimate_areas
+from lulc.tasks.accuracy.estimate import estimate_areas
+from lulc.tasks.accuracy.options import EstimateOptions
 from lulc.tasks.accuracy.sample import count_classes
 from lulc.tasks.change.legend import transition_legend
 
@@ -30,7 +31,7 @@ def estimate_from_reference(path: Path, classes: Legend, output: Path) -> AreaRe
         InputError: The file does not say how its points were drawn, they are of other classes or not those drawn, or
             labels are missing or unknown.
     """
-    design = read_points(path, label=EstimateOptions().label).design
+    design = read_points(path, label=EstimateOptions().attribute).design
     if design is None:
         raise InputError(
             f"{path} does not say how its points were drawn, so no area can be adjusted", "draw points with lulc sample"

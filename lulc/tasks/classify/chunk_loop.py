@@ -15,7 +15,8 @@ from lulc.io.scene.scene import Scene, open_scene
 from lulc.model.inference import ChunkInference
 from lulc.model.predictor import Predictor
 from lulc.run import Run
-from lulc.tasks.classify.job import ClassifyOptions, Job
+from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
 

@@ -17,8 +17,9 @@ from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.classify.chunk_loop import Filled, infer_missing, open_input, product_writer, refuse_empty
-from lulc.tasks.classify.job import ClassifyOptions, Job, plan_job
+from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
+from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.report import ClassifyReport
 from lulc.tasks.classify.seams import verify_seams
 from lulc.tasks.classify.stages import StageTimes

@@ -3,23 +3,20 @@
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
-from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from lulc.errors import InputError, LimitError
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint
 from lulc.io.scene.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
-from lulc.model.device import Placement, Precision, choose_placement, usable_cores
+from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.receptive_field import Reach, measure_reach
-from lulc.resources import SHIPPED_MODEL
 from lulc.tasks.classify.memory import predict_peak
+from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tiling import TilePlan, round_up
 
 DEFAULT_CORE = 1024
@@ -29,51 +26,6 @@ _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
 _FALLBACK_FADE = 32
 _DEAREST_EXACT_COST = 2.0
-
-
-class ClassifyOptions(BaseModel):
-    """Options of `lulc classify`.
-
-    Attributes:
-        model: Name of a shipped model, or path of a bundle.
-        bands: Names of the input's bands in order, when the files do not state them.
-        offset: Added to digital numbers; None reads it from metadata.
-        quantification: Digital numbers per unit reflectance; None reads it from metadata.
-        window: Side of the network's input window, halo included, pixels; None chooses.
-        halo: Margin discarded around each window, pixels; None derives it from the receptive field.
-        blend: Width of the cross-fade between windows, pixels; None is 0 when the halo is exact.
-        activations: Storage of activations.
-        device: `auto`, `cpu`, `cuda`, ...
-        precision: Floating-point precision of the network.
-        batch: Windows per forward pass; None chooses for the device.
-        threads: CPU threads of the network; None is the cores that the process may use. The bytes of a map are
-            reproducible for one number of threads only, so all shards of a plan share it on any machine.
-        max_memory: Main memory that the run may take, bytes; None is no limit.
-        creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
-        overwrite: Replace an existing product.
-        resume: Continue an interrupted run of the same job.
-        allow_no_georef: Accept a scene without georeference.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str | Path = SHIPPED_MODEL
-    bands: tuple[str, ...] | None = None
-    offset: float | None = None
-    quantification: float | None = Field(default=None, gt=0)
-    window: int | None = Field(default=None, gt=0)
-    halo: int | None = Field(default=None, ge=0)
-    blend: int | None = Field(default=None, ge=0)
-    activations: Literal["uint8", "float32", "none"] = "uint8"
-    device: str = "auto"
-    precision: Precision = "auto"
-    batch: int | None = Field(default=None, gt=0)
-    threads: int | None = Field(default=None, gt=0)
-    max_memory: int | None = Field(default=None, gt=0)
-    creation_options: dict[str, str] = {}
-    overwrite: bool = False
-    resume: bool = True
-    allow_no_georef: bool = False
 
 
 @dataclass(frozen=True)

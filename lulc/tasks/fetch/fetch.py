@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.bands import sensor
 from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
@@ -35,6 +34,7 @@ from lulc.run import Progress, running, silent
 from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
 from lulc.tasks.fetch.job import FetchJob
 from lulc.tasks.fetch.layout import file_names, scene_layout
+from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
 from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
 from lulc.tiling import block_windows
 
@@ -43,41 +43,10 @@ if TYPE_CHECKING:
 
 Refused = Callable[[LulcError], None]
 
-DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
-"""What is fetched, as far as an item has it, when no bands are named: all of 10 and 20 m, and the scene classification."""
-
 ITEMS = "items.csv"
 
 _CHUNK = 1024
 _COUNTS = ("uint8", "uint16")
-
-
-class FetchOptions(BaseModel):
-    """Options of `lulc fetch`.
-
-    Attributes:
-        area: `W,S,E,N` in degrees, or a file of polygons.
-        dates: `2021-05-01/2021-09-30`, one day, or one open end.
-        max_cloud: Largest cloud cover, percent; None takes all.
-        collection: Collections to look in; empty for all of a static catalogue, `sentinel-2-l2a` of an API.
-        bands: Bands to fetch; None for `DEFAULT_BANDS`, as far as an item has them.
-        limit: Most items, those with least cloud first; None for all.
-        plan: List items and sizes; write nothing.
-        refresh: Fetch files anew that are there of another area, of other bands or of a changed item.
-        overwrite: Fetch every file anew, whatever is there.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    area: str
-    dates: str
-    max_cloud: float | None = Field(default=None, ge=0, le=100)
-    collection: tuple[str, ...] = ()
-    bands: tuple[str, ...] | None = None
-    limit: int | None = Field(default=None, ge=1)
-    plan: bool = False
-    refresh: bool = False
-    overwrite: bool = False
 
 
 def fetch(

@@ -5,7 +5,7 @@ Each merge works on one window. Its memory is a few planes per class, however ma
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from lulc.grid import Window
 from lulc.io.product.on_grid import SIXTEENTHS
 from lulc.legend import NODATA_CODE
-
-Method = Literal["activations", "confidence", "first", "latest", "majority"]
+from lulc.tasks.mosaic.options import Method
 
 _MOST_WEIGHT = 4095
 """Weights are whole numbers 1.._MOST_WEIGHT.

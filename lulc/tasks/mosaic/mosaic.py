@@ -27,7 +27,8 @@ from lulc.model.quantise import product_bytes_of
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.classify.memory import peak_resident_bytes
 from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
-from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicOptions, MosaicPlan, plan_mosaic
+from lulc.tasks.mosaic.options import MosaicOptions
+from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic.sources import SourceMapShare, source_shares, sources_path, write_sources
 

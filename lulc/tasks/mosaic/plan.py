@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
@@ -22,7 +20,7 @@ from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import last_moment, span
 from lulc.legend import Legend
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
-from lulc.tasks.mosaic.merging import Method
+from lulc.tasks.mosaic.options import Method, MosaicOptions
 from lulc.tiling import panel_windows
 
 SOURCES_A_BAND = 250
@@ -35,35 +33,6 @@ _LISTED = 50
 _NO_MAPS = {"change-map"}
 _HARDLY_FILLED = 0.02
 _log = logging.getLogger(__name__)
-
-
-class MosaicOptions(BaseModel):
-    """Options of `lulc mosaic`.
-
-    Attributes:
-        method: `activations` averages activations, with weights that fall to 0 at edges and holes. The other methods
-            merge classes: `first` map with data, `latest` acquisition, `majority` of maps, highest `confidence`.
-        feather: Distance from edges and holes over which a map fades in, pixels.
-        crs: CRS of the mosaic; None takes the one of most pixels.
-        resolution: Side of a pixel, in units of the CRS; None takes the one of the maps.
-        bounds: West, south, east and north in units of the CRS; None encloses all maps.
-        activations: Storage of activations; only the method `activations` has any.
-        creation_options: GDAL-style options of the product, such as COMPRESS=DEFLATE.
-        overwrite: Replace an existing product.
-        resume: Continue an interrupted run of the same mosaic.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    method: Method = "activations"
-    feather: int = Field(default=128, ge=0, le=4096)
-    crs: str | None = None
-    resolution: float | None = Field(default=None, ge=1e-9, le=1e6, allow_inf_nan=False)
-    bounds: tuple[float, float, float, float] | None = None
-    activations: Literal["uint8", "float32", "none"] = "uint8"
-    creation_options: dict[str, str] = {}
-    overwrite: bool = False
-    resume: bool = True
 
 
 @dataclass(frozen=True)

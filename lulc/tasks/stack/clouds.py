@@ -4,7 +4,7 @@ from lulc.errors import InputError
 from lulc.io.scene.clouds import DEFAULT_CLASSES, ClearScene, Dilated, Qa60Clouds, SclClouds, scl_codes
 from lulc.io.scene.scene import Scene
 from lulc.model.cloud_network import CloudNetwork
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.stack.options import StackOptions
 
 _QA60_EMPTY = ("2022-01-25", "2024-02-28")
 """Between these dates QA60 holds no clouds.

@@ -1,22 +1,16 @@
-"""Content of a stack: options, recipes, and the bands that have to be read for them."""
+"""Content of a stack: recipes, and the bands that have to be read for them."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lulc.bands import sensor
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import Scene
 from lulc.resources import read_toml
-
-_CHUNK_STEP = 256
-_MOST_FILLS = 254
-"""The channel `source` is uint8: 0 is no scene, 1 the first scene."""
-
-_MOST_DILATION = 200
+from lulc.tasks.stack.options import StackOptions
 
 
 class Recipe(BaseModel):
@@ -40,57 +34,6 @@ class Recipe(BaseModel):
     def channels(self) -> tuple[str, ...]:
         """Channel names in order: bands, then indices."""
         return self.bands + self.indices
-
-
-class StackOptions(BaseModel):
-    """Options of `lulc stack`.
-
-    Attributes:
-        preset: Name of a file in configs/stacks, or path of such a file. It excludes `select` and `indices`.
-        select: Bands to write; None writes every band of the scene.
-        indices: Spectral indices to write; None writes those in the scene's files.
-        bands: Names of the input's bands in order, when the files do not state them.
-        offset: Added to digital numbers of the first scene; None reads it from metadata.
-        quantification: Digital numbers per unit reflectance of the first scene; None reads it from metadata.
-        fill: Scenes whose pixels fill the holes of the first one, in order.
-        fill_offset: As `offset`, for every scene in `fill`.
-        fill_quantification: As `quantification`, for every scene in `fill`.
-        composite: Rule for several dates. `first` takes the first date that has the pixel, `best` does so in order of
-            the clear fraction, `median` takes the median of all, `max-ndvi` all bands from the date of the largest
-            NDVI.
-        clouds: Source of the cloud mask of every scene: none, SCL, QA60 or a network (`model`); `auto` is SCL, else
-            QA60.
-        cloud_classes: SCL classes to mask, names or numbers; None for `lulc.io.scene.clouds.DEFAULT_CLASSES`.
-        dilate: Pixels by which clouds grow.
-        chunk: Side of the windows read and written at once, and of the chunks of NetCDF and Zarr, pixels.
-        overwrite: Replace an existing output.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    preset: str | Path | None = None
-    select: tuple[str, ...] | None = None
-    indices: tuple[str, ...] | None = None
-    bands: tuple[str, ...] | None = None
-    offset: float | None = None
-    quantification: float | None = Field(default=None, gt=0)
-    fill: tuple[Path, ...] = Field(default=(), max_length=_MOST_FILLS)
-    fill_offset: float | None = None
-    fill_quantification: float | None = Field(default=None, gt=0)
-    composite: Literal["first", "best", "median", "max-ndvi"] = "first"
-    clouds: Literal["none", "auto", "scl", "qa60", "model"] = "none"
-    cloud_classes: tuple[str, ...] | None = None
-    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION)
-    chunk: int = Field(default=1024, ge=_CHUNK_STEP, le=8192, multiple_of=_CHUNK_STEP)
-    overwrite: bool = False
-
-    @model_validator(mode="after")
-    def _check_cloud_options(self) -> Self:
-        if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
-            raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
-        if self.dilate and self.clouds == "none":
-            raise ValueError("--dilate grows clouds: give --clouds")
-        return self
 
 
 def load_recipe(name: str | Path) -> Recipe:

@@ -25,7 +25,8 @@ from lulc.run import Progress, Run, running, silent
 from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import MaxNdvi, Median, clear_fractions
 from lulc.tasks.stack.fill import Composite, Planes
-from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, names_to_read
+from lulc.tasks.stack.options import StackOptions
+from lulc.tasks.stack.recipe import Recipe, choose_recipe, names_to_read
 from lulc.tasks.stack.report import CompositeDate, SourceCount, StackReport
 from lulc.tiling import block_windows, round_up
 

@@ -16,6 +16,7 @@ from lulc.patches.dataset import open_patch_set
 from lulc.patches.image import EUROSAT_MS
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import read_split
+from lulc.patches.options import StudyOptions
 from lulc.patches.study import bands as band_study
 from lulc.patches.study.bands import choose_combinations, deal_folds, study_bands
 from lulc.patches.study.bands_report import BandRow, Combination, FoldScore
@@ -154,7 +155,11 @@ class TestStudy:
     def test_rows(self, tiny, tmp_path, trainer):
         told = []
         study = study_bands(
-            tiny, tmp_path / "out", settings=settings(), folds=2, progress=lambda *step: told.append(step)
+            tiny,
+            tmp_path / "out",
+            settings=settings(),
+            progress=lambda *step: told.append(step),
+            options=StudyOptions(folds=2),
         )
         names = ["B08", "CIR", "all", "B02", "B03", "B04", "RGB"]
         assert [row.combination.name for row in study.rows] == names
@@ -172,7 +177,7 @@ class TestStudy:
         assert by_fold["run-B02-1"] == by_fold["run-all-1"] != by_fold["run-all-2"]
 
     def test_files(self, tiny, tmp_path, trainer):
-        study = study_bands(tiny, tmp_path / "out", settings=settings(), folds=2)
+        study = study_bands(tiny, tmp_path / "out", settings=settings(), options=StudyOptions(folds=2))
         files = {path.name for path in (tmp_path / "out").iterdir()}
         assert files == {"bands.json", "bands.md", "bands.png", "folds"}
         page = (tmp_path / "out" / "bands.md").read_text()
@@ -189,25 +194,30 @@ class TestStudy:
         out, whole = tmp_path / "out", tmp_path / "whole"
         trainer.stop_at = 5
         with pytest.raises(Interrupted):
-            study_bands(tiny, out, settings=settings(), folds=2)
+            study_bands(tiny, out, settings=settings(), options=StudyOptions(folds=2))
         assert len(json.loads((out / "bands.json").read_text())["rows"]) == 3
         assert not (out / "bands.md").exists()
         trainer.stop_at = None
-        resumed = study_bands(tiny, out, settings=settings(device="auto"), folds=2, resume=True)
+        resumed = study_bands(tiny, out, settings=settings(device="auto"), options=StudyOptions(folds=2, resume=True))
         assert len(trainer.calls) == 14
         assert len({name for _, name, _ in trainer.calls}) == 14
-        assert resumed.rows == study_bands(tiny, whole, settings=settings(), folds=2).rows
+        assert resumed.rows == study_bands(tiny, whole, settings=settings(), options=StudyOptions(folds=2)).rows
 
     def test_more_combinations_later(self, tiny, tmp_path, trainer):
-        study_bands(tiny, tmp_path, settings=settings(), folds=2, combinations=["B08"])
-        study = study_bands(tiny, tmp_path, settings=settings(), folds=2, combinations=["B08", "B02+B08"], resume=True)
+        study_bands(tiny, tmp_path, settings=settings(), options=StudyOptions(folds=2, combinations=["B08"]))
+        study = study_bands(
+            tiny,
+            tmp_path,
+            settings=settings(),
+            options=StudyOptions(folds=2, combinations=["B08", "B02+B08"], resume=True),
+        )
         assert [asked for asked, _, _ in trainer.calls] == [("B08",)] * 2 + [("B02", "B08")] * 2
         assert [row.combination.name for row in study.rows] == ["B02+B08", "B08"]
 
     def test_a_patch_model_is_no_start(self, tiny, tmp_path, trainer):
         own = settings()
         own = own.model_copy(update={"network": own.network.model_copy(update={"start": "eurosat-rgb"})})
-        study = study_bands(tiny, tmp_path, settings=own, folds=2, combinations=["B08"])
+        study = study_bands(tiny, tmp_path, settings=own, options=StudyOptions(folds=2, combinations=["B08"]))
         assert study.notes[0].startswith("started from ImageNet, not from eurosat-rgb")
         assert study.network == "cnn6 from imagenet"
         assert trainer.calls
@@ -220,11 +230,13 @@ class TestStudy:
                     0, 255, (SIDE, SIDE, 3), np.uint8
                 )
                 Image.fromarray(colors).save(tmp_path / "set" / name / f"{name}_{number}.png")
-        study = study_bands(tmp_path / "set", tmp_path / "out", settings=settings(), folds=2)
+        study = study_bands(tmp_path / "set", tmp_path / "out", settings=settings(), options=StudyOptions(folds=2))
         assert sorted(row.combination.name for row in study.rows) == ["B02", "B03", "B04", "RGB"]
         assert [note.split()[0] for note in study.notes] == ["CIR", "SWIR", "all"]
         with pytest.raises(InputError, match="CIR needs B08: the patches have B04, B03, B02"):
-            study_bands(tmp_path / "set", tmp_path / "new", settings=settings(), combinations=["CIR"])
+            study_bands(
+                tmp_path / "set", tmp_path / "new", settings=settings(), options=StudyOptions(combinations=["CIR"])
+            )
         assert trainer.calls
 
     def test_refused(self, tiny, tmp_path, trainer, monkeypatch):
@@ -232,17 +244,17 @@ class TestStudy:
         (tmp_path / "mine" / "thesis.txt").write_text("mine")
         for more in ({"resume": True}, {"overwrite": True}):
             with pytest.raises(StorageError, match="holds no band study"):
-                study_bands(tiny, tmp_path / "mine", settings=settings(), folds=2, **more)
+                study_bands(tiny, tmp_path / "mine", settings=settings(), options=StudyOptions(folds=2, **more))
         out = tmp_path / "out"
-        study_bands(tiny, out, settings=settings(), folds=2, combinations=["B08"])
+        study_bands(tiny, out, settings=settings(), options=StudyOptions(folds=2, combinations=["B08"]))
         with pytest.raises(StorageError, match="exists; continue it with --resume"):
-            study_bands(tiny, out, settings=settings(), folds=2)
+            study_bands(tiny, out, settings=settings(), options=StudyOptions(folds=2))
         with pytest.raises(ConfigError, match="begun with other settings"):
-            study_bands(tiny, out, settings=settings(batch=2), folds=2, resume=True)
+            study_bands(tiny, out, settings=settings(batch=2), options=StudyOptions(folds=2, resume=True))
         with pytest.raises(ConfigError, match="begun with other patches or folds"):
-            study_bands(tiny, out, settings=settings(), folds=3, resume=True)
+            study_bands(tiny, out, settings=settings(), options=StudyOptions(folds=3, resume=True))
         with pytest.raises(UsageError, match="exclude each other"):
-            study_bands(tiny, out, settings=settings(), resume=True, overwrite=True)
+            study_bands(tiny, out, settings=settings(), options=StudyOptions(resume=True, overwrite=True))
         calls = len(trainer.calls)
         monkeypatch.setenv("WORLD_SIZE", "2")
         with pytest.raises(UsageError, match="one process"):
@@ -252,18 +264,24 @@ class TestStudy:
         assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
 
     def test_overwrite(self, tiny, tmp_path, trainer):
-        study_bands(tiny, tmp_path, settings=settings(), folds=2, combinations=["B08"])
-        study = study_bands(tiny, tmp_path, settings=settings(), folds=3, combinations=["B02"], overwrite=True)
+        study_bands(tiny, tmp_path, settings=settings(), options=StudyOptions(folds=2, combinations=["B08"]))
+        study = study_bands(
+            tiny, tmp_path, settings=settings(), options=StudyOptions(folds=3, combinations=["B02"], overwrite=True)
+        )
         assert [row.combination.name for row in study.rows] == ["B02"]
         assert len(trainer.calls) == 5
 
     def test_what_contradicts_the_names_is_told(self, data, tmp_path, trainer):
         real = data / "eurosat_ms.zip"
         asked = settings().model_copy(update={"bands": NATURAL})
-        study = study_bands(real, tmp_path / "wrong", settings=asked, folds=1, combinations=["B08"])
+        study = study_bands(
+            real, tmp_path / "wrong", settings=asked, options=StudyOptions(folds=1, combinations=["B08"])
+        )
         assert study.notes[0].startswith("the bands may be named wrongly: B10 (cirrus) should be the darkest band")
         asked = settings().model_copy(update={"bands": ("eurosat-ms",)})
-        study = study_bands(real, tmp_path / "right", settings=asked, folds=1, combinations=["B08"])
+        study = study_bands(
+            real, tmp_path / "right", settings=asked, options=StudyOptions(folds=1, combinations=["B08"])
+        )
         assert study.notes == ("the spectra bear out the names of the bands: 16 rules, 220 patches",)
         assert len(trainer.calls) == 2
 

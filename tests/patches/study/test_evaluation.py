@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import ValidationError
 from scipy.stats import binomtest
 from sklearn import metrics
 
@@ -20,6 +21,7 @@ from lulc.patches.classifier import Classifier
 from lulc.patches.dataset import Patch, open_patch_set
 from lulc.patches.learn.split import PatchSplit
 from lulc.patches.networks import PatchArchitecture, build_patch_network
+from lulc.patches.options import PatchEvaluateOptions
 from lulc.patches.study.evaluation import FILES, evaluate_patches
 from lulc.patches.study.evaluation_report import PatchEvaluation
 from lulc.patches.study.predictions import Predictions, without_temperature
@@ -235,7 +237,10 @@ class TestWhole:
     def test_report(self, home, tmp_path):
         told = []
         report = evaluate_patches(
-            home / "model", home / "data", out=tmp_path / "new" / "out", progress=lambda *step: told.append(step)
+            home / "model",
+            home / "data",
+            PatchEvaluateOptions(out=tmp_path / "new" / "out"),
+            progress=lambda *step: told.append(step),
         )
         # of the even numbers 0..12, two red ones lie in green, and number 12 is missing in each class
         assert report.counts.tolist() == [[6, 0, 0], [0, 4, 2], [0, 0, 6]]
@@ -249,7 +254,7 @@ class TestWhole:
         assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == sorted(FILES)
 
     def test_files_say_the_same(self, home, tmp_path):
-        report = evaluate_patches(home / "model", home / "data", out=tmp_path)
+        report = evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(out=tmp_path))
         numbers = json.loads((tmp_path / "report.json").read_text())
         assert numbers == json.loads(json.dumps(report.to_json()))
         assert "Patches; rows actual, columns predicted." in (tmp_path / "report.md").read_text()
@@ -266,22 +271,24 @@ class TestWhole:
     def test_a_former_report_stays_unless_asked(self, home, tmp_path):
         (tmp_path / "report.md").write_text("mine")
         with pytest.raises(StorageError, match=r"report\.md exists; use --overwrite"):
-            evaluate_patches(home / "model", home / "data", out=tmp_path)
+            evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(out=tmp_path))
         assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
-        evaluate_patches(home / "model", home / "data", out=tmp_path, overwrite=True)
+        evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(out=tmp_path, overwrite=True))
         assert (tmp_path / "report.md").read_text().startswith("# colours 1.0 on")
 
     def test_no_picture_of_mistakes_when_there_are_none(self, home, tmp_path):
         (tmp_path / "confused.png").write_bytes(b"of a former report")
         (tmp_path / "easy.csv").write_text("name,split\nred/red_0.png,test\nblue/blue_0.png,test\n")
         out = {"out": tmp_path, "overwrite": True}
-        report = evaluate_patches(home / "model", home / "data", split_file=tmp_path / "easy.csv", **out)
+        report = evaluate_patches(
+            home / "model", home / "data", PatchEvaluateOptions(split_file=tmp_path / "easy.csv", **out)
+        )
         assert report.accuracy == 1
         assert not (tmp_path / "confused.png").exists()
         assert report.notes == ("there are no patches of green: how many of these it finds is not known",)
 
     def test_all_says_what_was_trained_on(self, home):
-        report = evaluate_patches(home / "model", home / "data", split="all")
+        report = evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(split="all"))
         assert report.matrix.total == 36
         assert report.notes[0].startswith("colours was trained on 18 of these 36 patches")
 
@@ -290,11 +297,11 @@ class TestWhole:
             (tmp_path / name).mkdir()
             with Image.open(home / "data" / name / f"{name}_5.png") as image:
                 image.save(tmp_path / name / f"{name}_5.jpg")
-        report = evaluate_patches(home / "model", tmp_path, split="all")
+        report = evaluate_patches(home / "model", tmp_path, PatchEvaluateOptions(split="all"))
         assert report.notes[0].startswith("colours was trained on 3 of these 3 patches, by their names")
 
     def test_turns(self, home):
-        report = evaluate_patches(home / "model", home / "data", turns=True)
+        report = evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(turns=True))
         assert report.notes[0].startswith("each answer is the mean over eight turns")
         assert (report.accuracy, report.uncalibrated) == (pytest.approx(16 / 18), None)
 
@@ -314,7 +321,7 @@ class TestWhole:
         PatchSplit({"red/red_1.png": "test"}).write(model / "split.csv")
         lacking = "there are no patches of blue, green: how many of these it finds is not known"
         assert evaluate_patches(model, home / "data").notes == (lacking,)
-        notes = evaluate_patches(model, home / "data", split="all").notes
+        notes = evaluate_patches(model, home / "data", PatchEvaluateOptions(split="all")).notes
         assert notes == ("colours lists its test patches only: it may have been trained on the other 35",)
 
 
@@ -337,29 +344,31 @@ class TestRefused:
         model = copied(home / "model", tmp_path / "model")
         with pytest.raises(InputError, match="does not say which patches it was trained on; give --split-file"):
             evaluate_patches(model, home / "data")
-        assert "may be among them" in evaluate_patches(model, home / "data", split="all").notes[0]
+        assert "may be among them" in evaluate_patches(model, home / "data", PatchEvaluateOptions(split="all")).notes[0]
 
     def test_nothing_of_the_split(self, home, tmp_path):
         (tmp_path / "split.csv").write_text("name,split\nred/other.png,test\n")
         with pytest.raises(InputError, match=r"has none of the 1 patches that .*split\.csv lists as test; check DATA"):
-            evaluate_patches(home / "model", home / "data", split_file=tmp_path / "split.csv")
+            evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(split_file=tmp_path / "split.csv"))
         with pytest.raises(InputError, match="lists no patches as val"):
-            evaluate_patches(home / "model", home / "data", split="val")
+            evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(split="val"))
 
     def test_options(self, home):
-        with pytest.raises(UsageError, match="there is no split tets; did you mean 'test'"):
-            evaluate_patches(home / "model", home / "data", split="tets")
+        with pytest.raises(ValidationError, match="split"):
+            evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(split="tets"))
         with pytest.raises(UsageError, match="of no use with all"):
-            evaluate_patches(home / "model", home / "data", split="all", split_file=home / "split.csv")
+            evaluate_patches(
+                home / "model", home / "data", PatchEvaluateOptions(split="all", split_file=home / "split.csv")
+            )
 
     def test_folder(self, home, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match="file is a file"):
-            evaluate_patches(home / "model", home / "data", out=tmp_path / "file" / "out")
+            evaluate_patches(home / "model", home / "data", PatchEvaluateOptions(out=tmp_path / "file" / "out"))
 
     def test_refusal_leaves_no_folder(self, home, tmp_path):
         with pytest.raises(InputError):
-            evaluate_patches(home / "model", home / "nowhere", out=tmp_path / "out")
+            evaluate_patches(home / "model", home / "nowhere", PatchEvaluateOptions(out=tmp_path / "out"))
         assert not (tmp_path / "out").exists()
 
     def test_damaged_patch(self, home, tmp_path):
@@ -378,7 +387,7 @@ class TestRefused:
         card = model.card.model_dump(exclude={"weights_sha256", "weights_bytes"})
         write_patch_model(tmp_path / "model", model.network, **card)
         with pytest.raises(ModelError, match="colours answers with values that are no numbers"):
-            evaluate_patches(tmp_path / "model", home / "data", split="all")
+            evaluate_patches(tmp_path / "model", home / "data", PatchEvaluateOptions(split="all"))
 
 
 class TestCommand:
@@ -404,4 +413,6 @@ class TestCommand:
 def test_eurosat_by_its_own_order_of_bands(home, data):
     """13-band files lack a picture's kind, and their names are not the model's."""
     with pytest.raises(InputError, match="has no class AnnualCrop"):
-        evaluate_patches(home / "model", data / "eurosat_ms.zip", bands=["eurosat-ms"], split="all")
+        evaluate_patches(
+            home / "model", data / "eurosat_ms.zip", PatchEvaluateOptions(bands=["eurosat-ms"], split="all")
+        )

@@ -10,8 +10,9 @@ from lulc.io.labels.points import read_points, write_points
 from lulc.io.product.reader import open_product
 from lulc.legend import Legend
 from lulc.tasks.accuracy.area_report import NOT_A_SAMPLE
-from lulc.tasks.accuracy.estimate import EstimateOptions, estimate_areas
-from lulc.tasks.accuracy.sample import SampleOptions, sample_map
+from lulc.tasks.accuracy.estimate import estimate_areas
+from lulc.tasks.accuracy.options import EstimateOptions, SampleOptions
+from lulc.tasks.accuracy.sample import sample_map
 from tests.support.point_samples import LEGEND, PLACE, label, mapped, read_rows, truth, write_map, write_rows
 
 REAL = truth()
@@ -99,7 +100,7 @@ class TestEstimate:
         product, points = case
         rows = [{**row, "second": row["map_class"]} for row in read_rows(points)]
         write_rows(points, rows)
-        assert estimate_areas(product, points, EstimateOptions(label="second")).estimates.overall.value == 1
+        assert estimate_areas(product, points, EstimateOptions(attribute="second")).estimates.overall.value == 1
 
     def test_another_map_on_another_grid(self, case, tmp_path):
         """Strata of the first map, classes of a second one on a finer grid."""

@@ -12,7 +12,8 @@ from lulc.errors import ConfigError, InputError, StorageError, UsageError
 from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend
 from lulc.tasks.accuracy.agreement_report import PICTURES
-from lulc.tasks.accuracy.evaluate import EvaluateOptions, evaluate_map
+from lulc.tasks.accuracy.evaluate import evaluate_map
+from lulc.tasks.accuracy.options import EvaluateOptions
 from lulc.tasks.accuracy.pair import choose_crosswalks
 from tests.support.evaluation_samples import COARSE as COARSE_TOML
 from tests.support.evaluation_samples import CROSSWALK, FINE, PLACE, coarse_values, labels, product, shares

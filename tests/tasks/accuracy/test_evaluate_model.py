@@ -11,6 +11,7 @@ from lulc.io.labels.training_set import Chip, SetCard, label_pixels, open_traini
 from lulc.legend import load_legend
 from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.evaluate_model import evaluate_model
+from lulc.tasks.accuracy.options import TrialOptions
 from lulc.tasks.describe.info import describe
 from lulc.training.validation import predictions
 
@@ -39,7 +40,7 @@ def chips(tmp_path_factory):
 
 
 def test_the_report_is_what_the_predictions_say(bundle, chips):
-    report = evaluate_model(bundle, chips, split="test")
+    report = evaluate_model(bundle, chips, TrialOptions(split="test"))
     found = list(predictions(load_bundle(bundle), open_training_set(chips), "test", "cpu"))
     assert sum(len(batch.chips) for batch in found) == 4
     truth = np.concatenate([batch.codes.ravel() for batch in found])
@@ -64,11 +65,11 @@ def test_probabilities_sum_to_one_and_temperature_sharpens(bundle, chips):
 
 def test_what_does_not_fit_is_refused(bundle, chips):
     with pytest.raises(InputError, match="'val'"):
-        evaluate_model(bundle, chips, split="val")
+        evaluate_model(bundle, chips, TrialOptions(split="val"))
     with pytest.raises(InputError, match="lacks B05"):
-        evaluate_model("dw9-s2-10m", chips, split="test")
+        evaluate_model("dw9-s2-10m", chips, TrialOptions(split="test"))
     with pytest.raises(ConfigError, match="crosswalk"):
-        evaluate_model(bundle, chips, split="test", to="corine-3")
+        evaluate_model(bundle, chips, TrialOptions(split="test", to="corine-3"))
 
 
 def test_info_describes_a_set(chips):

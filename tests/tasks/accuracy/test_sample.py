@@ -11,7 +11,8 @@ from lulc.grid import map_points
 from lulc.io.labels.points import read_points
 from lulc.io.product.areas import class_areas
 from lulc.io.product.reader import open_product
-from lulc.tasks.accuracy.sample import SampleOptions, _draw, count_classes, sample_map
+from lulc.tasks.accuracy.options import SampleOptions
+from lulc.tasks.accuracy.sample import _draw, count_classes, sample_map
 from tests.support.point_samples import LEGEND, PLACE, mapped, truth, write_map
 
 

@@ -14,11 +14,13 @@ from lulc.io.product.areas import PixelAreas
 from lulc.io.product.reader import open_product
 from lulc.legend import LandClass, Legend, load_legend
 from lulc.tasks.accuracy.estimate import estimate_areas
-from lulc.tasks.accuracy.sample import SampleOptions, sample_map
+from lulc.tasks.accuracy.options import SampleOptions
+from lulc.tasks.accuracy.sample import sample_map
 from lulc.tasks.change import change as task
-from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.change import map_change
 from lulc.tasks.change.legend import transition_legend
 from lulc.tasks.change.mmu import large_patches
+from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import change_pixels
 from lulc.tasks.describe.info import describe_product
 from tests.support.change_samples import FINE, PATCHES, PLACE, changed, noisy, product, shares, sharp, write_pair

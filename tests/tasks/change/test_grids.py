@@ -6,7 +6,8 @@ import rasterio
 from affine import Affine
 from rasterio.warp import transform
 
-from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.change import map_change
+from lulc.tasks.change.options import ChangeOptions
 from tests.support.change_samples import PLACE, product
 
 HEIGHT, WIDTH = 120, 150

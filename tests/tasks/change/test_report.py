@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from lulc.errors import ConfigError, InputError, Interrupted, StorageError, UsageError
-from lulc.tasks.accuracy.sample import SampleOptions, sample_map
+from lulc.tasks.accuracy.options import SampleOptions
+from lulc.tasks.accuracy.sample import sample_map
 from lulc.tasks.change import change as task
-from lulc.tasks.change.change import ChangeOptions, map_change
+from lulc.tasks.change.change import map_change
 from lulc.tasks.change.files import FILES
 from lulc.tasks.change.joint import joint_probability
+from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import change_pixels
 from lulc.tasks.change.report import ChangeReport
 from tests.support.change_samples import product, write_pair

@@ -16,7 +16,7 @@ from lulc.model.bundle import load_bundle
 from lulc.model.device import choose_placement
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.classify import classify, plan_classification
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 FP32 = {"precision": "fp32", "device": "cpu"}
 

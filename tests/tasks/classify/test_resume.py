@@ -13,7 +13,7 @@ import rasterio
 
 from lulc.errors import StorageError
 from lulc.tasks.classify.classify import classify
-from lulc.tasks.classify.job import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 WINDOW = 272
 

@@ -16,8 +16,9 @@ from lulc.io.files.http import read_json
 from lulc.io.scene.stac import parse_item
 from lulc.tasks.fetch import catalog
 from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
-from lulc.tasks.fetch.fetch import FetchOptions, fetch
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.fetch.fetch import fetch
+from lulc.tasks.fetch.options import FetchOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 from tests.support.fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, few_pixels, line, run
 from tests.support.stac_items import write_item

@@ -14,8 +14,9 @@ from rasterio.warp import transform_bounds
 from lulc.cli.main import cli
 from lulc.errors import Interrupted
 from lulc.io.scene.scene import open_scene
-from lulc.tasks.fetch.fetch import DEFAULT_BANDS, FetchOptions, fetch
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.fetch.fetch import fetch
+from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 from tests.support.stac_items import ORIGIN, random_pixels, real_pixels, write_item
 from tests.support.stac_server import served

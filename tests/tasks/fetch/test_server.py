@@ -18,7 +18,8 @@ from lulc.cli.main import cli
 from lulc.errors import Interrupted
 from lulc.io.files.http import unsigned, web_address, web_path
 from lulc.io.scene.scene import open_scene
-from lulc.tasks.fetch.fetch import FetchOptions, fetch
+from lulc.tasks.fetch.fetch import fetch
+from lulc.tasks.fetch.options import FetchOptions
 from tests.support.fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, few_pixels, line, run
 from tests.support.stac_items import write_item
 from tests.support.stac_server import served

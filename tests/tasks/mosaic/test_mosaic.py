@@ -25,7 +25,8 @@ from lulc.tasks.describe.info import describe_product
 from lulc.tasks.mosaic import plan as mosaic_plan
 from lulc.tasks.mosaic.merging import merge_of
 from lulc.tasks.mosaic.mosaic import _stored, merged_chunk, mosaic
-from lulc.tasks.mosaic.plan import MosaicOptions, plan_mosaic
+from lulc.tasks.mosaic.options import MosaicOptions
+from lulc.tasks.mosaic.plan import plan_mosaic
 from tests.support.product_samples import LEGEND, grid_of, pixels, write
 from tests.support.region_samples import BANDS, WEST, ground_transform, write_region, write_scene
 
@@ -173,7 +174,7 @@ def test_rules_for_classes(tmp_path, dates):
 
 def test_more_than_250_maps_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(mosaic_plan, "SOURCES_A_BAND", 3)
-    for module in ("mosaic", "mosaic_sources"):
+    for module in ("mosaic.mosaic", "mosaic.sources"):
         monkeypatch.setattr(f"lulc.tasks.{module}.SOURCES_A_BAND", 3)
     maps = [small_map(tmp_path / f"{n}.tif", 0, 60 * n, seed=n, shape=(64, 64)) for n in range(8)]
     report = mosaic(maps, tmp_path / "m.tif")

@@ -20,7 +20,7 @@ from lulc.io.scene.scene import open_scene
 from lulc.tasks.stack import composite, fill
 from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import Median
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 
 BANDS = ("B03", "B04", "B08", "B11")
@@ -251,7 +251,7 @@ def test_a_median_needs_the_bands_of_its_indices(dates, tmp_path):
 _MEASURE = """
 import sys
 from pathlib import Path
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 options = StackOptions(fill=(Path(sys.argv[2]),), composite=sys.argv[3], clouds="scl", dilate=5, select=("B04", "B08"))
 stack([sys.argv[1]], sys.argv[4], options)

@@ -5,7 +5,7 @@ import pytest
 import rasterio
 from scipy import ndimage
 
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 
 BANDS = ("B02", "B03", "B04", "B08", "B11")

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from lulc.errors import ConfigError, InputError, Interrupted, LulcError, StorageError, UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import open_scene
-from lulc.tasks.stack.recipe import Recipe, StackOptions, choose_recipe, load_recipe
+from lulc.tasks.stack.options import StackOptions
+from lulc.tasks.stack.recipe import Recipe, choose_recipe, load_recipe
 from lulc.tasks.stack.stack import stack
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
@@ -324,7 +325,7 @@ class TestRealScenes:
 
 _MEASURE = """
 import sys
-from lulc.tasks.stack.recipe import StackOptions
+from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 stack([sys.argv[1]], sys.argv[2], StackOptions(indices=("NDVI",)))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))

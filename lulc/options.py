@@ -1,0 +1,82 @@
+"""Options of commands: fields described once, for the library, the command line and docs/reference.md."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lulc.config import Table
+
+
+class Options(Table):
+    """Base of the options of a command: frozen, no unknown field, each field with its description."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """How a field looks on the command line, as far as its name and type do not say it.
+
+    Attributes:
+        flag: Its name there, with dashes; empty for the name of the field.
+        short: A second name of one letter.
+        metavar: What stands for a value in the help.
+        unset: What holds when it is not given, where the default is None or empty.
+        auto: The word `auto` stands for None.
+        repeat: Every value comes with an option of its own; the values of other tuples stand in a list with commas.
+        size: A number of bytes such as `2G`.
+        web: A path may be an http(s) address.
+        offered: False for a field of the library alone.
+    """
+
+    flag: str = ""
+    short: str = ""
+    metavar: str | None = None
+    unset: str = ""
+    auto: bool = False
+    repeat: bool = False
+    size: bool = False
+    web: bool = False
+    offered: bool = True
+
+
+LIBRARY_ONLY = Option(offered=False)
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Stored = Literal["uint8", "float32", "none"]
+"""How activations are stored."""
+
+ChipFormat = Literal["tif", "npy", "nc"]
+"""How the chips of a training set are stored."""
+
+Bands = Annotated[
+    tuple[str, ...] | None,
+    Option(short="-b", metavar="B02,B03,..."),
+    Field(description="Names of the input's bands, in their order, when the file does not say."),
+]
+Offset = Annotated[
+    float | None,
+    Option(auto=True),
+    Field(
+        description="Added to digital numbers: auto (from metadata), 0, or -1000 (Sentinel-2 from processing baseline 04.00)."
+    ),
+]
+Quantification = Annotated[
+    float | None,
+    Option(auto=True),
+    Field(
+        gt=0,
+        description="Digital numbers per unit reflectance: auto (from metadata), 10000 for Sentinel-2, 255 for 8-bit pictures.",
+    ),
+]
+Device = Annotated[
+    str, Option(metavar="auto|cpu|cuda"), Field(description="Where the network runs: auto, cpu, cuda, cuda:1, ...")
+]
+Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
+Resume = Annotated[bool, Field(description="Continue an interrupted run of the same job.")]
+CreationOptions = Annotated[
+    dict[str, str],
+    Option(flag="--co", metavar="NAME=VALUE"),
+    Field(
+        description="Creation option of the output, as in GDAL: COMPRESS=ZSTD, DEFLATE or NONE, LEVEL, BLOCKSIZE, BIGTIFF."
+    ),
+]
