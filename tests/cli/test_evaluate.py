@@ -7,6 +7,7 @@ from affine import Affine
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
+from lulc.tasks.accuracy.agreement_report import PICTURES
 
 TWO = """name = "two"
 [[classes]]
@@ -92,6 +93,9 @@ class TestDispatch:
 
         def to_markdown(self):
             return "# other\n"
+
+        def pictures(self):
+            return dict.fromkeys(PICTURES)
 
     def test_points(self, files, monkeypatch):
         estimate = pytest.importorskip("lulc.tasks.accuracy.estimate")
