@@ -101,7 +101,7 @@ def limit(scene: Path, _out: Path, network: Network) -> float:
 
 def limit_kept(scene: Path, out: Path, network: Network) -> float:
     """The same, with glibc keeping freed memory as `classify` makes it do: no page faults."""
-    from lulc.model.predictor import keep_freed_memory
+    from lulc.model.allocator import keep_freed_memory
 
     keep_freed_memory()
     return limit(scene, out, network)

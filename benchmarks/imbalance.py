@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from lulc.io.labels.training_set import TrainingSet, label_pixels, open_training_set, write_pair, write_set_lists
 from lulc.legend import NODATA_CODE
+from lulc.training.scenes import train_scenes
 from lulc.training.settings import TrainSettings
-from lulc.training.train import train
 
 RECIPES = {
     "cross-entropy": {},
@@ -91,7 +91,7 @@ def main() -> None:
         print("| recipe | macro-F1 | agreement | " + " | ".join(f"F1 {name}" for name in arguments.rare) + " |")
         print("|---|---|---|" + "---|" * len(arguments.rare))
         for number, (name, recipe) in enumerate(RECIPES.items()):
-            report = train(settings(data, recipe, arguments.steps), home / f"run{number}")
+            report = train_scenes(settings(data, recipe, arguments.steps), home / f"run{number}")
             assert report is not None
             found = [report.metrics["per_class"][rare]["f1"] or 0.0 for rare in arguments.rare]
             cells = [report.metrics["macro_f1"], report.metrics["agreement"], *found]

@@ -28,9 +28,10 @@ from lulc.patches.card import load_patch_model
 from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import AT_ONCE, Classifier
 from lulc.patches.dataset import PatchSet, open_patch_set
-from lulc.patches.learn.plan import PatchPlan, plan_patches
 from lulc.patches.learn.settings import PatchSettings
-from lulc.training.distributed import World
+from lulc.patches.learn.train import PatchExperiment
+from lulc.patches.learn.trained import PatchPlan
+from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import fit, optimiser_for
 from lulc.training.run_folder import RunFolder
 
@@ -106,9 +107,9 @@ def classifying(data: PatchSet, count: int, scene_file: Path) -> None:
         tell(f"classify {name}", rates[name], rates["bare"])
 
 
-def training(plan: PatchPlan, world: World, steps: int) -> None:
+def training(plan: PatchPlan, group: ProcessGroup, steps: int) -> None:
     """Print patches a second of the loop and of bare steps."""
-    settings, task = plan.settings, plan.task(world)
+    settings, task = plan.settings, plan.task
     image, target = task.batch(task.draw(0), 0)
     network = plan.network.train()
     optimiser = optimiser_for(network, settings.fit)
@@ -122,7 +123,7 @@ def training(plan: PatchPlan, world: World, steps: int) -> None:
 
     def lulc_loop() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            done = fit(plan.network, task, settings.fit, world, RunFolder(Path(folder)))
+            done = fit(plan.network, task, settings.fit, group, RunFolder(Path(folder)))
         return done.seconds
 
     bare()
@@ -149,8 +150,8 @@ def main() -> None:
             "fit": {"epochs": 0, "steps": given.steps, "precision": "fp32", "device": "cpu"}
             | {"validate_every": 10**9, "checkpoint_every": 10**9},
         }
-        world = World(0, 1, torch.device("cpu"))
-        training(plan_patches(PatchSettings.model_validate(table), world), world, given.steps)
+        group = ProcessGroup(torch.device("cpu"))
+        training(PatchExperiment(PatchSettings.model_validate(table)).plan(group), group, given.steps)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ from lulc.io.labels.training_set import (
     write_set_lists,
 )
 from lulc.legend import load_legend
+from lulc.model.allocator import keep_freed_memory
 from lulc.model.build import build_network
-from lulc.model.predictor import keep_freed_memory
-from lulc.training.distributed import World
+from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import fit, optimiser_for
 from lulc.training.run_folder import RunFolder
-from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features
+from lulc.training.segmentation import Segmentation, architecture_for, chosen_features
 from lulc.training.settings import TrainSettings
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
@@ -94,18 +94,18 @@ def build(chosen: TrainSettings, data: TrainingSet) -> tuple[nn.Module, FeatureS
 def lulc_seconds(chosen: TrainSettings, data: TrainingSet) -> float:
     """Seconds a step of lulc's loop, reading and augmenting included; the validation at the end is not counted."""
     network, spec = build(chosen, data)
-    world = World(0, 1, torch.device("cpu"))
-    task = Segmentation(data, spec, chosen, world, check_crop(network, len(spec.channels), chosen.samples.crop))
+    group = ProcessGroup(torch.device("cpu"))
+    task = Segmentation(data, spec, chosen, group)
     with tempfile.TemporaryDirectory() as folder:
-        progress = fit(network, task, chosen.fit, world, RunFolder(Path(folder)))
+        progress = fit(network, task, chosen.fit, group, RunFolder(Path(folder)))
     return progress.seconds / progress.step
 
 
 def bare_seconds(chosen: TrainSettings, data: TrainingSet) -> float:
     """Seconds a step of forward, backward and optimiser on one batch that lies ready."""
     network, spec = build(chosen, data)
-    world = World(0, 1, torch.device("cpu"))
-    task = Segmentation(data, spec, chosen, world, check_crop(network, len(spec.channels), chosen.samples.crop))
+    group = ProcessGroup(torch.device("cpu"))
+    task = Segmentation(data, spec, chosen, group)
     image, target = task.batch(task.draw(0), 0)
     optimiser = optimiser_for(network, chosen.fit)
     network.train()

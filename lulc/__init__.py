@@ -44,7 +44,7 @@ _PUBLIC = {
     "train_patches": "lulc.patches.learn.train",
     "sample_map": "lulc.tasks.accuracy.sample",
     "stack": "lulc.tasks.stack.stack",
-    "train": "lulc.training.train",
+    "train": "lulc.training.scenes:train_scenes",
 }
 
 __all__ = list(_PUBLIC)
@@ -53,7 +53,8 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
     if name not in _PUBLIC:
         raise AttributeError(f"module 'lulc' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    module, _, own_name = _PUBLIC[name].partition(":")
+    return getattr(import_module(module), own_name or name)
 
 
 def __dir__() -> list[str]:

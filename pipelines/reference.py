@@ -44,9 +44,7 @@ def _section(name: str, command: click.Command) -> str:
     context = click.Context(command)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     options = [
-        _row(option, context)
-        for option in command.params
-        if isinstance(option, click.Option) and not option.hidden
+        _row(option, context) for option in command.params if isinstance(option, click.Option) and not option.hidden
     ]
     parts = [f"## {name}", f"    {usage}", inspect.cleandoc(command.help or "")]
     if options:

@@ -182,6 +182,15 @@ def test_libraries_stay_in_their_rooms(name):
         assert here & ONLY_IN.get(library, here), f"{library} does not belong into {name}"
 
 
+def test_only_who_begins_a_process_tunes_it():
+    """glibc's settings are those of the whole process: a library call must not change them for its host."""
+    assert {name for name in MODULES if "model.allocator" in EDGES[name]} == {
+        "cli.main",
+        "hpc.chunk_worker",
+        "serve.child",
+    }
+
+
 def test_there_is_no_room_for_things_without_a_name():
     names = {path.stem for path in MODULES.values()}
     assert not names & {"utils", "util", "helpers", "common", "misc"}

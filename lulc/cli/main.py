@@ -8,6 +8,7 @@ import click
 
 from lulc.cli.lazy import LazyGroup
 from lulc.errors import EXIT_CODES, LulcError
+from lulc.model.allocator import keep_freed_memory
 
 _COMMANDS = {
     "change": "Map what became what between two maps of one place.",
@@ -25,6 +26,9 @@ _COMMANDS = {
     "stack": "Write bands and spectral indices of scenes as one file.",
     "train": "Train a network on a training set; leaves a model bundle.",
 }
+
+_NETWORKS = {"classify", "evaluate", "hpc", "patches", "train"}
+"""Commands that run networks in this process, which then keeps the memory that it frees."""
 
 
 class _Lulc(LazyGroup):
@@ -57,5 +61,8 @@ class _Lulc(LazyGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(version("lulc"), prog_name="lulc")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Land-cover maps from whole Sentinel-2 scenes."""
+    if context.invoked_subcommand in _NETWORKS:
+        keep_freed_memory()

@@ -38,11 +38,11 @@ def train(
     """
     from lulc.config import read_config
     from lulc.resources import config_path
+    from lulc.training.scenes import train_scenes
     from lulc.training.settings import TrainSettings
-    from lulc.training.train import train as run_training
 
     settings = read_config(TrainSettings, config_path("train", config), data=data, **changes)
     with console.progress("step") as report:
-        result = run_training(settings, output, progress=report, **options)
+        result = train_scenes(settings, output, progress=report, **options)
     if result is not None:
         console.show(result.to_json, result.to_text)

@@ -31,7 +31,7 @@ from lulc.model.channels import network_channels
 from lulc.model.device import choose_device
 from lulc.model.inference import padded_window
 from lulc.model.provenance import compatibility_warnings, provenance
-from lulc.model.receptive_field import Reach, measure_reach
+from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.patches.image import PatchImage
 from lulc.tiling import round_up
 
@@ -122,7 +122,7 @@ class _View:
     valid_yx: NDArray[np.bool_]
     read: Window
     window: Window
-    receptive_field: Reach
+    receptive_field: ReceptiveField
 
     def probabilities(self, bundle: Bundle) -> NDArray[np.float32]:
         """Calibrated probabilities of the window: float32 (K, height, width), 0..1.
@@ -178,7 +178,7 @@ def _network_view(scene: Scene, bundle: Bundle, window: Window, device: torch.de
             f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
             f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands",
         )
-    field = measure_reach(bundle.network, len(spec.channels), total_stride(bundle.network))
+    field = measure_receptive_field(bundle.network, len(spec.channels), total_stride(bundle.network))
     stride = field.stride
     halo = round_up(field.half_field if field.bounded and field.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)
     row, col = window.row // stride * stride - halo, window.col // stride * stride - halo

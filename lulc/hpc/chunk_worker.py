@@ -12,6 +12,7 @@ from lulc.io.cog.store import EncodedTile
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
+from lulc.model.allocator import keep_freed_memory
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference
 from lulc.tasks.classify.chunk_loop import chunks_to_infer, open_input, predictor_for
@@ -95,5 +96,6 @@ def infer_chunks(work: ChunkWork, first: int, end: int) -> list[EncodedChunk]:
         if not (_engines and _engines[0].work == work):
             while _engines:
                 _engines.pop().close()
+            keep_freed_memory()
             _engines.append(_Engine(work))
         return list(_engines[0].infer(range(first, end)))

@@ -13,7 +13,7 @@ _BRIGHT = 1e9  # averages shrink it by 3 a layer; float32 holds it for over 90 l
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ReceptiveField:
     """Receptive field and stride of a network.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reach:
         return -(-self.half_field // self.stride) * self.stride
 
 
-def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
+def measure_receptive_field(network: nn.Module, in_channels: int, stride: int) -> ReceptiveField:
     """Measure the receptive field of a network with impulses.
 
     All weights of a copy become positive averages, all biases 0, normalisations the identity. Then nothing cancels, and
@@ -50,15 +50,15 @@ def measure_reach(network: nn.Module, in_channels: int, stride: int) -> Reach:
     length = 24 * stride
     while length <= _LONGEST:
         try:
-            reaches = [_widest(connected, in_channels, stride, length, along) for along in (2, 3)]
+            distances = [_widest(connected, in_channels, stride, length, along) for along in (2, 3)]
         except RuntimeError:  # it pools so far that it takes no thin image
             break
-        if None not in reaches:
-            half_field = max(reach for reach in reaches if reach is not None)
+        if None not in distances:
+            half_field = max(distance for distance in distances if distance is not None)
             bounded = not _feels_beyond(network, in_channels, stride, half_field)
-            return Reach(half_field, stride, bounded)
+            return ReceptiveField(half_field, stride, bounded)
         length *= 2
-    return Reach(half_field=_LONGEST, stride=stride, bounded=False)
+    return ReceptiveField(half_field=_LONGEST, stride=stride, bounded=False)
 
 
 def _feels_beyond(network: nn.Module, channels: int, stride: int, half_field: int) -> bool:

@@ -1,7 +1,6 @@
 """Classifier: patch images in, class probabilities out, on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import InputError, LulcError, ModelError
-from lulc.model.device import choose_device, choose_precision
-from lulc.model.predictor import keep_freed_memory
+from lulc.model.device import Placement, choose_device, choose_precision
+from lulc.model.on_device import ModelOnDevice
 from lulc.options import Precision
-from lulc.patches.card import PatchModel
+from lulc.patches.card import PatchCard, PatchModel
 from lulc.patches.image import PatchImage
+from lulc.patches.networks import PatchNetwork
 from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance
 from lulc.training.samples import read_ahead
 
@@ -25,33 +25,32 @@ AT_ONCE = 64
 """Patches per forward pass."""
 
 
-class Classifier:
+class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
     """A patch model on a device.
 
+    Batch norm is not folded: the layers keep their names for explanations, and probabilities their last bits.
+
     Args:
-        model: Card and network; the network is taken over.
+        model: Card and network; stays as it is.
         device: `auto`, `cpu`, `cuda`, ...
         precision: `auto` is bf16 on a GPU and fp32 on a CPU, where bf16 makes depthwise convolutions slower.
-        turns: Average the answers to the eight turns and mirror images of each patch; eight times the work.
-
-    Attributes:
-        card: What the model says of itself.
-        network: On the device, in evaluation mode.
-        device: Where it runs.
+        turns: Test-time augmentation: average over the eight turns and mirror images of each patch; eight times the
+            work.
     """
+
+    input_names = ("patch", "patches")
 
     def __init__(
         self, model: PatchModel, device: str = "auto", precision: Precision = "auto", *, turns: bool = False
     ) -> None:
-        self.card, self.device, self._turns = model.card, choose_device(device), turns
-        on_cpu = self.device.type == "cpu"
-        self._dtype = choose_precision("fp32" if precision == "auto" and on_cpu else precision, self.device)
-        keep_freed_memory()
-        self.network = model.network.to(self.device).to(memory_format=torch.channels_last).eval()
+        chosen = choose_device(device)
+        dtype = choose_precision("fp32" if precision == "auto" and chosen.type == "cpu" else precision, chosen)
+        super().__init__(model.card, model.network, Placement(chosen, dtype), AT_ONCE, autocast=True)
+        self._tta = turns
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the answers."""
+        """Class names in the order of the probabilities."""
         return self.card.classes.names
 
     def inputs(self, images: Sequence[PatchImage]) -> Tensor:
@@ -74,24 +73,22 @@ class Classifier:
         """Normalised channels of values in the range that the model was trained on, NaN where not valid."""
         return channels(self.card.features, torch.from_numpy(values_nchw).to(self.device))
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Answers of the network before temperature: float32 (n, K)."""
-        mixed = self._dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(self.device.type, self._dtype) if mixed else nullcontext():
-            answer: Tensor = self.network(inputs)
-        return answer.float()
-
     def probabilities(self, inputs: Tensor) -> NDArray[np.float32]:
-        """Calibrated probabilities: float32 (n, K), each row summing to 1."""
-        shares = torch.softmax(self.logits(inputs) / self.card.temperature, dim=1)
-        if self._turns:
-            for turned in turns_of(inputs):
-                shares = shares + torch.softmax(self.logits(turned) / self.card.temperature, dim=1)
-            shares = shares / 8
-        answer: NDArray[np.float32] = shares.cpu().numpy()
-        if not np.isfinite(answer).all():
+        """Calibrated probabilities: float32 (n, K), each row summing to 1.
+
+        Raises:
+            ModelError: The network gives values that are no numbers.
+            LimitError: Out of memory even for a single patch.
+        """
+        total = self.softmax(len(inputs), inputs.__getitem__)
+        if self._tta:
+            for view in tta_views(inputs):
+                total = total + self.softmax(len(view), view.__getitem__)
+            total = total / 8
+        probabilities: NDArray[np.float32] = total.cpu().numpy()
+        if not np.isfinite(probabilities).all():
             raise ModelError(f"{self.card.name} answers with values that are no numbers", "its weights are damaged")
-        return answer
+        return probabilities
 
     def classify(
         self,
@@ -148,9 +145,9 @@ class _Loaded(Generic[Item]):
     error: LulcError | None = None
 
 
-def turns_of(inputs: Tensor) -> Iterator[Tensor]:
+def tta_views(inputs: Tensor) -> Iterator[Tensor]:
     """The seven other turns and mirror images of patches (n, C, side, side), channels last."""
     for mirrored in (False, True):
         for quarters in range(0 if mirrored else 1, 4):
-            turned = torch.rot90(inputs, quarters, (2, 3))
-            yield (turned.flip(3) if mirrored else turned).contiguous(memory_format=torch.channels_last)
+            view = torch.rot90(inputs, quarters, (2, 3))
+            yield (view.flip(3) if mirrored else view).contiguous(memory_format=torch.channels_last)

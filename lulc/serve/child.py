@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lulc.errors import LulcError
+from lulc.model.allocator import keep_freed_memory
 from lulc.serve.refusal import Refusal
 
 _ENVIRONMENT = {
@@ -40,6 +41,7 @@ def main() -> None:
     memory_bytes, seconds = int(sys.argv[1]), int(float(sys.argv[2]))
     os.environ.update(_ENVIRONMENT)
     _limit(memory_bytes, seconds)
+    keep_freed_memory()
     answers = _own_output()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()

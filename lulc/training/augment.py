@@ -1,4 +1,4 @@
-"""Augmentation on tensors: turns, radiometry, lost bands and cloud-shaped holes.
+"""Augmentation on tensors: rotation, radiometry, lost bands and cloud-shaped holes.
 
 Every random number comes from a generator seeded by step and process, so a step is repeatable by itself.
 """
@@ -58,7 +58,7 @@ class Target:
 
 
 class Augment:
-    """Turns pieces of chips into the input and the target of a network.
+    """Makes the input and the target of a network from pieces of chips.
 
     Args:
         settings: How far samples are varied.
@@ -103,7 +103,7 @@ class Augment:
         gain, offset = self._radiometry(torch.from_numpy(pieces.level), random)
         image[:, self._spectral].mul_(gain.to(device)).add_(offset.to(device))
         self._drop_bands(image, random)
-        image, label = self._turned(image, label, random)
+        image, label = self._rotated(image, label, random)
         return tuple(side_by_side(planes, pieces.across, self._crop) for planes in (image, label))  # type: ignore[return-value]
 
     def _radiometry(self, level: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -136,19 +136,19 @@ class Augment:
             plane = image[piece, band]
             plane[plane.isfinite()] = self._means[band].to(plane.device)
 
-    def _turned(self, image: Tensor, label: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _rotated(self, image: Tensor, label: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         angles = {"none": 1, "quarter": 4, "sixteen": 16}[self._settings.rotate]
-        turns = torch.randint(angles, (len(image),), generator=random).tolist()
+        steps = torch.randint(angles, (len(image),), generator=random).tolist()
         flips = (torch.rand(len(image), generator=random) < 0.5).tolist()  # noqa: PLR2004 - half of them
-        turned = []
+        rotated_planes = []
         for planes in (image, label):
             parts = []
-            for piece, turn, flip in zip(planes, turns, flips, strict=True):
-                quarter, rest = divmod(turn, 4) if angles == 16 else (turn, 0)  # noqa: PLR2004
+            for piece, step, flip in zip(planes, steps, flips, strict=True):
+                quarter, rest = divmod(step, 4) if angles == 16 else (step, 0)  # noqa: PLR2004
                 part = torch.rot90(rotated(piece, 22.5 * rest) if rest else piece, quarter, (1, 2))
                 parts.append(part.flip(2) if flip and self._settings.flip else part)
-            turned.append(torch.stack(parts))
-        return turned[0], turned[1]
+            rotated_planes.append(torch.stack(parts))
+        return rotated_planes[0], rotated_planes[1]
 
     def _holes(self, count: int, random: torch.Generator) -> Tensor:
         """Cloud-shaped holes, bool (count, crop, crop): smooth noise above a random height."""
@@ -166,7 +166,7 @@ class Augment:
 
 
 def rotated(planes: Tensor, degrees: float) -> Tensor:
-    """Planes (c, side, side) turned about their centre; corners without a source have no data.
+    """Planes (c, side, side) rotated about their centre; corners without a source have no data.
 
     Floating planes are interpolated bilinearly and are NaN wherever a NaN takes part; uint8 labels take the nearest
     pixel and are 255 outside.

@@ -1,4 +1,4 @@
-"""One process or several: who I am, and sums over all of us."""
+"""The process group of a run: rank, size, device, and sums over all its processes."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,29 +15,29 @@ from lulc.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ProcessGroup:
     """The processes of a run, as torchrun starts them.
 
     Attributes:
+        device: Device of this process.
         rank: Number of this process; 0 writes.
         size: Number of processes.
-        device: Device of this process.
     """
 
-    rank: int
-    size: int
     device: torch.device
+    rank: int = 0
+    size: int = 1
 
     @property
     def leads(self) -> bool:
         """True in the one process that writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> range:
-        """Which of `count` things are this process's."""
+    def assigned(self, count: int) -> range:
+        """Which of `count` items this process takes."""
         return range(self.rank, count, self.size)
 
-    def summed(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.size > 1:
             dist.all_reduce(tensor)
@@ -45,10 +45,10 @@ class World:
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - one flag is the point
         """True in every process when it is true in one."""
-        return bool(self.summed(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
+        return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
-    def meet(self) -> None:
-        """Wait until all processes are here."""
+    def barrier(self) -> None:
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 
@@ -60,15 +60,15 @@ class World:
 
 
 @contextmanager
-def join_world(device: str) -> Iterator[World]:
-    """The world this process belongs to: itself alone, or what torchrun's environment says.
+def process_group(device: str) -> Iterator[ProcessGroup]:
+    """The group this process belongs to: itself alone, or what torchrun's environment says.
 
     Raises:
         UsageError: No such device.
     """
     size, rank, local = _places()
     if size == 1:
-        yield World(0, 1, choose_device(device))
+        yield ProcessGroup(choose_device(device))
         return
     if not dist.is_available():
         raise UsageError("this build of torch cannot run several processes", "start lulc without torchrun")
@@ -78,7 +78,7 @@ def join_world(device: str) -> Iterator[World]:
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield World(rank, size, place)
+        yield ProcessGroup(place, rank, size)
     finally:
         dist.destroy_process_group()
 
@@ -102,11 +102,11 @@ def _places() -> tuple[int, int, int]:
 _ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 
 
-def stop_together(world: World, run: Run) -> Callable[[], None]:
+def stop_together(group: ProcessGroup, run: Run) -> Callable[[], None]:
     """Stops all processes at the same step when one of them has got a signal: none waits for the others for ever."""
 
     def check() -> None:
-        if world.any(run.signal is not None):
+        if group.any(run.signal is not None):
             by = run.signal.name if run.signal is not None else "a signal to another process"
             raise Interrupted(f"stopped by {by}", "run the same command again with --resume to continue")
 

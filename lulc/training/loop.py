@@ -1,4 +1,4 @@
-"""The training loop: steps, validation, checkpoints, early stop. What is trained, the task knows."""
+"""The training loop: steps, validation, checkpoints, early stop. A `Task` supplies batches, loss and validation."""
 
 import math
 import time
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lulc.errors import ConfigError, Interrupted, LimitError, ModelError
 from lulc.model.device import choose_precision
-from lulc.training.average import Average
-from lulc.training.distributed import World
+from lulc.run import StepProgress, silent
+from lulc.training.distributed import ProcessGroup
+from lulc.training.ema import EMA
 from lulc.training.run_folder import RunFolder
 from lulc.training.samples import read_ahead
 from lulc.training.settings import FitSettings
@@ -30,7 +31,7 @@ class Scores:
     Attributes:
         loss: To be minimised.
         score: To be maximised, such as macro-F1.
-        others: What the history is told besides the loss, the score among it.
+        others: What the history records besides the loss, the score among it.
     """
 
     loss: float
@@ -76,36 +77,36 @@ def fit(
     network: nn.Module,
     task: Task[Any],
     settings: FitSettings,
-    world: World,
+    group: ProcessGroup,
     run: RunFolder,
     *,
     workers: int = 2,
     between_steps: Callable[[], None] = lambda: None,
-    told: Callable[[int, int, float], None] = lambda _done, _steps, _loss: None,
+    on_step: StepProgress = silent,
 ) -> Progress:
     """Train a network; leaves history, checkpoint and best weights in the run's folder.
 
     Args:
-        network: On the world's device; trained in place.
+        network: On the process group's device; trained in place.
         task: What is trained.
         settings: Steps, optimiser, precision, seed.
-        world: The processes of the run.
+        group: The processes of the run.
         run: Where to write; a checkpoint there is continued.
         workers: Threads that read ahead.
         between_steps: Called before each step; may raise Interrupted to stop, a checkpoint is then written.
-        told: Called after each step with (steps done, steps, loss).
+        on_step: Called after each step with (steps done, steps, loss).
 
     Raises:
         ModelError: The loss is not finite.
         ConfigError: The batch is too small for the network's batch norm.
         LimitError: The device has not enough memory for the batch.
     """
-    loop = _Loop(network, task, settings, world, run)
+    loop = _Loop(network, task, settings, group, run)
     loop.resume()
     try:
         for step, batch in loop.batches(workers):
             between_steps()
-            told(step + 1, settings.steps, loop.advance(step, batch))
+            on_step(step + 1, settings.steps, loop.advance(step, batch))
             if loop.progress.stopped:
                 break
     except Interrupted:  # raised between steps alone: anything else may have left a step half done
@@ -115,17 +116,17 @@ def fit(
 
 
 class _Loop:
-    """State of a run: network, average, optimiser, progress."""
+    """State of a run: network, moving average, optimiser, progress."""
 
     def __init__(
-        self, network: nn.Module, task: Task[Any], settings: FitSettings, world: World, run: RunFolder
+        self, network: nn.Module, task: Task[Any], settings: FitSettings, group: ProcessGroup, run: RunFolder
     ) -> None:
-        self._network, self._task, self._settings, self._world, self._run = network, task, settings, world, run
-        self._average = Average(network, settings.ema)
-        self._wrapped = world.wrapped(network)
+        self._network, self._task, self._settings, self._group, self._run = network, task, settings, group, run
+        self._ema = EMA(network, settings.ema)
+        self._wrapped = group.wrapped(network)
         self._optimiser = optimiser_for(network, settings)
-        self._dtype = choose_precision(settings.precision, world.device)
-        self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._dtype == torch.float16)
+        self._dtype = choose_precision(settings.precision, group.device)
+        self._scaler = torch.amp.GradScaler(group.device.type, enabled=self._dtype == torch.float16)
         self._saved, self._since, self._loss = -1, 0.0, math.nan
         self._recent: list[Tensor] = []
         self.progress = Progress()
@@ -141,7 +142,7 @@ class _Loop:
         """One step and what is due after it; the loss of the latest note."""
         with _known_failures():
             self._update(step, batch)
-        self._average.update(self._network, step)
+        self._ema.update_parameters(self._network)
         self.progress.step = step + 1
         self.progress.seconds += time.perf_counter() - self._since
         settings, last = self._settings, step + 1 == self._settings.steps
@@ -160,7 +161,7 @@ class _Loop:
         for group in self._optimiser.param_groups:
             group["lr"] = group["highest"] * schedule(step, self._settings)
         # Dropout and the like draw from this state: a step is repeatable by itself.
-        torch.manual_seed(mixed_seed(self._settings.seed, step, self._world.rank))
+        torch.manual_seed(mixed_seed(self._settings.seed, step, self._group.rank))
         loss = self._task.loss(self._amp, batch, step)
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -174,30 +175,30 @@ class _Loop:
     def _amp(self, image: Tensor) -> Tensor:
         """The network in the precision of the run."""
         mixed = self._dtype != torch.float32
-        with torch.autocast(self._world.device.type, self._dtype) if mixed else nullcontext():
+        with torch.autocast(self._group.device.type, self._dtype) if mixed else nullcontext():
             logits: Tensor = self._wrapped(image)
         return logits
 
     def _note(self, step: int) -> None:
-        mean = self._world.summed(torch.stack(self._recent).mean()) / self._world.size
+        mean = self._group.sum(torch.stack(self._recent).mean()) / self._group.size
         self._recent.clear()
         self._loss = float(mean)
         _refuse_infinite([self._loss], step)
-        if self._world.leads:
+        if self._group.leads:
             rate = self._optimiser.param_groups[0]["lr"]
             self._run.note(
                 {"step": step, "loss": self._loss, "learning_rate": rate, "seconds": round(self.progress.seconds, 3)}
             )
 
     def _validate(self, step: int) -> None:
-        scores = self._task.validate(self._average.network)
-        progress, state = self.progress, self._average.network.state_dict()
+        scores = self._task.validate(self._ema.module)
+        progress, state = self.progress, self._ema.module.state_dict()
         better_loss, better_score = scores.loss < progress.best_loss, scores.score > progress.best_score
         progress.stale = 0 if better_loss else progress.stale + 1
         progress.best_loss = min(scores.loss, progress.best_loss)
         progress.best_score = max(scores.score, progress.best_score)
         progress.stopped = 0 < self._settings.patience <= progress.stale
-        if not self._world.leads:
+        if not self._group.leads:
             return
         if better_loss:
             self._run.save_weights("best-loss", state)
@@ -207,7 +208,7 @@ class _Loop:
 
     def save(self) -> None:
         """Write a checkpoint, unless this step has one."""
-        if not self._world.leads or self._saved == self.progress.step or not self.progress.step:
+        if not self._group.leads or self._saved == self.progress.step or not self.progress.step:
             return
         recent = [float(loss) for loss in self._recent]
         # The checkpoint before is worth more than weights that are not finite.
@@ -217,7 +218,7 @@ class _Loop:
             {
                 "progress": asdict(self.progress),
                 "network": self._network.state_dict(),
-                "average": self._average.network.state_dict(),
+                "average": self._ema.module.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "recent": recent,
@@ -235,7 +236,7 @@ class _Loop:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise self._run.damaged(error) from error
         self._saved = self.progress.step
-        if self._world.leads:
+        if self._group.leads:
             self._run.rewind(self.progress.step)
 
     def _take(self, state: dict[str, Any]) -> None:
@@ -243,10 +244,10 @@ class _Loop:
         if not 0 < self.progress.step <= self._settings.steps:
             raise ValueError(f"it is at step {self.progress.step} of {self._settings.steps}")
         self._network.load_state_dict(state["network"])
-        self._average.network.load_state_dict(state["average"])
+        self._ema.resume(state["average"], self.progress.step)
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
-        self._recent = [torch.tensor(loss, device=self._world.device) for loss in state["recent"]]
+        self._recent = [torch.tensor(loss, device=self._group.device) for loss in state["recent"]]
 
 
 def _refuse_infinite(losses: list[float], step: int) -> None:

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from lulc.errors import ConfigError, did_you_mean
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import TrainingSet
-from lulc.metrics.confusion import ConfusionMatrix, defined_mean
+from lulc.metrics.confusion import defined_mean
 from lulc.model.build import Architecture, total_stride
 from lulc.training.augment import Augment, Target
-from lulc.training.distributed import World
+from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import Scores, mixed_seed
-from lulc.training.losses import SummedLoss, cross_entropy
+from lulc.training.losses import SummedLoss
 from lulc.training.samples import Pieces, Samples
 from lulc.training.settings import NetworkSettings, TrainSettings
-from lulc.training.validation import answers, confusion_counts, planes_needed
+from lulc.training.validation import chip_logits, planes_needed, validate
 
 
 class Segmentation:
@@ -26,22 +26,19 @@ class Segmentation:
         data: Training set.
         spec: Channels of the network.
         settings: What to do.
-        world: The processes of the run.
-        stride: Total stride of the network.
+        group: The processes of the run.
     """
 
-    def __init__(
-        self, data: TrainingSet, spec: FeatureSpec, settings: TrainSettings, world: World, stride: int
-    ) -> None:
-        self._data, self._spec, self._settings, self._world, self._stride = data, spec, settings, world, stride
+    def __init__(self, data: TrainingSet, spec: FeatureSpec, settings: TrainSettings, group: ProcessGroup) -> None:
+        self._data, self._spec, self._settings, self._group = data, spec, settings, group
         names = planes_needed(spec, data.card.planes)
         self._samples = Samples(data, names, settings.samples, settings.fit.seed)
         self._augment = Augment(settings.augment, spec, names, settings.samples.crop)
-        self._loss = SummedLoss(settings.loss, data.class_pixels("train")).to(world.device)
+        self._loss = SummedLoss(settings.loss, data.class_pixels("train")).to(group.device)
 
     def draw(self, step: int) -> list[Pieces]:
         """This process's samples of a step."""
-        return self._samples.draw(step, self._world.share(self._settings.fit.batch))
+        return self._samples.draw(step, self._group.assigned(self._settings.fit.batch))
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: Sequence[Pieces], step: int) -> Tensor:
         """Loss of a batch."""
@@ -51,25 +48,17 @@ class Segmentation:
 
     def batch(self, drawn: Sequence[Pieces], step: int) -> tuple[Tensor, Target]:
         """Input and target of a step, augmented, on the device."""
-        seed = mixed_seed(self._settings.fit.seed, step, self._world.rank)
-        return self._augment(drawn, seed, self._world.device)
+        seed = mixed_seed(self._settings.fit.seed, step, self._group.rank)
+        return self._augment(drawn, seed, self._group.device)
 
     def validate(self, network: nn.Module) -> Scores:
         """Cross-entropy, agreement and macro-F1 over the validation chips of all processes."""
-        chips = self._data.split("val")
-        mine = [chips[number] for number in self._world.share(len(chips))]
-        classes = len(self._data.card.classes)
-        counts, total = torch.zeros(classes, classes, dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
-        even = torch.ones(classes, device=self._world.device)
-        for answer in answers(network, self._data, mine, self._spec, self._stride, self._world.device):
-            counts += confusion_counts(answer.logits, answer.target.codes)
-            pixels = int(answer.target.known.sum())
-            if pixels:
-                total += torch.tensor([float(cross_entropy(answer.logits, answer.target, even)) * pixels, pixels])
-        counts, total = (self._world.summed(part.to(self._world.device)).cpu() for part in (counts, total))
-        matrix = ConfusionMatrix(counts.numpy(), self._data.card.classes.names)
-        f1 = defined_mean(matrix.f1)
-        return Scores(float(total[0] / total[1]), f1, {"val_f1": f1, "val_agreement": matrix.overall})
+        chips, group = self._data.split("val"), self._group
+        mine = [chips[number] for number in group.assigned(len(chips))]
+        logits = chip_logits(network, self._data, mine, self._spec, group.device)
+        found = validate(logits, self._data.card.classes.names, group)
+        f1 = defined_mean(found.matrix.f1)
+        return Scores(found.loss, f1, {"val_f1": f1, "val_agreement": found.matrix.overall})
 
 
 def chosen_features(settings: NetworkSettings, available: FeatureSpec) -> FeatureSpec:

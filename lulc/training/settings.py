@@ -1,9 +1,9 @@
-"""What `lulc train` can be told: the tables of its configuration file."""
+"""The tables of a configuration file of `lulc train`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lulc.config import Table
 from lulc.model.build import NETWORKS
@@ -13,6 +13,16 @@ LossName = Literal["cross_entropy", "focal", "dice", "lovasz", "tversky"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
+
+
+def _each_once(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names and len(set(names)) < len(names):
+        raise ValueError("each name once")
+    return names
+
+
+Names = Annotated[tuple[str, ...] | None, AfterValidator(_each_once)]
+"""Different names; None means all."""
 
 
 class NetworkSettings(Table):
@@ -33,15 +43,8 @@ class NetworkSettings(Table):
     encoder_depth: int = Field(default=5, ge=1, le=6)
     start: str = "scratch"
     options: dict[str, bool | int | float | str | list[int] | None] = Field(default_factory=dict)
-    bands: tuple[str, ...] | None = Field(default=None, min_length=1)
-    indices: tuple[str, ...] | None = None
-
-    @field_validator("bands", "indices")
-    @classmethod
-    def _once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names and len(set(names)) < len(names):
-            raise ValueError("each name once")
-        return names
+    bands: Names = Field(default=None, min_length=1)
+    indices: Names = None
 
 
 class LossSettings(Table):
@@ -94,20 +97,28 @@ class AugmentSettings(Table):
     holes: Share = 0.2
 
 
-class SampleSettings(Table):
+class DrawSettings(Table):
     """How training samples are drawn.
 
     Attributes:
-        crop: Side of a sample, pixels; smaller chips are put side by side.
-        balance: 0 draws chips as they come, 1 draws chips of rare classes so often that classes are even.
-        cache_mb: Main memory for decoded chips.
+        balance: 0 draws chips or patches as they come, 1 draws rare classes so often that classes are even.
+        cache_mb: Main memory for decoded chips or patches.
         workers: Threads that read ahead.
     """
 
-    crop: int = Field(default=256, ge=32, le=4096)
     balance: Share = 0.0
     cache_mb: int = Field(default=2000, ge=0)
     workers: int = Field(default=2, ge=1, le=64)
+
+
+class SampleSettings(DrawSettings):
+    """How crops of chips are drawn.
+
+    Attributes:
+        crop: Side of a sample, pixels; smaller chips are put side by side.
+    """
+
+    crop: int = Field(default=256, ge=32, le=4096)
 
 
 class FitSettings(Table):
@@ -160,22 +171,32 @@ class CardSettings(Table):
     licence: str = ""
 
 
-class TrainSettings(Table):
-    """A configuration file of `lulc train`.
+class RunSettings(Table):
+    """What every configuration file of a training holds.
 
     Attributes:
         name: Of the model.
-        data: Training set.
+        data: What to train on.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
     data: Path
-    network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
-    samples: SampleSettings = SampleSettings()
+    samples: DrawSettings = DrawSettings()
     fit: FitSettings = FitSettings()
     card: CardSettings = CardSettings()
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain form, as saved beside the result."""
+        return self.model_dump(mode="json")
+
+
+class TrainSettings(RunSettings):
+    """A configuration file of `lulc train`."""
+
+    network: NetworkSettings = NetworkSettings()
+    samples: SampleSettings = SampleSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -183,7 +204,3 @@ class TrainSettings(Table):
         if self.samples.crop % stride:
             raise ValueError(f"samples.crop must be a multiple of {stride}, the stride of the encoder")
         return self
-
-    def to_table(self) -> dict[str, Any]:
-        """Plain form, as saved beside the result."""
-        return self.model_dump(mode="json")

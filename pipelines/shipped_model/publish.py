@@ -14,7 +14,7 @@ from evaluate import Student, headline, report
 from lulc.legend import load_legend
 from lulc.model.build import total_stride
 from lulc.model.bundle import load_bundle, write_bundle
-from lulc.model.receptive_field import measure_reach
+from lulc.model.receptive_field import measure_receptive_field
 
 VERSION = "1.1"
 SUMMARY = "Small U-Net for nine land-cover classes at 10 m, a student of Google's Dynamic World model"
@@ -95,7 +95,7 @@ def publish(run: Path, data: Path, bundle: Path, variants: dict[str, Any]) -> di
     trained = load_bundle(run)
     card = trained.card
     metrics = report(Student(trained.network, card.features), data)
-    reach = measure_reach(trained.network, len(card.features.channels), total_stride(trained.network))
+    reach = measure_receptive_field(trained.network, len(card.features.channels), total_stride(trained.network))
     metrics["network"] = {
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "half_receptive_field": reach.half_field,

@@ -10,7 +10,7 @@ from lulc.grid import Shape
 from lulc.legend import load_legend
 from lulc.model.build import Architecture
 from lulc.model.bundle import Bundle, Card
-from lulc.model.device import choose_device, choose_placement, choose_precision
+from lulc.model.device import Placement, choose_device, choose_placement, choose_precision
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import Predictor
 
@@ -112,11 +112,20 @@ def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
 
 
 def test_out_of_memory_for_one_window_is_a_limit():
-    network = OutOfMemoryAbove(1)
-    tiny = predictor(network, batch=2)
-    network.limit = 0
+    tiny = predictor(OutOfMemoryAbove(1), batch=2)
+    tiny.network.limit = 0
     with pytest.raises(LimitError, match="smaller --window"):
         tiny.predict(raw(), np.ones((1, 8, 8), bool))
+
+
+def test_neither_the_bundle_nor_the_process_is_changed():
+    layers = nn.Sequential(nn.Conv2d(3, 9, 1), nn.BatchNorm2d(9)).eval()
+    threads = torch.get_num_threads()
+    folded = predictor(layers, placement=Placement(torch.device("cpu"), torch.bfloat16))
+    assert isinstance(folded.network[1], nn.Identity)
+    assert isinstance(layers[1], nn.BatchNorm2d)
+    assert layers[0].weight.dtype == torch.float32
+    assert torch.get_num_threads() == threads
 
 
 def test_batches_do_not_change_an_answer():

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lulc.model.build import Architecture, build_network, total_stride
-from lulc.model.receptive_field import measure_reach
+from lulc.model.receptive_field import measure_receptive_field
 
 
 def unet(encoder, depth, channels):
@@ -22,7 +22,7 @@ def unet(encoder, depth, channels):
 @pytest.mark.parametrize(("kernels", "half_field"), [([3], 1), ([3, 3], 2), ([5, 3], 3), ([7, 7, 7], 9)])
 def test_plain_convolutions_reach_the_sum_of_their_half_kernels(kernels, half_field):
     layers = [nn.Conv2d(3, 3, kernel, padding=kernel // 2) for kernel in kernels]
-    reach = measure_reach(nn.Sequential(*layers), 3, 1)
+    reach = measure_receptive_field(nn.Sequential(*layers), 3, 1)
     assert (reach.half_field, reach.bounded, reach.halo) == (half_field, True, half_field)
 
 
@@ -37,7 +37,7 @@ def test_plain_convolutions_reach_the_sum_of_their_half_kernels(kernels, half_fi
 )
 def test_known_fields_of_real_networks(encoder, depth, channels, half_field):
     network = unet(encoder, depth, channels)
-    reach = measure_reach(network, 3, total_stride(network))
+    reach = measure_receptive_field(network, 3, total_stride(network))
     assert reach.half_field == half_field
     assert reach.halo % reach.stride == 0
     assert reach.bounded
@@ -46,18 +46,18 @@ def test_known_fields_of_real_networks(encoder, depth, channels, half_field):
 @pytest.mark.parametrize("encoder", ["efficientnet-b0", "timm-efficientnet-b0"])
 def test_squeeze_and_excite_is_noticed(encoder):
     network = unet(encoder, 3, [16, 16, 8])
-    assert not measure_reach(network, 3, total_stride(network)).bounded
+    assert not measure_receptive_field(network, 3, total_stride(network)).bounded
 
 
 def test_instance_norm_is_noticed():
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.InstanceNorm2d(4), nn.Conv2d(4, 2, 1))
-    assert not measure_reach(network, 3, 1).bounded
+    assert not measure_receptive_field(network, 3, 1).bounded
 
 
 def test_no_pixel_beyond_the_halo_moves_the_answer():
     """The definition itself, by the gradient of a real network."""
     network = unet("resnet18", 3, [32, 16, 8])
-    reach = measure_reach(network, 3, 8)
+    reach = measure_receptive_field(network, 3, 8)
     image = torch.rand(1, 3, 320, 320, requires_grad=True)
     network(image)[0, 0, 160, 163].backward()
     rows, columns = torch.nonzero(image.grad[0].abs().sum(0), as_tuple=True)

@@ -8,7 +8,7 @@ from lulc.errors import ConfigError, ModelError
 from lulc.features import FeatureSpec
 from lulc.patches.card import load_patch_model
 from lulc.patches.learn.freezing import Freezing
-from lulc.patches.learn.start import normalised_like, start_from
+from lulc.patches.learn.start import normalised_like, start_patches
 from lulc.patches.networks import PatchArchitecture, build_patch_network
 
 
@@ -100,14 +100,14 @@ class TestStart:
         folder, _ = trained
         same = architecture("cnn6", classes=3)
         network = build_patch_network(same)
-        said = start_from(network, same, ("B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
+        said = start_patches(network, same, ("B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
         assert said == "10 of 10 tensors from tiny 1"
 
     def test_more_bands_start_at_nothing(self, trained):
         folder, _ = trained
         wide = architecture("cnn6", classes=3, in_channels=4)
         network = build_patch_network(wide)
-        start_from(network, wide, ("B08", "B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
+        start_patches(network, wide, ("B08", "B04", "B03", "B02"), ("Field", "Lake", "Town"), str(folder))
         network.eval()
         image = torch.rand(2, 4, 32, 32)
         before = load_patch_model(folder).network(image[:, 1:])
@@ -127,9 +127,11 @@ class TestStart:
         folder, _ = trained
         same = architecture("cnn6", classes=3)
         network = build_patch_network(same)
-        said = start_from(network, same, ("B04", "B03", "B02"), ("Field", "Lake", "Port"), str(folder))
+        said = start_patches(network, same, ("B04", "B03", "B02"), ("Field", "Lake", "Port"), str(folder))
         assert said == "8 of 10 tensors from tiny 1"
 
     def test_imagenet_knows_no_cnn6(self):
         with pytest.raises(ModelError, match="no ImageNet weights of cnn6"):
-            start_from(build_patch_network(architecture()), architecture(), ("B04", "B03", "B02"), ("a",), "imagenet")
+            start_patches(
+                build_patch_network(architecture()), architecture(), ("B04", "B03", "B02"), ("a",), "imagenet"
+            )

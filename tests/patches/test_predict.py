@@ -12,7 +12,7 @@ from PIL import Image
 from rasterio.crs import CRS
 
 from lulc.cli.main import cli
-from lulc.errors import InputError, ModelError, StorageError, UsageError
+from lulc.errors import InputError, LimitError, ModelError, StorageError, UsageError
 from lulc.grid import Grid, Shape
 from lulc.io.product.areas import class_areas
 from lulc.io.product.reader import open_product
@@ -20,7 +20,7 @@ from lulc.io.scene.scene import open_scene
 from lulc.patches.card import load_patch_model
 from lulc.patches.cell_map import classify_grid
 from lulc.patches.cells import Cells
-from lulc.patches.classifier import Classifier, turns_of
+from lulc.patches.classifier import Classifier, tta_views
 from lulc.patches.image import read_image
 from lulc.patches.options import CellOptions
 from lulc.patches.pixels import as_trained, level_note, resized
@@ -106,10 +106,31 @@ class TestFiles:
 
     def test_the_mean_of_eight_turns(self, classifier, model, tree):
         inputs = classifier.inputs([read_image(tree / "Town" / "Town_2.png")])
-        alone = [classifier.probabilities(inputs)] + [classifier.probabilities(each) for each in turns_of(inputs)]
+        alone = [classifier.probabilities(inputs)] + [classifier.probabilities(each) for each in tta_views(inputs)]
         eight = Classifier(load_patch_model(model), "cpu", turns=True).probabilities(inputs)
-        assert len({each.numpy().tobytes() for each in turns_of(inputs)}) == 7
+        assert len({each.numpy().tobytes() for each in tta_views(inputs)}) == 7
         np.testing.assert_allclose(eight, np.mean(alone, axis=0), atol=1e-6)
+
+    def test_too_large_a_batch_is_halved_and_the_model_left_alone(self, model, tree, caplog):
+        given = load_patch_model(model)
+        classifier = Classifier(given, "cpu")
+        inputs = classifier.inputs([read_image(path) for path in sorted(tree.rglob("*.png"))[:7]])
+        whole = classifier.probabilities(inputs)
+        small, limit = Classifier(given, "cpu"), 40
+
+        def refuse(_network, images):
+            if len(images[0]) > limit // 10:
+                raise torch.OutOfMemoryError
+
+        small.network.register_forward_pre_hook(refuse)
+        small.batch = 8
+        np.testing.assert_allclose(small.probabilities(inputs), whole, atol=1e-6)
+        assert small.batch == 4
+        assert "going on with 4 patches at a time" in caplog.text
+        limit = 0
+        with pytest.raises(LimitError, match="for one patch; use --device cpu"):
+            small.probabilities(inputs)
+        assert not given.network._forward_pre_hooks
 
     def test_batches_change_nothing(self, classifier, tree):
         files = sorted(tree.rglob("*.png"))[:10]

@@ -15,11 +15,11 @@ import torch
 from lulc.errors import ConfigError, Interrupted, ModelError, StorageError, UsageError
 from lulc.io.labels.training_set import open_training_set
 from lulc.model.bundle import load_bundle
-from lulc.training.average import Average
+from lulc.training.ema import EMA
 from lulc.training.loop import schedule
 from lulc.training.run_folder import RunFolder
+from lulc.training.scenes import train_scenes
 from lulc.training.settings import FitSettings
-from lulc.training.train import train
 from tests.support.training_sets import settings
 
 
@@ -40,11 +40,11 @@ def assert_same_run(one, other):
 @pytest.fixture(scope="module")
 def unbroken(blob_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    return folder, train(settings(blob_set), folder)
+    return folder, train_scenes(settings(blob_set), folder)
 
 
 def test_it_learns(blob_set, tmp_path):
-    report = train(settings(blob_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
+    report = train_scenes(settings(blob_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
     assert report.metrics["agreement"] > 0.9
     assert report.metrics["macro_f1"] > 0.9
 
@@ -63,7 +63,7 @@ def test_it_leaves_a_bundle_with_a_full_card(unbroken, blob_set):
 
 
 def test_two_runs_with_one_seed_are_one(unbroken, blob_set, tmp_path):
-    train(settings(blob_set), tmp_path / "again")
+    train_scenes(settings(blob_set), tmp_path / "again")
     assert_same_run(unbroken[0], tmp_path / "again")
 
 
@@ -76,36 +76,36 @@ def test_an_interrupted_run_continues_as_if_unbroken(unbroken, blob_set, tmp_pat
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted):
-        train(settings(blob_set), run, progress=stop)
+        train_scenes(settings(blob_set), run, progress=stop)
     assert not (run / "card.json").exists()
-    train(settings(blob_set), run, resume=True)
+    train_scenes(settings(blob_set), run, resume=True)
     assert_same_run(unbroken[0], run)
 
 
 def test_resuming_a_finished_run_changes_nothing(unbroken, blob_set):
     folder, _ = unbroken
     before = weights(folder)
-    train(settings(blob_set), folder, resume=True)
+    train_scenes(settings(blob_set), folder, resume=True)
     assert all(torch.equal(tensor, weights(folder)[name]) for name, tensor in before.items())
 
 
 def test_early_stop(blob_set, tmp_path):
     tiny = {"fit__learning_rate": 1e-9, "fit__patience": 2, "fit__validate_every": 1, "fit__steps": 50, "fit__ema": 0}
-    report = train(settings(blob_set, **tiny), tmp_path / "run")
+    report = train_scenes(settings(blob_set, **tiny), tmp_path / "run")
     assert report.stopped_early
     assert report.steps < 50
 
 
 def test_a_loss_that_is_not_finite_is_an_error(blob_set, tmp_path):
     with pytest.raises(ModelError, match="loss or a weight is"):
-        train(settings(blob_set, fit__learning_rate=1e3, fit__steps=40, fit__clip=0), tmp_path / "run")
+        train_scenes(settings(blob_set, fit__learning_rate=1e3, fit__steps=40, fit__clip=0), tmp_path / "run")
 
 
 def test_a_run_gone_wrong_keeps_its_last_good_checkpoint(blob_set, tmp_path):
     run = tmp_path / "run"
     wild = {"fit__learning_rate": 1e3, "fit__steps": 40, "fit__clip": 0, "fit__validate_every": 100}
     with pytest.raises(ModelError, match="loss or a weight is"):
-        train(settings(blob_set, fit__checkpoint_every=1, **wild), run)
+        train_scenes(settings(blob_set, fit__checkpoint_every=1, **wild), run)
     state = RunFolder(run).load_checkpoint()
     assert state is None or all(tensor.isfinite().all() for tensor in state["network"].values())
 
@@ -113,24 +113,24 @@ def test_a_run_gone_wrong_keeps_its_last_good_checkpoint(blob_set, tmp_path):
 def test_a_batch_too_small_for_batch_norm_is_one_line(blob_set, tmp_path):
     deep = {"network": {"name": "DeepLabV3Plus", "encoder": "resnet18"}, "fit__batch": 1}
     with pytest.raises(ConfigError, match=r"raise fit\.batch"):
-        train(settings(blob_set, **deep), tmp_path / "run")
+        train_scenes(settings(blob_set, **deep), tmp_path / "run")
 
 
 def test_soft_labels_train_too(soft_set, tmp_path):
-    report = train(settings(soft_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
+    report = train_scenes(settings(soft_set, fit__steps=60, fit__validate_every=60, fit__ema=0.9), tmp_path / "run")
     assert report.metrics["agreement"] > 0.9
     assert report.metrics["against"] == "most probable class of the soft labels"
 
 
 def test_channels_can_be_chosen(blob_set, tmp_path):
-    train(settings(blob_set, network__bands=["B04", "B08"], network__indices=[]), tmp_path / "run")
+    train_scenes(settings(blob_set, network__bands=["B04", "B08"], network__indices=[]), tmp_path / "run")
     assert load_bundle(tmp_path / "run").card.features.channels == ("B04", "B08")
     with pytest.raises(ConfigError, match="no B11"):
-        train(settings(blob_set, network__bands=["B11"]), tmp_path / "other")
+        train_scenes(settings(blob_set, network__bands=["B11"]), tmp_path / "other")
 
 
 def test_it_starts_from_a_bundle_with_other_channels(unbroken, blob_set, tmp_path):
-    report = train(
+    report = train_scenes(
         settings(blob_set, network__bands=["B04", "B08"], network__indices=[], network__start=str(unbroken[0])),
         tmp_path / "run",
     )
@@ -150,33 +150,56 @@ def test_the_learning_rate_rises_and_falls():
 
 def test_the_average_trails_and_has_a_short_memory_at_first():
     network = torch.nn.Linear(1, 1, bias=False)
-    average = Average(network, 0.99)
+    average = EMA(network, 0.99)
     start = float(network.weight.detach())
     with torch.no_grad():
         network.weight.add_(1.0)
-    average.update(network, 0)
-    assert float(average.network.weight) == pytest.approx(start + 0.9)
-    for step in range(1, 2000):
-        average.update(network, step)
-    assert float(average.network.weight) == pytest.approx(start + 1)
+    average.update_parameters(network)
+    assert float(average.module.weight) == pytest.approx(start + 0.9)
+    for _ in range(1, 2000):
+        average.update_parameters(network)
+    assert float(average.module.weight) == pytest.approx(start + 1)
+
+
+def test_the_average_is_the_formula_to_the_bit_and_counts_nothing():
+    """Weights and batch-norm statistics; the counter of batches stays as it was. A resumed average goes on alike."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3))
+    average, resumed = EMA(network, 0.9), EMA(network, 0.9)
+    floats = {name: tensor.clone() for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    for update in range(120):
+        with torch.no_grad():
+            network(torch.randn(2, 2, 5, 5))
+            for weight in network.parameters():
+                weight.add_(torch.randn_like(weight))
+        average.update_parameters(network)
+        decay = min(0.9, (1 + update) / (10 + update))
+        for name, tensor in floats.items():
+            tensor.lerp_(network.state_dict()[name], 1 - decay)
+        if update == 30:
+            resumed.resume(average.module.state_dict(), update + 1)
+        elif update > 30:
+            resumed.update_parameters(network)
+    for found in (average.module.state_dict(), resumed.module.state_dict()):
+        assert all(torch.equal(found[name], tensor) for name, tensor in floats.items())
+        assert found["1.num_batches_tracked"] == 0
 
 
 def test_without_decay_the_average_is_the_network():
     network = torch.nn.Linear(2, 2)
-    average = Average(network, 0.0)
+    average = EMA(network, 0.0)
     with torch.no_grad():
         network.weight.mul_(3)
-    average.update(network, 5)
-    assert torch.equal(average.network.weight, network.weight)
+    average.update_parameters(network)
+    assert torch.equal(average.module.weight, network.weight)
 
 
 RUN = """
 import sys
 from tests.support.training_sets import settings
 from lulc.io.labels.training_set import open_training_set
-from lulc.training.train import train
+from lulc.training.scenes import train_scenes
 data = open_training_set(__import__("pathlib").Path(sys.argv[1]))
-train(settings(data, fit__checkpoint_every=1, fit__steps=8), __import__("pathlib").Path(sys.argv[2]), resume=True)
+train_scenes(settings(data, fit__checkpoint_every=1, fit__steps=8), __import__("pathlib").Path(sys.argv[2]), resume=True)
 """
 
 
@@ -235,10 +258,10 @@ def test_a_refused_start_leaves_the_run_before_it_alone(unbroken, blob_set, tmp_
     shutil.copytree(unbroken[0], run)
     for wrong in ({"network__encoder": "resnet5O"}, {"network__options": {"foo": 1}}, {"network__bands": ["B11"]}):
         with pytest.raises((ConfigError, ModelError)):
-            train(settings(blob_set, **wrong), run, overwrite=True)
+            train_scenes(settings(blob_set, **wrong), run, overwrite=True)
     assert (run / "model.safetensors").exists()
     with pytest.raises(ModelError):
-        train(settings(blob_set, network__encoder="resnet5O"), tmp_path / "other")
+        train_scenes(settings(blob_set, network__encoder="resnet5O"), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -246,11 +269,11 @@ def test_another_set_at_the_same_path_is_not_the_same_run(blob_set, tmp_path):
     data = tmp_path / "set"
     shutil.copytree(blob_set.path, data)
     moved = open_training_set(data)
-    train(settings(moved), tmp_path / "run")
+    train_scenes(settings(moved), tmp_path / "run")
     text = (data / "chips.csv").read_text()
     (data / "chips.csv").write_text(text.replace("chip_5,train", "chip_5,test"))
     with pytest.raises(ConfigError, match="was trained with set"):
-        train(settings(open_training_set(data)), tmp_path / "run", resume=True)
+        train_scenes(settings(open_training_set(data)), tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize("state", [{}, [1], {"progress": {"step": "x"}}, {"progress": {"step": 10**6}}])
@@ -259,7 +282,7 @@ def test_a_strange_checkpoint_is_one_line(unbroken, blob_set, tmp_path, state):
     shutil.copytree(unbroken[0], run)
     torch.save(state, run / "checkpoint.pt")
     with pytest.raises(StorageError, match=r"cannot continue from .*checkpoint\.pt"):
-        train(settings(blob_set), run, resume=True)
+        train_scenes(settings(blob_set), run, resume=True)
 
 
 @pytest.mark.parametrize("places", [{"WORLD_SIZE": "abc"}, {"WORLD_SIZE": "2"}, {"WORLD_SIZE": "2", "RANK": "5"}])
@@ -267,10 +290,10 @@ def test_a_strange_world_is_refused(blob_set, tmp_path, monkeypatch, places):
     for name, value in places.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="environment says"):
-        train(settings(blob_set), tmp_path / "run")
+        train_scenes(settings(blob_set), tmp_path / "run")
 
 
 def test_networks_whose_answer_is_smaller_are_refused(blob_set, tmp_path):
     small = {"network": {"name": "PSPNet", "encoder": "resnet18", "encoder_depth": 5}}
     with pytest.raises(ConfigError, match="answers 64 px with"):
-        train(settings(blob_set, **small), tmp_path / "run")
+        train_scenes(settings(blob_set, **small), tmp_path / "run")

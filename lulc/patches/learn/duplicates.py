@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,9 +41,7 @@ class Look:
     grid: Grid
 
 
-def look_at(
-    data: PatchSet, workers: int = 2, told: Callable[[int, int], None] = lambda _done, _all: None
-) -> dict[str, Look]:
+def look_at(data: PatchSet, workers: int = 2) -> dict[str, Look]:
     """Look at every patch of a set once.
 
     Raises:
@@ -51,9 +49,7 @@ def look_at(
     """
     looks = {}
     with ThreadPoolExecutor(workers) as pool:
-        for done, (patch, look) in enumerate(
-            zip(data.patches, pool.map(lambda patch: _look(data, patch), data.patches), strict=True), 1
-        ):
+        for patch, look in zip(data.patches, pool.map(lambda patch: _look(data, patch), data.patches), strict=True):
             looks[patch.name] = look
             first = looks[data.patches[0].name]
             if look.picture != first.picture:
@@ -61,7 +57,6 @@ def look_at(
                 raise InputError(
                     f"{patch.name} is {kinds[0]}, {data.patches[0].name} is {kinds[1]}", "train on one kind"
                 )
-            told(done, len(data.patches))
     return looks
 
 

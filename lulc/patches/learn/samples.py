@@ -70,7 +70,7 @@ class PatchSamples:
     Args:
         patches: To draw from.
         batch: Patches a step, over all processes.
-        balance: 0 deals all of them out once an epoch; 1 draws classes equally often.
+        balance: 0 takes each of them once an epoch; 1 draws classes equally often.
         seed: Of the draws.
     """
 

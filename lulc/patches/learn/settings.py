@@ -1,16 +1,25 @@
-"""What `lulc patches train` can be told: the tables of its configuration file."""
+"""The tables of a configuration file of `lulc patches train`."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lulc.config import Table, read_config
 from lulc.patches.networks import PatchArchitecture
 from lulc.resources import config_path, configs_dir
-from lulc.training.settings import AugmentSettings, CardSettings, FitSettings, LossSettings, Share
+from lulc.training.settings import (
+    AugmentSettings,
+    CardSettings,
+    DrawSettings,
+    FitSettings,
+    LossSettings,
+    Names,
+    RunSettings,
+    Share,
+)
 
 LEAST = 16
 """Least side that networks see, pixels."""
@@ -78,18 +87,10 @@ class PatchAugmentSettings(AugmentSettings):
     holes: Share = 0.0
 
 
-class PatchSampleSettings(Table):
-    """How patches are drawn.
+class PatchSampleSettings(DrawSettings):
+    """How patches are drawn: with `balance` 0 every patch once an epoch."""
 
-    Attributes:
-        balance: 0 shows every patch once an epoch; 1 draws all classes equally often; between them a mix.
-        cache_mb: Main memory for decoded patches.
-        workers: Threads that read ahead.
-    """
-
-    balance: Share = 0.0
     cache_mb: int = Field(default=4000, ge=0)
-    workers: int = Field(default=2, ge=1, le=64)
 
 
 class PatchFitSettings(FitSettings):
@@ -116,14 +117,14 @@ class PatchFitSettings(FitSettings):
 
 
 class SplitSettings(Table):
-    """How patches are dealt into splits: class by class, or by blocks of ground.
+    """How patches are assigned to splits: class by class, or by blocks of ground.
 
     Attributes:
         train: Share to learn from.
         val: Share by which the weights and the temperature are chosen.
         test: Share that is only measured.
-        seed: Of the deal.
-        block_m: Georeferenced patches of one block of this side, metres, stay together; 0 deals each by itself, which
+        seed: Of the assignment.
+        block_m: Georeferenced patches of one block of this side, metres, stay together; 0 assigns each by itself, which
             flatters where patches lie side by side.
         file: A `split.csv` that says it instead.
     """
@@ -164,20 +165,17 @@ class PatchCardSettings(CardSettings):
     half: bool = False
 
 
-class PatchSettings(Table):
+class PatchSettings(RunSettings):
     """A configuration file of `lulc patches train`.
 
     Attributes:
-        name: Of the model.
         data: Folder or zip of class folders.
         bands: Names of the bands in the files when they do not say, or `eurosat-ms`.
         use: Bands that the network sees; none given means all.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
-    data: Path
     bands: tuple[str, ...] | None = None
-    use: tuple[str, ...] | None = Field(default=None, min_length=1)
+    use: Names = Field(default=None, min_length=1)
     split: SplitSettings = SplitSettings()
     network: PatchNetworkSettings = PatchNetworkSettings()
     loss: PatchLossSettings = PatchLossSettings()
@@ -191,17 +189,6 @@ class PatchSettings(Table):
         plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:60] or "patches"
         card = PatchCardSettings(legend=self.card.legend, half=self.card.half)
         return self.model_copy(update={"name": plain, "card": card})
-
-    @field_validator("use")
-    @classmethod
-    def _once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names and len(set(names)) < len(names):
-            raise ValueError("each band once")
-        return names
-
-    def to_table(self) -> dict[str, Any]:
-        """Plain form, as saved beside the result."""
-        return self.model_dump(mode="json")
 
 
 def recipe(config: str | Path, data: Path | None, changes: Mapping[str, Any], name: str) -> PatchSettings:

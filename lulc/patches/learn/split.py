@@ -23,7 +23,7 @@ _COLUMNS = ["name", "split"]
 
 @dataclass(frozen=True)
 class PatchSplit:
-    """A deal of patches.
+    """Which split each patch belongs to.
 
     Attributes:
         names: Patch name to `train`, `val` or `test`.
@@ -86,19 +86,19 @@ def model_split(model: str | Path) -> PatchSplit | None:
     return None if content is None else _parsed(content, f"{model}/{SPLIT_FILE}")
 
 
-def deal(
+def split_patches(
     data: PatchSet,
     settings: SplitSettings,
     groups: Iterable[Sequence[Patch]] = (),
     blocks: Iterable[Sequence[Patch]] = (),
 ) -> PatchSplit:
-    """Deal patches into splits: each class by the same shares, patches of one group together.
+    """Assign patches to splits: each class by the same shares, patches of one group together.
 
     Args:
-        data: What to deal.
+        data: What to split.
         settings: Shares and seed, or the file that says it.
         groups: Patches that must not be torn apart (duplicates).
-        blocks: All patches by the ground that they lie on; when given, whole blocks are dealt and classes get their
+        blocks: All patches by the ground that they lie on; when given, whole blocks are assigned and classes get their
             shares as nearly as that allows.
 
     Raises:
@@ -108,9 +108,9 @@ def deal(
         names = {patch.name for patch in data.patches}
         split = PatchSplit({name: part for name, part in read_split(settings.file).names.items() if name in names})
     elif blocks:
-        split = _dealt_by_blocks(data, settings, _united([*groups, *blocks]))
+        split = _by_blocks(data, settings, _united([*groups, *blocks]))
     else:
-        split = PatchSplit(dict(_dealt(data, settings, groups)))
+        split = PatchSplit(dict(_by_class(data, settings, groups)))
     for name in ("train", "val"):
         present = {patch.code for patch in split.of(data, name)}
         lacking = [each for code, each in enumerate(data.classes, 1) if code not in present]
@@ -120,12 +120,12 @@ def deal(
     return split
 
 
-def _dealt(data: PatchSet, settings: SplitSettings, groups: Iterable[Sequence[Patch]]) -> Iterator[tuple[str, str]]:
+def _by_class(data: PatchSet, settings: SplitSettings, groups: Iterable[Sequence[Patch]]) -> Iterator[tuple[str, str]]:
     bound = {patch.name: tuple(group) for group in groups for patch in group}
     seen: set[str] = set()
     for code, name in enumerate(data.classes, 1):
         members = [patch for patch in data.patches if patch.code == code]
-        # The class's own name seeds its deal: another class more does not move its patches.
+        # The class's own name seeds its split: one class more does not move its patches.
         own = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
         order = np.random.default_rng([settings.seed, own]).permutation(len(members))
         wanted = {"test": round(settings.test * len(members)), "val": round(settings.val * len(members))}
@@ -149,7 +149,7 @@ def _united(groups: Iterable[Sequence[Patch]]) -> list[frozenset[Patch]]:
     return list(dict.fromkeys(holders.values()))
 
 
-def _dealt_by_blocks(data: PatchSet, settings: SplitSettings, groups: Sequence[Iterable[Patch]]) -> PatchSplit:
+def _by_blocks(data: PatchSet, settings: SplitSettings, groups: Sequence[Iterable[Patch]]) -> PatchSplit:
     number_of = {patch: number for number, group in enumerate(groups) for patch in group}
     blocks = np.array([number_of[patch] for patch in data.patches])
     classes = np.eye(len(data.classes), dtype=np.int64)[[patch.code - 1 for patch in data.patches]]

@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lulc.features import FeatureSpec
-from lulc.metrics.confusion import ConfusionMatrix, defined_mean
+from lulc.metrics.confusion import defined_mean
 from lulc.patches.dataset import Patch
 from lulc.patches.learn.freezing import Freezing
 from lulc.patches.learn.samples import Batch, PatchReader, PatchSamples
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.pixels import channels
 from lulc.training.augment import Augment, Target
-from lulc.training.distributed import World
+from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import Scores, mixed_seed
-from lulc.training.losses import SummedLoss, cross_entropy
-from lulc.training.validation import confusion_counts
+from lulc.training.losses import SummedLoss
+from lulc.training.validation import validate
 
 _AT_ONCE = 256
 
@@ -32,7 +32,7 @@ class PatchTask:
         train: Patches to learn from.
         val: Patches to validate on.
         settings: What to do; `fit.steps` already counts the steps.
-        world: The processes of the run.
+        group: The processes of the run.
         classes: Names of the classes.
         freezing: Which weights learn when.
     """
@@ -44,21 +44,21 @@ class PatchTask:
         train: Sequence[Patch],
         val: Sequence[Patch],
         settings: PatchSettings,
-        world: World,
+        group: ProcessGroup,
         classes: tuple[str, ...],
         freezing: Freezing,
     ) -> None:
-        self._reader, self._spec, self._val, self._settings, self._world = reader, spec, tuple(val), settings, world
+        self._reader, self._spec, self._val, self._settings, self._group = reader, spec, tuple(val), settings, group
         self._classes, self._freezing = classes, freezing
         fit = settings.fit
         self._samples = PatchSamples(train, fit.batch, settings.samples.balance, fit.seed)
         counts = np.bincount([patch.code - 1 for patch in train], minlength=len(classes))
-        self._loss = SummedLoss(settings.loss, counts).to(world.device)
+        self._loss = SummedLoss(settings.loss, counts).to(group.device)
         self._augment = Augment(settings.augment, spec, spec.bands, reader.side)
 
     def draw(self, step: int) -> Batch:
         """This process's patches of a step."""
-        return self._reader.read(self._samples.draw(step, self._world.share(self._settings.fit.batch)))
+        return self._reader.read(self._samples.draw(step, self._group.assigned(self._settings.fit.batch)))
 
     def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> Tensor:
         """Loss of a batch."""
@@ -69,9 +69,9 @@ class PatchTask:
 
     def batch(self, drawn: Batch, step: int) -> tuple[Tensor, Target]:
         """Input and target of a step, augmented, on the device; the target is one pixel a patch."""
-        seed, settings = mixed_seed(self._settings.fit.seed, step, self._world.rank), self._settings.augment
-        image, _ = self._augment([drawn.pieces()], seed, self._world.device)
-        codes = torch.from_numpy(drawn.codes).to(self._world.device)
+        seed, settings = mixed_seed(self._settings.fit.seed, step, self._group.rank), self._settings.augment
+        image, _ = self._augment([drawn.pieces()], seed, self._group.device)
+        codes = torch.from_numpy(drawn.codes).to(self._group.device)
         random = torch.Generator().manual_seed(seed + 1)
         if settings.zoom:
             image = zoomed(image, settings.zoom, random)
@@ -84,20 +84,14 @@ class PatchTask:
 
     def validate(self, network: nn.Module) -> Scores:
         """Cross-entropy, accuracy and macro-F1 over the validation patches of all processes."""
-        classes, device = len(self._classes), self._world.device
-        counts, total = torch.zeros(classes, classes, dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
-        even = torch.ones(classes, device=device)
-        mine = [self._val[number] for number in self._world.share(len(self._val))]
-        for logits, target in answers(network, self._reader, mine, self._spec, device):
-            counts += confusion_counts(logits, target.codes)
-            total += torch.tensor([float(cross_entropy(logits, target, even)) * len(logits), len(logits)])
-        counts, total = (self._world.summed(part.to(device)).cpu() for part in (counts, total))
-        matrix = ConfusionMatrix(counts.numpy(), self._classes)
-        others = {"val_accuracy": matrix.overall, "val_f1": defined_mean(matrix.f1)}
-        return Scores(float(total[0] / total[1]), matrix.overall, others)
+        group = self._group
+        mine = [self._val[number] for number in group.assigned(len(self._val))]
+        found = validate(patch_logits(network, self._reader, mine, self._spec, group.device), self._classes, group)
+        accuracy = found.matrix.overall
+        return Scores(found.loss, accuracy, {"val_accuracy": accuracy, "val_f1": defined_mean(found.matrix.f1)})
 
 
-def answers(
+def patch_logits(
     network: nn.Module, reader: PatchReader, patches: Sequence[Patch], spec: FeatureSpec, device: torch.device
 ) -> Iterator[tuple[Tensor, Target]]:
     """Logits (n, K, 1, 1) and labels of patches, some at a time; the network is in evaluation mode."""

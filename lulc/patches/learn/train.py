@@ -1,20 +1,34 @@
 """`lulc patches train`: class folders and a configuration in, a patch model out."""
 
-from contextlib import ExitStack
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lulc.errors import ConfigError, UsageError
-from lulc.io.figures.curves import draw_curves
-from lulc.patches.dataset import check_outside
-from lulc.patches.learn.plan import plan_patches
+import numpy as np
+import torch
+
+from lulc.errors import ConfigError, InputError, did_you_mean
+from lulc.features import FeatureSpec
+from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
+from lulc.patches.image import PatchImage
+from lulc.patches.learn.duplicates import look_at, near_pairs, same_pixels
+from lulc.patches.learn.freezing import Freezing
+from lulc.patches.learn.leakage import Leakage
+from lulc.patches.learn.legend import legend_of
+from lulc.patches.learn.places import on_shared_ground, same_block
+from lulc.patches.learn.samples import PatchReader
 from lulc.patches.learn.settings import PatchSettings
-from lulc.patches.learn.split import SPLIT_FILE, PatchSplit, read_split
-from lulc.patches.learn.trained import PatchTrainReport, TrainedPatches
-from lulc.run import StepProgress, running, silent
-from lulc.training.distributed import join_world, stop_together
-from lulc.training.events import check_events, write_events
-from lulc.training.loop import fit
-from lulc.training.run_folder import RunFolder
+from lulc.patches.learn.split import PatchSplit, split_patches
+from lulc.patches.learn.start import normalised_like, start_patches
+from lulc.patches.learn.task import PatchTask
+from lulc.patches.learn.trained import PatchPlan, PatchTrainReport
+from lulc.patches.networks import build_patch_network
+from lulc.run import StepProgress, silent
+from lulc.training.distributed import ProcessGroup
+from lulc.training.train import train
+
+_FOR_STATISTICS = 2000
+_IMAGENET = {"B04": (0.485, 0.229), "B03": (0.456, 0.224), "B02": (0.406, 0.225)}
 
 
 def train_patches(
@@ -26,61 +40,113 @@ def train_patches(
     tensorboard: Path | None = None,
     progress: StepProgress = silent,
 ) -> PatchTrainReport | None:
-    """Train a patch classifier and leave a model bundle.
+    """Train a patch classifier and leave a model bundle; arguments, result and errors are those of `lulc.training.train`."""
+    check_outside(output, settings.data)
+    return train(
+        PatchExperiment(settings),
+        output,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+        progress=progress,
+    )
 
-    Args:
+
+@dataclass(frozen=True)
+class PatchExperiment:
+    """A network to be trained on class folders.
+
+    Attributes:
         settings: What to do.
-        output: Folder of the run.
-        resume: Continue the run in that folder; without one there, start it.
-        overwrite: Replace the run in that folder.
-        tensorboard: Folder for TensorBoard's event files, or None.
-        progress: Told (steps done, steps, loss) after each step.
+    """
 
-    Returns:
-        What was done; None in the helping processes of torchrun.
+    settings: PatchSettings
+
+    def plan(self, group: ProcessGroup) -> PatchPlan:
+        """Open the patches, split them, build the network; nothing is written.
+
+        Raises:
+            LulcError: The patches, the settings or the start weights are refused.
+        """
+        settings = self.settings
+        if group.size > 1 and settings.network.freeze != "none":
+            raise ConfigError("network.freeze does not work under torchrun", 'use network.freeze = "none"')
+        data = open_patch_set(settings.data, settings.bands)
+        legend_of(data.classes, settings.card.legend)  # or say now what is wrong with it
+        split, leakage = _split(data, settings)
+        train, val = (split.of(data, name) for name in ("train", "val"))
+        first = data.read(train[0])
+        pictures, bands, side = first.is_picture, chosen_bands(settings, first), max(first.values.shape[1:])
+        reader = PatchReader(data, bands, side, settings.samples.cache_mb, pictures=pictures)
+        spec = _spec(settings, reader, train, bands, pictures=pictures)
+        spec = normalised_like(spec, settings.network.start, pictures=pictures)
+        torch.manual_seed(settings.fit.seed)
+        architecture = settings.network.architecture(len(bands), len(data.classes), side)
+        network = build_patch_network(architecture)
+        start = start_patches(network, architecture, bands, data.classes, settings.network.start)
+        counted = settings.model_copy(update={"fit": settings.fit.for_patches(len(train))})
+        freezing = Freezing(network, settings.network.freeze, round(settings.network.unfreeze * counted.fit.steps))
+        return PatchPlan(
+            settings=counted,
+            identity=settings.to_table(),
+            network=network.to(group.device).to(memory_format=torch.channels_last),
+            architecture=architecture,
+            features=spec,
+            start=start,
+            task=PatchTask(reader, spec, train, val, counted, group, data.classes, freezing),
+            data=data,
+            split=split,
+            leakage=leakage,
+            pictures=pictures,
+            reader=reader,
+            device=group.device,
+        )
+
+
+def _split(data: PatchSet, settings: PatchSettings) -> tuple[PatchSplit, Leakage]:
+    """The split of the patches, and what of them occurs twice."""
+    looks = look_at(data, settings.samples.workers)
+    same, block_m = same_pixels(data, looks), settings.split.block_m
+    split = split_patches(data, settings.split, same, same_block(data, looks, block_m) if block_m else ())
+    near, shared = near_pairs(data, split, looks), on_shared_ground(data, split, looks)
+    return split, Leakage.found(data, split, same, near, shared)
+
+
+def chosen_bands(settings: PatchSettings, first: PatchImage) -> tuple[str, ...]:
+    """Bands that the network sees: those asked for, else all of the first patch.
 
     Raises:
-        LulcError: The patches, the settings or the start weights are refused, writing failed, or Interrupted: the run
-            can then be resumed.
+        InputError: The patches have no such band.
     """
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude each other", "choose one")
-    if tensorboard is not None:
-        check_events(tensorboard)
-    with ExitStack() as stack, join_world(settings.fit.device) as world, running() as signals:
-        run = RunFolder(output)
-        check_outside(output, settings.data)
-        run.check(resume=resume, overwrite=overwrite)
-        plan = plan_patches(settings, world)
-        if world.leads:
-            stack.enter_context(run.held())
-            run.begin(settings.to_table(), resume=resume, overwrite=overwrite)
-            _keep_split(run.path / SPLIT_FILE, plan.split, resume=resume)
-        world.meet()  # nobody looks for a checkpoint before the folder is ready
-        done = fit(
-            plan.network,
-            plan.task(world),
-            plan.settings.fit,
-            world,
-            run,
-            workers=settings.samples.workers,
-            between_steps=stop_together(world, signals),
-            told=progress,
-        )
-        if not world.leads:
-            return None
-        plan.network.load_state_dict(run.kept_weights(settings.fit.keep) or plan.network.state_dict())
-        trained = TrainedPatches.measured(plan, done, world.device)
-        trained.write(run.path)
-        history = run.history()
-        draw_curves(history, run.path / "curves.png", settings.name)
-        if tensorboard is not None:
-            write_events(history, tensorboard)
-        return trained.report(run.path)
+    bands = settings.use or first.names
+    for name in bands:
+        if name not in first.names:
+            raise InputError(f"use: {first.name} has no {name}", did_you_mean(name, first.names))
+    return bands
 
 
-def _keep_split(file: Path, split: PatchSplit, *, resume: bool) -> None:
-    """Save the split; a run is continued on its own patches alone."""
-    if resume and file.is_file() and read_split(file) != split:
-        raise ConfigError(f"{file.parent} was trained on other patches", "use another OUT, or the patches as they were")
-    split.write(file)
+def _spec(
+    settings: PatchSettings, reader: PatchReader, train: Sequence[Patch], bands: tuple[str, ...], *, pictures: bool
+) -> FeatureSpec:
+    """Normalisation of the channels."""
+    kind = settings.network.normalise
+    if kind == "imagenet":
+        if not (pictures and set(bands) <= set(_IMAGENET)):
+            raise ConfigError('network.normalise = "imagenet" is for pictures', 'use "statistics"')
+        known = [_IMAGENET[name] for name in bands]
+        return FeatureSpec(bands=bands, mean=tuple(mean for mean, _ in known), std=tuple(std for _, std in known))
+    if kind == "rescale":
+        return FeatureSpec(bands=bands, mean=(0.0,) * len(bands), std=(1.0,) * len(bands))
+    drawn = np.random.default_rng(0).permutation(len(train))[:_FOR_STATISTICS]
+    values = reader.read([train[number] for number in sorted(drawn)]).values
+    planes = values.swapaxes(0, 1)
+    mean = np.array([np.nanmean(plane, dtype=np.float64) for plane in planes])
+    std = np.array([np.nanstd(plane, dtype=np.float64) for plane in planes])
+    if not (np.isfinite(mean).all() and (std > 0).all()):
+        dead = ", ".join(name for name, spread in zip(bands, std, strict=True) if not spread > 0)
+        raise InputError(f"{dead} has one value in all patches", "leave it out with use = [...]")
+    return FeatureSpec(
+        bands=bands,
+        mean=tuple(round(float(value), 6) for value in mean),
+        std=tuple(round(float(value), 6) for value in std),
+    )

@@ -25,7 +25,7 @@ from lulc.io.files.storage import storage_errors
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
-from lulc.patches.learn.split import PatchSplit, deal
+from lulc.patches.learn.split import PatchSplit, split_patches
 from lulc.patches.learn.train import train_patches
 from lulc.patches.options import StudyOptions
 from lulc.patches.study.bands_report import BandRow, BandStudy, Combination, FoldScore, draw_study
@@ -63,7 +63,7 @@ def study_bands(
         settings: How to train; `data` and `use` in it are replaced, and so is a patch model as start: it has learnt from
             some of the bands, and may have seen the patches that are tested.
         options: How; None for the defaults.
-        progress: Told (steps done, steps, loss) over all trainings.
+        progress: Called with (steps done, steps, loss) over all trainings.
 
     Raises:
         LulcError: The patches or settings are refused, a combination is not known or has no bands there, writing
@@ -82,7 +82,7 @@ def study_bands(
     chosen, left_out = choose_combinations(names, options.combinations)
     folder = _StudyFolder(output)
     folder.check(resume=resume, overwrite=options.overwrite)
-    splits = deal_folds(
+    splits = split_folds(
         patches, folds, settings.split, same_pixels(patches, look_at(patches, settings.samples.workers))
     )
     notes = (*replaced, *left_out, *_proof(patches, settings))
@@ -145,13 +145,13 @@ def choose_combinations(
     return tuple(chosen.values()), tuple(left_out)
 
 
-def deal_folds(
+def split_folds(
     data: PatchSet, folds: int, settings: SplitSettings, groups: Sequence[Sequence[Patch]] = ()
 ) -> list[PatchSplit]:
     """Splits that together test every patch once: each class evenly, patches of one group together.
 
     Args:
-        data: What to deal.
+        data: What to split.
         folds: How many; 1 gives the one split of the settings.
         settings: Seed; `train` and `val` share what is not tested.
         groups: Patches that must not be torn apart (duplicates).
@@ -160,7 +160,7 @@ def deal_folds(
         InputError: A class has fewer patches than folds, or no patch is tested.
     """
     if folds == 1:
-        split = deal(data, settings, groups)
+        split = split_patches(data, settings, groups)
         if not split.of(data, "test"):
             raise InputError("no patches fall into the split test", "set split.test, or take more folds")
         return [split]
@@ -172,7 +172,7 @@ def deal_folds(
         rest = copy.copy(data)
         rest.patches = tuple(patch for patch in data.patches if fold_of[patch.name] != fold)
         tested = {name: "test" for name, part in fold_of.items() if part == fold}
-        splits.append(PatchSplit({**deal(rest, inner, groups).names, **tested}))
+        splits.append(PatchSplit({**split_patches(rest, inner, groups).names, **tested}))
     return splits
 
 
@@ -223,10 +223,10 @@ def _proof(data: PatchSet, settings: PatchSettings) -> tuple[str, ...]:
 def _shifted(progress: StepProgress, before: int, trainings: int) -> StepProgress:
     """Progress of one training as a part of all."""
 
-    def told(done: int, steps: int, loss: float) -> None:
+    def on_step(done: int, steps: int, loss: float) -> None:
         progress(before * steps + done, trainings * steps, loss)
 
-    return told
+    return on_step
 
 
 class _StudyFolder:

@@ -118,9 +118,11 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
 
 
 def predictor_for(scene: Scene, job: Job) -> Predictor:
-    """Predictor of a job: its network on its device, for the radiometry of a scene."""
+    """Predictor of a job: its network on its device, for the radiometry of a scene; its workers share the CPU threads."""
     options = job.options
-    return Predictor(job.bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
+    predictor = Predictor(job.bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
+    predictor.share_threads()
+    return predictor
 
 
 def product_writer(

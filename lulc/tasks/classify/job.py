@@ -14,7 +14,7 @@ from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import compatibility_warnings, provenance
-from lulc.model.receptive_field import Reach, measure_reach
+from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tiling import TilePlan, round_up
@@ -50,7 +50,7 @@ class Job:
     bundle: Bundle
     names: tuple[str, ...]
     plan: TilePlan
-    receptive_field: Reach
+    receptive_field: ReceptiveField
     placement: Placement
     peak_bytes: int
     product_bytes: int
@@ -104,7 +104,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
     names = _names(scene, card)
     notes = _input_notes(scene, card, options)
     placement = placement or choose_placement(options.device, options.precision)
-    receptive_field = measure_reach(bundle.network, len(card.features.channels), total_stride(bundle.network))
+    receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(receptive_field, options)
     plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, receptive_field.stride)
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
@@ -126,7 +126,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
     )
 
 
-def choose_halo(receptive_field: Reach, options: ClassifyOptions) -> tuple[int, int, str]:
+def choose_halo(receptive_field: ReceptiveField, options: ClassifyOptions) -> tuple[int, int, str]:
     """Choose the halo and the width of the cross-fade for a network.
 
     The exact halo is taken unless the network would see every pixel more than twice. In that case, and for an unbounded

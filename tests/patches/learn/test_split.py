@@ -15,7 +15,7 @@ from lulc.patches.dataset import Patch, open_patch_set
 from lulc.patches.learn.duplicates import Look, look_at, near_pairs, same_pixels
 from lulc.patches.learn.places import on_shared_ground, same_block
 from lulc.patches.learn.settings import SplitSettings
-from lulc.patches.learn.split import PatchSplit, deal, read_split
+from lulc.patches.learn.split import PatchSplit, read_split, split_patches
 from tests.support.patch_samples import CLASSES, picture, write_tree
 
 
@@ -30,7 +30,7 @@ class TestDeal:
     @pytest.mark.parametrize("shares", [(0.6, 0.2, 0.2), (0.8, 0.2, 0.0), (0.75, 0.05, 0.2)])
     def test_every_class_by_the_same_shares(self, shares):
         data = listed(A=200, B=100, C=60)
-        split = deal(data, SplitSettings(train=shares[0], val=shares[1], test=shares[2]))
+        split = split_patches(data, SplitSettings(train=shares[0], val=shares[1], test=shares[2]))
         assert len(split.names) == 360
         for code, count in enumerate((200, 100, 60), 1):
             for name, share in zip(("train", "val", "test"), shares, strict=True):
@@ -38,25 +38,25 @@ class TestDeal:
 
     def test_the_seed_decides(self):
         data = listed(A=50, B=50)
-        first, again, other = (deal(data, SplitSettings(seed=seed)) for seed in (1, 1, 2))
+        first, again, other = (split_patches(data, SplitSettings(seed=seed)) for seed in (1, 1, 2))
         assert first == again != other
 
     def test_another_class_does_not_move_patches(self):
         few, more = listed(A=50, B=50), listed(A=50, B=50, AA=50)
         settings = SplitSettings()
-        before, after = deal(few, settings), deal(more, settings)
+        before, after = split_patches(few, settings), split_patches(more, settings)
         assert all(after.names[name] == split for name, split in before.names.items())
 
     def test_groups_stay_together(self):
         data = listed(A=60, B=60)
         groups = [data.patches[start : start + 5] for start in range(0, 120, 5)]
-        split = deal(data, SplitSettings(), groups)
+        split = split_patches(data, SplitSettings(), groups)
         assert all(len({split.names[patch.name] for patch in group}) == 1 for group in groups)
         assert Counter(split.names.values())["test"] == 20  # 12 of each class hold two groups of five
 
     def test_too_few(self):
         with pytest.raises(InputError, match="no patches fall into the split val"):
-            deal(listed(A=2, B=2), SplitSettings())
+            split_patches(listed(A=2, B=2), SplitSettings())
 
     def test_shares_that_do_not_sum(self):
         with pytest.raises(ValueError, match="must sum to 1"):
@@ -75,7 +75,7 @@ class TestFile:
         data = listed(A=3, B=3)
         names = {patch.name: ("train", "val", "test")[int(patch.name[-1])] for patch in data.patches}
         PatchSplit(names | {"Z/0": "train"}).write(tmp_path / "s.csv")
-        assert deal(data, SplitSettings(file=tmp_path / "s.csv")).names == names
+        assert split_patches(data, SplitSettings(file=tmp_path / "s.csv")).names == names
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -141,7 +141,7 @@ class TestPlaces:
         data = listed(A=150, B=150, C=100)
         looks = placed(data)
         blocks = same_block(data, looks, 2000.0)
-        split = deal(data, SplitSettings(), blocks=blocks)
+        split = split_patches(data, SplitSettings(), blocks=blocks)
         assert len(split.names) == 400
         assert all(len({split.names[patch.name] for patch in block}) == 1 for block in blocks)
         assert all(6 <= len(block) <= 16 for block in blocks if len(block) > 5)
@@ -152,7 +152,7 @@ class TestPlaces:
         data = listed(A=150, B=150, C=100)
         blocks = same_block(data, placed(data), 2000.0)
         twins = (blocks[0][0], blocks[-1][0])
-        split = deal(data, SplitSettings(), [twins], blocks)
+        split = split_patches(data, SplitSettings(), [twins], blocks)
         assert len({split.names[patch.name] for patch in (*blocks[0], *blocks[-1])}) == 1
 
     def test_patches_without_a_place_are_refused(self):

@@ -18,7 +18,7 @@ from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import read_split
 from lulc.patches.options import StudyOptions
 from lulc.patches.study import bands as band_study
-from lulc.patches.study.bands import choose_combinations, deal_folds, study_bands
+from lulc.patches.study.bands import choose_combinations, split_folds, study_bands
 from lulc.patches.study.bands_report import BandRow, Combination, FoldScore
 
 BANDS = ("B02", "B03", "B04", "B08")
@@ -127,7 +127,7 @@ class TestFolds:
     def test_every_patch_is_tested_once(self, tiny):
         patches = open_patch_set(tiny)
         twins = tuple(patch for patch in patches.patches if patch.name in {"tree/tree_8.tif", "tree/tree_9.tif"})
-        splits = deal_folds(patches, 5, SplitSettings(), [twins])
+        splits = split_folds(patches, 5, SplitSettings(), [twins])
         tested = [patch.name for split in splits for patch in split.of(patches, "test")]
         assert sorted(tested) == [patch.name for patch in patches.patches]
         for split in splits:
@@ -136,19 +136,19 @@ class TestFolds:
             per_class = [sum(patch.code == code for patch in split.of(patches, "test")) for code in (1, 2)]
             assert 1 <= min(per_class) <= max(per_class) <= 3
             assert len(split.of(patches, "val")) == 4
-        assert [split.names for split in deal_folds(patches, 5, SplitSettings(), [twins])] == [s.names for s in splits]
-        assert deal_folds(patches, 5, SplitSettings(seed=1), [twins])[0].names != splits[0].names
+        assert [split.names for split in split_folds(patches, 5, SplitSettings(), [twins])] == [s.names for s in splits]
+        assert split_folds(patches, 5, SplitSettings(seed=1), [twins])[0].names != splits[0].names
 
     def test_one_fold_is_the_split_of_the_settings(self, tiny):
         patches = open_patch_set(tiny)
-        (split,) = deal_folds(patches, 1, SplitSettings(train=0.5, val=0.2, test=0.3))
+        (split,) = split_folds(patches, 1, SplitSettings(train=0.5, val=0.2, test=0.3))
         assert split.counts() == {"train": 10, "val": 4, "test": 6}
         with pytest.raises(InputError, match="no patches fall into the split test"):
-            deal_folds(patches, 1, SplitSettings(train=0.8, val=0.2, test=0))
+            split_folds(patches, 1, SplitSettings(train=0.8, val=0.2, test=0))
 
     def test_too_few(self, tiny):
         with pytest.raises(InputError, match="crop has 10 patches, too few for 11 folds"):
-            deal_folds(open_patch_set(tiny), 11, SplitSettings())
+            split_folds(open_patch_set(tiny), 11, SplitSettings())
 
 
 class TestStudy:
