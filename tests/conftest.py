@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("tests.support.tiers",)
+
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("LULC_TEST_DATA", ROOT.parent / "shared" / "data"))
 

@@ -221,11 +221,14 @@ def test_tests_find_their_samples_without_changing_the_path():
 
 
 @pytest.mark.parametrize("module", ["lulc", "lulc.cli.main", "lulc.io.scene.scene", "lulc.serve.app"])
+@pytest.mark.process
 def test_importing_does_not_load_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.process
+@pytest.mark.serial
 def test_help_answers_at_once():
     """Best of three, against the bare interpreter: a heavy import at the head of a command would cost seconds."""
     code = "import lulc.cli.main"

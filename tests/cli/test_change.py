@@ -93,6 +93,8 @@ def test_refusals_are_one_line_with_an_exit_code(maps, tmp_path, case):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_killed_the_same_command_ends_with_the_same_bytes(tmp_path):
     steps = shares(1100, 1100)
     product(tmp_path / "before.tif", steps)

@@ -120,6 +120,7 @@ class TestDispatch:
         assert result.exit_code == 0, result.output
         assert sorted(path.name for path in (files / "out").iterdir()) == ["report.json", "report.md"]
 
+    @pytest.mark.torch
     def test_a_model_and_a_training_set(self, files, monkeypatch):
         module = pytest.importorskip("lulc.tasks.accuracy.evaluate_model")
         asked = []

@@ -56,6 +56,7 @@ def started(folder, *arguments):
 
 
 @pytest.mark.parametrize("option", ["--model", "--patch-model"])
+@pytest.mark.process
 def test_a_model_that_is_none_is_one_line(tmp_path, option):
     process = started(tmp_path, option, tmp_path / "nothing")
     out, error = process.communicate(timeout=120)
@@ -68,6 +69,8 @@ def test_a_model_that_is_none_is_one_line(tmp_path, option):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.process
+@pytest.mark.kill
 def test_it_ends_as_asked_and_leaves_nothing(tmp_path, number):
     write(tmp_path / "map.tif", pixels(100, 100))
     work = tmp_path / "work"
@@ -82,6 +85,8 @@ def test_it_ends_as_asked_and_leaves_nothing(tmp_path, number):
     assert list(work.iterdir()) == []
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_folders_of_killed_servers_are_removed_and_no_others(tmp_path):
     work = tmp_path / "work"
     work.mkdir()

@@ -130,6 +130,7 @@ def test_refusals_are_one_line_with_an_exit_code_and_leave_nothing(scene, tmp_pa
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.process
 def test_a_folder_that_may_not_be_written(scene, tmp_path):
     if not sys.platform.startswith("linux"):
         pytest.skip("mounts a read-only disk")

@@ -9,13 +9,9 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+from tests.support.command import lulc
+
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
-
-
-def lulc(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "lulc", *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd
-    )
 
 
 @pytest.fixture
@@ -41,7 +37,10 @@ def write(path, *, height=60, width=70, names=BANDS, dtype=np.uint16, value=None
 
 
 def test_classify_prints_areas_and_leaves_the_product(folder):
-    done = lulc("classify", folder / "scene.tif", folder / "map.tif", "--quicklook", folder / "map.png", "--json")
+    asked = [folder / "scene.tif", folder / "map.tif", "--quicklook", folder / "map.png", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lulc", "classify", *asked], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert sum(entry["hectares"] for entry in report["classes"]) == pytest.approx(60 * 70 * 0.01)

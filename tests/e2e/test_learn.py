@@ -1,13 +1,13 @@
 """From labels to a judged map by the command line; bad input is one line, the right exit code, and nothing left."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+
+from tests.support.command import lulc
 
 TINY = [
     "network.encoder_depth=3",
@@ -21,12 +21,6 @@ TINY = [
     "fit.ema=0.5",
     "augment.holes=0",
 ]
-
-
-def lulc(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "lulc", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 def train(data, out, *more, config="unet"):

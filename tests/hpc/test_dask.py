@@ -46,6 +46,8 @@ def test_any_number_of_workers_makes_the_same_bytes(ready, settings, tmp_path, w
     assert not work_folder(tmp_path / "map.tif").exists()
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_killed_worker_costs_its_chunk_alone(ready, settings, tmp_path, caplog):
     scene, expected = ready
     with cluster(2) as address:
@@ -87,6 +89,9 @@ class Poison(distributed.WorkerPlugin):
         chunk_worker.chunks_to_infer = poisoned
 
 
+@pytest.mark.process
+@pytest.mark.kill
+@pytest.mark.serial
 def test_a_chunk_that_kills_its_workers_is_named_within_a_minute(ready, settings, tmp_path):
     scene, expected = ready
     out = tmp_path / "map.tif"
@@ -128,6 +133,8 @@ def test_blended_chunks_are_handed_out_in_runs(settings, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_signal_leaves_what_is_finished(ready, bundle, settings, tmp_path, number):
     scene, expected = ready
     out = tmp_path / "map.tif"

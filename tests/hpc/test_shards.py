@@ -74,6 +74,8 @@ def test_a_finished_shard_does_nothing_when_it_is_run_again(region):
     assert (again.resumed, again.megapixels) == (3, 0)
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_shard_is_killed_and_goes_on(region):
     path, out, expected = region
     process, folder = begin(path, 0)
@@ -90,6 +92,8 @@ def test_a_shard_is_killed_and_goes_on(region):
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_signal_ends_a_shard_with_75_and_a_reason(region, number):
     path, _, _ = region
     process, _ = begin(path, 0)
@@ -103,6 +107,8 @@ def test_a_signal_ends_a_shard_with_75_and_a_reason(region, number):
     assert (status.state, status.reason.partition(";")[0]) == ("interrupted", f"stopped by {number.name}")
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_running_shard_is_seen_and_not_run_twice(region):
     path, _, _ = region
     process, _ = begin(path, 0)

@@ -17,7 +17,7 @@ from lulc.hpc.slurm import Submission, queue, submit
 from tests.support.shard_samples import lulc, sha256
 from tests.support.slurm_cluster import slurm, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+pytestmark = [pytest.mark.serial, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
 SITE = Site(lulc=f"{sys.executable} -m lulc", memory="1G", time="00:05:00", cpus=1)
 

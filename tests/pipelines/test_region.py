@@ -140,6 +140,7 @@ def kill(process):
 
 
 @pytest.mark.slow
+@pytest.mark.kill
 def test_killed_at_work_it_ends_with_the_same_bytes(region, tmp_path):
     shutil.copy2(region / "scene1.tif", tmp_path / "scene1.tif")
     (tmp_path / "region.toml").write_text(REGION.replace(', "scene3.tif"', ""))
@@ -346,6 +347,7 @@ def test_the_scenes_of_a_tile_count_however_old(quick):
     assert quick.dry() == ALL, "replaced by an older file"
 
 
+@pytest.mark.kill
 def test_what_is_taken_back_is_made_again_only_if_it_was_made(quick):
     other = TILE + "[stack]\nchunk = 512\n"
     quick.write(TILE).run()
@@ -360,6 +362,7 @@ def test_what_is_taken_back_is_made_again_only_if_it_was_made(quick):
     assert quick.write(TILE).dry() == ALL, "made, but never recorded"
 
 
+@pytest.mark.kill
 def test_killed_and_changed_at_any_moment_nothing_is_stale(quick):
     """Half of the runs have other options; the last has not, and what it leaves says so."""
     other = SCENES + "[stack]\nchunk = 512\n[classify]\nhalo = 1\n[mosaic]\nfeather = 1\n"

@@ -64,6 +64,7 @@ from tests.support.hostile_files import (
 )
 from tests.support.running import Watch, check_text, refused
 
+pytestmark = pytest.mark.serial
 NINE = {"as": "scene", "allow_no_georef": "true", "bands": "B02,B03,B04,B05,B06,B07,B08,B11,B12"}
 _GROWN_BYTES = 500 << 20
 _SOON_S = 10

@@ -79,6 +79,7 @@ def test_events_end(served, scene):
     assert [event["state"] for event in served.events(job)] == ["done"]
 
 
+@pytest.mark.serial
 def test_two_hundred_who_look_on(served, scene):
     job = served.classify(scene).json["job"]
     head = request_head(f"/jobs/{job}/events", "GET", served.host, headers={})

@@ -11,6 +11,7 @@ import pytest
 from tests.support.hostile_files import PHOTOMETRIC, picture, plain, short
 from tests.support.running import BOUNDARY, Watch, chunked, crowd, form, gone, heard, refused, request_head, serving
 
+pytestmark = pytest.mark.serial
 OPTIONS = ("--max-upload", "30M")
 _MEGA = 1 << 20
 _GROWN_BYTES = 10**9

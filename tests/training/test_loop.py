@@ -214,6 +214,8 @@ def start(blob_set, run, *before):
 
 
 @pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_killed_run_continues_as_if_unbroken(blob_set, tmp_path):
     assert start(blob_set, tmp_path / "whole").wait(timeout=120) == 0  # with as many threads as the killed ones
     run = tmp_path / "killed"
@@ -233,6 +235,7 @@ def test_a_killed_run_continues_as_if_unbroken(blob_set, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_two_processes_train_one_model(blob_set, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(RUN)

@@ -119,6 +119,7 @@ def test_a_damaged_job_card_starts_afresh(tmp_path, content):
     again.close()
 
 
+@pytest.mark.serial
 def test_a_second_store_is_refused_at_once_and_the_first_goes_on(tmp_path):
     first = TileStore(work_folder(tmp_path / "a.tif"), LAYOUT, "f")
     started = time.monotonic()
@@ -142,6 +143,8 @@ time.sleep(60)
 """
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_the_lock_holds_between_processes_and_dies_with_its_holder(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "w"], stdout=subprocess.PIPE, text=True)
     try:
@@ -155,6 +158,8 @@ def test_the_lock_holds_between_processes_and_dies_with_its_holder(tmp_path):
     TileStore(tmp_path / "w", LAYOUT, "f").close()
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_one_of_many_simultaneous_starts_gets_the_folder(tmp_path):
     starts = [
         subprocess.Popen(

@@ -63,6 +63,7 @@ def test_numbers_for_people():
     assert [_round_length(value) for value in (1, 1.99, 2, 7.3, 99, 1000, 54_321)] == [1, 1, 2, 5, 50, 1000, 50_000]
 
 
+@pytest.mark.process
 def test_drawing_leaves_pyplot_alone(tmp_path):
     code = (
         "import sys, json, numpy as np\n"

@@ -157,6 +157,7 @@ class TestPlaces:
         with pytest.raises(StorageError, match="not writable"), staged(tmp_path / "out.tif"):
             pytest.fail("must not begin")
 
+    @pytest.mark.process
     def test_a_read_only_disk(self, tmp_path):
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", tmp_path], check=False, capture_output=True

@@ -24,6 +24,7 @@ def test_rasterio_finds_our_colours_on_band_one(tmp_path, activations):
 
 
 @pytest.mark.skipif(GDALINFO is None, reason="gdalinfo is not installed")
+@pytest.mark.process
 def test_gdal_finds_names_and_attribute_table(tmp_path):
     write(tmp_path / "a.tif", pixels(60, 80))
     told = subprocess.run([GDALINFO, tmp_path / "a.tif"], capture_output=True, text=True, check=True).stdout

@@ -162,6 +162,8 @@ def start(*paths):
     return process
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_kills_at_any_moment_leave_the_old_product_or_the_new_one(tmp_path):
     data, old = pixels(2100, 1500), np.full((10, 30, 30), 255, np.uint8)
     np.save(tmp_path / "pixels.npy", data)
@@ -292,6 +294,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize("free_mb", [1, 4, 10, 13, 18, 20])
 @pytest.mark.parametrize("compress", ["ZSTD", "NONE"])
+@pytest.mark.process
 def test_a_real_full_disk(small_disk, tmp_path, monkeypatch, free_mb, compress):
     monkeypatch.setattr(product, "estimate_bytes", lambda _: 0)
     data = pixels(800, 800) if compress == "NONE" else pixels(1400, 1400)

@@ -39,6 +39,8 @@ def run(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.kill
 def test_killed_at_random_moments_the_product_is_the_same(scene_file, bundle, tmp_path):
     scene, out = scene_file(1100, 700), tmp_path / "map.tif"
     started = time.monotonic()
@@ -59,6 +61,8 @@ def test_killed_at_random_moments_the_product_is_the_same(scene_file, bundle, tm
         out.unlink()
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_a_signal_stops_with_75_and_the_run_continues(scene_file, bundle, tmp_path):
     scene, out = scene_file(1600, 500), tmp_path / "map.tif"
     process = subprocess.Popen(command(scene, out, bundle), stderr=subprocess.PIPE, text=True)

@@ -144,6 +144,7 @@ def deaf():
 
 
 class TestSignals:
+    @pytest.mark.kill
     def test_a_search_is_left_at_once(self, deaf, tmp_path):
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
         timer.start()
@@ -154,6 +155,8 @@ class TestSignals:
         assert time.monotonic() - start < 5
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.process
+    @pytest.mark.kill
     def test_a_second_ctrl_c_ends_the_wait_for_an_asset(self, deaf, item, tmp_path):
         edited(item, lambda document: document["assets"]["B04"].update(href=f"{deaf}/B04.tif"))
         command = [sys.executable, "-m", "lulc", "fetch", str(item), str(tmp_path / "out"), *OPTIONS]

@@ -252,6 +252,8 @@ def test_nothing_of_the_user_is_overwritten(tmp_path):
     assert not (tmp_path / "m.tif").exists()
 
 
+@pytest.mark.process
+@pytest.mark.kill
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(tmp_path):
     maps = [small_map(tmp_path / f"{n}.tif", 700 * n, 900 * n, seed=n, shape=(1500, 1700)) for n in range(3)]
     out = tmp_path / "m.tif"

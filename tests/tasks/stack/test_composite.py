@@ -260,6 +260,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_memory_does_not_grow_with_the_scene(tmp_path):
     """Two dates on grids half a pixel apart, masked and grown, by median; a scene of four times the pixels."""
     peaks = []

@@ -188,6 +188,7 @@ class TestEveryFormat:
             stack([scene], tmp_path / f"out{suffix}", StackOptions(chunk=256))
         assert left(tmp_path) == ["scene.tif"]
 
+    @pytest.mark.process
     def test_a_full_disk_leaves_nothing(self, scene, tmp_path, suffix):
         disk = tmp_path / "disk"
         disk.mkdir()
@@ -335,6 +336,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.process
 def test_memory_does_not_grow_with_the_scene(tmp_path, suffix):
     peaks = []
     for side in (3072, 7168):
