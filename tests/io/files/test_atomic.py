@@ -48,7 +48,11 @@ class TestWriteWhole:
         write_whole(tmp_path / "a.md", b"whole")
         assert names(tmp_path) == sorted([*kept, "a.md"])
 
-    @pytest.mark.parametrize("name", [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"])
+    @pytest.mark.parametrize(
+        "name",
+        [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"],
+        ids=["of a process that is gone", "of this process", "of an older version"],
+    )
     def test_a_link_under_an_unfinished_name_is_not_followed(self, tmp_path, name):
         (tmp_path / "thesis").write_text("dear")
         (tmp_path / name).symlink_to(tmp_path / "thesis")
