@@ -9,6 +9,7 @@ import pytest
 from lulc.errors import StorageError
 from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import check_report, plain, write_report
+from tests.support.full_disk import full_disk
 
 
 class Found:
@@ -83,8 +84,7 @@ def test_a_folder_that_was_made_goes_when_nothing_could_be_written(tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    (tmp_path / "report.json.part").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match=r"report\.json"):
+    with full_disk(".report.*.json"), pytest.raises(StorageError, match=r"disk is full while writing .*report\.json"):
         write_report(Found(), tmp_path, {})
     assert sorted(contents(tmp_path)) == ["report.md"]
 

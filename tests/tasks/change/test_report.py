@@ -1,10 +1,8 @@
 """The report of `lulc change`: there before the map gets its name, of this very map, and its tables add up."""
 
-import errno
 import json
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from lulc.tasks.change.pixels import change_pixels
 from lulc.tasks.change.report import ChangeReport
 from tests.support.change_samples import product, write_pair
 from tests.support.evaluation_samples import COARSE, CROSSWALK
+from tests.support.full_disk import full_disk
 from tests.support.point_samples import read_rows, write_rows
 
 AGAIN = ChangeOptions(overwrite=True)
@@ -68,18 +67,10 @@ class TestFolder:
         assert (told["output"], told["output_bytes"]) == (str(out), out.stat().st_size)
         assert told["as_counted"] == report.to_json()["as_counted"]
 
-    def test_a_full_disk_and_the_same_command_again(self, pair, whole, tmp_path, monkeypatch):
-        out, folder, fsync = tmp_path / "change.tif", tmp_path / "out", os.fsync
-
-        def full(handle):
-            if Path(f"/proc/self/fd/{handle}").readlink().match(".report.*.md"):
-                raise OSError(errno.ENOSPC, "No space left on device")
-            fsync(handle)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", full)
-            with pytest.raises(StorageError, match=r"disk is full while writing .*report\.md"):
-                map_change(*pair, out, folder=folder)
+    def test_a_full_disk_and_the_same_command_again(self, pair, whole, tmp_path):
+        out, folder = tmp_path / "change.tif", tmp_path / "out"
+        with full_disk(".report.*.md"), pytest.raises(StorageError, match=r"disk is full while writing .*report\.md"):
+            map_change(*pair, out, folder=folder)
         assert not out.exists()
         assert (folder / "change.png").exists()
         report = map_change(*pair, out, folder=folder)
