@@ -74,7 +74,7 @@ def _write_geotiff(path: Path, planes: NDArray[Any], names: Sequence[str], grid:
         "zlevel": 1,
         "predictor": 3 if planes.dtype.kind == "f" else 1,
         "crs": grid.crs if grid else None,
-        # A chip without a place counts rows from its lower edge: the identity would make every reader warn.
+        # A chip without georeference counts rows from its lower edge: the identity would make every reader warn.
         "transform": grid.transform if grid and grid.crs else Affine(1, 0, 0, 0, -1, planes.shape[1]),
     }
     with rasterio.open(path, "w", **profile) as target:

@@ -47,15 +47,15 @@ def decode_colors(
         inexact &= ~here
     if not inexact.any():
         return decoded
-    found, place = np.unique(packed[inexact], return_inverse=True)
+    found, inverse = np.unique(packed[inexact], return_inverse=True)
     nearest, distance = _nearest(found, colors)
     if tolerance is None:
-        _refuse_photographs(np.concatenate([distance[place], np.zeros(packed.size - len(place), np.int16)]), name)
+        _refuse_photographs(np.concatenate([distance[inverse], np.zeros(packed.size - len(inverse), np.int16)]), name)
     known = distance <= (_unambiguous(colors) if tolerance is None else tolerance)
-    decoded[inexact] = np.where(known, codes[nearest], NODATA_CODE)[place]
+    decoded[inexact] = np.where(known, codes[nearest], NODATA_CODE)[inverse]
     if not known.all():
         unknown = np.zeros(packed.shape, dtype=bool)
-        unknown[inexact] = ~known[place]
+        unknown[inexact] = ~known[inverse]
         _refuse_patches(unknown, rgb, name, side=_PATCH if known.any() else 1)
     return decoded
 

@@ -247,14 +247,14 @@ def _is_product(source: RasterSource, legend: Legend) -> bool:
     return True
 
 
-def _kind_of_product(source: RasterSource, legend: Legend, asked: LabelKind) -> str:
-    """Shares if they are asked for and there: behind the classes lie activations, or none."""
+def _kind_of_product(source: RasterSource, legend: Legend, requested: LabelKind) -> str:
+    """Shares if they are requested for and there: behind the classes lie activations, or none."""
     behind = source.labels[1 : 1 + len(legend)]
     there = len(behind) == len(legend) and (behind == legend.names or not any(behind))
-    return "shares" if asked == "shares" and there else "codes"
+    return "shares" if requested == "shares" and there else "codes"
 
 
-def _kind(source: RasterSource, legend: Legend, asked: LabelKind) -> str:
+def _kind(source: RasterSource, legend: Legend, requested: LabelKind) -> str:
     """How the raster codes its labels.
 
     Raises:
@@ -263,12 +263,12 @@ def _kind(source: RasterSource, legend: Legend, asked: LabelKind) -> str:
     count = len(source.labels)
     colors = count in {_COLORS, _COLORS + 1} and source.dtype == np.uint8
     fits = {"codes": count == 1, "colors": colors, "shares": count == len(legend)}
-    if asked == "auto":
+    if requested == "auto":
         painted = colors and ColorInterp.red in source.colors
-        asked = "codes" if fits["codes"] else "colors" if painted or not fits["shares"] else "shares"
-    if not fits[asked]:
+        requested = "codes" if fits["codes"] else "colors" if painted or not fits["shares"] else "shares"
+    if not fits[requested]:
         raise InputError(
-            f"{source.origin.path} has {count} bands of {source.dtype}, which are no {asked}",
+            f"{source.origin.path} has {count} bands of {source.dtype}, which are no {requested}",
             f"labels are 1 band of codes, 3 bands of colours, or {len(legend)} bands of shares",
         )
-    return asked
+    return requested

@@ -30,7 +30,7 @@ _WGS84 = CRS.from_epsg(4326)
 
 
 def write_geopackage(path: Path, table: Table, crs: str, design: Sequence[Mapping[str, Any]]) -> None:
-    """Write points (columns x and y become their place) and the design as a table without places.
+    """Write points (columns x and y become their geometry) and the design as a table without geometry.
 
     Args:
         path: File that does not exist yet.
@@ -38,9 +38,9 @@ def write_geopackage(path: Path, table: Table, crs: str, design: Sequence[Mappin
         crs: As WKT.
         design: Rows of the second table.
     """
-    places = shapely.to_wkb(shapely.points(np.asarray(table["x"]), np.asarray(table["y"])))
+    geometries = shapely.to_wkb(shapely.points(np.asarray(table["x"]), np.asarray(table["y"])))
     pyogrio.raw.write(
-        path, places, _fields(table), list(table), layer=_POINTS, driver="GPKG", geometry_type="Point", crs=crs
+        path, geometries, _fields(table), list(table), layer=_POINTS, driver="GPKG", geometry_type="Point", crs=crs
     )
     columns: Table = {name: [row[name] for row in design] for name in design[0]}
     pyogrio.raw.write(path, None, _fields(columns), list(columns), layer=_DESIGN, driver="GPKG", geometry_type=None)
@@ -60,11 +60,11 @@ def read_geopackage(path: Path) -> tuple[Table, Rows]:
         spatial = [name for name, kind in layers.items() if kind is not None]
         if not spatial:
             raise InputError(f"{path} holds no points", "give a layer of points")
-        info, columns, places = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
+        info, columns, geometries = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
         _, design, _ = _layer(path, _DESIGN) if _DESIGN in layers else (None, None, None)
     except (DataSourceError, DataLayerError, FeatureError) as error:
         raise InputError(f"{path} is not a readable GeoPackage: {error}", "write it again as GeoPackage") from error
-    lon, lat = _degrees(path, info["crs"], places)
+    lon, lat = _degrees(path, info["crs"], geometries)
     rows = (
         None if design is None else [dict(zip(design, row, strict=True)) for row in zip(*design.values(), strict=True)]
     )
@@ -72,7 +72,7 @@ def read_geopackage(path: Path) -> tuple[Table, Rows]:
 
 
 def geojson_bytes(table: Table) -> bytes:
-    """GeoJSON (RFC 7946): places in degrees from the columns `lon` and `lat`, one feature a line."""
+    """GeoJSON (RFC 7946): points in degrees from the columns `lon` and `lat`, one feature a line."""
     features = [
         json.dumps(
             {
@@ -88,14 +88,14 @@ def geojson_bytes(table: Table) -> bytes:
 
 
 def read_geojson(path: Path) -> tuple[Table, Rows]:
-    """Columns of the features, with `lon` and `lat` from their places.
+    """Columns of the features, with `lon` and `lat` from their geometries.
 
     Raises:
         InputError: Not GeoJSON of points.
     """
     try:
         features = json.loads(path.read_text("utf-8-sig"))["features"]
-        rows = [dict(feature["properties"] or {}) | _place(feature["geometry"]) for feature in features]
+        rows = [dict(feature["properties"] or {}) | _coordinates(feature["geometry"]) for feature in features]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not GeoJSON of points: {error}", "give a FeatureCollection of points") from error
     return _columns(rows), None
@@ -148,12 +148,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _layer(path: Path, name: str) -> tuple[Mapping[str, Any], Table, NDArray[Any] | None]:
-    info, _, places, values = pyogrio.raw.read(path, layer=name)
-    return info, dict(zip(map(str, info["fields"]), (column.tolist() for column in values), strict=True)), places
+    info, _, geometries, values = pyogrio.raw.read(path, layer=name)
+    return info, dict(zip(map(str, info["fields"]), (column.tolist() for column in values), strict=True)), geometries
 
 
-def _degrees(path: Path, crs: str | None, places: NDArray[Any] | None) -> tuple[list[float], list[float]]:
-    points = shapely.from_wkb(places)
+def _degrees(path: Path, crs: str | None, geometries: NDArray[Any] | None) -> tuple[list[float], list[float]]:
+    points = shapely.from_wkb(geometries)
     if not (shapely.get_type_id(points) == shapely.GeometryType.POINT).all():
         raise InputError(f"{path} holds something else than points", "give a layer of points")
     if not crs:
@@ -165,7 +165,7 @@ def _degrees(path: Path, crs: str | None, places: NDArray[Any] | None) -> tuple[
     return list(lon), list(lat)
 
 
-def _place(geometry: Mapping[str, Any]) -> dict[str, float]:
+def _coordinates(geometry: Mapping[str, Any]) -> dict[str, float]:
     if geometry["type"] != "Point":
         raise TypeError(f"it holds a {geometry['type']}")
     lon, lat = geometry["coordinates"][:2]

@@ -150,7 +150,7 @@ def drawn_digest(
 def pixels_at(
     grid: Grid, lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Rows and columns of the pixels that hold places on the ground, and which places lie inside the grid."""
+    """Rows and columns of the pixels that hold points on the ground, and which points lie inside the grid."""
     x, y = transform_points(_WGS84, grid.crs, lon, lat)
     across, down = map_points(~grid.transform, np.asarray(x), np.asarray(y))
     inside = (across >= 0) & (across < grid.shape.width) & (down >= 0) & (down < grid.shape.height)
@@ -240,13 +240,13 @@ def _numbers(path: Path, table: Table, name: str, kind: type[Any]) -> NDArray[An
     if name not in table:
         raise InputError(f"{path} has no column {name!r}", f"its columns are: {', '.join(table)}")
     values = np.empty(len(table[name]), np.float64)
-    for place, value in enumerate(table[name]):
+    for row, value in enumerate(table[name]):
         try:
-            values[place] = float(value)
+            values[row] = float(value)
         except (TypeError, ValueError):
-            values[place] = np.nan
-        if not np.isfinite(values[place]) or (kind is np.int64 and values[place] % 1):
-            raise InputError(f"{path}: column {name!r} holds {value!r} in row {place + 1}", "it must be a number")
+            values[row] = np.nan
+        if not np.isfinite(values[row]) or (kind is np.int64 and values[row] % 1):
+            raise InputError(f"{path}: column {name!r} holds {value!r} in row {row + 1}", "it must be a number")
     return values.astype(kind)
 
 

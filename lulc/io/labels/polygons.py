@@ -75,7 +75,7 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
         if len(chosen):
             pairs = [(shapes[number], int(self._codes[number])) for number in chosen]
             rasterize(pairs, out=burnt, transform=transform)
-            self._tell_overlaps(pairs, burnt.shape, transform)
+            self._warn_of_overlaps(pairs, burnt.shape, transform)
         return burnt
 
     def shares_on_grid(self, grid: Grid, window: Window) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
             self._placed = crs, shapes, shapely.STRtree(shapes)
         return self._placed[1], self._placed[2]
 
-    def _tell_overlaps(self, pairs: list[tuple[Any, int]], shape: tuple[int, int], transform: Affine) -> None:
+    def _warn_of_overlaps(self, pairs: list[tuple[Any, int]], shape: tuple[int, int], transform: Affine) -> None:
         """Warn once where polygons of different classes share pixels."""
         if self._warned or len({code for _, code in pairs}) == 1:
             return
@@ -144,16 +144,16 @@ def _read(path: Path, layer: str | None) -> tuple[dict[str, Any], Any, dict[str,
     return meta, shapes, dict(zip(meta["fields"].tolist(), columns, strict=True))
 
 
-def _column(asked: str | None, names: list[str], path: Path) -> str:
-    if asked is None and len(names) == 1:
+def _column(name: str | None, names: list[str], path: Path) -> str:
+    if name is None and len(names) == 1:
         return names[0]
-    if asked is None:
+    if name is None:
         raise InputError(
             f"{path} has the columns {', '.join(names) or 'none'}", "say which holds the class with --attribute"
         )
-    if asked not in names:
-        raise InputError(f"{path} has no column {asked!r}", did_you_mean(asked, names))
-    return asked
+    if name not in names:
+        raise InputError(f"{path} has no column {name!r}", did_you_mean(name, names))
+    return name
 
 
 def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.uint8]:  # noqa: ANN401 - a column

@@ -21,8 +21,8 @@ def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, 
     table = sorted(legend.code_of_value().items())
     numbers, meant = np.array([value for value, _ in table]), np.array([code for _, code in table], np.uint8)
     found = values[labelled]
-    place = np.searchsorted(numbers, found).clip(max=len(numbers) - 1)
-    strange = numbers[place] != found
+    index = np.searchsorted(numbers, found).clip(max=len(numbers) - 1)
+    strange = numbers[index] != found
     if strange.any():
         shown = ", ".join(f"{value:g}" for value in np.unique(found[strange])[:_SHOWN].tolist())
         raise InputError(
@@ -30,7 +30,7 @@ def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, 
             "choose another --legend, or add the value to its nodata_values",
         )
     codes = np.full(values.shape, NODATA_CODE, np.uint8)
-    codes[labelled] = meant[place]
+    codes[labelled] = meant[index]
     return codes
 
 

@@ -15,8 +15,8 @@ def last_moment(acquired: str) -> str:
 
 def span(acquired: Iterable[str]) -> str:
     """What several acquisitions span together; empty unless every one of them says when it was."""
-    told = list(acquired)
-    if not told or not all(told):
+    stated = list(acquired)
+    if not stated or not all(stated):
         return ""
-    first, last = min(map(first_moment, told)), max(map(last_moment, told))
+    first, last = min(map(first_moment, stated)), max(map(last_moment, stated))
     return first if first == last else f"{first}/{last}"

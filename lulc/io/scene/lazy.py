@@ -45,10 +45,10 @@ def lazy_array(scene: NamedPixels, names: tuple[str, ...], side: int) -> xr.Data
 def pixel_centres(grid: Grid) -> dict[str, NDArray[Any]]:
     """Coordinates `y` and `x`: of pixel centres on an upright grid, else rows and columns."""
     rows, columns = np.arange(grid.shape.height) + 0.5, np.arange(grid.shape.width) + 0.5
-    place = grid.transform
-    if place.b or place.d or grid.crs is None:
+    transform = grid.transform
+    if transform.b or transform.d or grid.crs is None:
         return {"y": rows, "x": columns}
-    return {"y": place.f + place.e * rows, "x": place.c + place.a * columns}
+    return {"y": transform.f + transform.e * rows, "x": transform.c + transform.a * columns}
 
 
 def _window(location: Any) -> Window:  # noqa: ANN401

@@ -71,12 +71,12 @@ def _doubted_offset(samples: NDArray[np.float64], radiometry: Radiometry) -> lis
     if radiometry.offset == 0 and not catalogue and darkest >= _OFFSET_DN:
         return ["no visible pixel is darker than DN 1000: from processing baseline 04.00 on, --offset -1000 is needed"]
     if radiometry.offset == 0 and _OFFSET_DN <= darkest < _NEAR_OFFSET_DN:
-        told = f"offset 0 was used ({radiometry.source}), yet the darkest visible pixels sit at DN {darkest:.0f}"
-        return [f"{told}: if the offset is still in the pixels, give --offset -1000"]
+        finding = f"offset 0 was used ({radiometry.source}), yet the darkest visible pixels sit at DN {darkest:.0f}"
+        return [f"{finding}: if the offset is still in the pixels, give --offset -1000"]
     negative = float((samples + radiometry.offset < _NOISE_DN).any(axis=0).mean())
     if radiometry.offset < 0 and negative > _MOST_NEGATIVE:
-        told = f"offset {radiometry.offset:g} was used ({radiometry.source}), yet {negative:.0%} of the pixels become negative"
-        return [f"{told}: if it was applied already, give --offset 0"]
+        finding = f"offset {radiometry.offset:g} was used ({radiometry.source}), yet {negative:.0%} of the pixels become negative"
+        return [f"{finding}: if it was applied already, give --offset 0"]
     return []
 
 

@@ -162,10 +162,10 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
     """As `open_item`, for an item that was read already; `path` is what messages call it."""
     assets = band_assets(item)
     if not any(quality_name(name) is None for name in assets):
-        places = {urlsplit(asset.href).scheme for asset in item.assets.values()} - {"", "http", "https", "file"}
+        schemes = {urlsplit(asset.href).scheme for asset in item.assets.values()} - {"", "http", "https", "file"}
         raise InputError(
             f"{item.id} has no Sentinel-2 bands that can be read; its assets: {', '.join(item.assets) or 'none'}"
-            + (f", some at {'://, '.join(sorted(places))}://" if places else ""),
+            + (f", some at {'://, '.join(sorted(schemes))}://" if schemes else ""),
             "assets must be GeoTIFF or JPEG 2000, local or http(s), and named by eo:bands, bands or key",
         )
     missing = [name for name in names or () if name not in assets]
@@ -173,8 +173,8 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
         raise InputError(f"{item.id} has no {', '.join(missing)}; it has {', '.join(assets)}", "choose other bands")
     wanted = [assets[name] for name in names] if names is not None else list(assets.values())
     stated = item_identity(item)
-    for told in _not_understood(item, wanted):
-        _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, told)
+    for statement in _not_understood(item, wanted):
+        _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, statement)
     opened: list[RasterSource] = []
     try:
         opened.extend(_source(item, asset, path, stated) for asset in wanted)
@@ -219,8 +219,8 @@ def cloud_cover(item: "Item") -> float | None:
 
 def local_assets(item: "Item") -> list[Path]:
     """Files on this machine that an item's assets are, those that hold no bands too."""
-    places = (_absolute(asset.href, item) for asset in item.assets.values())
-    paths = (Path(place) for place in places if place and web_address(place) is None)
+    hrefs = (_absolute(asset.href, item) for asset in item.assets.values())
+    paths = (Path(href) for href in hrefs if href and web_address(href) is None)
     return [path for path in paths if _is_file(path)]
 
 
@@ -232,8 +232,10 @@ def item_date(item: "Item") -> str:
 
 def item_identity(item: "Item") -> str:
     """SHA-256 over the item's id, properties and addresses; signatures in addresses change daily and do not count."""
-    places = {key: urlsplit(asset.href)._replace(query="", fragment="").geturl() for key, asset in item.assets.items()}
-    text = json.dumps([item.id, item.collection_id, item.properties, places], sort_keys=True, default=str)
+    addresses = {
+        key: urlsplit(asset.href)._replace(query="", fragment="").geturl() for key, asset in item.assets.items()
+    }
+    text = json.dumps([item.id, item.collection_id, item.properties, addresses], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -290,8 +292,8 @@ def _holds(dtype: "np.dtype[Any]", nodata: float | None) -> bool:
 def _not_understood(item: "Item", assets: Sequence[BandAsset]) -> tuple[str, ...]:
     """What the item and its spectral assets say of the offset that lulc does not understand, each once."""
     bands = (item.assets[asset.key] for asset in assets if quality_name(asset.name) is None)
-    told = (text for asset in bands for text in not_understood(item.properties, raster_band(asset.extra_fields)))
-    return tuple(dict.fromkeys(told))
+    statements = (text for asset in bands for text in not_understood(item.properties, raster_band(asset.extra_fields)))
+    return tuple(dict.fromkeys(statements))
 
 
 def _is_file(path: Path) -> bool:
@@ -329,7 +331,7 @@ def _resolution(asset: "Asset") -> float:
 
 
 def _absolute(href: str, item: "Item") -> str | None:
-    """Where an asset lies: a URL or a local path; None for other places, and for a remote item that points into this machine."""
+    """Where an asset lies: a URL or a local path; None for other schemes, and for a remote item that points into this machine."""
     base = item.get_self_href() or ""
     if web_address(base):
         href = urljoin(base, href)

@@ -87,12 +87,12 @@ def not_understood(properties: Mapping[str, Any], band: Mapping[str, Any]) -> tu
         for name in _BASELINES
         if _plain(properties.get(name)) and processing_baseline({name: properties[name]}) is None
     ]
-    told = [f"{name} = {str(properties[name])[:40]!r}" for name in doubted]
+    statements = [f"{name} = {str(properties[name])[:40]!r}" for name in doubted]
     offset = band.get("offset", band.get("raster:offset"))
     if offset not in (None, 0) and _offset(band, _quantification(band)) is None:
         scale = band.get("scale", band.get("raster:scale"))
-        told.append(f"offset {str(offset)[:40]} with scale {str(scale)[:40]}")
-    return tuple(told)
+        statements.append(f"offset {str(offset)[:40]} with scale {str(scale)[:40]}")
+    return tuple(statements)
 
 
 def _plain(value: object) -> str:

@@ -76,12 +76,12 @@ class _Arrays:
     lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
     def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        place = window.slices()
+        part = window.slices()
         with self.lock:
             for name, plane in zip(self.names, planes, strict=True):
-                self.store[name][place] = plane
+                self.store[name][part] = plane
             if self.sources:
-                self.store[SOURCE][place] = source
+                self.store[SOURCE][part] = source
 
 
 def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:

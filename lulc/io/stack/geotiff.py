@@ -75,10 +75,10 @@ class _GeoTiff:
     sources: bool
 
     def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        self.dataset.write(planes, list(range(1, len(planes) + 1)), window=place)
+        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        self.dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
         if self.sources:
-            self.dataset.write(source.astype(np.float32), len(planes) + 1, window=place)
+            self.dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
 
 
 def _profile(layout: StackLayout) -> dict[str, Any]:

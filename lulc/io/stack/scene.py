@@ -48,8 +48,8 @@ class SceneSink:
 
     def write(self, window: Window, planes: NDArray[np.uint16]) -> None:
         """Store one block: digital numbers (band, row, column), 0 for no data."""
-        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        self.dataset.write(planes, window=place)
+        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        self.dataset.write(planes, window=part)
 
 
 @contextmanager

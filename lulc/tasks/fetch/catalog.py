@@ -29,7 +29,7 @@ _MOST_DOCUMENTS = 100_000
 _MOST_POINTS = 500
 
 Refused = Callable[[LulcError], None]
-Look = Callable[[], None]
+Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def _last_moment(text: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which items are wanted.
+class ItemFilter:
+    """Which items of a catalogue to take.
 
     Attributes:
-        area: They share ground with it.
-        period: They were acquired in it.
-        max_cloud: Largest cloud cover, percent; items that do not say are left out. None takes all.
-        collections: They belong to one of these; empty for all (of an API: `API_COLLECTION`).
+        area: An item shares ground with it.
+        period: An item was acquired in it.
+        max_cloud: Largest cloud cover, percent; items that do not state theirs are left out. None takes all.
+        collections: An item belongs to one of these; empty for all (of an API: `API_COLLECTION`).
     """
 
     area: Area
@@ -99,21 +99,21 @@ class Wanted:
     collections: tuple[str, ...] = ()
 
     def fits(self, item: "Item") -> bool:
-        """True when an item is wanted."""
+        """True when an item meets all of it."""
         cloud = cloud_cover(item)
         clear = self.max_cloud is None or (cloud is not None and cloud <= self.max_cloud)
         named = not self.collections or item.collection_id in self.collections
         return clear and named and self.period.holds(item_date(item)) and self.area.meets(item.geometry, item.bbox)
 
 
-def find_items(catalog: str, wanted: Wanted, refused: Refused, look: Look = lambda: None) -> list["Item"]:
-    """Items of a catalogue that are wanted, by cloud cover, then date and id; no other item is held.
+def find_items(catalog: str, item_filter: ItemFilter, on_refusal: Refused, check: Check = lambda: None) -> list["Item"]:
+    """Items of a catalogue that a filter takes, by cloud cover, then date and id; no other item is held.
 
     Args:
         catalog: URL of a STAC API or a static catalogue, or the path of one.
-        wanted: Which items.
-        refused: Told of documents that cannot be read; the others count.
-        look: Called between documents and pages; what it raises ends the search.
+        item_filter: Which items.
+        on_refusal: Called with the error of each document that cannot be read; the others count.
+        check: Called between documents and pages; what it raises ends the search.
 
     Raises:
         InputError: No catalogue there.
@@ -123,15 +123,15 @@ def find_items(catalog: str, wanted: Wanted, refused: Refused, look: Look = lamb
     address = web_address(catalog)
     shown = without_query(address or catalog)
     if address and root.get("conformsTo"):
-        found = _search(address, wanted, refused, look)
+        found = _search(address, item_filter, on_refusal, check)
     elif address and _is_of_api(root):
         landing = next((link["href"] for link in _listed(root) if link.get("rel") == "root"), "its landing page")
         raise InputError(f"{shown} is a collection of an API", f"give {landing} and --collection {root.get('id')}")
     elif root.get("type") in ("Catalog", "Collection", "Feature"):
-        found = _walk(root, address or str(Path(catalog).absolute()), wanted, refused, look)
+        found = _walk(root, address or str(Path(catalog).absolute()), item_filter, on_refusal, check)
     else:
         raise InputError(f"{shown} is no STAC API or catalogue", "give its landing page or catalog.json")
-    unique = {(item.collection_id, item.id): item for item in found if wanted.fits(item)}
+    unique = {(item.collection_id, item.id): item for item in found if item_filter.fits(item)}
     return sorted(unique.values(), key=_clearest_first)
 
 
@@ -146,11 +146,11 @@ def _clearest_first(item: "Item") -> tuple[float, str, str]:
     return 100.0 if cloud is None else cloud, item_date(item), item.id
 
 
-def _search(address: str, wanted: Wanted, refused: Refused, look: Look) -> Iterator["Item"]:
-    """Items that an API finds; what it cannot filter by is filtered by `Wanted.fits`."""
+def _search(address: str, item_filter: ItemFilter, on_refusal: Refused, check: Check) -> Iterator["Item"]:
+    """Items that an API finds; what it cannot filter by is filtered by `ItemFilter.fits`."""
     count = 0
-    for page in _pages(address, wanted):
-        look()
+    for page in _pages(address, item_filter):
+        check()
         count += len(page)
         if count > _MOST_DOCUMENTS:
             raise LimitError(f"{without_query(address)} finds more than {_MOST_DOCUMENTS:,} items", "narrow --dates")
@@ -160,30 +160,30 @@ def _search(address: str, wanted: Wanted, refused: Refused, look: Look) -> Itera
                     raise InputError(f"{without_query(address)} found what is no STAC Item", "tell its maintainers")
                 yield parse_item(document, _self_href(document, address))
             except LulcError as error:
-                refused(error)
+                on_refusal(error)
 
 
-def _pages(address: str, wanted: Wanted) -> Iterator[list[Any]]:
+def _pages(address: str, item_filter: ItemFilter) -> Iterator[list[Any]]:
     """Features of every page of a search, until there is no other or a page comes again."""
     from pystac import STACError
     from pystac_client import Client
     from pystac_client.exceptions import APIError
     from pystac_client.stac_api_io import StacApiIO
 
-    area = wanted.area.geometry
+    area = item_filter.area.geometry
     if shapely.get_num_coordinates(area) > _MOST_POINTS:
         area = shapely.convex_hull(area)
     filters: dict[str, Any] = (
-        {"bbox": list(area.bounds)} if wanted.area.box else {"intersects": shapely.geometry.mapping(area)}
+        {"bbox": list(area.bounds)} if item_filter.area.box else {"intersects": shapely.geometry.mapping(area)}
     )
     seen: set[str] = set()
     try:
         client = Client.open(address, stac_io=StacApiIO(timeout=TIMEOUT, max_retries=retries()))
-        if wanted.max_cloud is not None and client.conforms_to("QUERY"):
-            filters["query"] = {"eo:cloud_cover": {"lte": wanted.max_cloud}}
+        if item_filter.max_cloud is not None and client.conforms_to("QUERY"):
+            filters["query"] = {"eo:cloud_cover": {"lte": item_filter.max_cloud}}
         found = client.search(
-            collections=list(wanted.collections or (API_COLLECTION,)),
-            datetime=(wanted.period.start, wanted.period.end),
+            collections=list(item_filter.collections or (API_COLLECTION,)),
+            datetime=(item_filter.period.start, item_filter.period.end),
             limit=_PAGE,
             **filters,
         )
@@ -225,37 +225,39 @@ def _listed(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [link for link in links if isinstance(link, dict) and link.get("href")] if isinstance(links, list) else []
 
 
-def _walk(root: dict[str, Any], place: str, wanted: Wanted, refused: Refused, look: Look) -> Iterator["Item"]:
+def _walk(
+    root: dict[str, Any], start: str, item_filter: ItemFilter, on_refusal: Refused, check: Check
+) -> Iterator["Item"]:
     """Items of a static catalogue; each document is read once, when its turn comes, and let go."""
-    waiting, seen = [place], {place}
+    waiting, seen = [start], {start}
     while waiting:
-        look()
+        check()
         here = waiting.pop()
         try:
-            document = root if here == place else read_json(here)
+            document = root if here == start else read_json(here)
             if document.get("type") == "Feature":
                 yield parse_item(document, here)
                 continue
         except LulcError as error:
-            if here == place:
+            if here == start:
                 raise
-            refused(error)
+            on_refusal(error)
             continue
-        if _is_other_collection(document, wanted):
+        if _is_other_collection(document, item_filter):
             continue
         for link in _links(document, here):
             if link not in seen:
                 seen.add(link)
                 waiting.append(link)
         if len(seen) > _MOST_DOCUMENTS:
-            raise LimitError(f"{place} holds more than {_MOST_DOCUMENTS:,} documents", "give a part of it")
+            raise LimitError(f"{start} holds more than {_MOST_DOCUMENTS:,} documents", "give a part of it")
 
 
-def _is_other_collection(document: dict[str, Any], wanted: Wanted) -> bool:
+def _is_other_collection(document: dict[str, Any], item_filter: ItemFilter) -> bool:
     return (
         document.get("type") == "Collection"
-        and bool(wanted.collections)
-        and document.get("id") not in wanted.collections
+        and bool(item_filter.collections)
+        and document.get("id") not in item_filter.collections
     )
 
 

@@ -31,7 +31,7 @@ from lulc.io.scene.stac import (
 )
 from lulc.io.stack.scene import fetch_key, is_whole, scene_sink
 from lulc.run import Progress, running, silent
-from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
+from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
 from lulc.tasks.fetch.job import FetchJob
 from lulc.tasks.fetch.layout import file_names, scene_layout
 from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
@@ -76,7 +76,7 @@ def fetch(
         Interrupted: A signal came; what was finished is kept.
     """
     area, bands = read_area(options.area), _bands(options.bands)
-    wanted = Wanted(area, parse_period(options.dates), options.max_cloud, options.collection)
+    item_filter = ItemFilter(area, parse_period(options.dates), options.max_cloud, options.collection)
     failures: list[LulcError] = []
 
     def failed(error: LulcError) -> None:
@@ -88,7 +88,7 @@ def fetch(
     done: list[FetchedItem] = []
     with ExitStack() as stack:
         run = stack.enter_context(running(progress, "finished files are kept; run the same command again"))
-        items = abandoned_when(run.check, lambda: find_items(catalog, wanted, failed, run.check))[: options.limit]
+        items = abandoned_when(run.check, lambda: find_items(catalog, item_filter, failed, run.check))[: options.limit]
         if not items and not failures:
             raise InputError(
                 f"no item of {without_query(catalog)} fits",

@@ -9,11 +9,11 @@ from lulc.errors import LulcError
 from lulc.io.files.area_of_interest import read_area
 from lulc.io.scene.scene import open_scene
 from lulc.io.scene.stac import item_date, item_identity, item_level
-from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
+from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
 from tests.support.stac_items import random_pixels, write_item
 
 NONSENSE = (None, "x", [], {"name": None}, float("nan"))
-EVERYWHERE = Wanted(read_area("-180,-90,180,90"), parse_period("2000-01-01/.."), max_cloud=99.0)
+EVERYWHERE = ItemFilter(read_area("-180,-90,180,90"), parse_period("2000-01-01/.."), max_cloud=99.0)
 
 
 def paths(document, here=()):

@@ -15,7 +15,7 @@ from lulc.io.files.area_of_interest import read_area
 from lulc.io.files.http import read_json
 from lulc.io.scene.stac import parse_item
 from lulc.tasks.fetch import catalog
-from lulc.tasks.fetch.catalog import Wanted, find_items, parse_period
+from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
 from lulc.tasks.fetch.fetch import fetch
 from lulc.tasks.fetch.options import FetchOptions
 from lulc.tasks.stack.options import StackOptions
@@ -240,7 +240,7 @@ class TestItems:
         parsed, read = [], []
         monkeypatch.setattr(catalog, "parse_item", lambda *given: parsed.append(given[1]) or parse_item(*given))
         monkeypatch.setattr(catalog, "read_json", lambda place: read.append(len(parsed)) or read_json(place))
-        wanted = Wanted(read_area(EVERYWHERE), parse_period(DATES))
+        wanted = ItemFilter(read_area(EVERYWHERE), parse_period(DATES))
         (found,) = find_items(str(item.parent / "catalog.json"), wanted, pytest.fail)
         assert found.id == "one"
         assert len(parsed) == 6
