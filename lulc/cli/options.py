@@ -97,8 +97,8 @@ def _click_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
         metavar=option.metavar,
         help=help_text,
         required=field.is_required(),
-        default=default,
         show_default=default is not None and default is not False,
+        **({} if default is None else {"default": default}),  # a default of None would stand for a required value
         **_value(field, option),
     )
 

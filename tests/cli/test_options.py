@@ -118,7 +118,7 @@ def test_a_field_can_be_left_out():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "--place"),
+        ("", "Missing option '--place'"),
         ("--place x --paper 9", "'--paper': 9 is not in the range"),
         ("--place x --share nan", "--share: Input should be"),
         ("--place x --most much", "write 800M or 2G"),
