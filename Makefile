@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PARALLEL := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+SERIAL = $(BIN)/python -m pytest -m serial $(shell grep -rl 'mark\.serial' --include='test_*.py' tests)
+COVER := --cov=lulc --cov-branch --cov-report=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format docs bench clean
+.PHONY: help demo serve quick test coverage check format docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -35,8 +38,17 @@ demo: $(VENV)/.runtime demo/scene.tif ## classify a real Sentinel-2 scene; leave
 serve: $(VENV)/.runtime ## open a page where scenes and patches are dropped in and looked at
 	$(BIN)/lulc serve --open
 
-test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest
+quick: $(VENV)/.dev ## run the tests that need neither torch nor processes, a browser, a cluster or the network
+	$(PARALLEL) --quick
+
+test: $(VENV)/.dev ## run all tests, those that measure time after the others
+	$(PARALLEL) --durations=25 -m "not serial"
+	$(SERIAL) --durations=25
+
+coverage: $(VENV)/.dev ## measure the lines and branches that the tests reach, without those of other processes
+	$(PARALLEL) -m "not serial" $(COVER)
+	$(SERIAL) $(COVER) --cov-append
+	$(BIN)/coverage report --skip-covered
 
 check: $(VENV)/.dev ## lint, types, architecture
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ("tests.support.tiers",)
@@ -13,6 +14,10 @@ DATA = Path(os.environ.get("LULC_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hypothesis.settings.register_profile("lulc", deadline=None)  # its 200 ms would judge the machine, not the code
+hypothesis.settings.load_profile("lulc")
 
 
 @pytest.fixture(scope="session")

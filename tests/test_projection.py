@@ -36,6 +36,7 @@ def test_a_window_is_projected_to_a_thousandth_of_a_pixel(end):
 
 @settings(max_examples=40, deadline=None)
 @given(row=st.integers(0, 650), col=st.integers(0, 850), height=st.integers(1, 200), width=st.integers(1, 200))
+@pytest.mark.whole
 def test_the_place_of_a_pixel_does_not_depend_on_its_window(row, col, height, width):
     projection = GridProjection(ZONE31, ZONE32)
     whole = projection.of_window(Window(0, 0, 900, 1100))

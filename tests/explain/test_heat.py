@@ -35,6 +35,7 @@ def panel_of(path, shape, position):
 
 class TestFigure:
     @pytest.mark.parametrize("shape", [(64, 64), (8, 8), (512, 512), (1500, 700), (9, 300), (300, 9), (1, 1)])
+    @pytest.mark.whole
     def test_any_size(self, tmp_path, shape):
         write_heat_figure(tmp_path / "heat.png", colors_of(shape), heat_of(shape), "Forest, 99.1%", "by Grad-CAM")
         width, height = Image.open(tmp_path / "heat.png").size

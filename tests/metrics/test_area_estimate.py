@@ -262,6 +262,7 @@ def true_values(mapped, truth, areas):
 
 
 @pytest.mark.parametrize(("of_strata", "unlike"), [(True, False), (False, False), (True, True), (False, True)])
+@pytest.mark.whole
 def test_intervals_hold_the_truth(of_strata, unlike):
     """300 samples of a known population: no bias, and 95 % intervals that hold it about that often, rare class and all."""
     strata, other, truth, areas = population(5, unlike=unlike)

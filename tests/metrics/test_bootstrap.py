@@ -50,6 +50,7 @@ def test_equal_blocks_leave_no_doubt():
     assert found.low == found.high == pytest.approx(0.8)
 
 
+@pytest.mark.whole
 def test_covers_as_often_as_it_says():
     """Blocks drawn from a world whose agreement is 0.7: about 95 of 100 intervals hold it."""
     rng = np.random.default_rng(1)

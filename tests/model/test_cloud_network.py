@@ -38,6 +38,7 @@ def cloudy_scene(folder, data, *, bands=BANDS, level="L2A"):
     return path
 
 
+@pytest.mark.whole
 def test_a_cloud_is_found_whatever_the_windows(data, tmp_path, monkeypatch):
     """On tiles of which the scene holds two, side by side."""
     pytest.importorskip("ukis_csmask.mask", reason="the extra `cloud` is not installed")

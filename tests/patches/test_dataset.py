@@ -40,6 +40,7 @@ class TestListing:
             ]
             assert found.read(found.patches[0]).values.shape == (3, 16, 16)
 
+    @pytest.mark.whole
     def test_eurosat(self, data):
         found = open_patch_set(data / "eurosat_rgb.zip")
         assert len(found.patches) == 21_600

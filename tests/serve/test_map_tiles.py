@@ -130,6 +130,7 @@ def test_classes_alone_have_one_layer(tmp_path):
     assert MapView(tmp_path / "a.tif").layers == ("class",)
 
 
+@pytest.mark.whole
 def test_many_threads_get_what_one_gets(product):
     view = MapView(product[0])
     west, south, east, north = view.raster.bounds

@@ -11,6 +11,7 @@ MARKS = {
     "kill": "kills or stops a process",
     "browser": "looks at the page with Chromium",
     "slurm": "starts a Slurm",
+    "whole": "makes whole products or thousands of cases, a second of work or more",
     "slow": "takes more than ten seconds",
     "serial": "measures how long something takes: nothing else may run beside it",
 }
@@ -21,6 +22,8 @@ BY_FILE = {
     "hpc/test_slurm.py": ("slurm", "process", "kill"),
     "pipelines/test_region.py": ("process",),
     "serve/test_browser_*": ("browser", "process"),
+    "tasks/dataset/test_prepare.py": ("whole",),
+    "tasks/fetch/test_fetch.py": ("whole",),
 }
 BY_FIXTURE = {"bundle": ("torch",), "served": ("process",), "trained": ("torch",)}
 

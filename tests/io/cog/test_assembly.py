@@ -20,6 +20,7 @@ SIZES = [(1, 1), (227, 246), (512, 512), (513, 1025), (2100, 1500)]
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("compression", ["zstd", "deflate", "none"])
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.whole
 def test_gdal_and_rio_cogeo_accept_the_file_and_read_every_pixel(tmp_path, size, compression, dtype, bigtiff):
     layout = CogLayout(Shape(*size), 3, dtype, compression, 1, 512, bigtiff)
     planes = planes_of(layout)
@@ -101,6 +102,7 @@ def test_bigtiff_by_size_as_gdals_if_safer():
 
 
 @given(height=st.integers(1, 700), width=st.integers(1, 700), block=st.sampled_from([16, 48, 128]))
+@pytest.mark.whole
 def test_tiles_cover_every_level_exactly_once(height, width, block):
     layout = CogLayout(Shape(height, width), 1, block=block)
     for level in layout.levels:

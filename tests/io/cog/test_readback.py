@@ -24,6 +24,7 @@ def test_a_sound_file_passes_and_all_its_blocks_are_counted(assembled, threads):
     assert read_back(path, writer.layout, writer._store.checksum, threads) == 10 * (2 * 3 + 1 * 2 + 1)
 
 
+@pytest.mark.whole
 def test_every_flipped_byte_among_the_tiles_is_noticed(assembled):
     path, writer = assembled
     whole = path.read_bytes()

@@ -197,6 +197,7 @@ def test_discarding_leaves_what_is_not_ours(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of open files here")
+@pytest.mark.whole
 def test_threads_that_read_at_once_get_their_own_bytes_and_lose_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_OPEN_FILES", 3)
     layout, chunks = CogLayout(Shape(16 * 40, 16), 1, block=16), range(40)

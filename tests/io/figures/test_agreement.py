@@ -27,6 +27,7 @@ def size_of(path):
 
 
 @pytest.mark.parametrize("classes", [1, 2, 9, 44])
+@pytest.mark.whole
 def test_any_number_of_classes(tmp_path, classes):
     write_confusion(tmp_path / "confusion.png", matrix_of(classes), "map and reference")
     width, height = size_of(tmp_path / "confusion.png")

@@ -35,6 +35,7 @@ def picture(path):
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("size", [(1, 1), (20, 300), (300, 20), (227, 246), (1300, 900)])
 @pytest.mark.parametrize("bands", [("B02", "B03", "B04", "B08"), ("B03", "B08")])
+@pytest.mark.whole
 def test_a_picture_of_any_shape_with_or_without_true_colour(tmp_path, size, bands):
     write(tmp_path / "a.tif", pixels(*size))
     quicklook_of(tmp_path / "a.tif", Scene(grid_of(*size), bands), tmp_path / "a.png")

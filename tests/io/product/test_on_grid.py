@@ -42,6 +42,7 @@ def test_shared_pixels_are_copied(product):
     assert (codes == 255).all()
 
 
+@pytest.mark.whole
 def test_other_zones_agree_with_gdal(product):
     path, _ = product
     target = grid_of(700, 700, NEXT_ZONE, "EPSG:32632")

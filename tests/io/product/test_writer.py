@@ -34,6 +34,7 @@ def finish(writer, data):
 
 @pytest.mark.parametrize("size", [(1, 1), (227, 246), (512, 512), (513, 1025), (2100, 1500)])
 @pytest.mark.parametrize("activations", ["uint8", "float32", "none"])
+@pytest.mark.whole
 def test_a_product_reads_back_as_it_was_put(tmp_path, size, activations):
     data = pixels(*size, activations=activations)
     report = write(tmp_path / "a.tif", data)
@@ -51,6 +52,7 @@ def test_a_product_reads_back_as_it_was_put(tmp_path, size, activations):
 
 
 @pytest.mark.parametrize("activations", ["uint8", "float32"])
+@pytest.mark.whole
 def test_overviews_are_halved_level_by_level(tmp_path, activations):
     data = pixels(1100, 2100, activations=activations)
     write(tmp_path / "a.tif", data)
@@ -77,6 +79,7 @@ def test_overviews_are_halved_level_by_level(tmp_path, activations):
         {"BIGTIFF": "NO"},
     ],
 )
+@pytest.mark.whole
 def test_creation_options(tmp_path, options):
     data = pixels(600, 700)
     write(tmp_path / "a.tif", data, creation_options=options)
@@ -96,6 +99,7 @@ def test_other_creation_options_are_refused_and_nothing_is_left(tmp_path, option
     assert names(tmp_path) == []
 
 
+@pytest.mark.whole
 def test_bytes_do_not_depend_on_order_threads_or_the_day(tmp_path):
     data = pixels(2100, 1500)
     sums = set()
@@ -108,6 +112,7 @@ def test_bytes_do_not_depend_on_order_threads_or_the_day(tmp_path):
     assert len(sums) == 1
 
 
+@pytest.mark.whole
 def test_a_resumed_product_equals_the_unbroken_one(tmp_path):
     data = pixels(2100, 1500)
     write(tmp_path / "whole.tif", data)
@@ -126,6 +131,7 @@ def test_a_resumed_product_equals_the_unbroken_one(tmp_path):
     assert not (tmp_path / "a.tif.lulc").exists()
 
 
+@pytest.mark.whole
 def test_a_chunk_damaged_between_runs_is_asked_for_again(tmp_path):
     data = pixels(2100, 1500)
     writer = writer_of(tmp_path / "a.tif", data)
@@ -250,6 +256,7 @@ def test_the_estimate_counts_kept_tiles_and_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("moment", range(6))
+@pytest.mark.whole
 def test_a_disk_that_fills_at_any_moment_is_an_error_and_a_resume_works(tmp_path, monkeypatch, moment):
     """The disk refuses to flush for the first time at the n-th chunk, in assembly, or at a side-car."""
     data = pixels(1500, 1500)

@@ -46,6 +46,7 @@ def survives(function):
 
 
 @pytest.mark.parametrize("layout", ["earth-search", "stac-1.1"])
+@pytest.mark.whole
 def test_items(tmp_path, layout):
     pixels = {name: plane for name, plane in random_pixels(side=24).items() if name in ("B04", "SCL")}
     said = {"earthsearch:boa_offset_applied": False, "s2:processing_baseline": "05.00"}

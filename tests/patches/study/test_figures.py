@@ -77,6 +77,7 @@ def test_pixels_are_shown_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("rows", [1, 6])
 @pytest.mark.parametrize("pictures", [1, 6, 9])
+@pytest.mark.whole
 def test_size_follows_the_rows(tmp_path, rows, pictures):
     write_picture_rows(tmp_path / "rows.png", rows_of([noise(8, 8)] * pictures, rows), "headline", "title")
     width, height = size_of(tmp_path / "rows.png")

@@ -50,6 +50,7 @@ def swapped(names, *pairs):
     return tuple(other.get(name, name) for name in names)
 
 
+@pytest.mark.whole
 def test_the_right_order_passes_and_every_rule_is_measured(real):
     assert tuple(real) == EUROSAT_MS
     assert {len(values) for values in real.values()} == {220}
@@ -111,6 +112,7 @@ def test_fewer_bands(real):
     assert problem.startswith("B08 should vary more than B02 from patch to patch")
 
 
+@pytest.mark.whole
 def test_no_false_alarm_at_thirteen_other_places(data):
     """Both levels, from rain forest and snow to desert; blue for red is told where Level-1C vegetation shows it."""
     with np.load(data / "segmentation" / "world_train.npz") as file:

@@ -56,6 +56,7 @@ class TestEstimate:
         )
 
     @pytest.mark.parametrize("degrees", [False, True])
+    @pytest.mark.whole
     def test_unbiased_over_many_samples(self, tmp_path, degrees):
         """From map to report: a wrong weight anywhere would shift the mean."""
         changes = {"crs": "EPSG:4326", "transform": Affine(0.05, 0, 10, 0, -0.05, 70)} if degrees else {}

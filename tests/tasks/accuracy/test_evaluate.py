@@ -74,6 +74,7 @@ class TestSameLegend:
         assert low < report.matrix.overall < high
 
     @pytest.mark.parametrize("block", [8, 64, 100, 4096])
+    @pytest.mark.whole
     def test_blocks_change_intervals_alone(self, tmp_path, steps, fine_map, block):
         other = product(tmp_path / "other.tif", np.roll(steps, 7, axis=2))
         report = evaluate_map(fine_map, other, EvaluateOptions(block_px=block, edges=True))
@@ -235,6 +236,7 @@ class TestReport:
     def report(self, fine_map, reference, options):
         return evaluate_map(fine_map, reference, options.model_copy(update={"edges": True}))
 
+    @pytest.mark.whole
     def test_same_seed_same_report(self, fine_map, reference, options):
         first, second, other = (
             evaluate_map(fine_map, reference, options.model_copy(update={"seed": seed})).to_json() for seed in (0, 0, 1)
@@ -275,6 +277,7 @@ class TestReport:
         assert len(lines) == (2 + 3) + (2 + 2) + (2 + 2)
         assert "nan" not in report.to_markdown()
 
+    @pytest.mark.whole
     def test_many_classes_stay_out_of_the_page(self, tmp_path):
         classes = "\n".join(f'[[classes]]\ncode = {i}\nname = "class {i}"\ncolor = "#123456"' for i in range(1, 41))
         (tmp_path / "many.toml").write_text(f'name = "many"\n{classes}')
@@ -285,6 +288,7 @@ class TestReport:
         write_report(report, tmp_path / "out", report.pictures())
         assert not (tmp_path / "out" / "reliability.png").exists()
 
+    @pytest.mark.whole
     def test_files(self, report, tmp_path):
         folder = tmp_path / "a" / "b"
         written = write_report(report, folder, report.pictures())
@@ -296,6 +300,7 @@ class TestReport:
             assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
     @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.whole
     def test_a_former_report_stays_unless_told(self, report, tmp_path, name):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / name).write_text("mine")
@@ -320,6 +325,7 @@ def test_progress_runs_to_the_end(fine_map):
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
+@pytest.mark.whole
 def test_memory_does_not_follow_the_height(tmp_path):
     peaks = []
     for height in (512, 2048):

@@ -93,6 +93,7 @@ class TestSample:
         assert first == second
         assert first != third
 
+    @pytest.mark.whole
     def test_every_pixel_has_the_same_chance(self, tmp_path):
         """4000 samples of 2 of 8 pixels, which lie in four rows of blocks."""
         codes = np.full((64, 16), 255, np.uint8)

@@ -118,6 +118,7 @@ class TestMap:
 
 
 class TestCutting:
+    @pytest.mark.whole
     def test_however_it_is_cut_the_map_is_the_same(self, tmp_path, monkeypatch):
         first = shares(700, 600, seed=3)
         product(tmp_path / "before.tif", first, hole=(slice(100, 140), slice(0, 60)))
@@ -147,6 +148,7 @@ class TestCutting:
         areas = PixelAreas(row_ha, np.ones(weights.shape[1]))
         return pixels.bands(large_patches(pixels.changed, areas, options.mmu), 4)
 
+    @pytest.mark.whole
     def test_interrupted_it_continues_to_the_same_bytes(self, tmp_path, monkeypatch):
         monkeypatch.setattr(task, "CHUNK", 512)
         first = shares(1100, 600)

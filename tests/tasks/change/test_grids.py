@@ -56,6 +56,7 @@ def places_on(place, crs, there):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.whole
 def test_every_pixel_of_the_common_ground_is_compared(tmp_path, case):
     first, second, size = CASES[case]
     written(tmp_path / "before.tif", first, 1, [0])

@@ -52,6 +52,7 @@ def labelled(change, path):
 
 
 class TestFolder:
+    @pytest.mark.whole
     def test_the_report_is_there_before_the_map(self, pair, tmp_path, monkeypatch):
         out, folder, seen = tmp_path / "change.tif", tmp_path / "out", []
         write = task.write_change_report
@@ -67,6 +68,7 @@ class TestFolder:
         assert (told["output"], told["output_bytes"]) == (str(out), out.stat().st_size)
         assert told["as_counted"] == report.to_json()["as_counted"]
 
+    @pytest.mark.whole
     def test_a_full_disk_and_the_same_command_again(self, pair, whole, tmp_path):
         out, folder = tmp_path / "change.tif", tmp_path / "out"
         with full_disk(".report.*.md"), pytest.raises(StorageError, match=r"disk is full while writing .*report\.md"):
@@ -80,6 +82,7 @@ class TestFolder:
         assert not (tmp_path / "change.tif.lulc").exists()
 
     @pytest.mark.parametrize("moment", ["change_report", "write_change_report"])
+    @pytest.mark.whole
     def test_stopped_near_the_end_the_same_command_goes_on(self, pair, whole, tmp_path, monkeypatch, moment):
         """The first signal before the report is written, or two of them after it, as a kill would."""
         out, folder = tmp_path / "change.tif", tmp_path / "out"

@@ -101,6 +101,7 @@ def test_best_asks_the_clearest_date_first_and_says_so(dates, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.whole
 def test_median(dates, tmp_path, count):
     paths, clear = (part[:count] for part in dates)
     report = stack(
@@ -137,6 +138,7 @@ def test_max_ndvi(dates, tmp_path, select):
 
 
 @pytest.mark.parametrize("rule", ["first", "best", "median", "max-ndvi"])
+@pytest.mark.whole
 def test_the_cut_changes_nothing(dates, tmp_path, rule, monkeypatch):
     paths, _ = dates
     other = tmp_path / "other.tif"

@@ -59,6 +59,7 @@ def left(folder):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 class TestEveryFormat:
+    @pytest.mark.whole
     def test_bands_and_indices_of_the_preset(self, scene, tmp_path, suffix):
         out = tmp_path / f"out{suffix}"
         report = stack([scene], out, StackOptions(preset="stack14", chunk=256))
@@ -98,6 +99,7 @@ class TestEveryFormat:
         assert [share.pixels for share in report.sources] == [(expected == 1).sum(), (expected == 2).sum()]
         assert [share.name for share in report.sources] == ["scene.tif", "spring.tif"]
 
+    @pytest.mark.whole
     def test_the_chunk_does_not_change_the_pixels(self, scene, tmp_path, suffix):
         first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
         stack([scene], first, StackOptions(preset="stack14", chunk=256))
@@ -207,6 +209,7 @@ class TestEveryFormat:
 
 @pytest.mark.parametrize("given", SUFFIXES)
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.whole
 def test_a_stack_of_a_stack_is_the_same(scene, tmp_path, given, suffix):
     """Also reads NetCDF in threads while NetCDF is written, which HDF5 survives under one lock only."""
     first, second = tmp_path / f"first{given}", tmp_path / f"second{suffix}"
@@ -317,6 +320,7 @@ class TestRealScenes:
         ndvi = content(tmp_path / "out.nc")["NDVI"]
         assert 0.05 < np.nanmedian(ndvi) < 0.4
 
+    @pytest.mark.whole
     def test_aberystwyth_is_scaled_by_a_thousand(self, data, tmp_path):
         stack([data / "scenes" / "aber_s2_20210527_10band.tif"], tmp_path / "out.tif", StackOptions(preset="stack14"))
         found = content(tmp_path / "out.tif")
