@@ -81,3 +81,8 @@ def write_scene(path, height, width, *, pixels=None, descriptions=BANDS, seed=0,
             target.gcps = gcps
         target.update_tags(**(tags or {}))
     return path
+
+
+def messages(stderr):
+    """Lines of stderr without those of progress: a run prints one every half minute, so a busy machine adds some."""
+    return [line for line in stderr.splitlines() if " Mpx (" not in line]
