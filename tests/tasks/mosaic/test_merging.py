@@ -23,7 +23,7 @@ def a_map(seed, number, *, holes=0.3, feather=MARGIN):
     empty = np.kron(rng.random((AROUND.height // 4, AROUND.width // 4)) < holes, np.ones((4, 4))).astype(bool)
     codes = np.where(empty, 255, shares.argmax(axis=0) + 1).astype(np.uint8)
     inner = WINDOW.slices(AROUND)
-    steps = np.where(empty, 255, shares)[(slice(None), *inner)]
+    steps = np.where(empty, 255, shares)[(slice(None), *inner)].astype(np.float32)  # as maps on another grid give them
     view = SimpleNamespace(window=WINDOW, classes=codes[inner], steps=steps)
     return MapPart(number, codes, view, AROUND, feather)
 
