@@ -81,6 +81,7 @@ def test_so_they_are_in_labels(tmp_path):
     assert heard == []
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("strace") is None, reason="apt install strace")
 @pytest.mark.parametrize("arguments", [("evaluate", "map.tif", "a.tif"), ("evaluate", "a.tif", "map.tif")])
 def test_no_system_call_of_a_comparison_touches_them(tmp_path, arguments):
