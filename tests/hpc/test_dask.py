@@ -11,16 +11,27 @@ import cloudpickle
 import dask
 import distributed
 import pytest
+from distributed.utils import get_mp_context
 
 from lulc.errors import ConfigError, ShardError, UsageError
 from lulc.hpc.cluster import _ALLOWED_FAILURES, _local, cluster_client
 from lulc.hpc.remote import _tasks, fill_on
 from lulc.io.cog.store import work_folder
 from lulc.tasks.classify.classify import classify
+from tests.support.command import forking
 from tests.support.shard_samples import ENVIRONMENT, WINDOW, lulc, sha256
 from tests.support.whole_runs import messages, write_scene
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forked_workers():
+    """Workers of this process are forked from one that has imported torch, instead of importing it each."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context()  # it would choose other modules to import before
+        forking()
+        yield
 
 
 @contextmanager

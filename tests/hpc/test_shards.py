@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from lulc.hpc.shards import merge_planned, merge_scenes, run_planned, shard_stat
 from lulc.io.cog.store import _take_folder, work_folder
 from lulc.io.product.parts import part_folder, parts_folder
 from lulc.tasks.classify.classify import classify
-from tests.support.shard_samples import ENVIRONMENT, WINDOW, lulc, sha256
+from tests.support.command import start
+from tests.support.shard_samples import WINDOW, sha256
 from tests.support.whole_runs import messages, write_scene
 
 
@@ -37,14 +37,12 @@ def all_run(path):
 
 def begin(path, shard, chunks=1):
     """A process that runs a shard and has stored so many chunks."""
-    process = subprocess.Popen(
-        lulc("hpc", "run", path, shard), stderr=subprocess.PIPE, text=True, cwd=Path.cwd(), env=ENVIRONMENT
-    )
+    process = start("hpc", "run", path, shard)
     folder = read_plan(path).shard(shard).folder
     deadline = time.monotonic() + 120
     while len(list(folder.glob("chunk*.tiles"))) < chunks and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert process.poll() is None, process.communicate()[1]
+    assert process.poll() is None, process.stderr
     return process, folder
 
 
@@ -99,8 +97,8 @@ def test_a_signal_ends_a_shard_with_75_and_a_reason(region, number):
     process, _ = begin(path, 0)
     for _ in range(2):  # once to the job, once passed on by its script
         process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 75
+    assert process.wait(timeout=60) == 75
+    stderr = process.stderr
     assert len(messages(stderr)) == 1, stderr
     plan = read_plan(path)
     status = shard_statuses(plan, path, plan.shards, {})[0]

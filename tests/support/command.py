@@ -1,105 +1,101 @@
-"""`lulc` in a process of its own, forked from one that has imported torch once: a command takes no seconds to start."""
+"""`lulc` in processes of their own, forked from one that has imported torch once: a command takes no seconds to start."""
 
 import atexit
-import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
-from functools import cache
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 IMPORTED = (
     "lulc.tasks.classify.classify",
+    "lulc.tasks.mosaic.mosaic",
     "lulc.tasks.dataset.prepare",
     "lulc.tasks.accuracy.evaluate_model",
     "lulc.training.train",
     "segmentation_models_pytorch",
     "matplotlib.figure",
+    "distributed",
 )
 """What commands import on their way; `lulc` comes first, because it chooses how torch's threads wait."""
 
 
+class Started:
+    """A running `lulc`: what `subprocess.Popen` offers of it, and all that reached its file descriptors so far."""
+
+    def __init__(self, arguments: list[str], cwd: Path | None) -> None:
+        self.arguments = arguments
+        self._folder = TemporaryDirectory()
+        self._out, self._error = (Path(self._folder.name) / name for name in ("out", "error"))
+        given = (arguments, str(cwd or Path.cwd()), dict(os.environ), str(self._out), str(self._error))
+        self._process: ForkServerProcess = forking().Process(target=_run, args=given)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text() if self._out.exists() else ""
+
+    @property
+    def stderr(self) -> str:
+        return self._error.read_text() if self._error.exists() else ""
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Exit code, negative that of a signal, as of `subprocess`."""
+        self._process.join(timeout)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self.arguments, timeout or 0)
+        return code
+
+
+def start(*arguments: object, cwd: Path | None = None) -> Started:
+    """Start `python -m lulc` with these arguments."""
+    return Started([str(argument) for argument in arguments], cwd)
+
+
 def lulc(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `python -m lulc` to its end; what it says is all that reaches its file descriptors, of C libraries too."""
-    words = [str(argument) for argument in arguments]
-    with TemporaryDirectory() as folder:
-        said = [Path(folder) / name for name in ("out", "error")]
-        task = {"arguments": words, "cwd": str(cwd or Path.cwd()), "environment": dict(os.environ), "said": said}
-        code = _parent()(json.dumps(task, default=str))
-        return subprocess.CompletedProcess(words, code, *(path.read_text() for path in said))
+    """Run `python -m lulc` to its end."""
+    started = start(*arguments, cwd=cwd)
+    return subprocess.CompletedProcess(started.arguments, started.wait(), started.stdout, started.stderr)
 
 
-@cache
-def _parent() -> Callable[[str], int]:
-    """Start the process that forks; it ends with this one, whose end of the pipe it then sees closed."""
-    process = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n", process.communicate()[1]
-
-    def ask(task: str) -> int:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(task, file=process.stdin, flush=True)
-        return int(process.stdout.readline())
-
-    return ask
+def forking() -> ForkServerContext:
+    """Context of processes that are forked from the one that has imported all this."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["lulc", *IMPORTED])
+    return context
 
 
-def _serve() -> dict:
-    """Fork for each task that comes; the child returns with its task, the parent never."""
-    _say("ready")
-    for line in sys.stdin:
-        task = json.loads(line)
-        if not (child := os.fork()):
-            return task
-        _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    sys.exit()
-
-
-def _say(what: object) -> None:
-    sys.stdout.write(f"{what}\n")
-    sys.stdout.flush()
-
-
-def _become(task: dict) -> None:
-    """Files, folder, environment and arguments of the command."""
-    for number, source in enumerate((os.devnull, *task["said"])):
-        opened = os.open(source, os.O_RDWR | os.O_CREAT)
+def _run(arguments: list[str], cwd: str, environment: dict[str, str], out: str, error: str) -> None:
+    """In the new process: its files, folder, environment and arguments, then the command."""
+    for number, path in ((1, out), (2, error)):
+        opened = os.open(path, os.O_RDWR | os.O_CREAT)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-    os.chdir(task["cwd"])
+    sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(task["environment"])
-    sys.argv = ["lulc", *task["arguments"]]
-
-
-def _run() -> None:
-    """The command, to its end; taking torch apart, module by module, would cost a second more."""
-    code = 1
+    os.environ.update(environment)
+    sys.argv = ["lulc", *arguments]
     try:
         runpy.run_module("lulc", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    except BaseException:  # noqa: BLE001 - what nobody caught is printed, as the interpreter would
-        sys.excepthook(*sys.exc_info())
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-if __name__ == "__main__":
-    from importlib import import_module
-
-    for module in IMPORTED:
-        import_module(module)
-    _become(_serve())
-    _run()
+    finally:
+        atexit._run_exitfuncs()

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +22,10 @@ from lulc.training.loop import schedule
 from lulc.training.run_folder import RunFolder
 from lulc.training.scenes import train_scenes
 from lulc.training.settings import FitSettings
+from tests.support.command import forking
 from tests.support.training_sets import settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def losses(folder):
@@ -193,63 +198,64 @@ def test_without_decay_the_average_is_the_network():
     assert torch.equal(average.module.weight, network.weight)
 
 
-RUN = """
-import sys
-from tests.support.training_sets import settings
-from lulc.io.labels.training_set import open_training_set
-from lulc.training.scenes import train_scenes
-data = open_training_set(__import__("pathlib").Path(sys.argv[1]))
-train_scenes(settings(data, fit__checkpoint_every=1, fit__steps=8), __import__("pathlib").Path(sys.argv[2]), resume=True)
-"""
+def train_on(path, run):
+    """What processes of these tests do."""
+    data = open_training_set(path)
+    train_scenes(settings(data, fit__checkpoint_every=1, fit__steps=8), run, resume=True)
 
 
-def start(blob_set, run, *before):
-    here = str(__import__("pathlib").Path(__file__).parents[2])
-    command = [*(before or (sys.executable,)), "-c", RUN] if not before else [*before]
-    return subprocess.Popen(
-        [*command, str(blob_set.path), str(run)],
-        env={**__import__("os").environ, "PYTHONPATH": here, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-    )
+def train_alone(path, run):
+    torch.set_num_threads(1)
+    train_on(path, run)
+
+
+def start(blob_set, run):
+    process = forking().Process(target=train_alone, args=(blob_set.path, run))
+    process.start()
+    return process
 
 
 @pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.kill
 def test_a_killed_run_continues_as_if_unbroken(blob_set, tmp_path):
-    assert start(blob_set, tmp_path / "whole").wait(timeout=120) == 0  # with as many threads as the killed ones
+    whole = start(blob_set, tmp_path / "whole")  # with as many threads as the killed ones
     run = tmp_path / "killed"
     kills = 0
     for delay in (0.0, 0.15, 0.3):
         process = start(blob_set, run)
-        while process.poll() is None and not (run / "checkpoint.pt").exists():
+        while process.is_alive() and not (run / "checkpoint.pt").exists():
             time.sleep(0.01)
         time.sleep(delay)
-        kills += process.poll() is None
+        kills += process.is_alive()
         process.kill()
-        process.wait()
+        process.join()
     process = start(blob_set, run)
-    assert process.wait(timeout=120) == 0, process.stderr.read().decode()
+    process.join(timeout=120)
+    whole.join(timeout=120)
+    assert (whole.exitcode, process.exitcode) == (0, 0)
     assert kills >= 2
     assert_same_run(tmp_path / "whole", run)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.training.test_loop import train_on
+train_on(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.process
 def test_two_processes_train_one_model(blob_set, tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(RUN)
-    command = (
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        str(script),
-    )
-    process = start(blob_set, tmp_path / "two", *command)
-    assert process.wait(timeout=180) == 0, process.stderr.read().decode()[-2000:]
+    script.write_text(SCRIPT)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*torchrun, str(script), str(blob_set.path), str(tmp_path / "two")]
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
     noted = losses(tmp_path / "two")
     assert list(noted) == [3, 6, 8]
     assert all(math.isfinite(loss) for loss in noted.values())

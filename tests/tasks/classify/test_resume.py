@@ -4,8 +4,6 @@ import hashlib
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -14,21 +12,15 @@ import rasterio
 from lulc.errors import StorageError
 from lulc.tasks.classify.classify import classify
 from lulc.tasks.classify.options import ClassifyOptions
+from tests.support.command import lulc, start
 from tests.support.whole_runs import messages
 
 WINDOW = 272
 
 
 def command(scene, out, bundle, *more):
-    return [
-        sys.executable,
-        "-m",
-        "lulc",
-        "classify",
-        str(scene),
-        str(out),
-        *("--model", str(bundle), "--window", str(WINDOW), "--precision", "fp32", "--json", *more),
-    ]
+    given = ("--model", bundle, "--window", WINDOW, "--precision", "fp32", "--json")
+    return ["classify", scene, out, *given, *more]
 
 
 def sha256(path):
@@ -36,7 +28,7 @@ def sha256(path):
 
 
 def run(*arguments):
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    return lulc(*command(*arguments))
 
 
 @pytest.mark.slow
@@ -50,7 +42,7 @@ def test_killed_at_random_moments_the_product_is_the_same(scene_file, bundle, tm
     expected = sha256(tmp_path / "whole.tif")
     moments = random.Random(7)  # noqa: S311 - moments of a test
     for _ in range(3):
-        process = subprocess.Popen(command(scene, out, bundle), stdout=subprocess.DEVNULL)
+        process = start(*command(scene, out, bundle))
         time.sleep(moments.uniform(0.5, 1.0) * unbroken)
         process.kill()
         process.wait()
@@ -66,14 +58,14 @@ def test_killed_at_random_moments_the_product_is_the_same(scene_file, bundle, tm
 @pytest.mark.kill
 def test_a_signal_stops_with_75_and_the_run_continues(scene_file, bundle, tmp_path):
     scene, out = scene_file(1600, 500), tmp_path / "map.tif"
-    process = subprocess.Popen(command(scene, out, bundle), stderr=subprocess.PIPE, text=True)
+    process = start(*command(scene, out, bundle))
     work = tmp_path / "map.tif.lulc"
     deadline = time.monotonic() + 120
     while not list(work.glob("chunk*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 75, stderr
+    assert process.wait(timeout=120) == 75, process.stderr
+    stderr = process.stderr
     assert "run the same command again" in stderr
     assert len(messages(stderr)) == 1, stderr
     assert not out.exists()

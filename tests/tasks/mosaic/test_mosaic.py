@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -27,6 +24,7 @@ from lulc.tasks.mosaic.merging import merge_of
 from lulc.tasks.mosaic.mosaic import _stored, merged_chunk, mosaic
 from lulc.tasks.mosaic.options import MosaicOptions
 from lulc.tasks.mosaic.plan import plan_mosaic
+from tests.support.command import lulc, start
 from tests.support.product_samples import LEGEND, grid_of, pixels, write
 from tests.support.region_samples import BANDS, WEST, ground_transform, write_region, write_scene
 
@@ -257,30 +255,19 @@ def test_nothing_of_the_user_is_overwritten(tmp_path):
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(tmp_path):
     maps = [small_map(tmp_path / f"{n}.tif", 700 * n, 900 * n, seed=n, shape=(1500, 1700)) for n in range(3)]
     out = tmp_path / "m.tif"
-    command = [
-        sys.executable,
-        "-m",
-        "lulc",
-        "mosaic",
-        "-q",
-        "--crs",
-        "EPSG:3035",
-        "--resolution",
-        "10",
-        *map(str, maps),
-    ]
-    subprocess.run([*command, str(tmp_path / "clean.tif")], check=True)
+    command = ["mosaic", "-q", "--crs", "EPSG:3035", "--resolution", 10, *maps]
+    assert lulc(*command, tmp_path / "clean.tif").returncode == 0
     ended = []
     for number, name in enumerate((signal.SIGKILL, signal.SIGTERM)):
-        process = subprocess.Popen([*command, str(out)])
+        process = start(*command, out)
         work = tmp_path / "m.tif.lulc"
         while process.poll() is None and len(list(work.glob("chunk-*.tiles"))) < 2 * (number + 1):
             time.sleep(0.01)
-        os.kill(process.pid, name)
+        process.send_signal(name)
         ended.append(process.wait())
         assert not out.exists()
     assert ended == [-signal.SIGKILL, 75]
-    subprocess.run([*command, str(out)], check=True)
+    assert lulc(*command, out).returncode == 0
     assert out.read_bytes() == (tmp_path / "clean.tif").read_bytes()
     assert not work.exists()
 
