@@ -1,7 +1,7 @@
 """Options of commands: fields described once, for the library, the command line and docs/reference.md."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class Option:
         repeat: Every value comes with an option of its own; the values of other tuples stand in a list with commas.
         size: A number of bytes such as `2G`.
         web: A path may be an http(s) address.
+        text: Its text is parsed by the model itself.
         offered: False for a field of the library alone.
     """
 
@@ -36,6 +37,7 @@ class Option:
     repeat: bool = False
     size: bool = False
     web: bool = False
+    text: bool = False
     offered: bool = True
 
 
@@ -73,6 +75,14 @@ Device = Annotated[
 ]
 Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
 Resume = Annotated[bool, Field(description="Continue an interrupted run of the same job.")]
+Changes = Annotated[
+    dict[str, Any],
+    Option(flag="--set", metavar="KEY=VALUE"),
+    Field(
+        default_factory=dict,
+        description="Change a key of the configuration, such as fit.seed=1; repeat for more.",
+    ),
+]
 CreationOptions = Annotated[
     dict[str, str],
     Option(flag="--co", metavar="NAME=VALUE"),

@@ -20,14 +20,7 @@ _BOUNDS = {"ge", "gt", "le", "lt"}
 
 scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=ScenePath(path_type=Path))
 output_argument = click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-changes_option = click.option(
-    "--set",
-    "changes",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=parsed_settings,
-    help="Change a key of the configuration, such as fit.seed=1; repeat for more.",
-)
+config_argument = click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 
 
 def model_options(*, without: Collection[str] = (), **models: type[Options]) -> Callable[[Command], Callable[..., Any]]:
@@ -121,7 +114,7 @@ def _value(field: FieldInfo, option: Option) -> dict[str, Any]:
     if kind is bool:
         return {"is_flag": True}
     if get_origin(kind) is dict:
-        return {"multiple": True, "callback": split_pairs}
+        return {"multiple": True, "callback": split_pairs if inner[1] is str else parsed_settings}
     if get_origin(kind) is not tuple:
         single = _single(kind, field, option)
         return {"type": AutoOr(single) if option.auto else single}
@@ -140,6 +133,8 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401 - whatever annotates 
 def _single(kind: Any, field: FieldInfo, option: Option) -> click.ParamType[Any]:  # noqa: ANN401
     if option.size:
         return Bytes()
+    if option.text:
+        return click.STRING
     if get_origin(kind) is Literal:
         return click.Choice([choice for choice in get_args(kind) if choice])
     if kind is Path:

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from lulc.options import (
-    Bands,
-    Device,
-    Offset,
-    Option,
-    Options,
-    Overwrite,
-    Precision,
-    Quantification,
-)
+from lulc.options import Bands, Changes, Device, Offset, Option, Options, Overwrite, Precision, Quantification
 from lulc.resources import SHIPPED_PATCH_MODEL
 from lulc.tasks.change.options import ChangeOptions
+from lulc.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from lulc.io.scene.scene import Scene
@@ -128,6 +120,24 @@ class PatchEvaluateOptions(Options):
     device: Device = "auto"
     precision: _Precision = "auto"
     overwrite: Overwrite = False
+
+
+class PatchTrainOptions(TrainOptions):
+    """Options of `lulc patches train`."""
+
+    data: Annotated[Path | None, Option(metavar="FOLDER|ZIP")] = Field(
+        default=None, description="Class folders, in place of the configuration's."
+    )
+
+
+class StudyRecipeOptions(Options):
+    """The configuration by which `lulc patches bands` trains."""
+
+    config: Annotated[str, Option(metavar="NAME|PATH")] = Field(
+        default="eurosat-ms",
+        description="How to train; a patch model as its start is replaced by ImageNet, so that no band has an advantage.",
+    )
+    changes: Changes
 
 
 class StudyOptions(Options):

@@ -11,6 +11,7 @@ import numpy as np
 
 from lulc.errors import InputError
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 from lulc.model.bundle import read_beside
 from lulc.patches.dataset import Patch, PatchSet
 from lulc.patches.learn.settings import SplitSettings
@@ -42,11 +43,8 @@ class PatchSplit:
 
     def write(self, path: Path, only: Sequence[str] = SPLITS) -> None:
         """Write as CSV with the columns name and split; an existing file is replaced."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        rows.writerows([name, split] for name, split in sorted(self.names.items()) if split in only)
-        write_whole(path, text.getvalue().encode())
+        rows = (entry for entry in sorted(self.names.items()) if entry[1] in only)
+        write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 
 def read_split(path: Path) -> PatchSplit:

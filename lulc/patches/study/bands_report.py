@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.io.figures.page import EDGE, FAINT, GRID, INK, Axes, Page
-from lulc.io.report.markdown import joined, markdown_table, number
+from lulc.io.report.markdown import markdown_table, number, page
 from lulc.metrics.share_interval import wilson
 
 HELBER_2019 = {"RGB": 0.9857, "CIR": 0.9830, "SWIR": 0.9705}
@@ -177,7 +177,7 @@ class BandStudy:
             markdown_table(["combination", *self.rows[0].recalls()], recalls),
             [f"* {note}" for note in notes],
         ]
-        return joined(sections) + "\n"
+        return page(sections)
 
 
 def draw_study(study: BandStudy, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.io.figures.agreement import write_confusion, write_reliability
-from lulc.io.report.markdown import NONE, interval, joined, markdown_table, number
+from lulc.io.report.markdown import NONE, Blocks, interval, markdown_table, number, page
 from lulc.io.report.scores import calibration_json, calibration_section, matrix_section
 from lulc.io.report.writer import FileWriter, plain
 from lulc.legend import Legend
@@ -102,7 +102,7 @@ class EvaluationReport:
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
         parts = (_head, _classes, _disagreement, _matrix, _edges, _calibration, _areas)
-        return joined(part(self) for part in parts) + "\n"
+        return page(*(part(self) for part in parts))
 
     def pictures(self) -> dict[str, FileWriter | None]:
         """Writers of `PICTURES`."""
@@ -141,7 +141,7 @@ class EvaluationReport:
         return {"pixels": found.pixels} | calibration_json(found, self.matrix.names, "pixels", "agreement")
 
 
-def _head(report: EvaluationReport) -> list[str]:
+def _head(report: EvaluationReport) -> Blocks:
     matrix, ends = report.matrix, report.intervals
     compared = matrix.total / max(report.candidates, 1)
     spread = f"95 % block-bootstrap interval {interval(ends.overall)}, {ends.blocks} blocks of {report.block}"
@@ -149,11 +149,9 @@ def _head(report: EvaluationReport) -> list[str]:
         f"mean F1 {number(defined_mean(matrix.f1))} ({interval(ends.macro_f1)}), "
         f"mean IoU {number(defined_mean(matrix.iou))} ({interval(ends.macro_iou)}), overall IoU {number(matrix.micro_iou)}"
     )
-    return [
-        f"# Agreement of {Path(report.subject).name} with {Path(report.reference).name}",
-        "",
-        f"**Overall agreement {number(matrix.overall)}** ({spread})",
-        "",
+    yield [f"# Agreement of {Path(report.subject).name} with {Path(report.reference).name}"]
+    yield [f"**Overall agreement {number(matrix.overall)}** ({spread})"]
+    yield [
         f"- {means}",
         f"- {matrix.total:,} pixels compared, {compared:.1%} of the map's pixels with data; legend {report.legend.name}",
         f"- {CAVEAT}",
@@ -161,7 +159,7 @@ def _head(report: EvaluationReport) -> list[str]:
     ]
 
 
-def _classes(report: EvaluationReport) -> list[str]:
+def _classes(report: EvaluationReport) -> Blocks:
     matrix, ends = report.matrix, report.intervals
     head = ["class", "map px", "reference px", "user's", "producer's", "F1", "F1, 95 %", "IoU"]
     scores = (matrix.users, matrix.producers, matrix.f1, matrix.iou)
@@ -172,64 +170,56 @@ def _classes(report: EvaluationReport) -> list[str]:
         rows.append([name, *sizes, users, producers, f1, interval(ends.f1[:, k]), iou])
     users, producers, f1, iou = (number(defined_mean(of_class)) for of_class in scores)
     rows.append(["mean", "", "", users, producers, f1, interval(ends.macro_f1), iou])
-    return [
-        "## Agreement by class",
-        "",
-        *markdown_table(head, rows),
-        "",
+    yield ["## Agreement by class"]
+    yield markdown_table(head, rows)
+    yield [
         "User's: share of the map's class that the reference confirms (precision). Producer's: share of the reference's",
         f"class that the map finds (recall). {NONE}: not defined, and not in the mean; of an interval, too few blocks.",
     ]
 
 
-def _disagreement(report: EvaluationReport) -> list[str]:
+def _disagreement(report: EvaluationReport) -> Blocks:
     parts = report.matrix.disagreement
     within = f"exchange of pairs {number(parts.exchange)}, shift among more {number(parts.shift)}"
-    return [
-        "## Where the disagreement comes from",
-        "",
+    yield ["## Where the disagreement comes from"]
+    yield [
         f"- quantity {number(parts.quantity)}: classes have more or fewer pixels than in the reference",
         f"- allocation {number(parts.allocation)}: classes lie at other places ({within})",
     ]
 
 
-def _matrix(report: EvaluationReport) -> list[str]:
-    return matrix_section("Pixels; rows map, columns reference.", "map", report.matrix.names, report.matrix.counts)
+def _matrix(report: EvaluationReport) -> Blocks:
+    yield matrix_section("Pixels; rows map, columns reference.", "map", report.matrix.names, report.matrix.counts)
 
 
-def _edges(report: EvaluationReport) -> list[str]:
+def _edges(report: EvaluationReport) -> Blocks:
     edges = report.edges
     if edges is None:
-        return []
+        return
     near = "the map's class occurs in the reference within one pixel"
     inside = f"where the 3 x 3 reference pixels are of one class, {edges.inside_share:.1%} of the pixels"
-    return [
-        "## Borders between classes",
-        "",
+    yield ["## Borders between classes"]
+    yield [
         f"- strict agreement {number(report.matrix.overall)} ({interval(report.intervals.overall)})",
         f"- any in 3 x 3: {number(edges.any_in_3x3)} ({interval(edges.any_in_3x3_interval)}), {near}",
         f"- inside: {number(edges.inside)} ({interval(edges.inside_interval)}), {inside}",
     ]
 
 
-def _calibration(report: EvaluationReport) -> list[str]:
+def _calibration(report: EvaluationReport) -> Blocks:
     found = report.calibration
     if found is None:
-        return []
+        return
     leaning = "surer" if found.confidence > found.overall else "less sure"
     scores = f"mean top probability {found.confidence:.3f}, agreement {found.overall:.3f}"
     conclusion = f"{scores}: {leaning} than the reference confirms"
-    return calibration_section("Calibration against the reference", found, conclusion)
+    yield calibration_section("Calibration against the reference", found, conclusion)
 
 
-def _areas(report: EvaluationReport) -> list[str]:
+def _areas(report: EvaluationReport) -> Blocks:
     if not report.areas:
-        return []
+        return
     rows = [[area.name, number(area.map_ha, ",.1f"), number(area.reference_ha, ",.1f")] for area in report.areas]
-    return [
-        "## Area as counted (not an estimate of area)",
-        "",
-        *markdown_table(["class", "map, ha", "reference, ha"], rows),
-        "",
-        "Compared pixels, each with its ground area. A count carries the map's errors.",
-    ]
+    yield ["## Area as counted (not an estimate of area)"]
+    yield markdown_table(["class", "map, ha", "reference, ha"], rows)
+    yield ["Compared pixels, each with its ground area. A count carries the map's errors."]

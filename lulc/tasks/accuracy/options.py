@@ -1,9 +1,10 @@
 """Options of `lulc sample` and of the three ways of `lulc evaluate`."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lulc.options import LIBRARY_ONLY, Option, Options, Overwrite
 
@@ -19,6 +20,7 @@ _Crosswalks = Annotated[
     Option(repeat=True, metavar="PATH", unset="the shipped ones"),
     Field(description="How classes of one legend become those of another; repeat for more."),
 ]
+_ACCURACY = re.compile(r"\s*(?:(?P<every>[\d.]+)|(?P<name>[^=]+)=\s*(?P<one>[\d.]+))\s*(?:,|$)")
 _Seed = Annotated[int, Field(ge=0, description="Seed of the resampling.")]
 
 
@@ -71,13 +73,7 @@ class EstimateOptions(Options):
 class SampleOptions(Options):
     """Options of `lulc sample`."""
 
-    target_se: float = Field(
-        default=0.01,
-        gt=0,
-        lt=0.5,
-        description="Standard error wanted for the overall accuracy; decides how many points are drawn.",
-    )
-    expected: Annotated[float, LIBRARY_ONLY] = Field(
+    expected: Annotated[float, Option(text=True, metavar="SHARE|CLASS=SHARE,...")] = Field(
         default=0.9,
         gt=0,
         lt=1,
@@ -85,6 +81,12 @@ class SampleOptions(Options):
     )
     expected_of: Annotated[dict[str, float], LIBRARY_ONLY] = Field(
         default={}, description="User's accuracy that is expected of single classes, by name."
+    )
+    target_se: float = Field(
+        default=0.01,
+        gt=0,
+        lt=0.5,
+        description="Standard error wanted for the overall accuracy; decides how many points are drawn.",
     )
     total: Annotated[int | None, Option(metavar="N", unset="as --target-se needs")] = Field(
         default=None, gt=0, description="Points to draw."
@@ -96,3 +98,25 @@ class SampleOptions(Options):
     )
     seed: int = Field(default=0, ge=0, description="One seed and one map give one sample.")
     overwrite: Overwrite = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_expected(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A text holds `0.9` for all classes, `water=0.95,crops=0.8` for some, or both; names may hold commas."""
+        text = given.get("expected")
+        if not isinstance(text, str):
+            return given
+        start, each, of_all = 0, dict[str, float](), {}
+        while start < len(text) or not start:
+            found = _ACCURACY.match(text, start)
+            try:
+                accuracy = float((found["every"] or found["one"]) if found else "")
+            except ValueError as error:
+                raise ValueError(f"--expected {text!r}: write 0.9 or water=0.95,crops=0.8") from error
+            assert found
+            if found["every"]:
+                of_all = {"expected": accuracy}
+            else:
+                each[found["name"].strip()] = accuracy
+            start = found.end()
+        return {name: value for name, value in given.items() if name != "expected"} | of_all | {"expected_of": each}

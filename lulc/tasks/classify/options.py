@@ -68,3 +68,21 @@ class ClassifyOptions(Options):
     allow_no_georef: bool = Field(
         default=False, description="Accept a scene without georeference; the map has none either."
     )
+
+
+class ClassifyCommandOptions(Options):
+    """What `lulc classify` does beside classifying, or in its place."""
+
+    plan: bool = Field(default=False, description="Print windows, cost, predicted memory and size; write nothing.")
+    verify_seams: Annotated[int | None, Option(metavar="N")] = Field(
+        default=None,
+        ge=1,
+        description="Afterwards infer N random windows across seams again, at another phase, and report the differences.",
+    )
+    scheduler: Annotated[str, Option(metavar="ADDRESS")] = Field(
+        default="",
+        description="Run on a Dask cluster: tcp://HOST:PORT, local:N (processes of this machine) or slurm:SITE (jobs).",
+    )
+    quicklook: Annotated[Path | None, Option(metavar="PNG")] = Field(
+        default=None, description="Also write a picture: true colour, map, legend, areas."
+    )

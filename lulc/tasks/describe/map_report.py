@@ -10,7 +10,7 @@ import numpy as np
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.reader import ProductReader, open_product
-from lulc.io.report.markdown import markdown_table, number
+from lulc.io.report.markdown import markdown_table, number, page
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.legend import NODATA_CODE
 from lulc.tiling import block_windows
@@ -74,14 +74,9 @@ class MapReport:
 
     def to_markdown(self) -> str:
         """For people."""
-        lines = [
-            f"# {self.title}",
-            "",
-            f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
-            "",
-        ]
-        lines += [f"* {name}: {text}" for name, text in self.facts.items()]
-        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", f"![The map]({PICTURE})", ""])
+        size = f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data"
+        facts = [f"* {name}: {text}" for name, text in self.facts.items()]
+        return page([[f"# {self.title}"], [size], facts, self.table(), [_NOTE], [f"![The map]({PICTURE})"]])
 
     def table(self) -> list[str]:
         """Lines of a Markdown table of the classes."""

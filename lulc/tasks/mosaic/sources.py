@@ -1,14 +1,14 @@
 """Main source of each pixel of a mosaic: pixels counted per map, and written as a table beside the mosaic."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lulc.io.files.atomic import staged
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan
@@ -64,15 +64,12 @@ def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]
     Raises:
         StorageError: It cannot be written.
     """
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(_COLUMNS)
+    rows = []
     for share, one in zip(shares, plan.maps, strict=True):
         crs = one.grid.crs.to_string() if one.grid.crs else ""
         said = [one.tags.get(name, "") for name in ("LULC_MODEL", "LULC_INPUT", "LULC_INPUT_SHA256")]
-        rows.writerow([share.number, one.path.name, share.pixels, share.acquired, crs, *said])
-    with staged(path, overwrite=True) as temporary:
-        temporary.write_text(table.getvalue(), encoding="utf-8")
+        rows.append([share.number, one.path.name, share.pixels, share.acquired, crs, *said])
+    write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 
 def source_names(table: Path) -> dict[int, str]:
