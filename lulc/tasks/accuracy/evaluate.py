@@ -21,10 +21,9 @@ from lulc.metrics.calibration import Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs_by_block
 from lulc.metrics.edges import edge_masks
 from lulc.run import Progress, silent
-from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.agreement_report import CountedArea, EdgeAgreement, EvaluationReport, score_intervals
 from lulc.tasks.accuracy.options import EvaluateOptions
 from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, open_map, reference_legend
-from lulc.tasks.accuracy.scores import CountedArea, EdgeAgreement, score_intervals
 
 _log = logging.getLogger(__name__)
 

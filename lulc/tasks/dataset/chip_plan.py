@@ -1,4 +1,4 @@
-"""Plan the chips to cut: their windows, their labelled pixels, and which are dropped and why."""
+"""Plan the chips to cut: their windows, their labelled pixels, which are dropped and why, and the split of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from lulc.io.labels.labels import Labels
 from lulc.io.labels.training_set import label_pixels
 from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE
+from lulc.split import stratified_split
 from lulc.tasks.dataset.label_pairs import Pair, open_pair
 from lulc.tasks.dataset.options import PrepareOptions
 
@@ -183,3 +184,41 @@ def named(pairs: Sequence[Pair]) -> list[str]:
 
 def _stem(path: Path) -> str:
     return path.name.split(".")[0] or "scene"
+
+
+@dataclass(frozen=True)
+class ChipSplit:
+    """Split of each of the n chips of a plan.
+
+    Attributes:
+        splits: Index into `SPLITS`, int64 (n,).
+        blocks: Index of the block of ground, int64 (n,).
+        ground: Footprints of the chips.
+        rivals: For chips near a split of higher precedence, the indices of that split's chips, int64, by chip index.
+    """
+
+    splits: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    ground: Footprints
+    rivals: dict[int, NDArray[np.int64]]
+
+
+def split_chips(plan: ChipPlan, options: PrepareOptions) -> ChipSplit:
+    """Split the chips of a plan by blocks of ground.
+
+    Where splits meet, labels of training chips yield to validation and test chips, and labels of validation chips to
+    test chips.
+
+    Raises:
+        InputError: There are fewer blocks than splits.
+    """
+    ground = Footprints.joined(plan.footprints)
+    blocks = ground.blocks(options.block)
+    pixels = np.array([candidate.pixels for candidate in plan.candidates], dtype=np.int64)
+    splits = stratified_split(blocks, pixels, options.fractions, options.seed)
+    train, val, test = range(3)
+    rivals = {
+        **ground.neighbours(splits == train, np.isin(splits, (val, test)), options.gap),
+        **ground.neighbours(splits == val, splits == test, options.gap),
+    }
+    return ChipSplit(splits, blocks, ground, rivals)

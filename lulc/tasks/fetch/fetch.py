@@ -32,8 +32,7 @@ from lulc.io.scene.stac import (
 from lulc.io.stack.scene import fetch_key, is_whole, scene_sink
 from lulc.run import Progress, running, silent
 from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
-from lulc.tasks.fetch.job import FetchJob
-from lulc.tasks.fetch.layout import file_names, scene_layout
+from lulc.tasks.fetch.job import FetchJob, file_names, scene_layout
 from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
 from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
 from lulc.tiling import block_windows
