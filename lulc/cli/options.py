@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -33,7 +34,7 @@ def model_options(*, without: Collection[str] = (), **models: type[Options]) -> 
     fields: dict[str, FieldInfo] = {}
     for model in models.values():
         for name, field in model.model_fields.items():
-            if name not in without and _look(field).offered:
+            if name not in without and _on_command_line(field).offered:
                 fields.setdefault(name, field)
 
     def decorate(command: Command) -> Callable[..., Any]:
@@ -64,21 +65,31 @@ def checked(model: type[Chosen], options: dict[str, Any]) -> Chosen:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        place = f"{_flag(name, model.model_fields[name])}: " if name else ""
-        raise click.UsageError(place + first["msg"].removeprefix("Value error, ")) from error
+        flag = f"{_flag(name, model.model_fields[name])}: " if name else ""
+        raise click.UsageError(flag + first["msg"].removeprefix("Value error, ")) from error
 
 
-def _look(field: FieldInfo) -> Option:
-    """How a field looks on the command line."""
+def given_options(names: Collection[str]) -> list[str]:
+    """Flags of those options of the running command that stand on its command line, of some names."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+
+
+def _on_command_line(field: FieldInfo) -> Option:
+    """How a field stands on the command line."""
     return next((mark for mark in field.metadata if isinstance(mark, Option)), Option())
 
 
 def _flag(name: str, field: FieldInfo) -> str:
-    return _look(field).flag or f"--{name.replace('_', '-')}"
+    return _on_command_line(field).flag or f"--{name.replace('_', '-')}"
 
 
 def _click_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
-    option, flag = _look(field), _flag(name, field)
+    option, flag = _on_command_line(field), _flag(name, field)
     if field.default is True:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     help_text = f"{field.description} [default: {option.unset}]" if option.unset else field.description

@@ -68,7 +68,7 @@ class Cells:
 
 
 def classify_cells(
-    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None, workers: int = 1
+    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
     """Rows of the coarse grid: number, probabilities float32 (columns, K), and whether each has data (columns,).
 
@@ -80,7 +80,6 @@ def classify_cells(
         classifier: The model.
         cells: How it is cut.
         part: Of the scene, as large as the grid of the cells; None for the whole scene.
-        workers: Threads that read ahead.
 
     Raises:
         InputError: The scene lacks a band of the model, or is of another kind than it was trained on.
@@ -103,7 +102,7 @@ def classify_cells(
         return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
     together = max(1, AT_ONCE // len(columns))
-    strips = read_ahead(read, range(len(rows)), workers)
+    strips = read_ahead(read, range(len(rows)), 1)
     for first in range(0, len(rows), together):
         group = list(islice(strips, together))
         probabilities, valid = _classified(group, columns, classifier, cells.cell)

@@ -22,6 +22,7 @@ from lulc.errors import ConfigError, InputError, StorageError, UsageError, did_y
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.files.storage import storage_errors
+from lulc.io.report.writer import write_markdown
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.learn.duplicates import look_at, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
@@ -104,7 +105,7 @@ def study_bands(
             rows=tuple(sorted(folder.rows(folds), key=lambda row: (-row.accuracy, row.combination.name))),
             notes=notes,
         )
-        write_whole(output / TABLE, study.to_markdown().encode())
+        write_markdown(study, output / TABLE)
         draw_study(study, output / PICTURE)
     return study
 

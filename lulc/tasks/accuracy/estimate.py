@@ -23,9 +23,6 @@ from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.accuracy.options import EstimateOptions
 from lulc.tasks.accuracy.sample import Population, count_classes
 
-__all__ = ["AreaReport", "EstimateOptions", "estimate_areas"]
-
-
 _NOT_LABELLED = 0
 _MOST_NAMED = 5
 

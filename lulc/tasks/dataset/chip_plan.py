@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +54,9 @@ class ChipPlan:
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count chips that are left out for a reason."""
-        if count:
-            self.dropped[reason] = self.dropped.get(reason, 0) + count
+    def drop(self, reason: str) -> None:
+        """Count a chip that is left out for a reason."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
 def plan_chips(
@@ -88,7 +86,7 @@ def plan_chips(
             for window in chip_windows(scene.grid.shape, options.chip):
                 between_chips()
                 label = read_label(scene, labels, window, crosswalk)
-                valid = scene.read(_bands(scene, options), window)[1]
+                valid = scene.read(options.bands_of(scene.names, scene.info.name), window)[1]
                 label[:, ~valid] = NODATA_CODE
                 pixels = label_pixels(label, len(crosswalk.target))
                 if valid.mean() < 1 - options.max_nodata:
@@ -168,22 +166,15 @@ def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
     return whole
 
 
-def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
-    return options.bands_of(scene.names, scene.info.name)
-
-
 def named(pairs: Sequence[Pair]) -> list[str]:
     """A short unique name for each source, fit for file names."""
     names: list[str] = []
     for pair in pairs:
-        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _stem(pair.scene))
+        plain = pair.scene.name.split(".")[0] or "scene"
+        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in plain)
         tries = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
         names.append(next(name for name in tries if name not in names))
     return names
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or "scene"
 
 
 @dataclass(frozen=True)

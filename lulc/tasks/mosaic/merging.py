@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from lulc.grid import Window
-from lulc.io.product.on_grid import SIXTEENTHS
+from lulc.io.product.on_grid import SIXTEENTHS, ProductWindow
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.options import Method
 
@@ -24,18 +24,6 @@ Times sixteenths of a step they stay below 2**24, so the mean of a single map's 
 
 _STEPS = 250
 _NO_MAP = np.iinfo(np.int32).max
-
-
-class View(Protocol):
-    """A window of one map (`lulc.io.product.on_grid.ProductWindow`)."""
-
-    @property
-    def window(self) -> Window:
-        """The window, in pixels of the mosaic."""
-
-    @property
-    def steps(self) -> NDArray[Any]:
-        """Activations in steps of 1/250, to a sixteenth: (K, height, width), undefined where the map has no data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +40,7 @@ class MapPart:
 
     number: int
     codes_around: NDArray[np.uint8]
-    view: View
+    view: ProductWindow
     around: Window
     feather: int
 
@@ -70,7 +58,7 @@ class MapPart:
 
     @cached_property
     def steps(self) -> NDArray[Any]:
-        """Activations as `View.steps`, (K, height, width), read once and kept."""
+        """Activations in steps of 1/250, as `ProductWindow.steps`: (K, height, width), read once and kept."""
         return self.view.steps
 
     @cached_property

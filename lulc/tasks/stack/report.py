@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+Format = Literal["GeoTIFF", "NetCDF", "Zarr"]
+
 _MEGA = 1e6
 
 
@@ -68,7 +70,7 @@ class StackReport:
     """
 
     output: str
-    format: Literal["GeoTIFF", "NetCDF", "Zarr"]
+    format: Format
     channels: tuple[str, ...]
     height: int
     width: int

@@ -16,7 +16,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene.scene import Scene
 from lulc.projection import bounding_window
 from lulc.tasks.stack import fill
-from lulc.tasks.stack.fill import Composite, bilinear
+from lulc.tasks.stack.composite import Composite, bilinear
 
 UTM = CRS.from_epsg(32633)
 DEGREES = CRS.from_epsg(4326)
