@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lulc.config import Table
 
 
 class Options(Table):
-    """Base of the options of a command: frozen, no unknown field, each field with its description."""
+    """Base of the options of a command: frozen, no unknown field, each field with its description below it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ class Cells:
 
     @property
     def coarse(self) -> Grid:
-        """The grid of the answers."""
+        """The grid of the predictions."""
         return self.grid.coarser(self.step)
 
     @property
@@ -113,7 +113,7 @@ def _classified(
     strips: Sequence[NDArray[np.float32]], columns: NDArray[np.int64], classifier: Classifier, cell: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Probabilities (rows, columns, K) of the cells of some strips, and which of them have data (rows, columns)."""
-    covered = np.stack([_valid_share(strip, columns, cell) >= LEAST_VALID for strip in strips])
+    covered = np.stack([_valid_fraction(strip, columns, cell) >= LEAST_VALID for strip in strips])
     probabilities = np.zeros((*covered.shape, len(classifier.classes)), np.float32)
     wanted = np.argwhere(covered)
     at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strips[0]) * cell**2)))
@@ -127,8 +127,8 @@ def _classified(
     return probabilities, covered
 
 
-def _valid_share(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:
-    """Share of the pixels of each cell that have data: float64 (columns,)."""
+def _valid_fraction(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:
+    """Fraction of the pixels of each cell that have data: float64 (columns,)."""
     counts = np.concatenate([[0], np.isfinite(strip[0]).sum(axis=0).cumsum()])
-    shares: NDArray[np.float64] = (counts[columns + cell] - counts[columns]) / cell**2
-    return shares
+    fractions: NDArray[np.float64] = (counts[columns + cell] - counts[columns]) / cell**2
+    return fractions

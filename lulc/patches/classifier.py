@@ -64,8 +64,8 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
 
     def _values(self, image: PatchImage) -> NDArray[np.float32]:
         if image.valid.mean() < LEAST_VALID:
-            share = f"{image.valid.mean():.0%}"
-            raise InputError(f"{image.name} has data in {share} of its pixels", f"a patch needs {LEAST_VALID:.0%}")
+            fraction = f"{image.valid.mean():.0%}"
+            raise InputError(f"{image.name} has data in {fraction} of its pixels", f"a patch needs {LEAST_VALID:.0%}")
         planes = planes_of(image, self.card.features.bands, self.card.patch_side)
         values = reflectance([planes])
         return as_trained(values, self.card, picture=image.is_picture, level=image.level, name=image.name)
@@ -104,7 +104,7 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         Args:
             items: What to classify.
             read: Reads the image of an item.
-            refused: Told of items that cannot be classified, which are then left out; None raises instead.
+            refused: Called with each item that cannot be classified, which is then left out; None raises instead.
             batch: Patches per forward pass.
 
         Raises:

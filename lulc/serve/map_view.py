@@ -14,12 +14,12 @@ from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
 
-CLASS, CONFIDENCE, ACTIVATION, SHARE = "class", "confidence", "activation-", "share-"
+CLASS, CONFIDENCE, ACTIVATION, FRACTION = "class", "confidence", "activation-", "share-"
 """Layers of a product: `activation-3` is the activation of class code 3, `share-12` another fraction, in band 12."""
 
-_SHARE_UNIT = "probability"
+_FRACTION_UNIT = "probability"
 
-_FULL_SHARE = 250
+_STEPS = 250
 _PAGE = 250
 """Maps that the band `source` of a mosaic can tell apart."""
 
@@ -109,7 +109,7 @@ class MapView:
         }
         layers = {CLASS: ViewLayer("Classes", (1,))}
         layers |= {
-            f"{SHARE}{self._extra[name][0]}": ViewLayer(name.capitalize(), (self._extra[name][0],))
+            f"{FRACTION}{self._extra[name][0]}": ViewLayer(name.capitalize(), (self._extra[name][0],))
             for name in self._fractions
         }
         if CONFIDENCE in self._extra:
@@ -121,7 +121,7 @@ class MapView:
     @property
     def _fractions(self) -> list[str]:
         """Names of the fraction bands other than activations and confidence."""
-        return [name for name, (_, unit) in self._extra.items() if unit == _SHARE_UNIT and name != CONFIDENCE]
+        return [name for name, (_, unit) in self._extra.items() if unit == _FRACTION_UNIT and name != CONFIDENCE]
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
         """Tile of a layer as PNG, 256 x 256 pixels; None outside the product.
@@ -135,7 +135,7 @@ class MapView:
         if layer == CLASS:
             return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), self._classes)
         strongest = np.ma.max(pixels, axis=0)
-        steps = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
+        steps = np.round(strongest.filled(0) * (self._scale * _STEPS)).astype(np.uint8)
         steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
         return indexed_png(steps, fraction_palette())
 

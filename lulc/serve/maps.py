@@ -32,7 +32,7 @@ _ID_LENGTH = 16
 
 @dataclass(eq=False)
 class ServedMap:
-    """A product to look at.
+    """A product that the page shows.
 
     Attributes:
         id: In addresses.

@@ -65,7 +65,7 @@ def describe(_on_progress: OnProgress, model: str, patch_model: str, device: str
     }
 
 
-def look(_on_progress: OnProgress, path: str, name: str, options: Json, values: int, **server: Any) -> Json:  # noqa: ANN401
+def inspect(_on_progress: OnProgress, path: str, name: str, options: Json, values: int, **server: Any) -> Json:  # noqa: ANN401
     """Decide from its header whether an upload is a patch or a scene.
 
     Args:
@@ -174,7 +174,7 @@ def explain(
     picture: str,
     options: Json,
     target: str | None,
-    place: tuple[int, int] | None,
+    pixel: tuple[int, int] | None,
     **server: Any,  # noqa: ANN401
 ) -> Json:
     """Explain a patch, or a scene around a pixel (row, column), and write picture and heat map.
@@ -182,7 +182,7 @@ def explain(
     Raises:
         LulcError: As `explain_patch` and `explain_scene`.
     """
-    if place is None:
+    if pixel is None:
         of_patch = ExplainOptions(
             model=server["patch_model"],
             bands=spelled_out(options.get("bands")),
@@ -193,7 +193,7 @@ def explain(
     else:
         asked = _scene_options(options, server)
         with open_scene([path], bands=asked.bands) as source:
-            window = _window_around(place, source.grid.shape)
+            window = _window_around(pixel, source.grid.shape)
         shared = asked.model_dump(include={"model", "bands", "offset", "quantification", "device"})
         of_scene = ExplainSceneOptions(target=target, window=window, **shared)
         found = explain_scene([Path(path)], Path(picture), of_scene, name=name)
@@ -202,7 +202,7 @@ def explain(
 
 WORK: dict[str, Callable[..., Json]] = {
     "describe": describe,
-    "look": look,
+    "inspect": inspect,
     "patch": patch,
     "scene": scene,
     "report": report,

@@ -90,17 +90,17 @@ def split_patches(
     groups: Iterable[Sequence[Patch]] = (),
     blocks: Iterable[Sequence[Patch]] = (),
 ) -> PatchSplit:
-    """Assign patches to splits: each class by the same shares, patches of one group together.
+    """Assign patches to splits: each class by the same fractions, patches of one group together.
 
     Args:
         data: What to split.
-        settings: Shares and seed, or the file that says it.
+        settings: Fractions and seed, or the file that says it.
         groups: Patches that must not be torn apart (duplicates).
         blocks: All patches by the ground that they lie on; when given, whole blocks are assigned and classes get their
-            shares as nearly as that allows.
+            fractions as nearly as that allows.
 
     Raises:
-        InputError: A split with a share gets no patch, or a class has none to learn from.
+        InputError: A split of a fraction above 0 gets no patch, or a class has none to learn from.
     """
     if settings.file is not None:
         names = {patch.name for patch in data.patches}

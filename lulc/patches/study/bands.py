@@ -24,7 +24,7 @@ from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.files.storage import storage_errors
 from lulc.io.report.writer import write_markdown
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
-from lulc.patches.learn.duplicates import look_at, same_pixels
+from lulc.patches.learn.duplicates import patch_signatures, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import PatchSplit, split_patches
 from lulc.patches.learn.train import train_patches
@@ -84,7 +84,7 @@ def study_bands(
     folder = _StudyFolder(output)
     folder.check(resume=resume, overwrite=options.overwrite)
     splits = split_folds(
-        patches, folds, settings.split, same_pixels(patches, look_at(patches, settings.samples.workers))
+        patches, folds, settings.split, same_pixels(patches, patch_signatures(patches, settings.samples.workers))
     )
     notes = (*replaced, *left_out, *_proof(patches, settings))
     with RunFolder(output).held():
@@ -181,16 +181,16 @@ def _folds(data: PatchSet, folds: int, seed: int, groups: Sequence[Sequence[Patc
     """Fold of each patch; classes begin at different folds, so that these get equally large."""
     bound = {patch.name: tuple(group) for group in groups for patch in group}
     fold_of: dict[str, int] = {}
-    turn = 0
+    position = 0
     for code, name in enumerate(data.classes, 1):
         members = [patch for patch in data.patches if patch.code == code]
         if len(members) < folds:
             raise InputError(f"{name} has {len(members)} patches, too few for {folds} folds", "take fewer folds")
-        for position in np.random.default_rng([seed, folds, code]).permutation(len(members)):
-            patch = members[position]
+        for member in np.random.default_rng([seed, folds, code]).permutation(len(members)):
+            patch = members[member]
             if patch.name not in fold_of:
-                fold_of |= {each.name: turn % folds for each in bound.get(patch.name, (patch,))}
-                turn += 1
+                fold_of |= {each.name: position % folds for each in bound.get(patch.name, (patch,))}
+                position += 1
     return fold_of
 
 

@@ -128,8 +128,8 @@ class BandStudy:
     @property
     def method(self) -> str:
         """How it was tested, in words."""
-        dealt = f"{self.folds} folds" if self.folds > 1 else "one split"
-        return f"{self.network}, {dealt}, {self.rows[0].patches:,d} patches tested, 95 % Wilson intervals"
+        tested = f"{self.folds} folds" if self.folds > 1 else "one split"
+        return f"{self.network}, {tested}, {self.rows[0].patches:,d} patches tested, 95 % Wilson intervals"
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""

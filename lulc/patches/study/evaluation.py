@@ -42,7 +42,7 @@ def evaluate_patches(
         model: Bundle, by path or name.
         data: Folder or zip of class folders, named as the model's classes.
         options: How; None for the defaults.
-        progress: Told (done, total) pixels; the total supposes that patches are of one size.
+        progress: Called with the pixels done and in all; the total assumes patches of one size.
 
     Raises:
         UsageError: A split file that would not be used.

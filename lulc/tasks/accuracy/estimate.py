@@ -59,7 +59,7 @@ def estimate_areas(
         map_path: The map under test. None takes the classes and areas that were noted when the points were drawn.
         points_path: Labelled points, .gpkg, .geojson or .csv.
         options: How.
-        progress: Told (done, total) pixels.
+        progress: Called with the pixels done and in all.
 
     Raises:
         InputError: The points are not those that were drawn, or not from this map; a label is missing or is no class.

@@ -47,7 +47,7 @@ def evaluate_map(
         map_path: Product of lulc, or a class raster of the legend `map_legend`.
         reference_path: Label raster or label polygons; brought to the map's grid by nearest neighbour.
         options: How.
-        progress: Told (done, total) pixels.
+        progress: Called with the pixels done and in all.
 
     Raises:
         InputError: Not readable, a value that its legend lacks, or nothing to compare.

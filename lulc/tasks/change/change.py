@@ -62,8 +62,8 @@ def map_change(
         named: What to call the two maps, such as the scenes of maps that do not last; None calls them by their files.
         reference: Points that `lulc sample` drew from this very change map, labelled; None estimates no areas. That they
             are from another map of the same classes shows when the map is whole; it is then not published.
-        folder: Where the report is written before the map gets its name; None writes none. What a run of this map left
-            there that was broken off is replaced.
+        folder: Where the report is written before the map gets its name; None writes none. Files that an
+            interrupted run of this map left there are replaced.
         progress: Called after each chunk.
 
     Raises:
@@ -116,7 +116,7 @@ class _Change:
     Attributes:
         pair: The two maps.
         options: How.
-        run: Told after each chunk.
+        run: Its progress advances after each chunk.
         resumed: Chunks taken over from an interrupted run.
         expected: float64 (K, K) hectares by the joint probabilities.
     """

@@ -19,7 +19,7 @@ from lulc.split import stratified_split
 from lulc.tasks.dataset.label_pairs import Pair, open_pair
 from lulc.tasks.dataset.options import PrepareOptions
 
-_SHARE_STEPS = 250
+_STEPS = 250
 _MOSTLY = 0.95
 
 
@@ -154,12 +154,12 @@ def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswal
     return _rounded(crosswalk.sum_activations(given))
 
 
-def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _rounded(fractions: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Round fractions to steps of 1/250 that sum to exactly 250, by largest remainder: uint8, 255 where NaN."""
-    known = np.isfinite(shares).all(axis=0)
-    scaled = np.where(known, shares, 0) * np.float32(_SHARE_STEPS)
+    known = np.isfinite(fractions).all(axis=0)
+    scaled = np.where(known, fractions, 0) * np.float32(_STEPS)
     steps = np.floor(scaled)
-    missing = np.where(known, _SHARE_STEPS - steps.sum(axis=0), 0)
+    missing = np.where(known, _STEPS - steps.sum(axis=0), 0)
     rank = np.argsort(np.argsort(steps - scaled, axis=0, kind="stable"), axis=0, kind="stable")
     whole: NDArray[np.uint8] = (steps + (rank < missing)).astype(np.uint8)
     whole[:, ~known] = NODATA_CODE

@@ -54,14 +54,14 @@ def fetch(
     """Fetch the items of a catalogue that meet an area in some dates, each as one GeoTIFF in a folder.
 
     A file is published whole; one that is there already, of the same item, area and bands, is kept. `items.csv` beside
-    them says what each holds. An item that fails is told to `refused` and the others go on.
+    them says what each holds. The error of an item that fails goes to `refused`, and the others go on.
 
     Args:
         catalog: URL of a STAC API or a static catalogue, or the path of one.
         folder: Made when it is not there.
         options: See `FetchOptions`.
-        progress: Told (done, total) pixels of the item at work.
-        refused: Told of every item that could not be fetched.
+        progress: Called with the pixels done and in all of the current item.
+        refused: Called with the error of every item that could not be fetched.
 
     Raises:
         UsageError: An area, period or band that is none.

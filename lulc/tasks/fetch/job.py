@@ -48,7 +48,7 @@ class FetchJob:
         names: Bands, in order.
         refresh: Replace a file that is of something else.
         overwrite: Replace a file, whatever it was made of.
-        run: Told how far it is; ends it between two windows when a signal has asked for it.
+        run: Progress and stop flag, checked between two windows.
     """
 
     item: "Item"

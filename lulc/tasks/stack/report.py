@@ -30,7 +30,7 @@ class CompositeDate:
     Attributes:
         number: 1 for the first input, 2 for the first that it is filled from, ...
         name: Of the input.
-        acquired: Date or time, as far as it is said.
+        acquired: Date or time of acquisition; empty when the input does not state it.
         masked_by: What masked its clouds; `none`.
         clear: Fraction of the pixels of the first input's grid that it shows, 0..1; None where it was not counted.
     """
