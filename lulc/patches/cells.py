@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.bands import check_bands
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.scene.scene import Scene
@@ -87,12 +88,8 @@ def classify_cells(
     """
     card = classifier.card
     bands = card.features.bands
-    missing = [name for name in bands if name not in scene.names]
-    if missing:
-        raise InputError(
-            f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
-            "give a scene with these bands, or name its bands with --bands",
-        )
+    remedy = "give a scene with these bands, or name its bands with --bands"
+    check_bands(scene.info.name, bands, scene.names, remedy)
     picture, info = scene.dtype == np.uint8, scene.info
     part = part or scene.grid.window
     rows, columns = cells.starts(part.height), cells.starts(part.width)

@@ -24,9 +24,8 @@ from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
-from lulc.tasks.dataset.description import set_facts
-from lulc.tasks.describe.patches import patch_facts
 from lulc.tasks.describe.product_check import check_samples, layout_problems, sample_windows
+from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
 _PERCENTILES = (2, 50, 98)

@@ -5,7 +5,7 @@ Each merge works on one window. Its memory is a few planes per class, however ma
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,31 +99,6 @@ class Merged:
     confidence: NDArray[np.float32]
 
 
-class Merge(Protocol):
-    """A merge of one window; maps are fed in their order of precedence."""
-
-    def feed(self, part: MapPart) -> None:
-        """Add one map."""
-
-    def result(self) -> Merged:
-        """Result of the maps that were fed."""
-
-
-def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
-    """A new merge of one window.
-
-    Args:
-        method: How maps are merged.
-        classes: Number of classes K.
-        shape: Height and width of the window, pixels.
-    """
-    if method == "activations":
-        return AverageActivations(classes, shape)
-    if method == "confidence":
-        return MostConfident(shape)
-    return Votes(classes, shape, majority=method == "majority")
-
-
 class AverageActivations:
     """The weighted mean of activations, and its argmax.
 
@@ -210,3 +185,22 @@ class Votes:
         codes = np.where(votes > 0, winner[0] + 1, NODATA_CODE).astype(np.uint8)
         confidence = (votes / np.maximum(self._votes.sum(axis=0), 1)).astype(np.float32)
         return Merged(codes, None, source.astype(np.int32), confidence)
+
+
+Merge = AverageActivations | MostConfident | Votes
+"""A merge of one window; maps are fed in their order of precedence."""
+
+
+def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
+    """A new merge of one window.
+
+    Args:
+        method: How maps are merged.
+        classes: Number of classes K.
+        shape: Height and width of the window, pixels.
+    """
+    if method == "activations":
+        return AverageActivations(classes, shape)
+    if method == "confidence":
+        return MostConfident(shape)
+    return Votes(classes, shape, majority=method == "majority")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lulc.bands import sensor
+from lulc.bands import check_bands, sensor
 from lulc.config import Table, parse_config
-from lulc.errors import InputError, UsageError
+from lulc.errors import UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import Scene
 from lulc.resources import read_toml
@@ -84,13 +84,9 @@ def names_to_read(recipe: Recipe, scenes: Sequence[Scene], *, composite: str = "
         needed += [name] if held else spectral_index(name).bands
     if composite == "max-ndvi":
         needed += spectral_index("NDVI").bands
+    remedy = "select other channels with --select and --indices, or name its bands with --bands"
     for scene in scenes:
-        missing = [name for name in dict.fromkeys(needed) if name not in scene.names]
-        if missing:
-            raise InputError(
-                f"{scene.info.name} lacks {', '.join(missing)}; it has {', '.join(scene.names)}",
-                "select other channels with --select and --indices, or name its bands with --bands",
-            )
+        check_bands(scene.info.name, needed, scene.names, remedy)
     return tuple(dict.fromkeys(needed))
 
 
