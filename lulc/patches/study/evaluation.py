@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, ModelError, UsageError, did_you_mean
+from lulc.errors import InputError, UsageError, did_you_mean
 from lulc.io.figures.agreement import write_reliability
 from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
@@ -60,7 +60,7 @@ def evaluate_patches(
     patches, missing = _chosen(labelled, split, listed, str(split_file or card.name))
     actual = np.array([code_of[patch.code] for patch in patches], np.uint8)
     classifier, start = Classifier(loaded, options.device, options.precision, turns=turns), time.monotonic()
-    probabilities = _probabilities(classifier, labelled, patches, card.name, progress)
+    probabilities = _probabilities(classifier, labelled, patches, progress)
     seconds = time.monotonic() - start
     predictions = Predictions(patches, actual, probabilities, classifier.classes)
     knowable = card.temperature != 1 and not turns  # a mean of eight cannot be undone
@@ -124,7 +124,7 @@ def _chosen(data: PatchSet, split: str, listed: PatchSplit | None, source: str) 
 
 
 def _probabilities(
-    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], model: str, progress: Progress
+    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], progress: Progress
 ) -> NDArray[np.float32]:
     """Calibrated probabilities, finite: float32 (n, K)."""
     found = np.empty((len(patches), len(classifier.classes)), np.float32)
@@ -133,8 +133,6 @@ def _probabilities(
         found[number] = probabilities
         pixels += image.valid.size
         progress(pixels, pixels * len(patches) // (number + 1))
-    if not np.isfinite(found).all():
-        raise ModelError(f"{model} answers with values that are no numbers", "its weights are damaged")
     return found
 
 

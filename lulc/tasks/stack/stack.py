@@ -92,23 +92,8 @@ def stack(
                 fewer = "" if options.clouds == "none" else ", or mask fewer clouds"
                 remedy = f"check its nodata value and its bands{fewer}"
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", remedy)
-        grid, sources = layout.grid, _source_counts(dates, counts, options)
-        return StackReport(
-            output=str(output),
-            format=_FORMATS[output.suffix.lower()],
-            channels=recipe.channels,
-            height=grid.shape.height,
-            width=grid.shape.width,
-            crs=grid.crs.to_string() if grid.crs else "",
-            pixels=grid.shape.size,
-            valid_pixels=sum(source.pixels for source in sources),
-            sources=sources,
-            composite=options.composite,
-            dates=listed,
-            output_bytes=_size(output),
-            seconds=round(time.perf_counter() - start, 3),
-            warnings=tuple(warning for date in dates for warning in (*date.warnings, *date.scene.warnings)),
-        )
+        sources = _source_counts(dates, counts, options)
+        return _report(output, recipe, dates, listed, sources, options, time.perf_counter() - start)
 
 
 def _composite(
@@ -247,6 +232,29 @@ def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) ->
     return {name: value for name, value in tags.items() if value}
 
 
-def _size(output: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    return sum(path.stat().st_size for path in (output, *output.rglob("*")) if path.is_file())
+def _report(
+    output: Path,
+    recipe: Recipe,
+    dates: Sequence[ClearScene],
+    listed: tuple[CompositeDate, ...],
+    sources: tuple[SourceCount, ...],
+    options: StackOptions,
+    seconds: float,
+) -> StackReport:
+    grid = dates[0].grid
+    return StackReport(
+        output=str(output),
+        format=_FORMATS[output.suffix.lower()],
+        channels=recipe.channels,
+        height=grid.shape.height,
+        width=grid.shape.width,
+        crs=grid.crs.to_string() if grid.crs else "",
+        pixels=grid.shape.size,
+        valid_pixels=sum(source.pixels for source in sources),
+        sources=sources,
+        composite=options.composite,
+        dates=listed,
+        output_bytes=sum(path.stat().st_size for path in (output, *output.rglob("*")) if path.is_file()),
+        seconds=round(seconds, 3),
+        warnings=tuple(warning for date in dates for warning in (*date.warnings, *date.scene.warnings)),
+    )
