@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.tasks.change.options import ChangeOptions, ChangeReportOptions
 
@@ -14,7 +14,7 @@ from lulc.tasks.change.options import ChangeOptions, ChangeReportOptions
 @click.argument("after", metavar="AFTER", type=click.Path(path_type=Path))
 @output_argument
 @model_options(options=ChangeOptions, extra=ChangeReportOptions)
-@speaking()
+@with_console()
 def change(
     before: Path, after: Path, output: Path, options: ChangeOptions, extra: ChangeReportOptions, console: Console
 ) -> None:

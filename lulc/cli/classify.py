@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument, scene_arguments
 from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 
@@ -22,7 +22,7 @@ _MEGA, _GIGA = 1e6, 1e9
 @scene_arguments
 @output_argument
 @model_options(options=ClassifyOptions, command=ClassifyCommandOptions)
-@speaking()
+@with_console()
 def classify(
     inputs: tuple[Path, ...],
     output: Path,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import given_options, model_options
 from lulc.errors import UsageError
 from lulc.options import Options
@@ -32,7 +32,7 @@ _WAYS: dict[type[Options], str] = {
 )
 @model_options(compared=EvaluateOptions, tried=TrialOptions, estimated=EstimateOptions)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@speaking()
+@with_console()
 def evaluate(
     subject: Path, reference: Path, *, out: Path | None, overwrite: bool, console: Console, **options: Options
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.tasks.mosaic.options import MosaicOptions
 
@@ -21,7 +21,7 @@ _MEGA = 1e6
 @output_argument
 @model_options(options=MosaicOptions)
 @click.option("--seams", is_flag=True, help="Measure how much classes change at scene borders, and beside them.")
-@speaking()
+@with_console()
 def mosaic(maps: tuple[Path, ...], output: Path, *, options: MosaicOptions, seams: bool, console: Console) -> None:
     """Merge MAPs of scenes that overlap, in any CRS, into one seamless product OUT.
 

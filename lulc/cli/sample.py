@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.tasks.accuracy.options import SampleOptions
 
@@ -13,7 +13,7 @@ from lulc.tasks.accuracy.options import SampleOptions
 @click.argument("map_path", metavar="MAP", type=click.Path(path_type=Path))
 @output_argument
 @model_options(options=SampleOptions)
-@speaking()
+@with_console()
 def sample(map_path: Path, output: Path, options: SampleOptions, console: Console) -> None:
     """Draw points of a MAP to be labelled by eye or in the field: a random sample inside each class.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import config_argument, model_options, output_argument
 from lulc.training.options import TrainOptions
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @config_argument
 @output_argument
 @model_options(options=TrainOptions)
-@speaking()
+@with_console()
 def train(config: Path, output: Path, options: TrainOptions, console: Console) -> None:
     """Train a network by CONFIG and leave a model bundle in OUT.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.hpc.options import PlanOptions
 from lulc.tasks.classify.options import ClassifyOptions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
 @model_options(cut=PlanOptions, options=ClassifyOptions, without=("resume",))
-@speaking()
+@with_console()
 def plan(scenes: tuple[Path, ...], plan: Path, *, cut: PlanOptions, options: ClassifyOptions, console: Console) -> None:
     """Cut each SCENE into shards and write PLAN, a JSON file that says everything: scenes, maps, options, shards.
 

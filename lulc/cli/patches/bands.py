@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.patches.options import StudyOptions, StudyRecipeOptions
 
@@ -13,7 +13,7 @@ from lulc.patches.options import StudyOptions, StudyRecipeOptions
 @click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
 @output_argument
 @model_options(recipe=StudyRecipeOptions, options=StudyOptions)
-@speaking()
+@with_console()
 def bands(data: Path, output: Path, recipe: StudyRecipeOptions, options: StudyOptions, console: Console) -> None:
     """Say which bands tell the classes of DATA apart, in OUT/bands.md, bands.png and bands.json.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import given_options, model_options
 from lulc.errors import UsageError
 from lulc.patches.options import PatchChangeOptions
@@ -32,7 +32,7 @@ def _gone(_context: click.Context, _parameter: click.Parameter, value: str | Non
     help="Write report.json, report.md, matrix.csv and change.png there.",
 )
 @model_options(without={"resume"}, options=PatchChangeOptions)
-@speaking()
+@with_console()
 def change(
     before: Path, after: Path, output: Path | None, out: Path | None, options: PatchChangeOptions, console: Console
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import config_argument, model_options, output_argument
 from lulc.cli.train import run_training
 from lulc.patches.options import PatchTrainOptions
@@ -15,7 +15,7 @@ from lulc.patches.options import PatchTrainOptions
 @config_argument
 @output_argument
 @model_options(options=PatchTrainOptions)
-@speaking()
+@with_console()
 def train(config: Path, output: Path, options: PatchTrainOptions, console: Console) -> None:
     """Train a patch classifier by CONFIG and leave a model bundle in OUT.
 

@@ -111,7 +111,7 @@ _SHOWN_PAIRS = 20
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What was found twice among the patches.
+    """Number of patches that occur twice.
 
     Attributes:
         same: Groups of patches with the same pixels; each group lies in one split.
@@ -136,7 +136,7 @@ class Leakage:
         near: Sequence[tuple[str, str]],
         shared_ground: Sequence[str],
     ) -> "Leakage":
-        """Count what was found, leaving out groups that the split does not use."""
+        """Count groups and pairs, without groups that the split does not use."""
         known = {patch.name for patch in data.patches if patch.name in split.names}
         used = [group for group in same if any(patch.name in known for patch in group)]
         mixed = sum(len({patch.code for patch in group}) > 1 for group in used)

@@ -1,4 +1,4 @@
-"""Which patches are learnt from, which choose the weights, which are only measured."""
+"""The split of patches into training, validation and test."""
 
 import csv
 import hashlib

@@ -31,11 +31,11 @@ _SCORES = {"f1": "F1", "recall": "recall", "precision": "precision"}
 
 @dataclass(frozen=True, slots=True)
 class PatchTrainReport(RunReport):
-    """What a run did; `metrics` are scores of each split that was not learnt from.
+    """Result of a run; `metrics` are scores of each split that was not trained on.
 
     Attributes:
         patches: Patches in each split.
-        leakage: What was found twice.
+        leakage: Patches that occur twice.
         patches_per_s: Patches trained on per second.
     """
 
@@ -70,7 +70,7 @@ class PatchPlan(Plan[PatchTrainReport]):
     Attributes:
         data: The patches.
         split: Which of them are learnt from.
-        leakage: What was found twice.
+        leakage: Patches that occur twice.
         pictures: True when the patches are stretched 8-bit pictures.
         reader: Reads patches.
     """

@@ -1,4 +1,4 @@
-"""`lulc patches evaluate`: a model tried on labelled patches that it has not been trained on."""
+"""`lulc patches evaluate`: a model tested on labelled patches that it was not trained on."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -87,7 +87,7 @@ def evaluate_patches(
 
 
 def _check(data: Path, options: PatchEvaluateOptions) -> None:
-    """Refuse what cannot be done, before any work."""
+    """Refuse options and outputs before any work."""
     if options.split == ALL and options.split_file is not None:
         raise UsageError(f"a split file is of no use with {ALL}", "leave one of them out")
     if options.out is not None:
@@ -137,7 +137,7 @@ def _probabilities(
 
 
 def _notes(predictions: Predictions, missing: int, split: str, own: PatchSplit | None, model: str) -> Iterator[str]:
-    """What the reader has to know: patches and classes that lack, and what the model may have seen before."""
+    """Remarks: missing patches and classes, and patches that the model may have been trained on."""
     total = len(predictions.patches)
     if missing:
         yield f"{missing:,} of {total + missing:,} patches that are listed as {split} are not in the data"

@@ -19,14 +19,14 @@ _OUTCOMES = ("true_positives", "true_negatives", "false_positives", "false_negat
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A patch that was taken for another class.
+    """A patch with a wrong prediction.
 
     Attributes:
         name: Of the patch.
         actual: Its class.
-        predicted: What it was taken for.
-        confidence: Probability of that, 0..1.
-        of_actual: Probability that its own class was given.
+        predicted: The predicted class.
+        confidence: Probability of the predicted class, 0..1.
+        of_actual: Probability of its actual class.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Patches of one class that were taken for one other.
+    """Patches of one class that were predicted as another.
 
     Attributes:
         actual: Their class.
-        predicted: What they were taken for.
-        count: How many.
+        predicted: The predicted class.
+        count: Number of these patches.
         of: Patches of the class.
         examples: The surest of them.
     """
@@ -72,11 +72,11 @@ class PatchEvaluation:
         top2_accuracy: Fraction of the patches whose class is among the two most probable.
         pairs: Every pair of classes that was confused, the most frequent first.
         surest: Mistakes with the highest confidence, the surest first.
-        calibration: Whether the probabilities are honest.
+        calibration: Calibration of the probabilities.
         uncalibrated: The same without the model's temperature; None where that is 1 or cannot be undone.
         temperature: The model's.
         missing: Patches that the split lists and the data lacks.
-        notes: What the reader has to know.
+        notes: Remarks for the reader.
         device: Where the network ran.
         seconds: Wall time of reading and classifying.
     """
@@ -113,7 +113,7 @@ class PatchEvaluation:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of it: what other patches drawn as these were could have given."""
+        """Wilson's 95 % interval of the accuracy."""
         return wilson(self.accuracy, self.matrix.total)
 
     @property

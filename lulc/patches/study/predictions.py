@@ -1,4 +1,4 @@
-"""What a model predicts for labelled patches, and where it is wrong."""
+"""Predictions of a model for labelled patches, and its mistakes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Predictions:
         classes: Class names, K of them.
         predicted: Most probable class: uint8 (n,), from 1.
         confidence: Its probability: float32 (n,).
-        wrong: Indices of the patches that were taken for another class, the surest first: int64 (m,).
+        wrong: Indices of the patches with a wrong prediction, the most confident first: int64 (m,).
     """
 
     patches: Sequence[Patch]
@@ -62,7 +62,7 @@ class Predictions:
         return found
 
     def mistakes(self, indices: NDArray[np.int64]) -> Iterator[Mistake]:
-        """Some of the patches that were taken for another class."""
+        """Mistakes by the indices of their patches."""
         for index in indices.tolist():
             code = int(self.actual[index])
             yield Mistake(

@@ -1,4 +1,4 @@
-"""What a comparison with a reference found, as JSON, as Markdown and as pictures.
+"""The report of a comparison with a reference, as JSON, as Markdown and as pictures.
 
 A map compared with a whole other map gives agreement, and every output calls it so: the reference has errors of its own.
 Accuracy and areas with intervals need a probability sample (lulc/tasks/accuracy/estimate.py).
@@ -116,15 +116,15 @@ class EvaluationReport:
         reference: The reference.
         legend: Classes of the comparison.
         matrix: Pixels by class of both.
-        intervals: What resampling blocks says about the scores.
+        intervals: Block-bootstrap intervals of the scores.
         block: What a block is, such as `256 x 256 px` or `chip`.
         seed: Of the resampling.
         candidates: Pixels of the map with data; `matrix.total` of them have a reference class too.
-        calibration: Whether the probabilities are honest; None without probabilities.
+        calibration: Calibration of the probabilities; None without probabilities.
         uncalibrated: The same without the model's temperature; None when it is not known.
         areas: Areas as counted, by class; empty where they have no meaning.
-        edges: Agreement without the borders between classes; None when not asked for.
-        notes: What the reader has to know.
+        edges: Agreement without the borders between classes; None unless requested.
+        notes: Remarks for the reader.
         seconds: Wall time.
     """
 

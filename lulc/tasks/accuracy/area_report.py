@@ -1,4 +1,4 @@
-"""What labelled points say of a map, as JSON and as Markdown: every number says whether it is counted or estimated."""
+"""The report of labelled points of a map, as JSON and Markdown: each number is labelled as counted or estimated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -34,12 +34,12 @@ class AreaReport:
         subject: The map.
         reference: The file of points.
         legend: Classes.
-        design: How the points were drawn; None when nobody knows.
+        design: How the points were drawn; None when unknown.
         strata_are_classes: False when the points were drawn from another map.
         labelled: Labelled points of each stratum.
-        estimates: What they say.
+        estimates: Accuracies and area fractions estimated from the points.
         counted: Hectares of each class in the map, as counted.
-        notes: What a reader must know.
+        notes: Remarks for the reader.
     """
 
     subject: str
@@ -54,7 +54,7 @@ class AreaReport:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes, and what the numbers themselves leave open."""
+        """Notes, and remarks on what cannot be estimated."""
         found, names = self.estimates, dict(enumerate(self.legend.names, 1))
         remarks = [] if self.design else [NOT_A_SAMPLE]
         remarks += self.notes

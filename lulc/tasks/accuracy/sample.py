@@ -30,7 +30,7 @@ _ORDER = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """What a map holds of each class.
+    """Pixels and areas of each class of a map.
 
     Attributes:
         legend: Its classes.
@@ -55,7 +55,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What was drawn.
+    """Result of a run of `lulc sample`.
 
     Attributes:
         map_path: The map.

@@ -1,4 +1,4 @@
-"""What became what, in hectares: as counted, as expected and as estimated, each labelled which it is."""
+"""Transitions in hectares: as counted, as expected and as estimated, each labelled as such."""
 
 import math
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Transitions:
     """Hectares of every pair of classes.
 
     Attributes:
-        meaning: How they were found, `COUNTED`, `EXPECTED` or `ADJUSTED`.
+        meaning: How they were determined: `COUNTED`, `EXPECTED` or `ADJUSTED`.
         hectares: float64 (K, K), rows before, columns after.
     """
 
@@ -69,7 +69,7 @@ class Transitions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChangeReport:
-    """What a change map holds.
+    """Report of a change map.
 
     Attributes:
         output: The map.
@@ -81,9 +81,9 @@ class ChangeReport:
         counted: Its hectares as counted.
         expected: Hectares by the joint probabilities.
         adjusted: Hectares estimated from labelled points; None without them.
-        estimate: All that those points say; None without them.
+        estimate: Report of those points; None without them.
         settings: Threshold, change rate, minimum mapping unit.
-        notes: What a reader should know.
+        notes: Remarks for the reader.
         resumed_chunks: Chunks taken over from an interrupted run.
         output_bytes: Size of the map.
         peak_bytes: Peak of the process's main memory.
@@ -203,14 +203,14 @@ def change_report(
     resumed_chunks: int,
     seconds: float,
 ) -> ChangeReport:
-    """Count the map, and put everything together.
+    """Count the map and make its report.
 
     Args:
         output: Name of the change map.
         whole: The change map, which need not have its name yet.
-        pair: What it was made of.
+        pair: The two maps.
         expected: float64 (K, K) hectares by the joint probabilities.
-        estimate: What labelled points say of the map; None without them.
+        estimate: Report of labelled points of the map; None without them.
         settings: Threshold, change rate, minimum mapping unit.
         resumed_chunks: Chunks taken over.
         seconds: Wall time.

@@ -1,4 +1,4 @@
-"""What `lulc prepare` made: chips and class fractions per split, what was dropped and why."""
+"""The report of `lulc prepare`: chips and class fractions per split, and dropped chips with reasons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,8 +31,8 @@ class PrepareReport:
         dropped: Reason to number of chips left out.
         masked: Labelled pixels that were masked because they lie too close to another split.
         channels: Names, means and standard deviations of the channels over the training split.
-        options: What was asked for.
-        warnings: What the user should know.
+        options: Options of the run.
+        warnings: Warnings for the user.
         seconds: Wall time.
     """
 

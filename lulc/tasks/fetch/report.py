@@ -1,4 +1,4 @@
-"""What `lulc fetch` says of the items it fetched, and the table beside them."""
+"""The report of `lulc fetch`, and the table of items beside the files."""
 
 import csv
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class FetchedItem:
         cloud: Cloud cover of the whole item, percent; None when it does not say.
         tile: Of the MGRS grid, such as `33TUL`; empty when not said.
         offset: Added to digital numbers; None in a plan.
-        why: Where the offset came from, and what the pixels say against it.
+        why: Source of the offset, and warnings where pixels contradict it.
         file: Name of its file in the folder.
-        state: What was done; `empty`: no pixel of the area has data, and nothing was written.
+        state: Outcome; `empty`: no pixel of the area has data, and nothing was written.
         height: Rows of the file.
         width: Columns of the file.
         bands: Its bands, in order.
@@ -60,12 +60,12 @@ class FetchedItem:
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What `fetch` did.
+    """Result of a run of `lulc fetch`.
 
     Attributes:
         folder: Where the files lie.
-        items: Items that are there, or planned.
-        failures: One line for each item that is not.
+        items: Items that are fetched, kept or planned.
+        failures: One line for each item that failed.
         plan: True when nothing was written.
     """
 
