@@ -169,7 +169,7 @@ class ServedMaps:
 
     def __init__(self, named: Sequence[Path]) -> None:
         self._named, self._opened = list(named), dict[str, ServedMap]()
-        self._products: dict[str, tuple[str, Path]] = {}
+        self._known: dict[str, tuple[str, Path]] = {}
         self._lock = threading.Lock()
         for path in named:
             if not path.exists():
@@ -181,9 +181,9 @@ class ServedMaps:
 
     def listed(self) -> list[dict[str, str]]:
         """Id and title of each, in the order named."""
-        self._products = {_id_of(path): (title, path) for title, path in _products(self._named)}
+        self._known = {_id_of(path): (title, path) for title, path in _products(self._named)}
         shown = []
-        for map_id, (title, path) in self._products.items():
+        for map_id, (title, path) in self._known.items():
             try:
                 self._open(map_id, title, path)
             except LulcError:
@@ -197,9 +197,9 @@ class ServedMaps:
         Raises:
             Refusal: There is none.
         """
-        if map_id not in self._products:
+        if map_id not in self._known:
             self.listed()
-        title, path = self._products.get(map_id, ("", None))
+        title, path = self._known.get(map_id, ("", None))
         if path is None or not path.is_file() or _id_of(path) != map_id:  # a link may lead elsewhere by now
             raise Refusal(404, "there is no such map", "choose one of the list")
         try:

@@ -182,16 +182,16 @@ def _folds(data: PatchSet, folds: int, seed: int, groups: Sequence[Sequence[Patc
     """Fold of each patch; classes begin at different folds, so that these get equally large."""
     bound = {patch.name: tuple(group) for group in groups for patch in group}
     fold_of: dict[str, int] = {}
-    position = 0
+    assigned = 0
     for code, name in enumerate(data.classes, 1):
         members = [patch for patch in data.patches if patch.code == code]
         if len(members) < folds:
             raise InputError(f"{name} has {len(members)} patches, too few for {folds} folds", "take fewer folds")
-        for member in np.random.default_rng([seed, folds, code]).permutation(len(members)):
-            patch = members[member]
+        for index in np.random.default_rng([seed, folds, code]).permutation(len(members)):
+            patch = members[index]
             if patch.name not in fold_of:
-                fold_of |= {each.name: position % folds for each in bound.get(patch.name, (patch,))}
-                position += 1
+                fold_of |= {each.name: assigned % folds for each in bound.get(patch.name, (patch,))}
+                assigned += 1
     return fold_of
 
 
