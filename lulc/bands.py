@@ -1,11 +1,12 @@
 """Spectral bands and sensors: band names, wavelengths, and the conversion of digital numbers to reflectance."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from lulc.errors import InputError
 from lulc.resources import read_toml
 
 
@@ -113,3 +114,20 @@ def sensor(name: str = "sentinel-2") -> Sensor:
     table = read_toml("sensors", name)
     bands = tuple(Band(**{**entry, "aliases": tuple(entry.get("aliases", ()))}) for entry in table.pop("bands"))
     return Sensor(bands=bands, **table)
+
+
+def check_bands(name: str, wanted: Iterable[str], held: Sequence[str], remedy: str) -> None:
+    """Refuse a scene or patch that lacks a band or an index.
+
+    Args:
+        name: What to call it.
+        wanted: Bands and indices that are needed.
+        held: Those that it has.
+        remedy: What the user can do.
+
+    Raises:
+        InputError: It lacks one.
+    """
+    missing = [band for band in dict.fromkeys(wanted) if band not in held]
+    if missing:
+        raise InputError(f"{name} lacks {', '.join(missing)}: it has {', '.join(held)}", remedy)

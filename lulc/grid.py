@@ -73,6 +73,10 @@ class Window:
         row, col = (origin.row, origin.col) if origin else (0, 0)
         return slice(self.row - row, self.row_end - row), slice(self.col - col, self.col_end - col)
 
+    def grown(self, margin: int) -> "Window":
+        """The window with so many pixels more on each side."""
+        return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
+
     def intersection(self, other: "Window") -> "Window":
         """The pixels in both windows; of size 0 where they do not meet."""
         row, col = max(self.row, other.row), max(self.col, other.col)

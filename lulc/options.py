@@ -1,15 +1,17 @@
 """Options of commands: fields described once, for the library, the command line and docs/reference.md."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lulc.config import Table
 
 
 class Options(Table):
-    """Base of the options of a command: frozen, no unknown field, each field with its description."""
+    """Base of the options of a command: frozen, no unknown field, each field with its description below it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Option:
         repeat: Every value comes with an option of its own; the values of other tuples stand in a list with commas.
         size: A number of bytes such as `2G`.
         web: A path may be an http(s) address.
+        text: Its text is parsed by the model itself.
         offered: False for a field of the library alone.
     """
 
@@ -36,6 +39,7 @@ class Option:
     repeat: bool = False
     size: bool = False
     web: bool = False
+    text: bool = False
     offered: bool = True
 
 
@@ -73,6 +77,14 @@ Device = Annotated[
 ]
 Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
 Resume = Annotated[bool, Field(description="Continue an interrupted run of the same job.")]
+Changes = Annotated[
+    dict[str, Any],
+    Option(flag="--set", metavar="KEY=VALUE"),
+    Field(
+        default_factory=dict,
+        description="Change a key of the configuration, such as fit.seed=1; repeat for more.",
+    ),
+]
 CreationOptions = Annotated[
     dict[str, str],
     Option(flag="--co", metavar="NAME=VALUE"),

@@ -182,9 +182,7 @@ class TilePlan:
         return Chunk(index, core, read.intersection(scene), tiles)
 
     def _tile(self, core: Window, scene: Window) -> Tile:
-        halo = self.halo
-        read = Window(core.row - halo, core.col - halo, core.height + 2 * halo, core.width + 2 * halo)
-        return Tile(read.intersection(self.canvas), core.intersection(scene), self.fade)
+        return Tile(core.grown(self.halo).intersection(self.canvas), core.intersection(scene), self.fade)
 
 
 def block_windows(shape: Shape, side: int) -> Iterator[Window]:

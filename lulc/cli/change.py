@@ -4,39 +4,19 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
-from lulc.tasks.change.options import ChangeOptions
+from lulc.tasks.change.options import ChangeOptions, ChangeReportOptions
 
 
 @click.command()
 @click.argument("before", metavar="BEFORE", type=click.Path(path_type=Path))
 @click.argument("after", metavar="AFTER", type=click.Path(path_type=Path))
 @output_argument
-@model_options(options=ChangeOptions)
-@click.option(
-    "--reference",
-    metavar="POINTS",
-    type=click.Path(path_type=Path),
-    help="Labelled points that `lulc sample` drew from this very change map (same maps, same options): also report adjusted areas.",
-)
-@click.option(
-    "--out",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Write report.json, report.md, matrix.csv and change.png there, before OUT gets its name.",
-)
-@speaking()
+@model_options(options=ChangeOptions, extra=ChangeReportOptions)
+@with_console()
 def change(
-    before: Path,
-    after: Path,
-    output: Path,
-    *,
-    options: ChangeOptions,
-    reference: Path | None,
-    folder: Path | None,
-    console: Console,
+    before: Path, after: Path, output: Path, options: ChangeOptions, extra: ChangeReportOptions, console: Console
 ) -> None:
     """Map what became what between two maps of one place, BEFORE and AFTER, into OUT.
 
@@ -46,5 +26,5 @@ def change(
     from lulc.tasks.change.change import map_change
 
     with console.progress() as report:
-        done = map_change(before, after, output, options, reference=reference, folder=folder, progress=report)
+        done = map_change(before, after, output, options, **dict(extra), progress=report)
     console.show(done.to_json, done.to_markdown)

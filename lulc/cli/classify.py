@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument, scene_arguments
-from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 
 if TYPE_CHECKING:
     from lulc.io.product.areas import ClassArea
@@ -21,37 +21,14 @@ _MEGA, _GIGA = 1e6, 1e9
 @click.command()
 @scene_arguments
 @output_argument
-@model_options(options=ClassifyOptions)
-@click.option(
-    "--plan", "plan_only", is_flag=True, help="Print windows, cost, predicted memory and size; write nothing."
-)
-@click.option(
-    "--verify-seams",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Afterwards infer N random windows across seams again, at another phase, and report the differences.",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Run on a Dask cluster: tcp://HOST:PORT, local:N (processes of this machine) or slurm:SITE (jobs).",
-)
-@click.option(
-    "--quicklook",
-    type=click.Path(path_type=Path),
-    metavar="PNG",
-    help="Also write a picture: true colour, map, legend, areas.",
-)
-@speaking()
+@model_options(options=ClassifyOptions, command=ClassifyCommandOptions)
+@with_console()
 def classify(
     inputs: tuple[Path, ...],
     output: Path,
     *,
     options: ClassifyOptions,
-    plan_only: bool,
-    verify_seams: int | None,
-    scheduler: str | None,
-    quicklook: Path | None,
+    command: ClassifyCommandOptions,
     console: Console,
 ) -> None:
     """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
@@ -60,17 +37,20 @@ def classify(
     """
     from lulc.tasks.classify import classify as task
 
-    if plan_only:
+    if command.plan:
         summary = task.plan_classification(inputs, options).summary()
         console.show(lambda: summary, partial(plan_text, summary))
         return
-    extras: dict[str, Any] = {"seam_windows": verify_seams or 0, "quicklook": quicklook}
-    if scheduler:
+    fill = None
+    if command.scheduler:
         from lulc.hpc.remote import fill_on
 
-        extras["fill"] = fill_on(scheduler, inputs)
+        fill = fill_on(command.scheduler, inputs)
+    seams, quicklook = command.verify_seams or 0, command.quicklook
     with console.progress() as report:
-        done = task.classify(inputs, output, options, progress=report, **extras)
+        done = task.classify(
+            inputs, output, options, progress=report, seam_windows=seams, quicklook=quicklook, fill=fill
+        )
     console.show(done.to_json, partial(report_text, done))
 
 

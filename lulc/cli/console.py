@@ -1,4 +1,4 @@
-"""How a command speaks: its result on stdout, warnings and progress on stderr, as much of it as asked."""
+"""Console output: results on stdout, warnings and progress on stderr, as much as -v and -q ask for."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 class Console:
-    """What a command prints on.
+    """Console of a command.
 
     Args:
         verbose: How often more was asked for.
@@ -54,7 +54,7 @@ class Console:
         return shown(unit, quiet=self.quiet)
 
 
-def speaking(*, as_json: bool = True) -> Callable[[Command], Callable[..., Any]]:
+def with_console(*, as_json: bool = True) -> Callable[[Command], Callable[..., Any]]:
     """Give a command -v, -q and --json, and the `console` that follows from them."""
 
     def decorate(command: Command) -> Callable[..., Any]:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
-from lulc.cli.options import model_options
+from lulc.cli.console import Console, with_console
+from lulc.cli.options import given_options, model_options
 from lulc.errors import UsageError
 from lulc.options import Options
 from lulc.tasks.accuracy.options import EstimateOptions, EvaluateOptions, TrialOptions
@@ -32,7 +32,7 @@ _WAYS: dict[type[Options], str] = {
 )
 @model_options(compared=EvaluateOptions, tried=TrialOptions, estimated=EstimateOptions)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@speaking()
+@with_console()
 def evaluate(
     subject: Path, reference: Path, *, out: Path | None, overwrite: bool, console: Console, **options: Options
 ) -> None:
@@ -70,12 +70,9 @@ def _way(subject: Path, reference: Path) -> type[Options]:
 
 def _refuse_idle(way: type[Options]) -> None:
     """An option that would do nothing was meant to do something."""
-    context = click.get_current_context()
-    idle = {name for other in _WAYS for name in other.model_fields} - {*way.model_fields}
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if name in idle and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError(f"{parameter.opts[-1]} is of no use {_WAYS[way]}", "leave it out")
+    idle = given_options({name for other in _WAYS for name in other.model_fields} - {*way.model_fields})
+    if idle:
+        raise UsageError(f"{idle[0]} is of no use {_WAYS[way]}", "leave it out")
 
 
 def _evaluated(subject: Path, reference: Path, options: Options, console: Console) -> "_Report":

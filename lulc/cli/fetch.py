@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.cli.second_interrupt import ends_at_once
 from lulc.errors import StorageError
@@ -15,7 +15,7 @@ from lulc.tasks.fetch.options import FetchOptions
 @click.argument("catalog", metavar="CATALOG")
 @click.argument("folder", metavar="OUTDIR", type=click.Path(path_type=Path))
 @model_options(options=FetchOptions)
-@speaking()
+@with_console()
 def fetch(catalog: str, folder: Path, options: FetchOptions, console: Console) -> None:
     """Fetch Sentinel-2 scenes of an area from CATALOG, a STAC API or a static catalogue, one GeoTIFF each, into OUTDIR.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.tasks.mosaic.options import MosaicOptions
 
@@ -21,7 +21,7 @@ _MEGA = 1e6
 @output_argument
 @model_options(options=MosaicOptions)
 @click.option("--seams", is_flag=True, help="Measure how much classes change at scene borders, and beside them.")
-@speaking()
+@with_console()
 def mosaic(maps: tuple[Path, ...], output: Path, *, options: MosaicOptions, seams: bool, console: Console) -> None:
     """Merge MAPs of scenes that overlap, in any CRS, into one seamless product OUT.
 
@@ -46,9 +46,9 @@ def _text(report: "MosaicReport") -> str:
         lines.append(f"{entry.name:<20.20} {entry.pixels:>14,d} {hectares:>13} {entry.share:>7.2%}")
     if report.seams is not None:
         found = report.seams
-        shares = (found.across_percent, found.near_percent, found.elsewhere_percent)
-        said = ["none" if share is None else f"{share:.2f} %" for share in shares]
+        percents = (found.across_percent, found.near_percent, found.elsewhere_percent)
+        texts = ["none" if percent is None else f"{percent:.2f} %" for percent in percents]
         lines.append(
-            f"neighbours that differ: {said[0]} across scene borders, {said[1]} within 64 px, {said[2]} elsewhere"
+            f"neighbours that differ: {texts[0]} across scene borders, {texts[1]} within 64 px, {texts[2]} elsewhere"
         )
     return "\n".join([*lines, *(f"warning: {warning}" for warning in report.warnings)])

@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -20,14 +21,7 @@ _BOUNDS = {"ge", "gt", "le", "lt"}
 
 scene_arguments = click.argument("inputs", metavar="SCENE...", nargs=-1, required=True, type=ScenePath(path_type=Path))
 output_argument = click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-changes_option = click.option(
-    "--set",
-    "changes",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=parsed_settings,
-    help="Change a key of the configuration, such as fit.seed=1; repeat for more.",
-)
+config_argument = click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 
 
 def model_options(*, without: Collection[str] = (), **models: type[Options]) -> Callable[[Command], Callable[..., Any]]:
@@ -40,7 +34,7 @@ def model_options(*, without: Collection[str] = (), **models: type[Options]) -> 
     fields: dict[str, FieldInfo] = {}
     for model in models.values():
         for name, field in model.model_fields.items():
-            if name not in without and _look(field).offered:
+            if name not in without and _on_command_line(field).offered:
                 fields.setdefault(name, field)
 
     def decorate(command: Command) -> Callable[..., Any]:
@@ -71,21 +65,31 @@ def checked(model: type[Chosen], options: dict[str, Any]) -> Chosen:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        place = f"{_flag(name, model.model_fields[name])}: " if name else ""
-        raise click.UsageError(place + first["msg"].removeprefix("Value error, ")) from error
+        flag = f"{_flag(name, model.model_fields[name])}: " if name else ""
+        raise click.UsageError(flag + first["msg"].removeprefix("Value error, ")) from error
 
 
-def _look(field: FieldInfo) -> Option:
-    """How a field looks on the command line."""
+def given_options(names: Collection[str]) -> list[str]:
+    """Flags of those options of the running command that stand on its command line, of some names."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+
+
+def _on_command_line(field: FieldInfo) -> Option:
+    """How a field stands on the command line."""
     return next((mark for mark in field.metadata if isinstance(mark, Option)), Option())
 
 
 def _flag(name: str, field: FieldInfo) -> str:
-    return _look(field).flag or f"--{name.replace('_', '-')}"
+    return _on_command_line(field).flag or f"--{name.replace('_', '-')}"
 
 
 def _click_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
-    option, flag = _look(field), _flag(name, field)
+    option, flag = _on_command_line(field), _flag(name, field)
     if field.default is True:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     help_text = f"{field.description} [default: {option.unset}]" if option.unset else field.description
@@ -121,7 +125,7 @@ def _value(field: FieldInfo, option: Option) -> dict[str, Any]:
     if kind is bool:
         return {"is_flag": True}
     if get_origin(kind) is dict:
-        return {"multiple": True, "callback": split_pairs}
+        return {"multiple": True, "callback": split_pairs if inner[1] is str else parsed_settings}
     if get_origin(kind) is not tuple:
         single = _single(kind, field, option)
         return {"type": AutoOr(single) if option.auto else single}
@@ -140,6 +144,8 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401 - whatever annotates 
 def _single(kind: Any, field: FieldInfo, option: Option) -> click.ParamType[Any]:  # noqa: ANN401
     if option.size:
         return Bytes()
+    if option.text:
+        return click.STRING
     if get_origin(kind) is Literal:
         return click.Choice([choice for choice in get_args(kind) if choice])
     if kind is Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument, scene_arguments
 from lulc.tasks.dataset.options import PrepareOptions
 
@@ -21,7 +21,7 @@ from lulc.tasks.dataset.options import PrepareOptions
     help="Label raster on any grid, polygons (.gpkg, .geojson, .shp), or folder of masks when SCENE is a folder of chips (.tif, .img, .nc, .npy, .jpg, .png); once for all scenes, or once for each.",
 )
 @model_options(options=PrepareOptions)
-@speaking()
+@with_console()
 def prepare(
     inputs: tuple[Path, ...], output: Path, labels: tuple[Path, ...], options: PrepareOptions, console: Console
 ) -> None:

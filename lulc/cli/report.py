@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 
 
 @click.command()
@@ -12,7 +12,7 @@ from lulc.cli.console import Console, speaking
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--title", metavar="TEXT", help="Heading of the report; the map's file name unless given.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@speaking()
+@with_console()
 def report(map_path: Path, folder: Path, *, title: str | None, overwrite: bool, console: Console) -> None:
     """Write what a MAP holds to the folder OUT: areas as counted, confidence, provenance and a picture."""
     from lulc.tasks.describe.map_report import report_map

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.serve.settings import Limits, Settings
 
@@ -18,7 +18,7 @@ from lulc.serve.settings import Limits, Settings
     type=click.Path(path_type=Path),
     help="Where the server makes its own folder for uploads and results, removed at the end.",
 )
-@speaking(as_json=False)
+@with_console(as_json=False)
 def serve(*, settings: Settings, limits: Limits, open_page: bool, work_dir: Path | None, console: Console) -> None:
     """Show maps and classify scenes and patches on a local web page, until Ctrl-C.
 

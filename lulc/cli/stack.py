@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument, scene_arguments
 from lulc.cli.second_interrupt import ends_at_once
 from lulc.tasks.stack.options import StackOptions
@@ -14,7 +14,7 @@ from lulc.tasks.stack.options import StackOptions
 @scene_arguments
 @output_argument
 @model_options(options=StackOptions)
-@speaking()
+@with_console()
 def stack(inputs: tuple[Path, ...], output: Path, options: StackOptions, console: Console) -> None:
     """Write bands and indices of a Sentinel-2 SCENE to OUT (.tif, .nc or .zarr) as float32 reflectance.
 

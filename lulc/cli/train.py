@@ -1,37 +1,27 @@
-"""`lulc train`."""
+"""`lulc train`, and how both commands that train run."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
-from lulc.cli.options import changes_option
+from lulc.cli.console import Console, with_console
+from lulc.cli.options import config_argument, model_options, output_argument
+from lulc.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from lulc.patches.learn.trained import PatchTrainReport
+    from lulc.training.scenes import TrainReport
 
 
 @click.command()
-@click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-@click.option(
-    "--data", metavar="SET", type=click.Path(path_type=Path), help="Training set, in place of the configuration's."
-)
-@changes_option
-@click.option(
-    "--resume", is_flag=True, help="Continue the run in OUT, as if it had never stopped; start it when there is none."
-)
-@click.option("--overwrite", is_flag=True, help="Replace the run in OUT.")
-@click.option(
-    "--tensorboard", metavar="DIR", type=click.Path(path_type=Path), help="Also write the history for TensorBoard."
-)
-@speaking()
-def train(
-    config: Path,
-    output: Path,
-    data: Path | None,
-    changes: dict[str, Any],
-    console: Console,
-    **options: Any,  # noqa: ANN401 - arguments of `train`
-) -> None:
+@config_argument
+@output_argument
+@model_options(options=TrainOptions)
+@with_console()
+def train(config: Path, output: Path, options: TrainOptions, console: Console) -> None:
     """Train a network by CONFIG and leave a model bundle in OUT.
 
     CONFIG is a TOML file, or the name of a shipped one. Under torchrun all its processes train one model.
@@ -41,8 +31,16 @@ def train(
     from lulc.training.scenes import train_scenes
     from lulc.training.settings import TrainSettings
 
-    settings = read_config(TrainSettings, config_path("train", config), data=data, **changes)
-    with console.progress("step") as report:
-        result = train_scenes(settings, output, progress=report, **options)
-    if result is not None:
-        console.show(result.to_json, result.to_text)
+    settings = read_config(TrainSettings, config_path("train", config), data=options.data, **options.changes)
+    run_training(partial(train_scenes, settings, output), options, console)
+
+
+def run_training(
+    train: "Callable[..., TrainReport | PatchTrainReport | None]", options: TrainOptions, console: Console
+) -> None:
+    """Train with progress and print the report, which the first process alone has."""
+    with console.progress("step") as progress:
+        chosen = options.model_dump(include={"resume", "overwrite", "tensorboard"})
+        report = train(progress=progress, **chosen)
+    if report is not None:
+        console.show(report.to_json, report.to_text)

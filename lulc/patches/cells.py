@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.bands import check_bands
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.scene.scene import Scene
@@ -48,7 +49,7 @@ class Cells:
 
     @property
     def coarse(self) -> Grid:
-        """The grid of the answers."""
+        """The grid of the predictions."""
         return self.grid.coarser(self.step)
 
     @property
@@ -68,7 +69,7 @@ class Cells:
 
 
 def classify_cells(
-    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None, workers: int = 1
+    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
     """Rows of the coarse grid: number, probabilities float32 (columns, K), and whether each has data (columns,).
 
@@ -80,7 +81,6 @@ def classify_cells(
         classifier: The model.
         cells: How it is cut.
         part: Of the scene, as large as the grid of the cells; None for the whole scene.
-        workers: Threads that read ahead.
 
     Raises:
         InputError: The scene lacks a band of the model, or is of another kind than it was trained on.
@@ -88,12 +88,8 @@ def classify_cells(
     """
     card = classifier.card
     bands = card.features.bands
-    missing = [name for name in bands if name not in scene.names]
-    if missing:
-        raise InputError(
-            f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
-            "give a scene with these bands, or name its bands with --bands",
-        )
+    remedy = "give a scene with these bands, or name its bands with --bands"
+    check_bands(scene.info.name, bands, scene.names, remedy)
     picture, info = scene.dtype == np.uint8, scene.info
     part = part or scene.grid.window
     rows, columns = cells.starts(part.height), cells.starts(part.width)
@@ -103,7 +99,7 @@ def classify_cells(
         return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
     together = max(1, AT_ONCE // len(columns))
-    strips = read_ahead(read, range(len(rows)), workers)
+    strips = read_ahead(read, range(len(rows)), 1)
     for first in range(0, len(rows), together):
         group = list(islice(strips, together))
         probabilities, valid = _classified(group, columns, classifier, cells.cell)
@@ -114,7 +110,7 @@ def _classified(
     strips: Sequence[NDArray[np.float32]], columns: NDArray[np.int64], classifier: Classifier, cell: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Probabilities (rows, columns, K) of the cells of some strips, and which of them have data (rows, columns)."""
-    covered = np.stack([_valid_share(strip, columns, cell) >= LEAST_VALID for strip in strips])
+    covered = np.stack([_valid_fraction(strip, columns, cell) >= LEAST_VALID for strip in strips])
     probabilities = np.zeros((*covered.shape, len(classifier.classes)), np.float32)
     wanted = np.argwhere(covered)
     at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strips[0]) * cell**2)))
@@ -128,8 +124,8 @@ def _classified(
     return probabilities, covered
 
 
-def _valid_share(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:
-    """Share of the pixels of each cell that have data: float64 (columns,)."""
+def _valid_fraction(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:
+    """Fraction of the pixels of each cell that have data: float64 (columns,)."""
     counts = np.concatenate([[0], np.isfinite(strip[0]).sum(axis=0).cumsum()])
-    shares: NDArray[np.float64] = (counts[columns + cell] - counts[columns]) / cell**2
-    return shares
+    fractions: NDArray[np.float64] = (counts[columns + cell] - counts[columns]) / cell**2
+    return fractions

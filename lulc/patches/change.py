@@ -68,9 +68,9 @@ class PatchChange:
         """Three lines."""
         dates = zip(("before", "after"), self.names, self.classes, self.confidences, strict=True)
         lines = [f"{date:6}  {name}: {each} {sure:.1%}" for date, name, each, sure in dates]
-        said = "changed" if self.changed else "not changed"
+        verdict = "changed" if self.changed else "not changed"
         return "\n".join(
-            [*lines, f"{said}: probability of change {self.probability:.3f}, threshold {self.threshold:g}"]
+            [*lines, f"{verdict}: probability of change {self.probability:.3f}, threshold {self.threshold:g}"]
         )
 
 
@@ -83,7 +83,7 @@ def compare_patches(before: Path, after: Path, options: PatchChangeOptions | Non
         options: How; None for the defaults. Those of maps do not count.
 
     Raises:
-        LulcError: An image, the model or an option is refused, or both images say where they lie and it is not one place.
+        LulcError: An image, the model or an option is refused, or both images are georeferenced and do not overlap.
     """
     options = options or PatchChangeOptions()
     _check_two(before, after)
@@ -95,7 +95,7 @@ def compare_patches(before: Path, after: Path, options: PatchChangeOptions | Non
     if all(image.grid.crs is not None for image in images):
         common_windows(images[0].grid, images[1].grid, names)
     dates = np.stack([classifier.probabilities(classifier.inputs([image]))[0] for image in images])
-    top = [classifier.classes[place] for place in dates.argmax(axis=1)]
+    top = [classifier.classes[index] for index in dates.argmax(axis=1)]
     return PatchChange(
         names=names,
         classes=(top[0], top[1]),
@@ -122,10 +122,10 @@ def compare_scenes(
         output: The change map; its pixels are cells of the ground that both scenes show.
         options: How; None for the defaults.
         folder: Where the report is written; None writes none.
-        progress: Told (pixels of the scenes done, all).
+        progress: Called with the pixels of both scenes done and in all.
 
     Raises:
-        LulcError: Input, model or option refused, the two do not show one place, reading or writing failed, or
+        LulcError: Input, model or option refused, the two do not overlap, reading or writing failed, or
             Interrupted.
     """
     options = options or PatchChangeOptions()

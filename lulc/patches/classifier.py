@@ -1,8 +1,7 @@
 """Classifier: patch images in, class probabilities out, on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +19,8 @@ from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, re
 from lulc.training.samples import read_ahead
 
 Item = TypeVar("Item")
+
+_READERS = 2
 
 AT_ONCE = 64
 """Patches per forward pass."""
@@ -63,8 +64,8 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
 
     def _values(self, image: PatchImage) -> NDArray[np.float32]:
         if image.valid.mean() < LEAST_VALID:
-            share = f"{image.valid.mean():.0%}"
-            raise InputError(f"{image.name} has data in {share} of its pixels", f"a patch needs {LEAST_VALID:.0%}")
+            fraction = f"{image.valid.mean():.0%}"
+            raise InputError(f"{image.name} has data in {fraction} of its pixels", f"a patch needs {LEAST_VALID:.0%}")
         planes = planes_of(image, self.card.features.bands, self.card.patch_side)
         values = reflectance([planes])
         return as_trained(values, self.card, picture=image.is_picture, level=image.level, name=image.name)
@@ -96,7 +97,6 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         read: Callable[[Item], PatchImage],
         *,
         refused: Callable[[Item, LulcError], None] | None = None,
-        workers: int = 2,
         batch: int = AT_ONCE,
     ) -> Iterator[tuple[Item, PatchImage, NDArray[np.float32]]]:
         """Each item with its image and its probabilities (K,); files are read and decoded ahead in threads.
@@ -104,45 +104,34 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         Args:
             items: What to classify.
             read: Reads the image of an item.
-            refused: Told of items that cannot be classified, which are then left out; None raises instead.
-            workers: Threads that read ahead.
+            refused: Called with each item that cannot be classified, which is then left out; None raises instead.
             batch: Patches per forward pass.
 
         Raises:
             LulcError: What `read` and `inputs` raise.
         """
+
+        def load(item: Item) -> tuple[PatchImage, NDArray[np.float32]] | LulcError:
+            try:
+                image = read(item)
+                return image, self._values(image)
+            except LulcError as error:
+                if refused is None:
+                    raise
+                return error
+
         groups = [items[start : start + batch] for start in range(0, len(items), batch)]
-
-        def load(number: int) -> list[_Loaded[Item]]:
-            return [self._loaded(item, read, keep_errors=refused is not None) for item in groups[number]]
-
-        for loaded in read_ahead(load, range(len(groups)), workers):
-            good = [(one, one.image, one.values) for one in loaded if one.image is not None and one.values is not None]
-            for one in loaded:
-                if one.error is not None and refused is not None:
-                    refused(one.item, one.error)
+        loaded = read_ahead(lambda number: list(map(load, groups[number])), range(len(groups)), _READERS)
+        for group, found in zip(groups, loaded, strict=True):
+            good = []
+            for item, one in zip(group, found, strict=True):
+                if not isinstance(one, LulcError):
+                    good.append((item, *one))
+                elif refused is not None:
+                    refused(item, one)
             if good:
                 rows = self.probabilities(self.channels(np.concatenate([values for _, _, values in good])))
-                yield from ((one.item, image, row) for (one, image, _), row in zip(good, rows, strict=True))
-
-    def _loaded(self, item: Item, read: Callable[[Item], PatchImage], *, keep_errors: bool) -> "_Loaded[Item]":
-        try:
-            image = read(item)
-            return _Loaded(item, image, self._values(image))
-        except LulcError as error:
-            if not keep_errors:
-                raise
-            return _Loaded(item, error=error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded(Generic[Item]):
-    """An item that was read, or why it could not be."""
-
-    item: Item
-    image: PatchImage | None = None
-    values: NDArray[np.float32] | None = None
-    error: LulcError | None = None
+                yield from ((item, image, row) for (item, image, _), row in zip(good, rows, strict=True))
 
 
 def tta_views(inputs: Tensor) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ import lzma
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -118,7 +118,7 @@ def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
         )
     root = str(roots.pop())
     full = {PurePosixPath(name).parent for name in images}
-    empty = [folder for folder in folders if folder not in full and _beside(folder, root)]
+    empty = [folder for folder in folders if folder not in full and folder.parent == PurePosixPath(root or ".")]
     if empty:
         raise InputError(f"{path}: the class folder {empty[0].name} holds no patches", "fill it or remove it")
     if not _LEAST_CLASSES <= len(full) <= _MOST_CLASSES:
@@ -162,11 +162,8 @@ def _zip_entries(path: Path) -> tuple[list[str], list[PurePosixPath]]:
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise InputError(f"{path} holds {twice} twice", "pack the archive again")
-    return [name for name in names if not name.endswith("/")], _folders(names)
-
-
-def _folders(names: Iterable[str]) -> list[PurePosixPath]:
-    return [PurePosixPath(name) for name in names if name.endswith("/")]
+    folders = [PurePosixPath(name) for name in names if name.endswith("/")]
+    return [name for name in names if not name.endswith("/")], folders
 
 
 def _visible(name: PurePosixPath) -> bool:
@@ -177,8 +174,3 @@ def _root(name: str) -> str | None:
     """Path before the class folder, with its slash; None for a file outside any folder."""
     parts = name.split("/")
     return "".join(f"{part}/" for part in parts[:-2]) if len(parts) > 1 else None
-
-
-def _beside(folder: PurePosixPath, root: str) -> bool:
-    """True for a folder beside the class folders."""
-    return folder.parent == PurePosixPath(root or ".")

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import timm
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lulc.config import Table
 from lulc.errors import ConfigError, did_you_mean
 
 SHORT_NAMES = {
@@ -30,7 +31,7 @@ _CNN6_DENSE = 128
 _STAGES = 3
 
 
-class PatchArchitecture(BaseModel):
+class PatchArchitecture(Table):
     """Architecture of a patch network.
 
     Attributes:
@@ -41,8 +42,6 @@ class PatchArchitecture(BaseModel):
         hidden: Width of the dense layer of the head, Linear-ReLU-Dropout-Linear-LogSoftmax; 0 is one linear layer.
         dropout: Dropout probability in the head.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     in_channels: int = Field(ge=1, le=512)

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from lulc.options import (
-    Bands,
-    Device,
-    Offset,
-    Option,
-    Options,
-    Overwrite,
-    Precision,
-    Quantification,
-)
+from lulc.options import Bands, Changes, Device, Offset, Option, Options, Overwrite, Precision, Quantification
 from lulc.resources import SHIPPED_PATCH_MODEL
 from lulc.tasks.change.options import ChangeOptions
+from lulc.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from lulc.io.scene.scene import Scene
@@ -48,12 +40,12 @@ class CellOptions(Options):
     """Options of `lulc patches predict --grid`."""
 
     model: _Model = SHIPPED_PATCH_MODEL
-    cell: Annotated[int | None, Option(unset="the model's patches")] = Field(
-        default=None, ge=8, le=2048, description="Side of a cell, pixels."
-    )
-    step: Annotated[int | None, Option(unset="--cell")] = Field(
-        default=None, ge=1, description="Distance of cells, pixels; a smaller one than the cell gives a finer map."
-    )
+    cell: Annotated[int | None, Option(unset="the model's patches")] = Field(default=None, ge=8, le=2048)
+    """Side of a cell, pixels."""
+
+    step: Annotated[int | None, Option(unset="--cell")] = Field(default=None, ge=1)
+    """Distance of cells, pixels; a smaller one than the cell gives a finer map."""
+
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
@@ -80,49 +72,47 @@ class CellOptions(Options):
 class PredictOptions(CellOptions):
     """Options of `lulc patches predict`."""
 
-    grid: Annotated[Path | None, Option(metavar="OUT.tif")] = Field(
-        default=None, description="INPUT is a scene: classify each of its cells into this map."
-    )
-    quicklook: Annotated[Path | None, Option(metavar="PNG")] = Field(
-        default=None, description="With --grid: also draw the map."
-    )
-    table: Annotated[Path | None, Option(flag="--csv", metavar="OUT.csv")] = Field(
-        default=None, description="Also write all probabilities of all files, and the second opinions."
-    )
-    ask_url: Annotated[str, Option(flag="--ask", metavar="URL")] = Field(
-        default="",
-        description="Send each image to this OpenAI-compatible endpoint as well, with the key from LULC_ASK_KEY or OPENAI_API_KEY (pip install 'lulc[ask]').",
-    )
-    ask_model: Annotated[str, Option(metavar="NAME")] = Field(default="", description="Model to ask there.")
-    ask_timeout: float = Field(default=60.0, ge=1, le=3600, description="Seconds for one answer.")
+    grid: Annotated[Path | None, Option(metavar="OUT.tif")] = None
+    """INPUT is a scene: classify each of its cells into this map."""
+
+    quicklook: Annotated[Path | None, Option(metavar="PNG")] = None
+    """With --grid: also draw the map."""
+
+    table: Annotated[Path | None, Option(flag="--csv", metavar="OUT.csv")] = None
+    """Also write all probabilities of all files, and the second opinions."""
+
+    ask_url: Annotated[str, Option(flag="--ask", metavar="URL")] = ""
+    """Send each image to this OpenAI-compatible endpoint as well, with the key from LULC_ASK_KEY or OPENAI_API_KEY (pip install 'lulc[ask]')."""
+
+    ask_model: Annotated[str, Option(metavar="NAME")] = ""
+    """Model to ask there."""
+
+    ask_timeout: float = Field(default=60.0, ge=1, le=3600)
+    """Seconds for one answer."""
 
 
 class PatchChangeOptions(CellOptions, ChangeOptions):
     """Options of `lulc patches change`: those of cells and of `lulc change`, two with other defaults."""
 
-    threshold: Annotated[float, Option(metavar="P")] = Field(
-        default=THRESHOLD, gt=0, le=1, description="Probability of change from which a cell is changed."
-    )
-    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(
-        default=0,
-        ge=0,
-        allow_inf_nan=False,
-        description="Minimum mapping unit: smaller patches of change are none. At most 1024 cells; a cell of 64 pixels of 10 m is 41 ha.",
-    )
+    threshold: Annotated[float, Option(metavar="P")] = Field(default=THRESHOLD, gt=0, le=1)
+    """Probability of change from which a cell is changed."""
+
+    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0, ge=0, allow_inf_nan=False)
+    """Minimum mapping unit: smaller patches of change are none. At most 1024 cells; a cell of 64 pixels of 10 m is 41 ha."""
 
 
 class PatchEvaluateOptions(Options):
     """Options of `lulc patches evaluate`."""
 
-    split: Literal["test", "val", "train", "all"] = Field(
-        default="test", description="Patches to try: those that the model's own split lists so, or all of DATA."
-    )
-    split_file: Annotated[Path | None, Option(metavar="CSV")] = Field(
-        default=None, description="A split.csv in place of the model's own."
-    )
-    out: Annotated[Path | None, Option(metavar="DIR")] = Field(
-        default=None, description="Write report.json, report.md, predictions.csv and pictures there."
-    )
+    split: Literal["test", "val", "train", "all"] = "test"
+    """Patches to try: those that the model's own split lists so, or all of DATA."""
+
+    split_file: Annotated[Path | None, Option(metavar="CSV")] = None
+    """A split.csv in place of the model's own."""
+
+    out: Annotated[Path | None, Option(metavar="DIR")] = None
+    """Write report.json, report.md, predictions.csv and pictures there."""
+
     bands: Bands = None
     turns: _Turns = False
     device: Device = "auto"
@@ -130,18 +120,34 @@ class PatchEvaluateOptions(Options):
     overwrite: Overwrite = False
 
 
+class PatchTrainOptions(TrainOptions):
+    """Options of `lulc patches train`."""
+
+    data: Annotated[Path | None, Option(metavar="FOLDER|ZIP")] = None
+    """Class folders, in place of the configuration's."""
+
+
+class StudyRecipeOptions(Options):
+    """The configuration by which `lulc patches bands` trains."""
+
+    config: Annotated[str, Option(metavar="NAME|PATH")] = "eurosat-ms"
+    """How to train; a patch model as its start is replaced by ImageNet, so that no band has an advantage."""
+
+    changes: Changes
+
+
 class StudyOptions(Options):
     """Options of `lulc patches bands`."""
 
-    folds: int = Field(
-        default=5,
-        ge=1,
-        le=100,
-        description="Parts of the patches that are tested in turn; 1 tests the test split alone.",
-    )
-    combinations: Annotated[tuple[str, ...] | None, Option(metavar="NAME,...", unset="singles,RGB,CIR,SWIR,all")] = (
-        Field(default=None, description="singles, RGB, CIR, SWIR, all, a band, or bands joined by +.")
-    )
+    folds: int = Field(default=5, ge=1, le=100)
+    """Parts of the patches that are tested in turn; 1 tests the test split alone."""
+
+    combinations: Annotated[tuple[str, ...] | None, Option(metavar="NAME,...", unset="singles,RGB,CIR,SWIR,all")] = None
+    """singles, RGB, CIR, SWIR, all, a band, or bands joined by +."""
+
     bands: Bands = None
-    resume: bool = Field(default=False, description="Continue the study in OUT; start it when there is none.")
-    overwrite: bool = Field(default=False, description="Replace the study in OUT.")
+    resume: bool = False
+    """Continue the study in OUT; start it when there is none."""
+
+    overwrite: bool = False
+    """Replace the study in OUT."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from lulc.bands import check_bands
 from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.model.channels import REFLECTANCE, network_channels
@@ -36,12 +37,8 @@ def planes_of(image: PatchImage, bands: Sequence[str], side: int) -> Planes:
     Raises:
         InputError: A band is missing.
     """
-    missing = [name for name in bands if name not in image.names]
-    if missing:
-        raise InputError(
-            f"{image.name} lacks {', '.join(missing)}: it has {', '.join(image.names)}",
-            "give patches with these bands, or name the bands in their order with --bands",
-        )
+    remedy = "give patches with these bands, or name the bands in their order with --bands"
+    check_bands(image.name, bands, image.names, remedy)
     values = image.values[[image.names.index(name) for name in bands]]
     scale = np.array([image.radiometry.quantification, image.radiometry.offset], np.float32)
     valid = image.valid

@@ -1,7 +1,5 @@
 """`lulc patches predict` of files: classify patches."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 
 from lulc.errors import InputError, LulcError, UsageError
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 from lulc.io.files.outputs import check_target
 from lulc.io.scene.safe import is_safe
 from lulc.patches.card import PatchCard
@@ -169,16 +168,14 @@ def answers_csv(answers: Sequence[Answer]) -> bytes:
 
     With second opinions there are columns for the class, the reason, and the problem if there is no class.
     """
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
     classes = sorted(answers[0].probabilities) if answers else []
     asked = any(one.opinion for one in answers)
-    rows.writerow(["name", "class", "confidence", *classes, *(_OPINION_COLUMNS if asked else ())])
+    rows = []
     for one in answers:
         probabilities = (f"{one.probabilities[name]:.4f}" for name in classes)
         opinion = (one.opinion.answer, one.opinion.reason, one.opinion.problem) if one.opinion else ()
-        rows.writerow([one.name, one.answer, f"{one.confidence:.4f}", *probabilities, *opinion])
-    return text.getvalue().encode()
+        rows.append([one.name, one.answer, f"{one.confidence:.4f}", *probabilities, *opinion])
+    return csv_text(["name", "class", "confidence", *classes, *(_OPINION_COLUMNS if asked else ())], rows).encode()
 
 
 def write_answers(path: Path, answers: Sequence[Answer], *, overwrite: bool = False) -> None:

@@ -1,4 +1,4 @@
 """`lulc serve`: a local web page and its HTTP API.
 
-upload -> child process (look, classify, explain) -> product -> tiles, values, downloads
+upload -> child process (inspect, classify, explain) -> product -> tiles, values, downloads
 """

@@ -14,12 +14,12 @@ from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
 
-CLASS, CONFIDENCE, ACTIVATION, SHARE = "class", "confidence", "activation-", "share-"
+CLASS, CONFIDENCE, ACTIVATION, FRACTION = "class", "confidence", "activation-", "share-"
 """Layers of a product: `activation-3` is the activation of class code 3, `share-12` another fraction, in band 12."""
 
-_SHARE_UNIT = "probability"
+_FRACTION_UNIT = "probability"
 
-_FULL_SHARE = 250
+_STEPS = 250
 _PAGE = 250
 """Maps that the band `source` of a mosaic can tell apart."""
 
@@ -27,14 +27,29 @@ _HOTTEST = 254
 
 
 @dataclass(frozen=True)
-class Place:
+class ViewLayer:
+    """What may be shown of a product.
+
+    Attributes:
+        title: Name for people.
+        bands: Numbers of its bands, counted from 1; of several the largest value is shown.
+        code: Class code of an activation; None for other layers.
+    """
+
+    title: str
+    bands: tuple[int, ...]
+    code: int | None = None
+
+
+@dataclass(frozen=True)
+class PixelValues:
     """Values of a product at a pixel.
 
     Attributes:
         row: Row of the pixel, from 0.
         col: Column of the pixel, from 0.
         code: Class code; 255 where there is no data.
-        shares: Activation of each class, 0..1, in the order of the legend; empty without activations.
+        activations: Activation of each class, 0..1, in the order of the legend; empty without activations.
         confidence: Value of the band `confidence`, else the largest activation, 0..1; None without either.
         others: Values 0..1 of further fraction bands by name, such as `probability of change`.
         source: Number of the source map in a mosaic; None without.
@@ -43,7 +58,7 @@ class Place:
     row: int
     col: int
     code: int
-    shares: tuple[float, ...]
+    activations: tuple[float, ...]
     confidence: float | None
     others: dict[str, float]
     source: int | None
@@ -85,19 +100,28 @@ class MapView:
         assert self.grid.crs is not None
         return Transformer.from_crs("EPSG:4326", self.grid.crs.to_wkt(), always_xy=True)
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers."""
-        others = (f"{SHARE}{number}" for number in self.other_shares.values())
-        confidence = (CONFIDENCE,) if self.has_activations or CONFIDENCE in self._extra else ()
-        activations = (f"{ACTIVATION}{entry.code}" for entry in self.legend) if self.has_activations else ()
-        return (CLASS, *others, *confidence, *activations)
-
     @cached_property
-    def other_shares(self) -> dict[str, int]:
-        """Fraction bands other than activations and confidence: band number, counted from 1, by name."""
-        shares = {name: number for name, (number, unit) in self._extra.items() if unit == _SHARE_UNIT}
-        return {name: number for name, number in shares.items() if name != CONFIDENCE}
+    def layers(self) -> dict[str, ViewLayer]:
+        """The layers by name, in the order of the page."""
+        activations = {
+            f"{ACTIVATION}{entry.code}": ViewLayer(entry.name, (1 + entry.code,), entry.code)
+            for entry in (self.legend if self.has_activations else ())
+        }
+        layers = {CLASS: ViewLayer("Classes", (1,))}
+        layers |= {
+            f"{FRACTION}{self._extra[name][0]}": ViewLayer(name.capitalize(), (self._extra[name][0],))
+            for name in self._fractions
+        }
+        if CONFIDENCE in self._extra:
+            layers[CONFIDENCE] = ViewLayer("Confidence", (self._extra[CONFIDENCE][0],))
+        elif activations:
+            layers[CONFIDENCE] = ViewLayer("Confidence", tuple(range(2, 2 + len(self.legend))))
+        return layers | activations
+
+    @property
+    def _fractions(self) -> list[str]:
+        """Names of the fraction bands other than activations and confidence."""
+        return [name for name, (_, unit) in self._extra.items() if unit == _FRACTION_UNIT and name != CONFIDENCE]
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
         """Tile of a layer as PNG, 256 x 256 pixels; None outside the product.
@@ -105,18 +129,17 @@ class MapView:
         Raises:
             StorageError: A block cannot be read.
         """
-        bands = self._bands_of(layer)
-        pixels = self.raster.read(zoom, column, row, bands)
+        pixels = self.raster.read(zoom, column, row, self.layers[layer].bands)
         if pixels is None:
             return None
         if layer == CLASS:
             return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), self._classes)
         strongest = np.ma.max(pixels, axis=0)
-        steps = np.round(strongest.filled(0) * (self._scale * _FULL_SHARE)).astype(np.uint8)
+        steps = np.round(strongest.filled(0) * (self._scale * _STEPS)).astype(np.uint8)
         steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
         return indexed_png(steps, fraction_palette())
 
-    def at(self, row: int, col: int) -> Place | None:
+    def at(self, row: int, col: int) -> PixelValues | None:
         """Values at a pixel; None outside the product.
 
         Raises:
@@ -128,13 +151,13 @@ class MapView:
             window = Window(row, col, 1, 1)
             code = int(product.classes(window)[0, 0])
             if code == NODATA_CODE:
-                return Place(row, col, code, (), None, {}, None)
+                return PixelValues(row, col, code, (), None, {}, None)
             probabilities = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
             read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
-        others = {name: read[name] * self._scale for name in self.other_shares}
+        others = {name: read[name] * self._scale for name in self._fractions}
         confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(probabilities, default=None)
         source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
-        return Place(row, col, code, probabilities, confidence, others, source)
+        return PixelValues(row, col, code, probabilities, confidence, others, source)
 
     def pixel_of(self, longitude: float, latitude: float) -> tuple[int, int]:
         """Row and column of the pixel at a longitude and latitude, WGS 84 degrees; may lie outside the product."""
@@ -154,15 +177,6 @@ class MapView:
     def close(self) -> None:
         """Close the file."""
         self.raster.close()
-
-    def _bands_of(self, layer: str) -> tuple[int, ...]:
-        if layer == CLASS:
-            return (1,)
-        if layer == CONFIDENCE:
-            return (self._extra[CONFIDENCE][0],) if CONFIDENCE in self._extra else tuple(range(2, 2 + len(self.legend)))
-        if layer.startswith(SHARE):
-            return (int(layer.removeprefix(SHARE)),)
-        return (1 + int(layer.removeprefix(ACTIVATION)),)
 
 
 def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:

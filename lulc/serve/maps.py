@@ -3,10 +3,11 @@
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lulc.errors import InputError, LulcError
 from lulc.io.figures.color_ramps import ramp_colors
@@ -14,7 +15,7 @@ from lulc.io.product.areas import class_areas
 from lulc.legend import NODATA_CODE, LandClass
 from lulc.serve.answers import ActivationLayer, Layer, LegendEntry, MapDescription
 from lulc.serve.map_tiles import TiledRaster
-from lulc.serve.map_view import ACTIVATION, CLASS, CONFIDENCE, SHARE, MapView, Place, color_tile, heat_tile
+from lulc.serve.map_view import CLASS, MapView, PixelValues, ViewLayer, color_tile, heat_tile
 from lulc.serve.refusal import Refusal
 from lulc.tasks.describe.map_report import AS_COUNTED, provenance_of
 from lulc.tasks.mosaic.sources import source_names, sources_path
@@ -31,7 +32,7 @@ _ID_LENGTH = 16
 
 @dataclass(eq=False)
 class ServedMap:
-    """A product to look at.
+    """A product that the page shows.
 
     Attributes:
         id: In addresses.
@@ -69,7 +70,7 @@ class ServedMap:
             max_zoom=view.raster.zooms[1],
             crs=view.grid.crs.to_string() if view.grid.crs else "",
             legend=[_entry(one) for one in view.legend],
-            layers=list(self._layers()),
+            layers=[_layer(name, layer) for name, layer in view.layers.items()],
             base=self.base is not None,
             facts=provenance_of(view.tags),
             job=self.job,
@@ -95,9 +96,9 @@ class ServedMap:
         with self._counting:
             return self._areas
 
-    def value(self, place: tuple[int, int]) -> dict[str, Any]:
+    def value(self, pixel: tuple[int, int]) -> dict[str, Any]:
         """What it holds at a row and column."""
-        found = self.view.at(*place)
+        found = self.view.at(*pixel)
         if found is None:
             return {"inside": False}
         position = self.view.position_of(found.row, found.col)
@@ -114,7 +115,7 @@ class ServedMap:
             "confidence": None if found.confidence is None else round(found.confidence, _DECIMALS),
             "activations": [
                 {"code": entry.code, "name": entry.name, "share": round(fraction, _DECIMALS)}
-                for entry, fraction in zip(legend, found.shares, strict=False)
+                for entry, fraction in zip(legend, found.activations, strict=False)
             ],
             "others": {name: round(fraction, _DECIMALS) for name, fraction in found.others.items()},
             "source": self._source(found),
@@ -125,19 +126,6 @@ class ServedMap:
         self.view.close()
         if self._tiled_base is not None:
             self._tiled_base.close()
-
-    def _layers(self) -> Iterator[ActivationLayer | Layer]:
-        names = {f"{ACTIVATION}{entry.code}": entry for entry in self.view.legend}
-        others = {f"{SHARE}{number}": name for name, number in self.view.other_shares.items()}
-        for layer in self.view.layers:
-            if layer == CLASS:
-                yield Layer(id=layer, title="Classes", kind="class")
-            elif layer == CONFIDENCE:
-                yield Layer(id=layer, title="Confidence", kind="share")
-            elif layer in others:
-                yield Layer(id=layer, title=others[layer].capitalize(), kind="share")
-            else:
-                yield ActivationLayer(id=layer, title=names[layer].name, kind="share", code=names[layer].code)
 
     @property
     def _base_raster(self) -> TiledRaster | None:
@@ -165,7 +153,7 @@ class ServedMap:
     def _sources(self) -> dict[int, str]:
         return source_names(sources_path(self.path))
 
-    def _source(self, found: Place) -> str | None:
+    def _source(self, found: PixelValues) -> str | None:
         return None if found.source is None else self._sources.get(found.source, f"map {found.source}")
 
 
@@ -181,7 +169,7 @@ class ServedMaps:
 
     def __init__(self, named: Sequence[Path]) -> None:
         self._named, self._opened = list(named), dict[str, ServedMap]()
-        self._places: dict[str, tuple[str, Path]] = {}
+        self._known: dict[str, tuple[str, Path]] = {}
         self._lock = threading.Lock()
         for path in named:
             if not path.exists():
@@ -193,9 +181,9 @@ class ServedMaps:
 
     def listed(self) -> list[dict[str, str]]:
         """Id and title of each, in the order named."""
-        self._places = {_id_of(path): (title, path) for title, path in _products(self._named)}
+        self._known = {_id_of(path): (title, path) for title, path in _products(self._named)}
         shown = []
-        for map_id, (title, path) in self._places.items():
+        for map_id, (title, path) in self._known.items():
             try:
                 self._open(map_id, title, path)
             except LulcError:
@@ -209,9 +197,9 @@ class ServedMaps:
         Raises:
             Refusal: There is none.
         """
-        if map_id not in self._places:
+        if map_id not in self._known:
             self.listed()
-        title, path = self._places.get(map_id, ("", None))
+        title, path = self._known.get(map_id, ("", None))
         if path is None or not path.is_file() or _id_of(path) != map_id:  # a link may lead elsewhere by now
             raise Refusal(404, "there is no such map", "choose one of the list")
         try:
@@ -229,11 +217,8 @@ class ServedMaps:
 
 def heat_png(path: Path, zoom: int, column: int, row: int) -> bytes | None:
     """PNG of a tile of a heat map; None outside."""
-    raster = TiledRaster(path)
-    try:
+    with closing(TiledRaster(path)) as raster:
         return heat_tile(raster, zoom, column, row)
-    finally:
-        raster.close()
 
 
 def overlapping(first: Bounds, second: Bounds) -> bool:
@@ -245,9 +230,8 @@ def overlapping(first: Bounds, second: Bounds) -> bool:
 
 def bounds_of(path: Path) -> Bounds:
     """West, south, east, north of a raster in WGS 84 degrees; None where it is not placed."""
-    raster = TiledRaster(path)
-    raster.close()
-    return raster.bounds
+    with closing(TiledRaster(path)) as raster:
+        return raster.bounds
 
 
 def version_of(path: Path) -> str:
@@ -277,15 +261,13 @@ def _refuse_scene(path: Path) -> None:
 
 def _products(named: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     """Title and file of what may be shown: links that lead out of a named folder are left out."""
-    for place in named:
-        if place.is_file():
-            yield place.name, place
+    for path in named:
+        if path.is_file():
+            yield path.name, path
             continue
-        inside = place.resolve()
-        files = [file for file in sorted(place.rglob("*.tif")) if not _hidden(file.relative_to(place))]
-        for file in files[:_MOST_FOUND]:
-            if _is_below(file, inside):
-                yield str(file.relative_to(place)), file
+        names = (file.relative_to(path) for file in sorted(path.rglob("*.tif")))
+        shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        yield from ((str(name), path / name) for name in shown[:_MOST_FOUND] if _is_below(path / name, path.resolve()))
 
 
 def _is_below(file: Path, folder: Path) -> bool:
@@ -295,12 +277,15 @@ def _is_below(file: Path, folder: Path) -> bool:
         return False
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def _id_of(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:_ID_LENGTH]
+
+
+def _layer(name: str, layer: ViewLayer) -> ActivationLayer | Layer:
+    kind: Literal["class", "share"] = "class" if name == CLASS else "share"
+    if layer.code is None:
+        return Layer(id=name, title=layer.title, kind=kind)
+    return ActivationLayer(id=name, title=layer.title, kind=kind, code=layer.code)
 
 
 def _entry(one: LandClass) -> LegendEntry:

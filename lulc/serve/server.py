@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 
 from lulc.errors import InputError
-from lulc.serve.answers import Download, ExplanationAnswer, JobStarted, JobState, PatchAnswer, Problem
+from lulc.serve.answers import Download, ExplanationAnswer, JobStarted, JobState, PatchAnswer
 from lulc.serve.children import Assistant, Child
 from lulc.serve.downloads import files_listed, job_files
 from lulc.serve.jobs import Job, Jobs
@@ -118,7 +118,7 @@ class Server:
         picture = job.folder / f"explanation-{number}.png"
         seconds = self.settings.limits.explain_seconds
         try:
-            found = await self._ask("explain", job, seconds, picture=str(picture), target=target, place=pixel)
+            found = await self._ask("explain", job, seconds, picture=str(picture), target=target, pixel=pixel)
         except Refusal:
             self.jobs.get(job.id)  # one that was removed meanwhile is said to be gone
             raise
@@ -165,22 +165,14 @@ class Server:
 
     def state(self, job: Job) -> JobState:
         """State of a job for the page."""
-        return JobState(
-            id=job.id,
-            kind=job.kind,
-            name=job.name,
-            state=job.state,
-            ahead=self.jobs.ahead(job),
-            stage=job.stage,
-            done=job.done,
-            total=job.total,
-            seconds=round(job.seconds_so_far, 1),
-            warnings=list(job.warnings),
-            error=Problem(problem=job.error.problem, remedy=job.error.remedy) if job.error else None,
-            map=job.id if job.kind == "scene" and job.state == "done" else None,
-            answer=PatchAnswer.model_validate(job.answer) if job.answer else None,
-            downloads=self.downloads(job),
-        )
+        found = {
+            "ahead": self.jobs.ahead(job),
+            "seconds": round(job.seconds_so_far, 1),
+            "error": job.error.body["error"] if job.error else None,
+            "map": job.id if job.kind == "scene" and job.state == "done" else None,
+            "downloads": self.downloads(job),
+        }
+        return JobState.model_validate({**vars(job), **found})
 
     def downloads(self, job: Job) -> list[Download]:
         """Downloads of a job's files; empty until it is done."""
@@ -219,7 +211,7 @@ class Server:
         )
         job.name, job.options = upload.name, UploadOptions.of(upload.fields).given()
         seconds = self.settings.limits.look_seconds
-        seen = await self._ask("look", job, seconds, values=self.settings.limits.values)
+        seen = await self._ask("inspect", job, seconds, values=self.settings.limits.values)
         if seen["kind"] == "patch":
             return await self._patch(job)
         self.jobs.submit(job, "scene", self._arguments(job, folder=str(folder)))

@@ -82,7 +82,7 @@ class UploadOptions(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-FIELDS = ("as", "bands", "offset", "quantification", "allow_no_georef")
+FIELDS = tuple(field.alias or name for name, field in UploadOptions.model_fields.items())
 """Names of the fields of a form."""
 
 

@@ -33,6 +33,9 @@ from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.describe.map_report import report_map
 
+Json = dict[str, Any]
+"""An object of plain JSON: options, results, or as `**server` fields of `Settings`."""
+
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of a stage, the amount done, and the amount in all (0 when unknown)."""
 
@@ -44,7 +47,7 @@ _LARGEST_PATCH = 2
 """A GeoTIFF up to this many times as wide as the patches of the model counts as a patch."""
 
 
-def describe(_on_progress: OnProgress, model: str, patch_model: str, device: str) -> dict[str, Any]:
+def describe(_on_progress: OnProgress, model: str, patch_model: str, device: str) -> Json:
     """Load the models, and describe them for the page.
 
     Raises:
@@ -62,14 +65,7 @@ def describe(_on_progress: OnProgress, model: str, patch_model: str, device: str
     }
 
 
-def look(
-    _on_progress: OnProgress,
-    path: str,
-    name: str,
-    options: dict[str, Any],
-    values: int,
-    **server: Any,  # noqa: ANN401 - fields of `Settings`
-) -> dict[str, Any]:
+def inspect(_on_progress: OnProgress, path: str, name: str, options: Json, values: int, **server: Any) -> Json:  # noqa: ANN401
     """Decide from its header whether an upload is a patch or a scene.
 
     Args:
@@ -102,14 +98,7 @@ def look(
     return {"kind": "scene"}
 
 
-def patch(
-    _on_progress: OnProgress,
-    path: str,
-    name: str,
-    folder: str,
-    options: dict[str, Any],
-    **server: Any,  # noqa: ANN401
-) -> dict[str, Any]:
+def patch(_on_progress: OnProgress, path: str, name: str, folder: str, options: Json, **server: Any) -> Json:  # noqa: ANN401
     """Classify a patch, and write its picture into the folder.
 
     Raises:
@@ -127,14 +116,7 @@ def patch(
     return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": image.grid.georeferenced}
 
 
-def scene(
-    on_progress: OnProgress,
-    path: str,
-    name: str,
-    folder: str,
-    options: dict[str, Any],
-    **server: Any,  # noqa: ANN401
-) -> dict[str, Any]:
+def scene(on_progress: OnProgress, path: str, name: str, folder: str, options: Json, **server: Any) -> Json:  # noqa: ANN401
     """Classify a scene, and write product, picture, true colour and report into the folder.
 
     Raises:
@@ -158,7 +140,7 @@ def scene(
     return {"warnings": list(done.warnings), "seconds": done.seconds}
 
 
-def base(_on_progress: OnProgress, path: str, name: str, folder: str) -> dict[str, Any]:
+def base(_on_progress: OnProgress, path: str, name: str, folder: str) -> Json:
     """Draw a scene in true colour, to lie beneath maps.
 
     Raises:
@@ -173,7 +155,7 @@ def base(_on_progress: OnProgress, path: str, name: str, folder: str) -> dict[st
     return {}
 
 
-def report(on_progress: OnProgress, path: str, name: str, folder: str) -> dict[str, Any]:
+def report(on_progress: OnProgress, path: str, name: str, folder: str) -> Json:
     """Write the report of a product into the folder.
 
     Raises:
@@ -190,17 +172,17 @@ def explain(
     path: str,
     name: str,
     picture: str,
-    options: dict[str, Any],
+    options: Json,
     target: str | None,
-    place: tuple[int, int] | None,
+    pixel: tuple[int, int] | None,
     **server: Any,  # noqa: ANN401
-) -> dict[str, Any]:
+) -> Json:
     """Explain a patch, or a scene around a pixel (row, column), and write picture and heat map.
 
     Raises:
         LulcError: As `explain_patch` and `explain_scene`.
     """
-    if place is None:
+    if pixel is None:
         of_patch = ExplainOptions(
             model=server["patch_model"],
             bands=spelled_out(options.get("bands")),
@@ -211,16 +193,16 @@ def explain(
     else:
         asked = _scene_options(options, server)
         with open_scene([path], bands=asked.bands) as source:
-            window = _window_around(place, source.grid.shape)
+            window = _window_around(pixel, source.grid.shape)
         shared = asked.model_dump(include={"model", "bands", "offset", "quantification", "device"})
         of_scene = ExplainSceneOptions(target=target, window=window, **shared)
         found = explain_scene([Path(path)], Path(picture), of_scene, name=name)
     return _explanation_reply(found, name)
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {
+WORK: dict[str, Callable[..., Json]] = {
     "describe": describe,
-    "look": look,
+    "inspect": inspect,
     "patch": patch,
     "scene": scene,
     "report": report,
@@ -230,7 +212,7 @@ WORK: dict[str, Callable[..., dict[str, Any]]] = {
 """Functions by name of the task."""
 
 
-def _explanation_reply(found: Explanation, name: str) -> dict[str, Any]:
+def _explanation_reply(found: Explanation, name: str) -> Json:
     renamed = replace(found, input=name, files=())
     return {
         "title": renamed.title,
@@ -254,7 +236,7 @@ def _classifier(model: str, device: str) -> Classifier:
     return Classifier(load_patch_model(model), device, "fp32")
 
 
-def _scene_options(options: dict[str, Any], server: dict[str, Any]) -> ClassifyOptions:
+def _scene_options(options: Json, server: Json) -> ClassifyOptions:
     given = {name: value for name, value in options.items() if name != "as"} | {
         "bands": spelled_out(options.get("bands"))
     }

@@ -127,7 +127,7 @@ def test_float_activations_are_shown_alike(tmp_path):
 
 def test_classes_alone_have_one_layer(tmp_path):
     write(tmp_path / "a.tif", pixels(300, 300, activations="none"))
-    assert MapView(tmp_path / "a.tif").layers == ("class",)
+    assert tuple(MapView(tmp_path / "a.tif").layers) == ("class",)
 
 
 @pytest.mark.whole
@@ -167,11 +167,11 @@ def test_what_is_at_a_place(product):
     assert view.pixel_of(longitude, latitude) == (row, col)
     found = view.at(row, col)
     assert found.code == data[0, row, col]
-    np.testing.assert_allclose(found.shares, data[1:, row, col] / 250, atol=1e-6)
+    np.testing.assert_allclose(found.activations, data[1:, row, col] / 250, atol=1e-6)
     assert found.confidence == pytest.approx(data[1:, row, col].max() / 250)
     assert found.source is None
     assert view.at(0, 0).code == 255
-    assert view.at(0, 0).shares == ()
+    assert view.at(0, 0).activations == ()
     assert view.at(-1, 0) is None
     assert view.at(0, WIDTH) is None
 

@@ -72,7 +72,7 @@ def test_a_patch_is_answered_as_by_the_command(tmp_path, data):
         )
         (tmp_path / "lake.jpg").write_bytes(archive.read(name))
     folder = stored(tmp_path, tmp_path / "lake.jpg")
-    assert work.look(silent, str(folder / "upload"), "lake.jpg", given(), VALUES, **MODELS) == {"kind": "patch"}
+    assert work.inspect(silent, str(folder / "upload"), "lake.jpg", given(), VALUES, **MODELS) == {"kind": "patch"}
     answer = work.patch(silent, str(folder / "upload"), "lake.jpg", str(folder), given(), **MODELS)
     spoken = CliRunner().invoke(cli, ["patches", "predict", str(tmp_path / "lake.jpg"), "--json"])
     said = json.loads(spoken.stdout)
@@ -95,7 +95,7 @@ def test_small_geotiffs_are_patches_unless_said_otherwise(tmp_path, data, asked,
         content = archive.read(name)
     (tmp_path / "ms.tif").write_bytes(content)
     options = given(**{"as": asked, "bands": "B01,B02,B03,B04,B05,B06,B07,B08,B09,B10,B11,B12,B8A"})
-    assert work.look(silent, str(tmp_path / "ms.tif"), "ms.tif", options, VALUES, **MODELS)["kind"] == kind
+    assert work.inspect(silent, str(tmp_path / "ms.tif"), "ms.tif", options, VALUES, **MODELS)["kind"] == kind
 
 
 def raster(path, bands=9, side=300, **more):
@@ -108,13 +108,13 @@ def raster(path, bands=9, side=300, **more):
 def test_too_many_values_are_refused_from_the_header(tmp_path):
     path = raster(tmp_path / "a.tif")
     with pytest.raises(LimitError, match=r"a\.tif declares 300 x 300 pixels of 9 bands"):
-        work.look(silent, str(path), "a.tif", given(), 9 * 300 * 300 - 1, **MODELS)
+        work.inspect(silent, str(path), "a.tif", given(), 9 * 300 * 300 - 1, **MODELS)
 
 
 def test_bands_without_names_are_refused_when_they_arrive(tmp_path):
     path = raster(tmp_path / "a.tif")
     with pytest.raises(InputError, match="does not name its bands"):
-        work.look(silent, str(path), "a.tif", given(), VALUES, **MODELS)
+        work.inspect(silent, str(path), "a.tif", given(), VALUES, **MODELS)
 
 
 def test_megabytes_of_metadata_are_refused(tmp_path):
@@ -122,7 +122,7 @@ def test_megabytes_of_metadata_are_refused(tmp_path):
     with rasterio.open(path, "r+") as target:
         target.update_tags(note="x" * 2_000_000)
     with pytest.raises(LimitError, match="MB of metadata"):
-        work.look(silent, str(path), "a.tif", given(), VALUES, **MODELS)
+        work.inspect(silent, str(path), "a.tif", given(), VALUES, **MODELS)
 
 
 def test_a_damaged_scene_is_the_uploads_fault(tmp_path, scene_path):
@@ -130,7 +130,7 @@ def test_a_damaged_scene_is_the_uploads_fault(tmp_path, scene_path):
     content[20_000 : len(content) // 2] = bytes(len(content) // 2 - 20_000)
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(InputError):
-        work.look(silent, str(tmp_path / "a.tif"), "a.tif", given(), VALUES, **MODELS)
+        work.inspect(silent, str(tmp_path / "a.tif"), "a.tif", given(), VALUES, **MODELS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
 from lulc.cli.values import Ranges
 
@@ -15,7 +15,7 @@ from lulc.cli.values import Ranges
 @click.option(
     "--scene", "scenes", type=Ranges(), metavar="0,2-4", help="Only these scenes, by their number in PLAN, from 0."
 )
-@speaking()
+@with_console()
 def merge(plan: Path, scenes: tuple[int, ...] | None, console: Console) -> None:
     """Publish the map of each scene of PLAN whose shards are done; then their parts are removed.
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
+from lulc.hpc.options import PlanOptions
 from lulc.tasks.classify.options import ClassifyOptions
 
 if TYPE_CHECKING:
@@ -17,34 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the maps, made when it is not there; one a scene.",
-)
-@click.option(
-    "--list",
-    "listed",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Also the scenes in this file: one a line, or the files of one scene separated by tabs.",
-)
-@click.option(
-    "--shard-chunks", type=click.IntRange(min=1), metavar="N", help="Chunks of a shard. [default: a whole scene]"
-)
-@model_options(options=ClassifyOptions, without=("resume",))
-@speaking()
-def plan(
-    scenes: tuple[Path, ...],
-    plan: Path,
-    out: Path,
-    listed: Path | None,
-    shard_chunks: int | None,
-    options: ClassifyOptions,
-    console: Console,
-) -> None:
+@model_options(cut=PlanOptions, options=ClassifyOptions, without=("resume",))
+@with_console()
+def plan(scenes: tuple[Path, ...], plan: Path, *, cut: PlanOptions, options: ClassifyOptions, console: Console) -> None:
     """Cut each SCENE into shards and write PLAN, a JSON file that says everything: scenes, maps, options, shards.
 
     A shard is a range of a scene's chunks. What lulc would choose on each machine for itself (device, precision, threads,
@@ -53,11 +29,11 @@ def plan(
     from lulc.hpc.plan import listed_scenes, make_plan, write_plan
     from lulc.io.files.outputs import made_folder
 
-    groups = [(scene,) for scene in scenes] + (listed_scenes(listed) if listed else [])
+    groups = [(scene,) for scene in scenes] + (listed_scenes(cut.listed) if cut.listed else [])
     if not groups:
         raise click.UsageError("name a SCENE, or a file of scenes with --list")
-    with made_folder(out):
-        made = make_plan(groups, out, options, shard_chunks)
+    with made_folder(cut.out):
+        made = make_plan(groups, cut.out, options, cut.shard_chunks)
         write_plan(made, plan, overwrite=options.overwrite)
     console.show(partial(_facts, made, plan), partial(_text, made, plan))
 

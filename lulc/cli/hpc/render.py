@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument, site_option
 
 
@@ -14,7 +14,7 @@ from lulc.cli.hpc.arguments import plan_argument, site_option
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the scripts. [default: PLAN's .run folder]"
 )
-@speaking(as_json=False)
+@with_console(as_json=False)
 def render(plan: Path, site: str, out: Path | None, console: Console) -> None:
     """Write the job scripts of PLAN: an array job of shards, an array job of merges, and a script that submits both."""
     from lulc.hpc.plan import notes_folder, read_plan

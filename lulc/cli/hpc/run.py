@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
 from lulc.run import running
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @plan_argument
 @click.argument("shard", metavar="SHARD", type=int)
-@speaking()
+@with_console()
 def run(plan: Path, shard: int, console: Console) -> None:
     """Run shard number SHARD of PLAN: what a job does.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @plan_argument
-@speaking()
+@with_console()
 def status(plan: Path, console: Console) -> None:
     """Say what each shard of PLAN has come to: chunks done, and why it failed."""
     from lulc.hpc.plan import read_plan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument, site_option
 from lulc.cli.values import Ranges
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @site_option
 @click.option("--failed", is_flag=True, help="Only shards that were submitted before and are neither done nor queued.")
 @click.option("--shards", type=Ranges(), metavar="3,7,10-12", help="Only these shards.")
-@speaking()
+@with_console()
 def submit(plan: Path, *, site: str, failed: bool, shards: tuple[int, ...] | None, console: Console) -> None:
     """Submit the shards of PLAN that are neither done nor in the queue, and the merges of their scenes after them."""
     from lulc.hpc.plan import read_plan

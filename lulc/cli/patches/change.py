@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
-from lulc.cli.options import model_options
+from lulc.cli.console import Console, with_console
+from lulc.cli.options import given_options, model_options
 from lulc.errors import UsageError
 from lulc.patches.options import PatchChangeOptions
 
-_OF_MAPS = ("cell", "step", "to", "crosswalk", "mmu")
+_OF_MAPS = {"out", "cell", "step", "to", "crosswalk", "mmu"}
 
 
 def _gone(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -32,7 +32,7 @@ def _gone(_context: click.Context, _parameter: click.Parameter, value: str | Non
     help="Write report.json, report.md, matrix.csv and change.png there.",
 )
 @model_options(without={"resume"}, options=PatchChangeOptions)
-@speaking()
+@with_console()
 def change(
     before: Path, after: Path, output: Path | None, out: Path | None, options: PatchChangeOptions, console: Console
 ) -> None:
@@ -44,7 +44,7 @@ def change(
     from lulc.patches.change import compare_patches, compare_scenes
 
     if output is None:
-        _refuse_map_options(out)
+        _refuse_map_options()
         patches = compare_patches(before, after, options)
         console.show(patches.to_json, patches.to_text)
         return
@@ -53,10 +53,8 @@ def change(
     console.show(done.to_json, done.to_markdown)
 
 
-def _refuse_map_options(out: Path | None) -> None:
+def _refuse_map_options() -> None:
     """An option that would do nothing was meant to do something."""
-    context = click.get_current_context()
-    given = [name for name in _OF_MAPS if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
-    unfit = ["--out"] * (out is not None) + [f"--{name}" for name in given]
+    unfit = given_options(_OF_MAPS)
     if unfit:
         raise UsageError(f"{unfit[0]} belongs to a map", "leave it out, or give OUT.tif")

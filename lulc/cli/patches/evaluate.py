@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.patches.options import PatchEvaluateOptions
 
@@ -13,7 +13,7 @@ from lulc.patches.options import PatchEvaluateOptions
 @click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
 @model_options(options=PatchEvaluateOptions)
-@speaking()
+@with_console()
 def evaluate(model: Path, data: Path, options: PatchEvaluateOptions, console: Console) -> None:
     """Try MODEL on the labelled patches of DATA, by default on those that it was neither trained nor chosen on.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options, output_argument
 from lulc.errors import UsageError
 from lulc.explain.options import ExplainOptions, ExplainSceneOptions
@@ -16,7 +16,7 @@ _OF_SCENES = ("offset", "quantification", "window")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @output_argument
 @model_options(patch=ExplainOptions, scene=ExplainSceneOptions)
-@speaking()
+@with_console()
 def explain(
     inputs: tuple[Path, ...],
     output: Path,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, speaking
+from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.errors import LulcError, UsageError
 from lulc.patches.options import PredictOptions
@@ -19,7 +19,7 @@ _OF_GRIDS = ("cell", "step", "offset", "quantification", "quicklook")
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_options(options=PredictOptions)
-@speaking()
+@with_console()
 def predict(inputs: tuple[Path, ...], options: PredictOptions, console: Console) -> None:
     """Say what patches show: files, folders of them, or with --grid every cell of a scene.
 

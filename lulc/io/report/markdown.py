@@ -1,13 +1,17 @@
 """How the reports that people read write tables and numbers."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 NONE = "-"
 """A number that is not defined."""
 
 WIDEST_MATRIX = 16
 """Classes of the widest matrix that fits on a page."""
+
+
+Blocks = Iterator[Sequence[str]]
+"""Headings, paragraphs, lists and tables of a report, each as lines."""
 
 
 def number(value: float | None, style: str = ".3f", *, none: str = NONE) -> str:
@@ -38,6 +42,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
     return [line(head), f"| {' | '.join(rule)} |", *(line(row) for row in rows)]
 
 
-def joined(sections: Iterable[Sequence[str]]) -> str:
-    """Sections of lines as one text, an empty line between them; a section without lines is left out."""
-    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+def page(*sections: Iterable[Sequence[str]]) -> str:
+    """A whole report, an empty line between its blocks; it ends in a line break. Blocks without lines are left out."""
+    return "\n\n".join("\n".join(block) for section in sections for block in section if block) + "\n"

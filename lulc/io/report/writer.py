@@ -61,7 +61,6 @@ def write_report(
     """
     check_report(folder, others, overwrite=overwrite)
     numbers = json.dumps(plain(report.to_json()), indent=1) + "\n"
-    texts = {MARKDOWN: report.to_markdown(), JSON: numbers}
     with made_folder(folder):
         for name, write in others.items():
             if write is not None:
@@ -69,10 +68,19 @@ def write_report(
                 continue
             with storage_errors(folder / name):
                 (folder / name).unlink(missing_ok=True)
-        for name, text in texts.items():
-            write_whole(folder / name, text.encode(errors="backslashreplace"))
+        write_markdown(report, folder / MARKDOWN)
+        write_whole(folder / JSON, numbers.encode())
     names = [name for name, write in others.items() if write is not None]
-    return tuple(folder / name for name in (*names, *texts))
+    return tuple(folder / name for name in (*names, MARKDOWN, JSON))
+
+
+def write_markdown(report: Report, path: Path) -> None:
+    """Write what a report says to people, whole; what is no Unicode in a file's name is written as an escape.
+
+    Raises:
+        StorageError: The disk is full or refuses.
+    """
+    write_whole(path, report.to_markdown().encode(errors="backslashreplace"))
 
 
 def plain(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,38 +9,38 @@ from lulc.errors import InputError
 from lulc.footprints import Footprints, footprints_of, on_ground
 from lulc.grid import Grid, map_points
 from lulc.patches.dataset import Patch, PatchSet
-from lulc.patches.learn.duplicates import Look
+from lulc.patches.learn.duplicates import PatchSignature
 from lulc.patches.learn.split import PatchSplit
 
 _CORNERS = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])
 _INNER = 0.99  # of an extent: touching is not overlapping, whatever the rounding
 
 
-def same_block(data: PatchSet, looks: Mapping[str, Look], side_m: float) -> list[tuple[Patch, ...]]:
+def same_block(data: PatchSet, signatures: Mapping[str, PatchSignature], side_m: float) -> list[tuple[Patch, ...]]:
     """Groups of patches whose centres lie in one block of about `side_m` metres.
 
     Raises:
         InputError: A patch does not say where it lies.
     """
-    unplaced = next((patch for patch in data.patches if not on_ground(looks[patch.name].grid)), None)
+    unplaced = next((patch for patch in data.patches if not on_ground(signatures[patch.name].grid)), None)
     if unplaced is not None:
         raise InputError(f"{unplaced.name} does not say where it lies", "leave split.block_m out")
     groups: dict[int, list[Patch]] = defaultdict(list)
     ground = Footprints.joined(
-        [footprints_of(grid, [grid.window], 0) for grid in (looks[patch.name].grid for patch in data.patches)]
+        [footprints_of(grid, [grid.window], 0) for grid in (signatures[patch.name].grid for patch in data.patches)]
     )
     for patch, block in zip(data.patches, ground.blocks(side_m).tolist(), strict=True):
         groups[block].append(patch)
     return [tuple(group) for group in groups.values()]
 
 
-def on_shared_ground(data: PatchSet, split: PatchSplit, looks: Mapping[str, Look]) -> list[str]:
+def on_shared_ground(data: PatchSet, split: PatchSplit, signatures: Mapping[str, PatchSignature]) -> list[str]:
     """Patches to validate or test on that show ground which a training patch of the same CRS shows too."""
-    placed = [patch for patch in data.patches if patch.name in split.names and on_ground(looks[patch.name].grid)]
+    placed = [patch for patch in data.patches if patch.name in split.names and on_ground(signatures[patch.name].grid)]
     if not placed:
         return []
     learnt = np.array([split.names[patch.name] == "train" for patch in placed])
-    shared = _extents([looks[patch.name].grid for patch in placed]).neighbours(~learnt, learnt, gap=0.0)
+    shared = _extents([signatures[patch.name].grid for patch in placed]).neighbours(~learnt, learnt, gap=0.0)
     return [placed[number].name for number in sorted(shared)]
 
 

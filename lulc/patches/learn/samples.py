@@ -87,8 +87,8 @@ class PatchSamples:
             rng = np.random.default_rng([self._seed, step])
             drawn = rng.choice(len(self._patches), self._batch, p=self._odds)
             return [self._patches[drawn[row]] for row in rows]
-        places = (divmod(step * self._batch + row, len(self._patches)) for row in rows)
-        return [self._patches[self._order(epoch)[place]] for epoch, place in places]
+        positions = (divmod(step * self._batch + row, len(self._patches)) for row in rows)
+        return [self._patches[self._order(epoch)[index]] for epoch, index in positions]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self._seed, 1, epoch]).permutation(len(self._patches))

@@ -1,4 +1,4 @@
-"""Which patches are learnt from, which choose the weights, which are only measured."""
+"""The split of patches into training, validation and test."""
 
 import csv
 import hashlib
@@ -11,6 +11,7 @@ import numpy as np
 
 from lulc.errors import InputError
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 from lulc.model.bundle import read_beside
 from lulc.patches.dataset import Patch, PatchSet
 from lulc.patches.learn.settings import SplitSettings
@@ -42,11 +43,8 @@ class PatchSplit:
 
     def write(self, path: Path, only: Sequence[str] = SPLITS) -> None:
         """Write as CSV with the columns name and split; an existing file is replaced."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        rows.writerows([name, split] for name, split in sorted(self.names.items()) if split in only)
-        write_whole(path, text.getvalue().encode())
+        rows = (entry for entry in sorted(self.names.items()) if entry[1] in only)
+        write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 
 def read_split(path: Path) -> PatchSplit:
@@ -92,17 +90,17 @@ def split_patches(
     groups: Iterable[Sequence[Patch]] = (),
     blocks: Iterable[Sequence[Patch]] = (),
 ) -> PatchSplit:
-    """Assign patches to splits: each class by the same shares, patches of one group together.
+    """Assign patches to splits: each class by the same fractions, patches of one group together.
 
     Args:
         data: What to split.
-        settings: Shares and seed, or the file that says it.
+        settings: Fractions and seed, or the file that says it.
         groups: Patches that must not be torn apart (duplicates).
         blocks: All patches by the ground that they lie on; when given, whole blocks are assigned and classes get their
-            shares as nearly as that allows.
+            fractions as nearly as that allows.
 
     Raises:
-        InputError: A split with a share gets no patch, or a class has none to learn from.
+        InputError: A split of a fraction above 0 gets no patch, or a class has none to learn from.
     """
     if settings.file is not None:
         names = {patch.name for patch in data.patches}

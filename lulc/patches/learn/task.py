@@ -77,9 +77,9 @@ class PatchTask:
             image = zoomed(image, settings.zoom, random)
         target = Target(codes[:, None, None])
         if settings.cutmix and float(torch.rand(1, generator=random)) < settings.cutmix:
-            shares = functional.one_hot(codes, len(self._classes)).float()
-            image, shares = cut_mixed(image, shares, random)
-            target = Target(shares.argmax(dim=1)[:, None, None], shares[..., None, None])
+            labels = functional.one_hot(codes, len(self._classes)).float()
+            image, labels = cut_mixed(image, labels, random)
+            target = Target(labels.argmax(dim=1)[:, None, None], labels[..., None, None])
         return image, target
 
     def validate(self, network: nn.Module) -> Scores:
@@ -104,7 +104,7 @@ def patch_logits(
 
 
 def zoomed(image: Tensor, most: float, random: torch.Generator) -> Tensor:
-    """Patches (n, c, side, side) cropped at random places by up to a share `most` of their side, at their old size."""
+    """Patches (n, c, side, side) cropped at random by up to the fraction `most` of their side, at their old size."""
     count = len(image)
     scale = 1 - most * torch.rand(count, generator=random)
     shift = (1 - scale)[:, None] * (2 * torch.rand(count, 2, generator=random) - 1)
@@ -116,12 +116,12 @@ def zoomed(image: Tensor, most: float, random: torch.Generator) -> Tensor:
     return crop.contiguous(memory_format=torch.channels_last)
 
 
-def cut_mixed(image: Tensor, shares: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """CutMix (Yun et al. 2019): a rectangle of every patch comes from another one, and so does its share of the label.
+def cut_mixed(image: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """CutMix (Yun et al. 2019): a rectangle of every patch comes from another one, and so does that fraction of the label.
 
     Args:
         image: (n, c, side, side).
-        shares: Labels (n, K), summing to 1.
+        labels: Labels (n, K), summing to 1.
         random: Source of the rectangle and the partners.
     """
     count, _, height, width = image.shape
@@ -134,4 +134,4 @@ def cut_mixed(image: Tensor, shares: Tensor, random: torch.Generator) -> tuple[T
     mixed = image.clone(memory_format=torch.channels_last)
     mixed[inside] = image[partner][inside]
     taken = rows * columns / (height * width)
-    return mixed, (1 - taken) * shares + taken * shares[partner]
+    return mixed, (1 - taken) * labels + taken * labels[partner]

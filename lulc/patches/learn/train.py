@@ -11,17 +11,15 @@ from lulc.errors import ConfigError, InputError, did_you_mean
 from lulc.features import FeatureSpec
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.image import PatchImage
-from lulc.patches.learn.duplicates import look_at, near_pairs, same_pixels
+from lulc.patches.learn.duplicates import Leakage, near_pairs, patch_signatures, same_pixels
 from lulc.patches.learn.freezing import Freezing
-from lulc.patches.learn.leakage import Leakage
-from lulc.patches.learn.legend import legend_of
 from lulc.patches.learn.places import on_shared_ground, same_block
 from lulc.patches.learn.samples import PatchReader
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.learn.split import PatchSplit, split_patches
 from lulc.patches.learn.start import normalised_like, start_patches
 from lulc.patches.learn.task import PatchTask
-from lulc.patches.learn.trained import PatchPlan, PatchTrainReport
+from lulc.patches.learn.trained import PatchPlan, PatchTrainReport, legend_of
 from lulc.patches.networks import build_patch_network
 from lulc.run import StepProgress, silent
 from lulc.training.distributed import ProcessGroup
@@ -105,10 +103,10 @@ class PatchExperiment:
 
 def _split(data: PatchSet, settings: PatchSettings) -> tuple[PatchSplit, Leakage]:
     """The split of the patches, and what of them occurs twice."""
-    looks = look_at(data, settings.samples.workers)
-    same, block_m = same_pixels(data, looks), settings.split.block_m
-    split = split_patches(data, settings.split, same, same_block(data, looks, block_m) if block_m else ())
-    near, shared = near_pairs(data, split, looks), on_shared_ground(data, split, looks)
+    signatures = patch_signatures(data, settings.samples.workers)
+    same, block_m = same_pixels(data, signatures), settings.split.block_m
+    split = split_patches(data, settings.split, same, same_block(data, signatures, block_m) if block_m else ())
+    near, shared = near_pairs(data, split, signatures), on_shared_ground(data, split, signatures)
     return split, Leakage.found(data, split, same, near, shared)
 
 

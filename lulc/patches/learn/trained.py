@@ -1,5 +1,6 @@
 """A patch classifier that is trained: kept to its split, measured, written as a bundle, reported."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ import torch
 from torch import nn
 
 from lulc.errors import ConfigError
+from lulc.legend import LandClass, Legend, load_legend
 from lulc.metrics.confusion import defined_mean
 from lulc.patches.card import write_patch_model
 from lulc.patches.dataset import PatchSet
-from lulc.patches.learn.leakage import Leakage
-from lulc.patches.learn.legend import legend_of
+from lulc.patches.learn.duplicates import Leakage
 from lulc.patches.learn.samples import PatchReader
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.learn.split import SPLIT_FILE, PatchSplit, read_split
@@ -30,11 +31,11 @@ _SCORES = {"f1": "F1", "recall": "recall", "precision": "precision"}
 
 @dataclass(frozen=True, slots=True)
 class PatchTrainReport(RunReport):
-    """What a run did; `metrics` are scores of each split that was not learnt from.
+    """Result of a run; `metrics` are scores of each split that was not trained on.
 
     Attributes:
         patches: Patches in each split.
-        leakage: What was found twice.
+        leakage: Patches that occur twice.
         patches_per_s: Patches trained on per second.
     """
 
@@ -69,7 +70,7 @@ class PatchPlan(Plan[PatchTrainReport]):
     Attributes:
         data: The patches.
         split: Which of them are learnt from.
-        leakage: What was found twice.
+        leakage: Patches that occur twice.
         pictures: True when the patches are stretched 8-bit pictures.
         reader: Reads patches.
     """
@@ -145,3 +146,26 @@ def _round_to_half(network: nn.Module) -> None:
         for weight in network.parameters():
             if weight.ndim > 1:
                 weight.copy_(weight.half().float())
+
+
+def legend_of(classes: Sequence[str], name: str) -> Legend:
+    """Classes with codes and colours: of a named legend when it knows all of them, else spread over the hues.
+
+    Raises:
+        ConfigError: There is no such legend, or it lacks a class.
+    """
+    import colorsys
+
+    if name:
+        known = load_legend(name)
+        if known.names == tuple(classes):
+            return known
+        colors = {entry.name: entry.color for entry in known}
+    else:
+        colors = {}
+    made = []
+    for number, each in enumerate(classes):
+        red, green, blue = colorsys.hsv_to_rgb(number / len(classes), 0.55 + 0.3 * (number % 2), 0.85)
+        spread = "#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue))
+        made.append(LandClass(number + 1, each, colors.get(each, spread)))
+    return Legend("patches", "Classes of the patches", tuple(made))

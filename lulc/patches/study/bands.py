@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from lulc.errors import ConfigError, InputError, StorageError, UsageError, did_y
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.files.storage import storage_errors
+from lulc.io.report.writer import write_markdown
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
-from lulc.patches.learn.duplicates import look_at, same_pixels
+from lulc.patches.learn.duplicates import patch_signatures, same_pixels
 from lulc.patches.learn.settings import PatchSettings, SplitSettings
 from lulc.patches.learn.split import PatchSplit, split_patches
 from lulc.patches.learn.train import train_patches
@@ -83,7 +85,7 @@ def study_bands(
     folder = _StudyFolder(output)
     folder.check(resume=resume, overwrite=options.overwrite)
     splits = split_folds(
-        patches, folds, settings.split, same_pixels(patches, look_at(patches, settings.samples.workers))
+        patches, folds, settings.split, same_pixels(patches, patch_signatures(patches, settings.samples.workers))
     )
     notes = (*replaced, *left_out, *_proof(patches, settings))
     with RunFolder(output).held():
@@ -104,7 +106,7 @@ def study_bands(
             rows=tuple(sorted(folder.rows(folds), key=lambda row: (-row.accuracy, row.combination.name))),
             notes=notes,
         )
-        write_whole(output / TABLE, study.to_markdown().encode())
+        write_markdown(study, output / TABLE)
         draw_study(study, output / PICTURE)
     return study
 
@@ -180,16 +182,16 @@ def _folds(data: PatchSet, folds: int, seed: int, groups: Sequence[Sequence[Patc
     """Fold of each patch; classes begin at different folds, so that these get equally large."""
     bound = {patch.name: tuple(group) for group in groups for patch in group}
     fold_of: dict[str, int] = {}
-    turn = 0
+    assigned = 0
     for code, name in enumerate(data.classes, 1):
         members = [patch for patch in data.patches if patch.code == code]
         if len(members) < folds:
             raise InputError(f"{name} has {len(members)} patches, too few for {folds} folds", "take fewer folds")
-        for position in np.random.default_rng([seed, folds, code]).permutation(len(members)):
-            patch = members[position]
+        for index in np.random.default_rng([seed, folds, code]).permutation(len(members)):
+            patch = members[index]
             if patch.name not in fold_of:
-                fold_of |= {each.name: turn % folds for each in bound.get(patch.name, (patch,))}
-                turn += 1
+                fold_of |= {each.name: assigned % folds for each in bound.get(patch.name, (patch,))}
+                assigned += 1
     return fold_of
 
 
@@ -234,7 +236,8 @@ class _StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._state: dict[str, Any] = {}
+        self._begun: dict[str, Any] = {}
+        self._rows: dict[str, BandRow] = {}
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder that must not be written, before any work is done."""
@@ -252,17 +255,16 @@ class _StudyFolder:
             ConfigError: It was begun with other settings, folds or patches.
         """
         split_digest = json_fingerprint([sorted(split.names.items()) for split in splits])
-        state: dict[str, Any] = {"kind": _KIND, "settings": settings.to_table(), "dealt": split_digest, "rows": []}
+        self._begun = {"kind": _KIND, "settings": settings.to_table(), "dealt": split_digest}
         before = self._read() if resume else {}
         if before:
-            if before["dealt"] != state["dealt"]:
+            if before["dealt"] != split_digest:
                 raise ConfigError(f"{self.path} was begun with other patches or folds", "use another OUT")
-            if _compared(before["settings"]) != _compared(state["settings"]):
+            if _compared(before["settings"]) != _compared(self._begun["settings"]):
                 raise ConfigError(f"{self.path} was begun with other settings", "use another OUT")
-            state["rows"] = before["rows"]
+            self._rows = {row["combination"]: _parsed_row(row) for row in before["rows"]}
         else:
             self._clear()
-        self._state = state
         self._save()
         with storage_errors(self.path):
             (self.path / "folds").mkdir(exist_ok=True)
@@ -271,10 +273,11 @@ class _StudyFolder:
 
     def has(self, combination: Combination, fold: int) -> bool:
         """True when that fold has been tested."""
-        row = self._row(combination.name)
-        if row and tuple(row["bands"]) != combination.bands:
-            raise ConfigError(f"{self.path}: {combination.name} was begun with {' '.join(row['bands'])}", "rename it")
-        return any(score["fold"] == fold for score in row["folds"]) if row else False
+        row = self._rows.get(combination.name, BandRow(combination, ()))
+        if row.combination != combination:
+            begun = " ".join(row.combination.bands)
+            raise ConfigError(f"{self.path}: {combination.name} was begun with {begun}", "rename it")
+        return any(score.fold == fold for score in row.folds)
 
     @contextmanager
     def run(self, combination: Combination, fold: int, settings: PatchSettings) -> Iterator[tuple[Path, PatchSettings]]:
@@ -290,37 +293,29 @@ class _StudyFolder:
             name: (round((one["recall"] or 0) * one["patches"]), one["patches"])
             for name, one in scores["per_class"].items()
         }
-        row = self._row(combination.name)
-        if row is None:
-            row = {"combination": combination.name, "bands": list(combination.bands), "folds": []}
-            self._state["rows"].append(row)
         correct = round(scores["accuracy"] * scores["patches"])
-        counts = {"fold": fold, "patches": scores["patches"], "correct": correct}
-        row["folds"].append({**counts, "found": found, "seconds": seconds})
+        row = self._rows.get(combination.name, BandRow(combination, ()))
+        score = FoldScore(fold, scores["patches"], correct, found, seconds)
+        self._rows[combination.name] = BandRow(combination, (*row.folds, score))
         self._save()
 
     def rows(self, folds: int) -> list[BandRow]:
         """Combinations of which every fold has been tested."""
         return [
-            BandRow(
-                Combination(row["combination"], tuple(row["bands"])),
-                tuple(
-                    FoldScore(**{**score, "found": {name: tuple(pair) for name, pair in score["found"].items()}})
-                    for score in sorted(row["folds"], key=lambda score: int(score["fold"]))
-                ),
-            )
-            for row in self._state["rows"]
-            if len(row["folds"]) == folds
+            BandRow(row.combination, tuple(sorted(row.folds, key=lambda score: score.fold)))
+            for row in self._rows.values()
+            if len(row.folds) == folds
         ]
-
-    def _row(self, name: str) -> dict[str, Any] | None:
-        return next((row for row in self._state["rows"] if row["combination"] == name), None)
 
     def _split(self, fold: int) -> Path:
         return self.path.resolve() / "folds" / f"fold-{fold}.csv"
 
     def _save(self) -> None:
-        write_whole(self.path / ROWS, (json.dumps(self._state, indent=1) + "\n").encode())
+        rows = [
+            {"combination": one.combination.name, "bands": one.combination.bands, "folds": list(map(asdict, one.folds))}
+            for one in self._rows.values()
+        ]
+        write_whole(self.path / ROWS, (json.dumps(self._begun | {"rows": rows}, indent=1) + "\n").encode())
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -336,6 +331,14 @@ class _StudyFolder:
                 (self.path / name).unlink(missing_ok=True)
             for folder in (*self.path.glob("run-*-*"), self.path / "folds"):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parsed_row(row: Mapping[str, Any]) -> BandRow:
+    """A row of bands.json."""
+    scores = (
+        {**score, "found": {name: tuple(pair) for name, pair in score["found"].items()}} for score in row["folds"]
+    )
+    return BandRow(Combination(row["combination"], tuple(row["bands"])), tuple(FoldScore(**score) for score in scores))
 
 
 def _compared(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What a band study found, as text, as a page and as a picture."""
+"""The report of a band study, as text, as Markdown and as a picture."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lulc.io.figures.page import EDGE, FAINT, GRID, INK, Axes, Page
-from lulc.io.report.markdown import joined, markdown_table, number
+from lulc.io.report.markdown import markdown_table, number, page
 from lulc.metrics.share_interval import wilson
 
 HELBER_2019 = {"RGB": 0.9857, "CIR": 0.9830, "SWIR": 0.9705}
@@ -25,13 +25,13 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class FoldScore:
-    """What a network made of patches that it had not seen.
+    """Score of a network on patches that it was not trained on.
 
     Attributes:
         fold: From 1.
         patches: Patches tested.
-        correct: Of them, those whose class was found.
-        found: By class, patches found and patches there are.
+        correct: Patches with a correct prediction.
+        found: By class, patches with a correct prediction and all patches.
         seconds: Spent in training steps.
     """
 
@@ -56,12 +56,12 @@ class BandRow:
 
     @property
     def correct(self) -> int:
-        """Of them, those whose class was found."""
+        """Patches with a correct prediction."""
         return sum(score.correct for score in self.folds)
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the patches whose class was found."""
+        """Fraction of the patches with a correct prediction."""
         return self.correct / self.patches
 
     @property
@@ -77,7 +77,7 @@ class BandRow:
 
     @property
     def spelled(self) -> str:
-        """Its bands; how many there are when they are many or name themselves."""
+        """Names of the bands, or their number when the names are too long."""
         bands = self.combination.bands
         text = " ".join(bands)
         return text if len(text) <= _LONGEST else f"{len(bands)} bands"
@@ -107,7 +107,7 @@ class BandRow:
 
 @dataclass(frozen=True, slots=True)
 class BandStudy:
-    """What a study found.
+    """Result of a band study.
 
     Attributes:
         output: Its folder.
@@ -127,9 +127,9 @@ class BandStudy:
 
     @property
     def method(self) -> str:
-        """How it was tested, in words."""
-        dealt = f"{self.folds} folds" if self.folds > 1 else "one split"
-        return f"{self.network}, {dealt}, {self.rows[0].patches:,d} patches tested, 95 % Wilson intervals"
+        """Network, folds and intervals, in words."""
+        tested = f"{self.folds} folds" if self.folds > 1 else "one split"
+        return f"{self.network}, {tested}, {self.rows[0].patches:,d} patches tested, 95 % Wilson intervals"
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
@@ -177,14 +177,14 @@ class BandStudy:
             markdown_table(["combination", *self.rows[0].recalls()], recalls),
             [f"* {note}" for note in notes],
         ]
-        return joined(sections) + "\n"
+        return page(sections)
 
 
 def draw_study(study: BandStudy, path: Path) -> None:
     """Draw the accuracies as bars with intervals and their numbers beside them; an existing picture is replaced.
 
     Args:
-        study: What was found.
+        study: The result.
         path: PNG to write.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`lulc patches evaluate`: a model tried on labelled patches that it has not been trained on."""
+"""`lulc patches evaluate`: a model tested on labelled patches that it was not trained on."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, ModelError, UsageError, did_you_mean
+from lulc.errors import InputError, UsageError, did_you_mean
 from lulc.io.figures.agreement import write_reliability
 from lulc.io.files.atomic import write_whole
 from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
@@ -42,7 +42,7 @@ def evaluate_patches(
         model: Bundle, by path or name.
         data: Folder or zip of class folders, named as the model's classes.
         options: How; None for the defaults.
-        progress: Told (done, total) pixels; the total supposes that patches are of one size.
+        progress: Called with the pixels done and in all; the total assumes patches of one size.
 
     Raises:
         UsageError: A split file that would not be used.
@@ -60,7 +60,7 @@ def evaluate_patches(
     patches, missing = _chosen(labelled, split, listed, str(split_file or card.name))
     actual = np.array([code_of[patch.code] for patch in patches], np.uint8)
     classifier, start = Classifier(loaded, options.device, options.precision, turns=turns), time.monotonic()
-    probabilities = _probabilities(classifier, labelled, patches, card.name, progress)
+    probabilities = _probabilities(classifier, labelled, patches, progress)
     seconds = time.monotonic() - start
     predictions = Predictions(patches, actual, probabilities, classifier.classes)
     knowable = card.temperature != 1 and not turns  # a mean of eight cannot be undone
@@ -87,7 +87,7 @@ def evaluate_patches(
 
 
 def _check(data: Path, options: PatchEvaluateOptions) -> None:
-    """Refuse what cannot be done, before any work."""
+    """Refuse options and outputs before any work."""
     if options.split == ALL and options.split_file is not None:
         raise UsageError(f"a split file is of no use with {ALL}", "leave one of them out")
     if options.out is not None:
@@ -124,7 +124,7 @@ def _chosen(data: PatchSet, split: str, listed: PatchSplit | None, source: str) 
 
 
 def _probabilities(
-    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], model: str, progress: Progress
+    classifier: Classifier, data: PatchSet, patches: Sequence[Patch], progress: Progress
 ) -> NDArray[np.float32]:
     """Calibrated probabilities, finite: float32 (n, K)."""
     found = np.empty((len(patches), len(classifier.classes)), np.float32)
@@ -133,13 +133,11 @@ def _probabilities(
         found[number] = probabilities
         pixels += image.valid.size
         progress(pixels, pixels * len(patches) // (number + 1))
-    if not np.isfinite(found).all():
-        raise ModelError(f"{model} answers with values that are no numbers", "its weights are damaged")
     return found
 
 
 def _notes(predictions: Predictions, missing: int, split: str, own: PatchSplit | None, model: str) -> Iterator[str]:
-    """What the reader has to know: patches and classes that lack, and what the model may have seen before."""
+    """Remarks: missing patches and classes, and patches that the model may have been trained on."""
     total = len(predictions.patches)
     if missing:
         yield f"{missing:,} of {total + missing:,} patches that are listed as {split} are not in the data"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.report.markdown import NONE, joined, markdown_table, number
+from lulc.io.report.markdown import NONE, Blocks, markdown_table, number, page
 from lulc.io.report.scores import calibration_json, calibration_section, matrix_section
 from lulc.io.report.writer import plain
 from lulc.metrics.calibration import Calibration
@@ -19,14 +19,14 @@ _OUTCOMES = ("true_positives", "true_negatives", "false_positives", "false_negat
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A patch that was taken for another class.
+    """A patch with a wrong prediction.
 
     Attributes:
         name: Of the patch.
         actual: Its class.
-        predicted: What it was taken for.
-        confidence: Probability of that, 0..1.
-        of_actual: Probability that its own class was given.
+        predicted: The predicted class.
+        confidence: Probability of the predicted class, 0..1.
+        of_actual: Probability of its actual class.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Patches of one class that were taken for one other.
+    """Patches of one class that were predicted as another.
 
     Attributes:
         actual: Their class.
-        predicted: What they were taken for.
-        count: How many.
+        predicted: The predicted class.
+        count: Number of these patches.
         of: Patches of the class.
         examples: The surest of them.
     """
@@ -72,11 +72,11 @@ class PatchEvaluation:
         top2_accuracy: Fraction of the patches whose class is among the two most probable.
         pairs: Every pair of classes that was confused, the most frequent first.
         surest: Mistakes with the highest confidence, the surest first.
-        calibration: Whether the probabilities are honest.
+        calibration: Calibration of the probabilities.
         uncalibrated: The same without the model's temperature; None where that is 1 or cannot be undone.
         temperature: The model's.
         missing: Patches that the split lists and the data lacks.
-        notes: What the reader has to know.
+        notes: Remarks for the reader.
         device: Where the network ran.
         seconds: Wall time of reading and classifying.
     """
@@ -113,7 +113,7 @@ class PatchEvaluation:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of it: what other patches drawn as these were could have given."""
+        """Wilson's 95 % interval of the accuracy."""
         return wilson(self.accuracy, self.matrix.total)
 
     @property
@@ -170,31 +170,31 @@ class PatchEvaluation:
 
     def to_text(self) -> str:
         """What a terminal shows: the scores, the classes, and what was taken for what."""
-        return joined([_head(self), _classes(self), _pairs(self)])
+        return page(_head(self), _classes(self), _pairs(self)).removesuffix("\n")
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
         parts = (_head, _classes, _matrix, _pairs, _surest, _calibration)
-        return joined(part(self) for part in parts) + "\n"
+        return page(*(part(self) for part in parts))
 
 
-def _head(report: PatchEvaluation) -> list[str]:
+def _head(report: PatchEvaluation) -> Blocks:
     low, high = report.accuracy_interval
     second = f"class among the two most probable {report.top2_accuracy:.2%}"
     total, right = report.matrix.total, int(report.matrix.true_positives.sum())
     rate = f"; {total / report.seconds:,.0f} patches a second on {report.device}" if report.seconds else ""
-    return [
-        f"# {report.model} on {report.data} ({report.split})",
-        "",
-        f"**Accuracy {report.accuracy:.2%}** ({right:,} of {total:,} patches; 95 % interval {low:.2%} to {high:.2%})",
-        "",
+    yield [f"# {report.model} on {report.data} ({report.split})"]
+    yield [
+        f"**Accuracy {report.accuracy:.2%}** ({right:,} of {total:,} patches; 95 % interval {low:.2%} to {high:.2%})"
+    ]
+    yield [
         f"- balanced accuracy {report.balanced_accuracy:.2%}, mean F1 {number(report.macro_f1, '.4f')}, {second}",
         f"- calibration error {report.calibration.ece:.4f}{rate}",
         *(f"- {note}" for note in report.notes),
     ]
 
 
-def _classes(report: PatchEvaluation) -> list[str]:
+def _classes(report: PatchEvaluation) -> Blocks:
     matrix = report.matrix
     counts = [getattr(matrix, name) for name in _OUTCOMES]
     scores = matrix.users, matrix.producers, matrix.f1
@@ -209,50 +209,48 @@ def _classes(report: PatchEvaluation) -> list[str]:
     ]
     table.append(["mean", "", "", "", "", *(number(defined_mean(of), ".4f") for of in scores), ""])
     head = ["class", "TP", "TN", "FP", "FN", "precision", "recall", "F1", "patches"]
-    undefined = any(not np.isfinite(of).all() for of in scores)
-    remark = ["", f"{NONE}: not defined (no patch of the class, or never predicted), and not in the mean."]
-    return ["## Classes", "", *markdown_table(head, table), *(remark if undefined else [])]
+    yield ["## Classes"]
+    yield markdown_table(head, table)
+    if any(not np.isfinite(of).all() for of in scores):
+        yield [f"{NONE}: not defined (no patch of the class, or never predicted), and not in the mean."]
 
 
-def _matrix(report: PatchEvaluation) -> list[str]:
-    return matrix_section("Patches; rows actual, columns predicted.", "actual", report.classes, report.counts)
+def _matrix(report: PatchEvaluation) -> Blocks:
+    yield matrix_section("Patches; rows actual, columns predicted.", "actual", report.classes, report.counts)
 
 
-def _pairs(report: PatchEvaluation) -> list[str]:
+def _pairs(report: PatchEvaluation) -> Blocks:
     pairs = report.pairs
+    yield ["## Most confused"]
     if not pairs:
-        return ["## Most confused", "", "No patch was taken for another class."]
+        yield ["No patch was taken for another class."]
+        return
     rows = [
         [pair.actual, pair.predicted, f"{pair.count:,}", f"{pair.count / pair.of:.1%}", _example(pair.examples[0])]
         for pair in pairs[:_PAIRS]
     ]
-    more = len(pairs) - len(rows)
-    head = ["actual", "taken for", "patches", "of the class", "surest example"]
-    return ["## Most confused", "", *markdown_table(head, rows), *(["", f"And {more} more pairs."] if more else [])]
+    yield markdown_table(["actual", "taken for", "patches", "of the class", "surest example"], rows)
+    if len(pairs) > _PAIRS:
+        yield [f"And {len(pairs) - _PAIRS} more pairs."]
 
 
-def _surest(report: PatchEvaluation) -> list[str]:
+def _surest(report: PatchEvaluation) -> Blocks:
     if not report.surest:
-        return []
+        return
     rows = [
         [one.name, one.actual, one.predicted, f"{one.confidence:.3f}", f"{one.of_actual:.3f}"] for one in report.surest
     ]
-    head = ["patch", "actual", "predicted", "confidence", "of the actual class"]
-    return [
-        "## Surest mistakes",
-        "",
-        *markdown_table(head, rows),
-        "",
-        "Look at these first: some may be labelled wrongly.",
-    ]
+    yield ["## Surest mistakes"]
+    yield markdown_table(["patch", "actual", "predicted", "confidence", "of the actual class"], rows)
+    yield ["Look at these first: some may be labelled wrongly."]
 
 
-def _calibration(report: PatchEvaluation) -> list[str]:
+def _calibration(report: PatchEvaluation) -> Blocks:
     found, before = report.calibration, report.uncalibrated
     leaning = "surer than it is right" if found.confidence > found.overall else "less sure than it is right"
     without = f"; {before.ece:.4f} without the model's temperature {report.temperature:g}" if before else ""
     conclusion = f"mean confidence {found.confidence:.4f}, accuracy {found.overall:.4f}: {leaning}"
-    return calibration_section("Calibration", found, conclusion, without)
+    yield calibration_section("Calibration", found, conclusion, without)
 
 
 def _example(found: Mistake) -> str:

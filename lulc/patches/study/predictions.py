@@ -1,7 +1,5 @@
-"""What a model predicts for labelled patches, and where it is wrong."""
+"""Predictions of a model for labelled patches, and its mistakes."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.files.csv_text import csv_text
 from lulc.metrics.calibration import Calibration, Reliability
 from lulc.metrics.confusion import ConfusionMatrix
 from lulc.patches.dataset import Patch
@@ -26,7 +25,7 @@ class Predictions:
         classes: Class names, K of them.
         predicted: Most probable class: uint8 (n,), from 1.
         confidence: Its probability: float32 (n,).
-        wrong: Indices of the patches that were taken for another class, the surest first: int64 (m,).
+        wrong: Indices of the patches with a wrong prediction, the most confident first: int64 (m,).
     """
 
     patches: Sequence[Patch]
@@ -63,7 +62,7 @@ class Predictions:
         return found
 
     def mistakes(self, indices: NDArray[np.int64]) -> Iterator[Mistake]:
-        """Some of the patches that were taken for another class."""
+        """Mistakes by the indices of their patches."""
         for index in indices.tolist():
             code = int(self.actual[index])
             yield Mistake(
@@ -93,15 +92,13 @@ class Predictions:
 
     def csv(self) -> bytes:
         """One line a patch: name, class, predicted class, confidence and the probability of each class."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(["name", "actual", "predicted", "confidence", *self.classes])
+        rows = []
         for patch, actual, predicted, given in zip(
             self.patches, self.actual.tolist(), self.predicted.tolist(), self.probabilities.tolist(), strict=True
         ):
             names = self.classes[actual - 1], self.classes[predicted - 1]
-            lines.writerow([patch.name, *names, *(f"{value:.6g}" for value in (max(given), *given))])
-        return text.getvalue().encode()
+            rows.append([patch.name, *names, *(f"{value:.6g}" for value in (max(given), *given))])
+        return csv_text(["name", "actual", "predicted", "confidence", *self.classes], rows).encode()
 
 
 def without_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -1,12 +1,14 @@
-"""What labelled points say of a map, as JSON and as Markdown: every number says whether it is counted or estimated."""
+"""The report of labelled points of a map, as JSON and Markdown: each number is labelled as counted or estimated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lulc.io.labels.points import Design
-from lulc.io.report.markdown import NONE, WIDEST_MATRIX, interval, joined, markdown_table, number
+from lulc.io.report.markdown import NONE, WIDEST_MATRIX, Blocks, interval, markdown_table, number, page
 from lulc.io.report.writer import FileWriter, plain
 from lulc.legend import Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate
@@ -32,12 +34,12 @@ class AreaReport:
         subject: The map.
         reference: The file of points.
         legend: Classes.
-        design: How the points were drawn; None when nobody knows.
+        design: How the points were drawn; None when unknown.
         strata_are_classes: False when the points were drawn from another map.
         labelled: Labelled points of each stratum.
-        estimates: What they say.
+        estimates: Accuracies and area fractions estimated from the points.
         counted: Hectares of each class in the map, as counted.
-        notes: What a reader must know.
+        notes: Remarks for the reader.
     """
 
     subject: str
@@ -52,7 +54,7 @@ class AreaReport:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes, and what the numbers themselves leave open."""
+        """Notes, and remarks on what cannot be estimated."""
         found, names = self.estimates, dict(enumerate(self.legend.names, 1))
         remarks = [] if self.design else [NOT_A_SAMPLE]
         remarks += self.notes
@@ -104,16 +106,16 @@ class AreaReport:
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
-        parts = (
-            self._head,
-            self._accuracy,
-            self._areas,
-            self._disagreement,
-            self._points,
-            self._fractions,
-            self._strata,
+        points, percents = self.estimates.counts, 100 * self.estimates.proportions
+        return page(
+            self._head(),
+            self._accuracy(),
+            self._areas(),
+            self._disagreement(),
+            self._matrix("in points (not weighted)", lambda row, col: str(points[row, col])),
+            self._matrix("in percent of the area", lambda row, col: f"{percents[row, col]:.2f}"),
+            self._strata(),
         )
-        return joined(part() for part in parts) + "\n"
 
     def pictures(self) -> dict[str, FileWriter | None]:
         """None: those of a former report of agreement go."""
@@ -142,21 +144,21 @@ class AreaReport:
         counts = self.estimates.counts
         return [k for k, hectares in enumerate(self.counted) if hectares > 0 or counts[k].any() or counts[:, k].any()]
 
-    def _head(self) -> list[str]:
+    def _head(self) -> Blocks:
         overall = self.estimates.overall
         drawn = f"{self.design.points} points drawn, seed {self.design.seed}" if self.design else "unknown design"
         of = "the map" if self.strata_are_classes else "another map"
         design = f"stratified random, strata are the classes of {of}; {drawn}" if self.design else drawn
-        return [
-            f"# Accuracy and area of {Path(self.subject).name}",
-            "",
-            f"**Overall accuracy {number(overall.value)}** (95 % interval {interval((overall.low, overall.high))}, standard error {number(overall.se)}), weighted by area",
-            "",
+        yield [f"# Accuracy and area of {Path(self.subject).name}"]
+        yield [
+            f"**Overall accuracy {number(overall.value)}** (95 % interval {interval((overall.low, overall.high))}, standard error {number(overall.se)}), weighted by area"
+        ]
+        yield [
             f"- {sum(self.labelled.values())} labelled points of {Path(self.reference).name}: {design}",
             *(f"- {remark}" for remark in self.remarks),
         ]
 
-    def _accuracy(self) -> list[str]:
+    def _accuracy(self) -> Blocks:
         found = self.estimates
         head = ["class", "points", "user's", "95 %", "producer's", "95 %", "F1", "95 %"]
         rows = []
@@ -164,16 +166,14 @@ class AreaReport:
             scores = (found.users[k], found.producers[k], found.f1[k])
             cells = [text for score in scores for text in (number(score.value), interval((score.low, score.high)))]
             rows.append([self.legend.names[k], str(found.counts[k].sum()), *cells])
-        return [
-            "## Accuracy by class (weighted by area)",
-            "",
-            *markdown_table(head, rows),
-            "",
+        yield ["## Accuracy by class (weighted by area)"]
+        yield markdown_table(head, rows)
+        yield [
             "User's: share of the map's class that is right. Producer's: share of the class on the ground that the map finds.",
             *([INTERVALS] if self.design else []),
         ]
 
-    def _areas(self) -> list[str]:
+    def _areas(self) -> Blocks:
         head = ["class", "estimated, ha", "95 % interval, ha", "1.96 SE, ha", "counted in the map, ha"]
         rows = []
         for k in self._shown():
@@ -181,63 +181,41 @@ class AreaReport:
             margin = f"{area.margin:,.1f}" if area.se > 0 else NONE
             cells = (f"{area.value:,.1f}", interval((area.low, area.high), ",.1f"), margin, f"{self.counted[k]:,.1f}")
             rows.append([self.legend.names[k], *cells])
-        return [
-            "## Area by class",
-            "",
-            *markdown_table(head, rows),
-            "",
+        yield ["## Area by class"]
+        yield markdown_table(head, rows)
+        yield [
             "Estimated: from the labelled points. Counted: pixels of the map, which carry its errors; not an estimate of area.",
         ]
 
-    def _disagreement(self) -> list[str]:
+    def _disagreement(self) -> Blocks:
         found = self.estimates
-        return [
-            "## Where the errors come from (shares of the area)",
-            "",
+        yield ["## Where the errors come from (shares of the area)"]
+        yield [
             f"- quantity {number(found.quantity_disagreement)}: classes have more or less area than on the ground",
             f"- allocation {number(found.allocation_disagreement)}: classes lie at other places",
         ]
 
-    def _points(self) -> list[str]:
-        return self._matrix(
-            "## Error matrix in points (not weighted)", lambda row, col: str(self.estimates.counts[row, col])
-        )
-
-    def _fractions(self) -> list[str]:
-        fractions = self.estimates.proportions
-        title = "## Error matrix in percent of the area"
-        return self._matrix(title, lambda row, col: f"{100 * fractions[row, col]:.2f}")
-
-    def _matrix(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
+    def _matrix(self, title: str, cell: Callable[[int, int], str]) -> Blocks:
+        """The error matrix; of one too wide to read, such as that of a change map, the cells that hold points."""
         shown, names = self._shown(), self.legend.names
+        yield [f"## Error matrix {title}"]
         if len(shown) > WIDEST_MATRIX:
-            return self._listed(title, cell)
+            cells = np.argwhere(self.estimates.counts).tolist()
+            listed = [[f"{names[row]} / {names[col]}", cell(row, col)] for row, col in cells]
+            yield markdown_table(["map / reference", "value"], listed)
+            return
         rows = [[names[row], *(cell(row, col) for col in shown)] for row in shown]
-        return [
-            title,
-            "",
-            "Rows map, columns reference.",
-            "",
-            *markdown_table(["map", *(names[col] for col in shown)], rows),
-        ]
+        yield ["Rows map, columns reference."]
+        yield markdown_table(["map", *(names[col] for col in shown)], rows)
 
-    def _listed(self, title: str, cell: Callable[[int, int], str]) -> list[str]:
-        """A matrix too wide to read, such as that of a change map: the cells that hold points, one a line."""
-        names = self.legend.names
-        cells = zip(*self.estimates.counts.nonzero(), strict=True)
-        rows = [[f"{names[row]} / {names[col]}", cell(int(row), int(col))] for row, col in cells]
-        return [title, "", *markdown_table(["map / reference", "value"], rows)]
-
-    def _strata(self) -> list[str]:
+    def _strata(self) -> Blocks:
         if self.design is None:
-            return ["## Sample design", "", NOT_A_SAMPLE]
+            yield from (["## Sample design"], [NOT_A_SAMPLE])
+            return
         rows = [
             [one.name, f"{one.pixels:,}", f"{one.hectares:,.1f}", str(one.points), str(self.labelled.get(one.code, 0))]
             for one in self.design.strata
             if one.pixels
         ]
-        return [
-            f"## Sample design: simple random in each class of {self.design.map_name}",
-            "",
-            *markdown_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows),
-        ]
+        yield [f"## Sample design: simple random in each class of {self.design.map_name}"]
+        yield markdown_table(["stratum", "pixels", "ha", "drawn", "labelled"], rows)

@@ -23,9 +23,6 @@ from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.accuracy.options import EstimateOptions
 from lulc.tasks.accuracy.sample import Population, count_classes
 
-__all__ = ["AreaReport", "EstimateOptions", "estimate_areas"]
-
-
 _NOT_LABELLED = 0
 _MOST_NAMED = 5
 
@@ -62,7 +59,7 @@ def estimate_areas(
         map_path: The map under test. None takes the classes and areas that were noted when the points were drawn.
         points_path: Labelled points, .gpkg, .geojson or .csv.
         options: How.
-        progress: Told (done, total) pixels.
+        progress: Called with the pixels done and in all.
 
     Raises:
         InputError: The points are not those that were drawn, or not from this map; a label is missing or is no class.

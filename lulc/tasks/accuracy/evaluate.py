@@ -21,10 +21,9 @@ from lulc.metrics.calibration import Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs_by_block
 from lulc.metrics.edges import edge_masks
 from lulc.run import Progress, silent
-from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.agreement_report import CountedArea, EdgeAgreement, EvaluationReport, score_intervals
 from lulc.tasks.accuracy.options import EvaluateOptions
 from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, open_map, reference_legend
-from lulc.tasks.accuracy.scores import CountedArea, EdgeAgreement, score_intervals
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def evaluate_map(
         map_path: Product of lulc, or a class raster of the legend `map_legend`.
         reference_path: Label raster or label polygons; brought to the map's grid by nearest neighbour.
         options: How.
-        progress: Told (done, total) pixels.
+        progress: Called with the pixels done and in all.
 
     Raises:
         InputError: Not readable, a value that its legend lacks, or nothing to compare.

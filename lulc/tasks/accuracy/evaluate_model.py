@@ -13,10 +13,9 @@ from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.calibration import Calibration, Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs
 from lulc.model.bundle import load_bundle
-from lulc.tasks.accuracy.agreement_report import EvaluationReport
+from lulc.tasks.accuracy.agreement_report import EvaluationReport, score_intervals
 from lulc.tasks.accuracy.options import TrialOptions
 from lulc.tasks.accuracy.pair import choose_crosswalks
-from lulc.tasks.accuracy.scores import score_intervals
 from lulc.training.validation import predictions
 
 

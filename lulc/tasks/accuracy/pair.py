@@ -179,12 +179,11 @@ class Pair:
         Returns:
             uint8 (height + 2 margin, width + 2 margin), 255 where not labelled and beyond the map.
         """
-        height, width = window.height + 2 * margin, window.width + 2 * margin
-        around = Window(window.row - margin, window.col - margin, height, width)
+        around = window.grown(margin)
         inside = around.intersection(self.grid.window)
         own = self._labels.on_grid(self.grid, inside)
         self._of_reference += np.bincount(own[window.slices(inside)].ravel(), minlength=NODATA_CODE + 1)
-        codes = np.full((height, width), NODATA_CODE, np.uint8)
+        codes = np.full((around.height, around.width), NODATA_CODE, np.uint8)
         codes[inside.slices(around)] = self._to_reference.relabel(own)
         return codes
 

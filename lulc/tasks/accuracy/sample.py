@@ -1,7 +1,7 @@
 """Drawing a stratified random sample of a map's pixels, to be labelled by eye or in the field.
 
 The strata are the classes of the map. Inside each, every pixel has the same chance, and no pixel is drawn twice. The map
-is read twice, row of blocks by row of blocks: once to count, once to find the pixels whose turn came.
+is read twice, row of blocks by row of blocks: once to count, once to find the pixels that were drawn.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _ORDER = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """What a map holds of each class.
+    """Pixels and areas of each class of a map.
 
     Attributes:
         legend: Its classes.
@@ -55,7 +55,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What was drawn.
+    """Result of a run of `lulc sample`.
 
     Attributes:
         map_path: The map.
@@ -114,7 +114,7 @@ def sample_map(
         map_path: Product of `lulc classify`.
         output: .gpkg, .geojson or .csv.
         options: How.
-        progress: Told (done, total) pixels.
+        progress: Called with the pixels done and in all.
 
     Raises:
         UsageError: The output's suffix is none for points, or fewer points are asked for than the minima add up to.

@@ -32,8 +32,6 @@ from lulc.tasks.change.reference import check_drawn_from, estimate_from_referenc
 from lulc.tasks.change.report import ChangeReport, change_report
 from lulc.tiling import panel_windows
 
-"""Told how many pixels of the map are done, and how many there are."""
-
 CHUNK = 1024
 """Side of what is decided and stored at once, pixels: whole blocks of the product."""
 
@@ -64,8 +62,8 @@ def map_change(
         named: What to call the two maps, such as the scenes of maps that do not last; None calls them by their files.
         reference: Points that `lulc sample` drew from this very change map, labelled; None estimates no areas. That they
             are from another map of the same classes shows when the map is whole; it is then not published.
-        folder: Where the report is written before the map gets its name; None writes none. What a run of this map left
-            there that was broken off is replaced.
+        folder: Where the report is written before the map gets its name; None writes none. Files that an
+            interrupted run of this map left there are replaced.
         progress: Called after each chunk.
 
     Raises:
@@ -118,7 +116,7 @@ class _Change:
     Attributes:
         pair: The two maps.
         options: How.
-        run: Told after each chunk.
+        run: Its progress advances after each chunk.
         resumed: Chunks taken over from an interrupted run.
         expected: float64 (K, K) hectares by the joint probabilities.
     """
@@ -203,9 +201,7 @@ class _Change:
 
     def chunk(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """The product's bands in a window, uint8 (5, height, width), and its expected areas, float64 (K, K)."""
-        side = 2 * self.halo
-        wide = Window(window.row - self.halo, window.col - self.halo, window.height + side, window.width + side)
-        around = wide.intersection(self.pair.grid.window)
+        around = window.grown(self.halo).intersection(self.pair.grid.window)
         pixels, expected = self._pixels(around, window)
         kept = large_patches(pixels.changed, self.areas.part(around), self.options.mmu)
         core = window.slices(around)

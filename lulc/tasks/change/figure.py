@@ -10,7 +10,7 @@ from lulc.io.figures.map_figure import class_colors
 from lulc.io.figures.page import INK, Axes, KeyRow, Page, label_matrix, shortened
 from lulc.io.figures.quicklook import ReducedMap
 from lulc.legend import Legend
-from lulc.tasks.change.transitions import LEAST_SHOWN
+from lulc.tasks.change.report import LEAST_SHOWN
 
 _MAP_SIDE = 6.4
 _MOST_LISTED = 12

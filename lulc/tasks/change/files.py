@@ -28,7 +28,7 @@ def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Pat
         overwrite: Replace what is there.
 
     Returns:
-        True when files of the report may be replaced: it was said, or a run of this map that was broken off left them.
+        True when files of the report may be replaced: `overwrite` allows it, or an interrupted run of this map left them.
 
     Raises:
         UsageError: One is an input, or the map and the report are in each other's way.
@@ -39,7 +39,7 @@ def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Pat
         return overwrite
     inside = {folder.resolve(), *folder.resolve().parents}
     if inside & {output.resolve(), work_folder(output).resolve()}:
-        raise UsageError(f"--out {folder} is the place of {output} itself", "choose another folder")
+        raise UsageError(f"--out {folder} is the path of {output} itself", "choose another folder")
     replace = overwrite or _left_by(output, folder)
     if folder.is_dir():
         check_outputs([output, *(folder / name for name in FILES)], inputs, overwrite=True)  # only whether names clash
@@ -48,12 +48,12 @@ def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Pat
 
 
 def _left_by(output: Path, folder: Path) -> bool:
-    """True when a run of this map was broken off, and no report of another map is there."""
+    """True when a run of this map was interrupted, and no report of another map is there."""
     if not work_folder(output).is_dir():
         return False
     try:
-        said = json.loads((folder / JSON).read_text("utf-8"))["output"]
-        return Path(said).resolve() == output.resolve()
+        stated = json.loads((folder / JSON).read_text("utf-8"))["output"]
+        return Path(stated).resolve() == output.resolve()
     except (FileNotFoundError, NotADirectoryError):  # it is the last that is written
         return True
     except (OSError, ValueError, LookupError, TypeError):

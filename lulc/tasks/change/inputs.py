@@ -64,8 +64,8 @@ class DatedMap:
     @property
     def acquired(self) -> str:
         """Date of acquisition as YYYY-MM-DD, or YYYY-MM-DD/YYYY-MM-DD; empty where the map does not say."""
-        told = self.tags.get("LULC_ACQUIRED") or self.tags.get("LULC_INPUT_KIND", "")
-        return span(re.findall(r"\b\d{4}-\d{2}-\d{2}", told))
+        stated = self.tags.get("LULC_ACQUIRED") or self.tags.get("LULC_INPUT_KIND", "")
+        return span(re.findall(r"\b\d{4}-\d{2}-\d{2}", stated))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def open_pair(
     crosswalk: Name | None = None,
     named: tuple[Path, Path] | None = None,
 ) -> MapPair:
-    """Look at two maps and bring them together.
+    """Read the headers of two maps and bring the maps together.
 
     Args:
         before: Product of the earlier date, with activations; its grid is that of the comparison.

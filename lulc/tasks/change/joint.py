@@ -40,24 +40,24 @@ class JointProbability:
     """Probabilities of the pairs of classes of some pixels, in factors: a table of K x K per pixel is never made.
 
     Attributes:
-        lasting: float32 (K, n) what stays, x: part of the diagonal.
-        gone: float32 (K, n) u, what the earlier date has beyond it.
-        come: float32 (K, n) v, what the later date has beyond it.
-        moved: float32 (n,) sum of u, and of v.
+        kept: float32 (K, n) x, the probability that stays: part of the diagonal.
+        lost: float32 (K, n) u, what the earlier date has beyond it.
+        gained: float32 (K, n) v, what the later date has beyond it.
+        exchanged: float32 (n,) sum of u, and of v.
     """
 
-    lasting: Floats
-    gone: Floats
-    come: Floats
-    moved: Floats
+    kept: Floats
+    lost: Floats
+    gained: Floats
+    exchanged: Floats
 
     def stable(self) -> Floats:
         """P(i, i): float32 (K, n)."""
-        return np.asarray(self.lasting + self.gone * self.come / self.moved)
+        return np.asarray(self.kept + self.lost * self.gained / self.exchanged)
 
     def change(self) -> Floats:
         """Probability that the classes differ, float32 (n,), 0..1."""
-        changed = self.moved - _total(self.gone * self.come) / self.moved
+        changed = self.exchanged - _total(self.lost * self.gained) / self.exchanged
         return np.asarray(np.clip(changed, 0, 1))
 
     def likeliest_change(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
@@ -66,16 +66,16 @@ class JointProbability:
         u_i v_j is largest at the largest u and the largest v; where these are of one class, one of them gives way to
         the second largest.
         """
-        pixels = np.arange(self.moved.size)
-        before, after = self.gone.argmax(axis=0), self.come.argmax(axis=0)
-        gone, come = self.gone[before, pixels], self.come[after, pixels]
-        second_before, second_gone = _second(self.gone, before)
-        second_after, second_come = _second(self.come, after)
+        pixels = np.arange(self.exchanged.size)
+        before, after = self.lost.argmax(axis=0), self.gained.argmax(axis=0)
+        lost, gained = self.lost[before, pixels], self.gained[after, pixels]
+        second_before, second_lost = _second(self.lost, before)
+        second_after, second_gained = _second(self.gained, after)
         same = before == after
-        keep_before = gone * second_come >= second_gone * come
+        keep_before = lost * second_gained >= second_lost * gained
         first = np.where(same & ~keep_before, second_before, before)
         second = np.where(same & keep_before, second_after, after)
-        probability = self.gone[first, pixels] * self.come[second, pixels] / self.moved
+        probability = self.lost[first, pixels] * self.gained[second, pixels] / self.exchanged
         return first, second, np.asarray(probability)
 
     def expected(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,9 +84,9 @@ class JointProbability:
         Args:
             weights: float64 (n,), such as hectares.
         """
-        share: NDArray[np.float64] = self.gone * (weights / self.moved)
-        together = share @ self.come.astype(np.float64).T
-        together[np.diag_indices(len(together))] += self.lasting @ weights
+        scaled: NDArray[np.float64] = self.lost * (weights / self.exchanged)
+        together = scaled @ self.gained.astype(np.float64).T
+        together[np.diag_indices(len(together))] += self.kept @ weights
         return np.asarray(together)
 
 
@@ -96,7 +96,7 @@ def joint_probability(before: Floats, after: Floats, change_rate: float) -> Join
     Args:
         before: float32 (K, n) activations, each pixel's summing to 1; K >= 2.
         after: The same of the later date.
-        change_rate: r, the share of the ground that is expected to change; above 0, below (K - 1) / K.
+        change_rate: r, the fraction of the ground that is expected to change; above 0, below (K - 1) / K.
 
     Raises:
         ValueError: The rate is out of range.
@@ -109,15 +109,15 @@ def joint_probability(before: Floats, after: Floats, change_rate: float) -> Join
     least = 1 - _total(np.minimum(before, after))
     level = (least + 2 / odds) / odds
     for _ in range(_ITERATIONS):
-        lasting = _lasting(both, product, apart, level)
-        level = np.maximum(1 - _total(lasting), _TINY) / odds
-    lasting = _lasting(both, product, apart, level)
-    gone, come = np.maximum(before - lasting, 0), np.maximum(after - lasting, 0)
-    moved = np.maximum((_total(gone) + _total(come)) / 2, _TINY)
-    return JointProbability(lasting, gone, come, moved)
+        kept = _kept(both, product, apart, level)
+        level = np.maximum(1 - _total(kept), _TINY) / odds
+    kept = _kept(both, product, apart, level)
+    lost, gained = np.maximum(before - kept, 0), np.maximum(after - kept, 0)
+    exchanged = np.maximum((_total(lost) + _total(gained)) / 2, _TINY)
+    return JointProbability(kept, lost, gained, exchanged)
 
 
-def _lasting(both: Floats, product: Floats, apart: Floats, level: Floats) -> Floats:
+def _kept(both: Floats, product: Floats, apart: Floats, level: Floats) -> Floats:
     """The smaller root of x^2 - (p + q + l) x + p q, in the form that loses no digits."""
     raised = both + level
     root = np.sqrt(apart + level * (both + raised))
@@ -133,9 +133,9 @@ def _total(values: Floats) -> Floats:
 
 
 def _second(values: Floats, largest: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-    """Place and size of the second largest of each column."""
+    """Index and value of the second largest of each column."""
     others = values.copy()
     pixels = np.arange(values.shape[1])
     others[largest, pixels] = -1
-    place = others.argmax(axis=0)
-    return place, np.asarray(others[place, pixels])
+    index = others.argmax(axis=0)
+    return index, np.asarray(others[index, pixels])

@@ -23,23 +23,23 @@ Bytes = NDArray[np.uint8]
 class ChangePixels:
     """What is known of the pixels of a window before the minimum mapping unit; arrays (height, width).
 
-    Shares are in steps of 0.004, 0..250. All of uint8 are 255 where either date has no data.
+    Probabilities are in steps of 0.004, 0..250. All of uint8 are 255 where either date has no data.
 
     Attributes:
         changed: bool, True where the probability of change reaches the threshold; False without data.
         probability: uint8, of change.
-        moved: uint8 code of the most probable transition to another class.
-        moved_share: uint8, its probability.
-        stays: uint8 code of the most probable class to have stayed, as a transition.
-        stays_share: uint8, its probability.
+        change_code: uint8 code of the most probable transition to another class.
+        change_probability: uint8, its probability.
+        stable_code: uint8 code of the most probable class to have stayed, as a transition.
+        stable_probability: uint8, its probability.
     """
 
     changed: NDArray[np.bool_]
     probability: Bytes
-    moved: Bytes
-    moved_share: Bytes
-    stays: Bytes
-    stays_share: Bytes
+    change_code: Bytes
+    change_probability: Bytes
+    stable_code: Bytes
+    stable_probability: Bytes
 
     def part(self, rows: slice, columns: slice) -> "ChangePixels":
         """A window of it."""
@@ -52,9 +52,9 @@ class ChangePixels:
             changed: bool, the changed pixels that count.
             classes: K.
         """
-        codes = np.where(changed, self.moved, self.stays)
-        share = np.where(changed, self.moved_share, self.stays_share)
-        bands = np.stack([codes, self.probability, share, *classes_of(codes, classes)])
+        codes = np.where(changed, self.change_code, self.stable_code)
+        confidence = np.where(changed, self.change_probability, self.stable_probability)
+        bands = np.stack([codes, self.probability, confidence, *classes_of(codes, classes)])
         bands[:, codes == NODATA_CODE] = NODATA_CODE
         return bands
 
@@ -87,20 +87,20 @@ def change_pixels(
         here = where[start : start + _PIECE]
         joint = joint_probability(earlier[:, here], later[:, here], change_rate)
         probability = joint.change()
-        old, new, moved_share = joint.likeliest_change()
+        old, new, change_probability = joint.likeliest_change()
         stable = joint.stable()
         stays = stable.argmax(axis=0)
         changed[here] = probability >= threshold - SLACK
-        stays_share = np.take_along_axis(stable, stays[None], axis=0)[0]
-        decided = (_steps(probability), old * classes + new + 1, _steps(moved_share))
-        for plane, values in zip(flat, (*decided, stays * (classes + 1) + 1, _steps(stays_share)), strict=True):
+        stable_probability = np.take_along_axis(stable, stays[None], axis=0)[0]
+        decided = (_steps(probability), old * classes + new + 1, _steps(change_probability))
+        for plane, values in zip(flat, (*decided, stays * (classes + 1) + 1, _steps(stable_probability)), strict=True):
             plane[here] = values
         expected += joint.expected(weights.ravel()[here])
     planes = [plane.reshape(shape) for plane in flat]
     return ChangePixels(changed.reshape(shape), *planes), expected
 
 
-def _steps(share: NDArray[np.float32]) -> Bytes:
-    """Shares in steps of 0.004."""
-    steps: Bytes = np.rint(np.clip(share, 0, 1) / ACTIVATION_SCALE).astype(np.uint8)
+def _steps(probability: NDArray[np.float32]) -> Bytes:
+    """Probabilities in steps of 0.004."""
+    steps: Bytes = np.rint(np.clip(probability, 0, 1) / ACTIVATION_SCALE).astype(np.uint8)
     return steps

@@ -44,20 +44,20 @@ def estimate_from_reference(path: Path, classes: Legend, output: Path) -> AreaRe
     return dataclasses.replace(estimate_areas(None, path), subject=str(output))
 
 
-def check_drawn_from(estimate: AreaReport, whole: Path, looked: Callable[[], None]) -> None:
+def check_drawn_from(estimate: AreaReport, whole: Path, check: Callable[[], None]) -> None:
     """Refuse points of another change map.
 
     Args:
         estimate: What the points say.
         whole: The change map, under whatever name.
-        looked: Called after each part of it.
+        check: Called after each part of it; may raise to stop.
 
     Raises:
         InputError: The points were drawn from a map with other pixels or another grid.
     """
     assert estimate.design is not None
     with open_product(whole) as product:
-        found = count_classes(product, progress=lambda _done, _all: looked()).fingerprint
+        found = count_classes(product, progress=lambda _done, _all: check()).fingerprint
     if found != estimate.design.fingerprint:
         raise InputError(
             f"{estimate.reference} was drawn from {estimate.design.map_name}, whose pixels are not those of {estimate.subject}",

@@ -1,7 +1,5 @@
-"""What became what, in hectares: as counted, as expected and as estimated, each labelled which it is."""
+"""Transitions in hectares: as counted, as expected and as estimated, each labelled as such."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +9,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.files.csv_text import csv_text
 from lulc.io.product.areas import class_areas
-from lulc.io.report.markdown import interval, joined, markdown_table
+from lulc.io.report.markdown import Blocks, interval, markdown_table, page
 from lulc.io.report.writer import plain
 from lulc.metrics.area_estimate import Estimate
 from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.change.inputs import MapPair
-from lulc.tasks.change.transitions import ADJUSTED, COUNTED, EXPECTED, LEAST_SHOWN, Transitions
 from lulc.tasks.classify.memory import peak_resident_bytes
 
 _ZERO = "."
 _MEGA, _GIGA = 1e6, 1e9
+_COLUMNS = (
+    "before",
+    "after",
+    "pixels",
+    "counted_ha",
+    "expected_ha",
+    "adjusted_ha",
+    "adjusted_low_ha",
+    "adjusted_high_ha",
+)
 _BALANCE = ("before", "after", "gain", "loss", "net")
+
+
+COUNTED = "as counted: pixels of the change map, which carry its errors; not an estimate of area"
+EXPECTED = (
+    "expected: sums of the joint probabilities. Model-based: as trustworthy as the activations are calibrated, and "
+    "every doubt between two dates counts as a little change, so the sum of changes is too large where little changed"
+)
+ADJUSTED = "adjusted: estimated from labelled points of a probability sample of the change map, with 95 % intervals"
+
+LEAST_SHOWN = 0.05
+"""Hectares below which a class is left out of tables: it would read 0.0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transitions:
+    """Hectares of every pair of classes.
+
+    Attributes:
+        meaning: How they were determined: `COUNTED`, `EXPECTED` or `ADJUSTED`.
+        hectares: float64 (K, K), rows before, columns after.
+    """
+
+    meaning: str
+    hectares: NDArray[np.float64]
+
+    @property
+    def changed(self) -> float:
+        """Hectares off the diagonal."""
+        return float(self.hectares.sum() - np.trace(self.hectares))
+
+    def balance(self) -> NDArray[np.float64]:
+        """Per class before, after, gain, loss and net, hectares: float64 (K, 5)."""
+        before, after, stays = self.hectares.sum(axis=1), self.hectares.sum(axis=0), np.diag(self.hectares)
+        return np.column_stack([before, after, after - stays, before - stays, after - before])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChangeReport:
-    """What a change map holds.
+    """Report of a change map.
 
     Attributes:
         output: The map.
@@ -39,9 +81,9 @@ class ChangeReport:
         counted: Its hectares as counted.
         expected: Hectares by the joint probabilities.
         adjusted: Hectares estimated from labelled points; None without them.
-        estimate: All that those points say; None without them.
+        estimate: Report of those points; None without them.
         settings: Threshold, change rate, minimum mapping unit.
-        notes: What a reader should know.
+        notes: Remarks for the reader.
         resumed_chunks: Chunks taken over from an interrupted run.
         output_bytes: Size of the map.
         peak_bytes: Peak of the process's main memory.
@@ -106,14 +148,11 @@ class ChangeReport:
         if self.adjusted:
             sections += [_areas(self, self.adjusted, "Adjusted"), _intervals(self)]
         sections += [_areas(self, self.counted, "As counted"), _areas(self, self.expected, "Expected"), _made(self)]
-        return joined(sections) + "\n"
+        return page(*sections)
 
     def to_csv(self) -> str:
         """One row a transition that occurs in any of the three."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        names = ("pixels", "counted_ha", "expected_ha", "adjusted_ha", "adjusted_low_ha", "adjusted_high_ha")
-        writer.writerow(["before", "after", *names])
+        rows = []
         for (row, column), pixels in np.ndenumerate(self.pixels):
             found = self.interval(row, column)
             ends = (found.value, found.low, found.high) if found else (math.nan,) * 3
@@ -121,8 +160,8 @@ class ChangeReport:
             numbers = (*map(float, areas), *ends)
             if pixels or any(math.isfinite(number) and round(number, 4) for number in numbers):
                 cells = [f"{number:.4f}" if math.isfinite(number) else "" for number in numbers]
-                writer.writerow([self.classes[row], self.classes[column], pixels, *cells])
-        return text.getvalue()
+                rows.append([self.classes[row], self.classes[column], pixels, *cells])
+        return csv_text(_COLUMNS, rows)
 
     def shown(self) -> list[int]:
         """Indices of the classes that occur: as counted, as expected, or as points name them."""
@@ -164,14 +203,14 @@ def change_report(
     resumed_chunks: int,
     seconds: float,
 ) -> ChangeReport:
-    """Count the map, and put everything together.
+    """Count the map and make its report.
 
     Args:
         output: Name of the change map.
         whole: The change map, which need not have its name yet.
-        pair: What it was made of.
+        pair: The two maps.
         expected: float64 (K, K) hectares by the joint probabilities.
-        estimate: What labelled points say of the map; None without them.
+        estimate: Report of labelled points of the map; None without them.
         settings: Threshold, change rate, minimum mapping unit.
         resumed_chunks: Chunks taken over.
         seconds: Wall time.
@@ -203,40 +242,35 @@ def change_report(
     )
 
 
-def _head(report: ChangeReport) -> list[str]:
+def _head(report: ChangeReport) -> Blocks:
     sides = zip((report.before, report.after), report.dates, strict=True)
     dates = [f"{path.name} ({date})" if date else path.name for path, date in sides]
     whole = float(report.counted.hectares.sum())
+    yield [f"# Change from {dates[0]} to {dates[1]}"]
+    yield [f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_fraction:.2%}), as counted**"]
     lines = [
-        f"# Change from {dates[0]} to {dates[1]}",
-        "",
-        f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_fraction:.2%}), as counted**",
-        "",
         f"- threshold {report.settings['threshold']:g}, change rate {report.settings['change_rate']:g}, minimum mapping unit {report.settings['mmu']:g} ha",
     ]
     if report.adjusted is None:
         lines.append(
             f"- counts are no estimate of area: `lulc sample {report.output} points.gpkg`, label the points, then `lulc evaluate {report.output} points.gpkg` or `--reference points.gpkg`"
         )
-    return [*lines, *(f"- {note}" for note in report.notes)]
+    yield [*lines, *(f"- {note}" for note in report.notes)]
 
 
-def _areas(report: ChangeReport, transitions: Transitions, title: str) -> list[str]:
+def _areas(report: ChangeReport, transitions: Transitions, title: str) -> Blocks:
     """Matrix and balance: areas as counted, expected or adjusted."""
     names, together = _rows_shown(report, transitions)
     table, balance = together @ transitions.hectares @ together.T, together @ transitions.balance()
     rows = [[name, *map(_hectares, row), _hectares(row.sum())] for name, row in zip(names, table, strict=True)]
     rows.append(["after", *map(_hectares, table.sum(axis=0)), _hectares(table.sum())])
     signed = [[name, *_signed(row)] for name, row in zip(names, balance, strict=True)]
-    return [
-        f"## {title}, hectares",
-        "",
-        f"{transitions.meaning[0].upper()}{transitions.meaning[1:]}. Rows before, columns after; {transitions.changed:,.1f} ha change.",
-        "",
-        *markdown_table(["before", *names, "sum"], rows),
-        "",
-        *markdown_table(["class", "before", "after", "gain", "loss", "net"], signed),
+    yield [f"## {title}, hectares"]
+    yield [
+        f"{transitions.meaning[0].upper()}{transitions.meaning[1:]}. Rows before, columns after; {transitions.changed:,.1f} ha change."
     ]
+    yield markdown_table(["before", *names, "sum"], rows)
+    yield markdown_table(["class", "before", "after", "gain", "loss", "net"], signed)
 
 
 def _rows_shown(report: ChangeReport, transitions: Transitions) -> tuple[list[str], NDArray[np.float64]]:
@@ -252,7 +286,7 @@ def _rows_shown(report: ChangeReport, transitions: Transitions) -> tuple[list[st
     return names, together
 
 
-def _intervals(report: ChangeReport) -> list[str]:
+def _intervals(report: ChangeReport) -> Blocks:
     """Each estimated transition with its interval."""
     assert report.estimate is not None
     names, rows = report.estimate.legend.names, []
@@ -263,19 +297,17 @@ def _intervals(report: ChangeReport) -> list[str]:
             ends = interval((found.low, found.high), ",.1f")
             rows.append([names[k], f"{found.value:,.1f}", ends, f"{counted:,.1f}"])
     overall = report.estimate.estimates.overall
-    return [
-        "## Adjusted areas of each transition, hectares",
-        "",
+    yield ["## Adjusted areas of each transition, hectares"]
+    yield [
         f"Overall accuracy of the change map {overall.value:.3f} (95 % interval {overall.low:.3f} to {overall.high:.3f}), weighted by area.",
         "Sums of transitions above have no interval: their errors are not independent.",
-        "",
-        *markdown_table(["transition", "adjusted", "95 % interval", "as counted"], rows),
     ]
+    yield markdown_table(["transition", "adjusted", "95 % interval", "as counted"], rows)
 
 
-def _made(report: ChangeReport) -> list[str]:
+def _made(report: ChangeReport) -> Blocks:
     taken = f", {report.resumed_chunks} parts taken over" if report.resumed_chunks else ""
-    return [
+    yield [
         f"{report.output}: {report.output_bytes / _MEGA:.2f} MB, {report.seconds:.1f} s, peak memory {report.peak_bytes / _GIGA:.2f} GB{taken}"
     ]
 

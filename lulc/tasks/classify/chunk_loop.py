@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
-from lulc.grid import Window
+from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.model.inference import ChunkInference
@@ -20,25 +19,8 @@ from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
 
-
-class ChunkSink(Protocol):
-    """Storage of finished chunks."""
-
-    @property
-    def finished(self) -> frozenset[int]:
-        """Indices of the chunks that are stored already."""
-
-    def put(self, chunk: int, window: Window, data_byx: NDArray[Any]) -> None:
-        """Store a finished chunk.
-
-        Args:
-            chunk: Index of the chunk, from 0.
-            window: Window of the chunk, pixels.
-            data_byx: Product bands, uint8 or float32 (bands, height, width), 255 nodata.
-
-        Raises:
-            StorageError: The disk is full or writing failed.
-        """
+ChunkSink = ProductWriter | PartWriter
+"""Storage of finished chunks: a whole product, or a shard's part of one."""
 
 
 @dataclass(frozen=True, slots=True)

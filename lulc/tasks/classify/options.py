@@ -24,47 +24,56 @@ from lulc.resources import SHIPPED_MODEL
 class ClassifyOptions(Options):
     """Options of `lulc classify`."""
 
-    model: Annotated[str | Path, Option(metavar="NAME|PATH")] = Field(
-        default=SHIPPED_MODEL, description="A shipped model, or a bundle's folder or zip."
-    )
+    model: Annotated[str | Path, Option(metavar="NAME|PATH")] = SHIPPED_MODEL
+    """A shipped model, or a bundle's folder or zip."""
+
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
-    window: Annotated[int | None, Option(auto=True)] = Field(
-        default=None, ge=1, description="Side of what the network sees at once, halo included, in pixels."
-    )
-    halo: Annotated[int | None, Option(auto=True)] = Field(
-        default=None,
-        ge=0,
-        description="Margin of each window that is thrown away, in pixels; auto follows the network's receptive field.",
-    )
-    blend: Annotated[int | None, Option(auto=True)] = Field(
-        default=None,
-        ge=0,
-        description="Width of the cross-fade between windows, in pixels; auto is 0 when the halo is exact.",
-    )
-    activations: Stored = Field(default="uint8", description="How the activation of each class is stored.")
+    window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    """Side of what the network sees at once, halo included, in pixels."""
+
+    halo: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0)
+    """Margin of each window that is thrown away, in pixels; auto follows the network's receptive field."""
+
+    blend: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0)
+    """Width of the cross-fade between windows, in pixels; auto is 0 when the halo is exact."""
+
+    activations: Stored = "uint8"
+    """How the activation of each class is stored."""
+
     device: Device = "auto"
-    precision: Precision = Field(
-        default="auto", description="Precision of the network; auto is bf16 where the hardware has it."
-    )
-    batch: Annotated[int | None, Option(auto=True)] = Field(
-        default=None, ge=1, description="Windows per forward pass; halved when the device runs out of memory."
-    )
+    precision: Precision = "auto"
+    """Precision of the network; auto is bf16 where the hardware has it."""
+
+    batch: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    """Windows per forward pass; halved when the device runs out of memory."""
+
     # The bytes of a map are promised for one number of threads only, so shards of one plan share it on any machine.
-    threads: Annotated[int | None, Option(auto=True)] = Field(
-        default=None,
-        ge=1,
-        description="CPU threads of the network; auto is the cores that lulc may use. Equal bytes are promised for equal threads.",
-    )
-    max_memory: Annotated[int | None, Option(size=True, metavar="SIZE")] = Field(
-        default=None,
-        ge=1,
-        description="Main memory the run may take, such as 2G; the window shrinks to fit, or the run is refused.",
-    )
+    threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    """CPU threads of the network; auto is the cores that lulc may use. Equal bytes are promised for equal threads."""
+
+    max_memory: Annotated[int | None, Option(size=True, metavar="SIZE")] = Field(default=None, ge=1)
+    """Main memory the run may take, such as 2G; the window shrinks to fit, or the run is refused."""
+
     overwrite: Overwrite = False
     resume: Resume = True
     creation_options: CreationOptions = Field(default_factory=dict)
-    allow_no_georef: bool = Field(
-        default=False, description="Accept a scene without georeference; the map has none either."
-    )
+    allow_no_georef: bool = False
+    """Accept a scene without georeference; the map has none either."""
+
+
+class ClassifyCommandOptions(Options):
+    """What `lulc classify` does beside classifying, or in its place."""
+
+    plan: bool = False
+    """Print windows, cost, predicted memory and size; write nothing."""
+
+    verify_seams: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1)
+    """Afterwards infer N random windows across seams again, at another phase, and report the differences."""
+
+    scheduler: Annotated[str, Option(metavar="ADDRESS")] = ""
+    """Run on a Dask cluster: tcp://HOST:PORT, local:N (processes of this machine) or slurm:SITE (jobs)."""
+
+    quicklook: Annotated[Path | None, Option(metavar="PNG")] = None
+    """Also write a picture: true colour, map, legend, areas."""

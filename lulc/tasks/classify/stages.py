@@ -17,10 +17,6 @@ class StageTimes:
     """Wall seconds of each stage, and CPU seconds of its own thread.
 
     Attributes:
-        start_up_s: Wall seconds from the creation of this object until everything was ready to run.
-        start_up_cpu_s: CPU seconds that the process had spent by then, imports included.
-
-    Attributes:
         start_up_s: Wall seconds from the creation of this object until the run began.
         start_up_cpu_s: CPU seconds that the process had spent by then, imports included.
         began: Creation of this object, by `time.perf_counter`, seconds.

@@ -1,9 +1,8 @@
-"""Plan the chips to cut: their windows, their labelled pixels, and which are dropped and why."""
+"""Plan the chips to cut: their windows, their labelled pixels, which are dropped and why, and the split of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,11 @@ from lulc.io.labels.labels import Labels
 from lulc.io.labels.training_set import label_pixels
 from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE
+from lulc.split import stratified_split
 from lulc.tasks.dataset.label_pairs import Pair, open_pair
 from lulc.tasks.dataset.options import PrepareOptions
 
-_SHARE_STEPS = 250
+_STEPS = 250
 _MOSTLY = 0.95
 
 
@@ -54,10 +54,9 @@ class ChipPlan:
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count chips that are left out for a reason."""
-        if count:
-            self.dropped[reason] = self.dropped.get(reason, 0) + count
+    def drop(self, reason: str) -> None:
+        """Count a chip that is left out for a reason."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
 def plan_chips(
@@ -87,7 +86,7 @@ def plan_chips(
             for window in chip_windows(scene.grid.shape, options.chip):
                 between_chips()
                 label = read_label(scene, labels, window, crosswalk)
-                valid = scene.read(_bands(scene, options), window)[1]
+                valid = scene.read(options.bands_of(scene.names, scene.info.name), window)[1]
                 label[:, ~valid] = NODATA_CODE
                 pixels = label_pixels(label, len(crosswalk.target))
                 if valid.mean() < 1 - options.max_nodata:
@@ -155,31 +154,62 @@ def read_label(scene: Scene, labels: Labels, window: Window, crosswalk: Crosswal
     return _rounded(crosswalk.sum_activations(given))
 
 
-def _rounded(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _rounded(fractions: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Round fractions to steps of 1/250 that sum to exactly 250, by largest remainder: uint8, 255 where NaN."""
-    known = np.isfinite(shares).all(axis=0)
-    scaled = np.where(known, shares, 0) * np.float32(_SHARE_STEPS)
+    known = np.isfinite(fractions).all(axis=0)
+    scaled = np.where(known, fractions, 0) * np.float32(_STEPS)
     steps = np.floor(scaled)
-    missing = np.where(known, _SHARE_STEPS - steps.sum(axis=0), 0)
+    missing = np.where(known, _STEPS - steps.sum(axis=0), 0)
     rank = np.argsort(np.argsort(steps - scaled, axis=0, kind="stable"), axis=0, kind="stable")
     whole: NDArray[np.uint8] = (steps + (rank < missing)).astype(np.uint8)
     whole[:, ~known] = NODATA_CODE
     return whole
 
 
-def _bands(scene: Scene, options: PrepareOptions) -> tuple[str, ...]:
-    return options.bands_of(scene.names, scene.info.name)
-
-
 def named(pairs: Sequence[Pair]) -> list[str]:
     """A short unique name for each source, fit for file names."""
     names: list[str] = []
     for pair in pairs:
-        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _stem(pair.scene))
+        plain = pair.scene.name.split(".")[0] or "scene"
+        stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in plain)
         tries = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
         names.append(next(name for name in tries if name not in names))
     return names
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or "scene"
+@dataclass(frozen=True)
+class ChipSplit:
+    """Split of each of the n chips of a plan.
+
+    Attributes:
+        splits: Index into `SPLITS`, int64 (n,).
+        blocks: Index of the block of ground, int64 (n,).
+        ground: Footprints of the chips.
+        rivals: For chips near a split of higher precedence, the indices of that split's chips, int64, by chip index.
+    """
+
+    splits: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    ground: Footprints
+    rivals: dict[int, NDArray[np.int64]]
+
+
+def split_chips(plan: ChipPlan, options: PrepareOptions) -> ChipSplit:
+    """Split the chips of a plan by blocks of ground.
+
+    Where splits meet, labels of training chips yield to validation and test chips, and labels of validation chips to
+    test chips.
+
+    Raises:
+        InputError: There are fewer blocks than splits.
+    """
+    ground = Footprints.joined(plan.footprints)
+    blocks = ground.blocks(options.block)
+    pixels = np.array([candidate.pixels for candidate in plan.candidates], dtype=np.int64)
+    splits = stratified_split(blocks, pixels, options.fractions, options.seed)
+    train, val, test = range(3)
+    rivals = {
+        **ground.neighbours(splits == train, np.isin(splits, (val, test)), options.gap),
+        **ground.neighbours(splits == val, splits == test, options.gap),
+    }
+    return ChipSplit(splits, blocks, ground, rivals)

@@ -42,14 +42,10 @@ def find_pairs(scenes: Sequence[Path], labels: Sequence[Path]) -> list[Pair]:
     for scene, label in zip(scenes, each, strict=True):
         pairs += (
             _in_folders(scene, label)
-            if scene.is_dir() and label.is_dir() and not _is_zarr(label)
+            if scene.is_dir() and label.is_dir() and label.suffix != ".zarr"
             else [Pair(scene, label)]
         )
     return pairs
-
-
-def _is_zarr(path: Path) -> bool:
-    return path.suffix == ".zarr"
 
 
 def _in_folders(images: Path, labels: Path) -> list[Pair]:

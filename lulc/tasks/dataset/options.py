@@ -1,4 +1,4 @@
-"""What `lulc prepare` can be told."""
+"""Options of `lulc prepare`."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,62 +13,63 @@ from lulc.options import Bands, ChipFormat, Offset, Option, Options, Overwrite, 
 class PrepareOptions(Options):
     """Options of `lulc prepare`."""
 
-    legend: Annotated[str, Option(metavar="NAME|PATH")] = Field(
-        description="Legend of the labels, such as corine-3 or worldcover, or a TOML file."
-    )
-    to: Annotated[str | None, Option(metavar="NAME|PATH", unset="that of the labels")] = Field(
-        default=None, description="Legend of the training set."
-    )
-    crosswalk: Annotated[str | None, Option(metavar="PATH", unset="the shipped one")] = Field(
-        default=None, description="Crosswalk between the two legends."
-    )
-    label_kind: Literal["auto", "codes", "colors", "shares"] = Field(
-        default="auto",
-        description="How labels are coded: class codes, colours (RGB masks), or one band of fractions per class (soft labels).",
-    )
-    attribute: Annotated[str | None, Option(metavar="COLUMN")] = Field(
-        default=None, description="Column of vector labels that holds the class."
-    )
-    layer: Annotated[str | None, Option(metavar="NAME")] = Field(default=None, description="Layer of vector labels.")
-    tolerance: int | None = Field(
-        default=None,
-        ge=0,
-        le=255,
-        description="Largest difference per channel between a mask's colour and its class (JPEG smears colours).",
-    )
-    select: Annotated[tuple[str, ...] | None, Option(metavar="B02,B03,...", unset="all of the first scene")] = Field(
-        default=None, description="Bands of the chips."
-    )
-    indices: Annotated[tuple[str, ...], Option(metavar="NDVI,...")] = Field(
-        default=(), description="Spectral indices of the chips."
-    )
+    legend: Annotated[str, Option(metavar="NAME|PATH")]
+    """Legend of the labels, such as corine-3 or worldcover, or a TOML file."""
+
+    to: Annotated[str | None, Option(metavar="NAME|PATH", unset="that of the labels")] = None
+    """Legend of the training set."""
+
+    crosswalk: Annotated[str | None, Option(metavar="PATH", unset="the shipped one")] = None
+    """Crosswalk between the two legends."""
+
+    label_kind: Literal["auto", "codes", "colors", "shares"] = "auto"
+    """How labels are coded: class codes, colours (RGB masks), or one band of fractions per class (soft labels)."""
+
+    attribute: Annotated[str | None, Option(metavar="COLUMN")] = None
+    """Column of vector labels that holds the class."""
+
+    layer: Annotated[str | None, Option(metavar="NAME")] = None
+    """Layer of vector labels."""
+
+    tolerance: int | None = Field(default=None, ge=0, le=255)
+    """Largest difference per channel between a mask's colour and its class (JPEG smears colours)."""
+
+    select: Annotated[tuple[str, ...] | None, Option(metavar="B02,B03,...", unset="all of the first scene")] = None
+    """Bands of the chips."""
+
+    indices: Annotated[tuple[str, ...], Option(metavar="NDVI,...")] = ()
+    """Spectral indices of the chips."""
+
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
-    level: Literal["", "L1C", "L2A"] = Field(
-        default="", description="Product level of the scenes, when they do not say."
-    )
-    chip: int = Field(default=256, ge=16, le=4096, description="Side of a chip, pixels.")
-    block: float = Field(
-        default=5120.0,
-        ge=1,
-        le=1e7,
-        description="Side of a block of ground that goes to one split as a whole, metres (pixels without georeference).",
-    )
-    gap: float = Field(
-        default=320.0,
-        ge=0,
-        le=1e7,
-        description="Least distance between labels of different splits, the same unit; nearer labels are masked.",
-    )
-    fractions: tuple[float, float, float] = Field(
-        default=(0.7, 0.15, 0.15),
-        description="Fractions of the labelled pixels in training, validation and test; they sum to 1.",
-    )
-    min_labelled: float = Field(default=0.1, ge=0, le=1, description="Least labelled fraction of a chip.")
-    max_nodata: float = Field(default=0.5, ge=0, le=1, description="Largest fraction of a chip without data.")
-    files: Annotated[ChipFormat, Option(flag="--format")] = Field(default="tif", description="Format of the chips.")
-    seed: int = Field(default=0, ge=0, description="Seed of the split.")
+    level: Literal["", "L1C", "L2A"] = ""
+    """Product level of the scenes, when they do not say."""
+
+    chip: int = Field(default=256, ge=16, le=4096)
+    """Side of a chip, pixels."""
+
+    block: float = Field(default=5120.0, ge=1, le=1e7)
+    """Side of a block of ground that goes to one split as a whole, metres (pixels without georeference)."""
+
+    gap: float = Field(default=320.0, ge=0, le=1e7)
+    """Least distance between labels of different splits, the same unit; nearer labels are masked."""
+
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Fractions of the labelled pixels in training, validation and test; they sum to 1."""
+
+    min_labelled: float = Field(default=0.1, ge=0, le=1)
+    """Least labelled fraction of a chip."""
+
+    max_nodata: float = Field(default=0.5, ge=0, le=1)
+    """Largest fraction of a chip without data."""
+
+    files: Annotated[ChipFormat, Option(flag="--format")] = "tif"
+    """Format of the chips."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the split."""
+
     overwrite: Overwrite = False
 
     @model_validator(mode="after")

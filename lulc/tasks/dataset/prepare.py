@@ -16,8 +16,7 @@ from lulc.io.labels.training_set import CHIP_LIST, SET_CARD
 from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend
 from lulc.run import Progress, running, silent
-from lulc.tasks.dataset.chip_plan import plan_chips
-from lulc.tasks.dataset.chip_split import split_chips
+from lulc.tasks.dataset.chip_plan import plan_chips, split_chips
 from lulc.tasks.dataset.chip_writer import ChipWriter
 from lulc.tasks.dataset.label_pairs import Pair, find_pairs
 from lulc.tasks.dataset.options import PrepareOptions

@@ -1,4 +1,4 @@
-"""What `lulc prepare` made: chips and class fractions per split, what was dropped and why."""
+"""The report of `lulc prepare`: chips and class fractions per split, and dropped chips with reasons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from lulc.io.labels.training_set import Chip, SetCard
-from lulc.io.report.markdown import NONE, markdown_table
+from lulc.io.report.markdown import NONE, Blocks, markdown_table, page
 from lulc.split import SPLITS
 from lulc.tasks.dataset.chip_plan import ChipPlan
 from lulc.tasks.dataset.options import PrepareOptions
@@ -31,8 +31,8 @@ class PrepareReport:
         dropped: Reason to number of chips left out.
         masked: Labelled pixels that were masked because they lie too close to another split.
         channels: Names, means and standard deviations of the channels over the training split.
-        options: What was asked for.
-        warnings: What the user should know.
+        options: Options of the run.
+        warnings: Warnings for the user.
         seconds: Wall time.
     """
 
@@ -100,36 +100,32 @@ class PrepareReport:
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def to_markdown(self) -> str:
-        """The report as a Markdown file."""
+        """The whole report, ending in a line break."""
+        return page(self._blocks())
+
+    def _blocks(self) -> Blocks:
         counts = [
             ["chips", *(f"{self.chips[split]:,d}" for split in SPLITS)],
             ["blocks", *(f"{self.blocks[split]:,d}" for split in SPLITS)],
             *([name, *(self._fraction(split, k) for split in SPLITS)] for k, name in enumerate(self.classes)),
         ]
         channels = [[name, f"{mean:.5f}", f"{std:.5f}"] for name, (mean, std) in self.channels.items()]
-        lines = [
-            f"# Training set {Path(self.output).name}",
-            "",
+        yield [f"# Training set {Path(self.output).name}"]
+        yield [
             "Legend {legend}; blocks of {block:g} m, {gap:g} m between splits; seed {seed}.".format(
                 **{**self.options, "legend": self.legend}
             ),
             "`blocks.png` shows which ground went where.",
-            "",
-            *markdown_table(["", *SPLITS], counts),
-            "",
-            "Class rows are shares of the labelled pixels of each split.",
-            "",
-            "## Left out",
-            "",
-            *([f"- {line}" for line in self._left_out()] or ["- nothing"]),
-            "",
-            "## Channels (training split)",
-            "",
-            *markdown_table(["channel", "mean", "standard deviation"], channels),
         ]
+        yield markdown_table(["", *SPLITS], counts)
+        yield ["Class rows are shares of the labelled pixels of each split."]
+        yield ["## Left out"]
+        yield [f"- {line}" for line in self._left_out() or ["nothing"]]
+        yield ["## Channels (training split)"]
+        yield markdown_table(["channel", "mean", "standard deviation"], channels)
         if self.warnings:
-            lines += ["", "## Warnings", "", *(f"- {warning}" for warning in self.warnings)]
-        return "\n".join(lines) + "\n"
+            yield ["## Warnings"]
+            yield [f"- {warning}" for warning in self.warnings]
 
     def _left_out(self) -> list[str]:
         lines = [f"dropped {count} chips: {reason}" for reason, count in self.dropped.items()]

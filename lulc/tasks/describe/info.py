@@ -24,9 +24,8 @@ from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
-from lulc.tasks.dataset.description import set_facts
-from lulc.tasks.describe.patches import patch_facts
 from lulc.tasks.describe.product_check import check_samples, layout_problems, sample_windows
+from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
 _PERCENTILES = (2, 50, 98)
@@ -129,7 +128,8 @@ def describe_scene(scene: Scene, path: str) -> Description:
     """Describe an open scene from at most 16 windows of it."""
     names = [name for name in scene.names if name in INDICES or sensor().has([name])]
     samples = np.concatenate(
-        [_flat(scene.reflectance(names, window)) for window in sample_windows(scene.grid.shape)], axis=1
+        [scene.reflectance(names, window).reshape(len(names), -1) for window in sample_windows(scene.grid.shape)],
+        axis=1,
     )
     valid = samples[:, ~np.isnan(samples[0])]
     info, radiometry = scene.info, scene.radiometry
@@ -166,7 +166,11 @@ def describe_product(path: Path) -> Description | None:
                 "activations": product.has_activations,
                 "shares": "of sampled windows; lulc report counts all pixels",
                 "valid_share": round(float(np.mean(codes != NODATA_CODE)), 4),
-                **{name.removeprefix("LULC_").lower(): text for name, text in _provenance(product.tags).items()},
+                **{
+                    name.removeprefix("LULC_").lower(): text
+                    for name, text in sorted(product.tags.items())
+                    if name != "LULC_LEGEND"
+                },
             }
             table = tuple(
                 {"code": entry.code, "class": entry.name, "color": entry.color, "share": _share(codes, entry.code)}
@@ -223,10 +227,6 @@ def describe_model(path: Path) -> Description:
     }
     table = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in card.classes)
     return Description(str(path), "model", _plain(facts), table, tuple(problems))
-
-
-def _flat(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return planes.reshape(planes.shape[0], -1)
 
 
 def _grid_facts(grid: Grid) -> dict[str, Any]:
@@ -305,10 +305,6 @@ def _band_table(names: Sequence[str], valid: NDArray[np.float32]) -> tuple[dict[
 
 def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _provenance(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in sorted(tags.items()) if name != "LULC_LEGEND"}
 
 
 def _share(codes: NDArray[np.uint8], code: int) -> float:

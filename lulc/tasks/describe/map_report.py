@@ -1,4 +1,4 @@
-"""`lulc report`: what a map holds, for people and programs: areas as counted, how sure it is, a picture."""
+"""`lulc report`: areas of a map as counted, its confidence, its provenance and a picture."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.reader import ProductReader, open_product
-from lulc.io.report.markdown import markdown_table, number
+from lulc.io.report.markdown import markdown_table, number, page
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.legend import NODATA_CODE
 from lulc.tiling import block_windows
@@ -24,7 +24,7 @@ _SIDE = 2048
 _SHOWN_THOUGH_ABSENT = 20
 """Legends of more classes show those that occur alone."""
 
-_SAID = {
+_TAG_TITLES = {
     "LULC_INPUT": "input",
     "LULC_MODEL": "model",
     "LULC_MAPS": "maps",
@@ -36,14 +36,14 @@ AS_COUNTED = (
     "Areas are as counted: pixels times their ground area. A count carries the map's errors and is no estimate of area; "
     "`lulc sample` and `lulc evaluate` make one, with intervals."
 )
-"""What has to be said wherever areas of a map are shown."""
+"""Remark that stands wherever areas of a map are shown."""
 
 _NOTE = f"{AS_COUNTED} Confidence is the mean activation of the class given, which is not accuracy."
 
 
 @dataclass(frozen=True)
 class MapReport:
-    """What a map holds.
+    """Report of a map.
 
     Attributes:
         title: Of the report.
@@ -73,15 +73,10 @@ class MapReport:
         return asdict(self)
 
     def to_markdown(self) -> str:
-        """For people."""
-        lines = [
-            f"# {self.title}",
-            "",
-            f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data",
-            "",
-        ]
-        lines += [f"* {name}: {text}" for name, text in self.facts.items()]
-        return "\n".join([*lines, "", *self.table(), "", _NOTE, "", f"![The map]({PICTURE})", ""])
+        """The whole report, ending in a line break."""
+        size = f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data"
+        facts = [f"* {name}: {text}" for name, text in self.facts.items()]
+        return page([[f"# {self.title}"], [size], facts, self.table(), [_NOTE], [f"![The map]({PICTURE})"]])
 
     def table(self) -> list[str]:
         """Lines of a Markdown table of the classes."""
@@ -122,8 +117,8 @@ def report_map(product: Path, folder: Path, *, title: str | None = None, overwri
 
 
 def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
-    """What a product's tags say of its making, in the words of people."""
-    return {name: tags[tag] for tag, name in _SAID.items() if tags.get(tag)}
+    """Provenance in a product's tags, by names for people."""
+    return {name: tags[tag] for tag, name in _TAG_TITLES.items() if tags.get(tag)}
 
 
 def _one_line(title: str) -> str:

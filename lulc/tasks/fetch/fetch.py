@@ -19,21 +19,15 @@ from lulc.in_order import abandoned_when, in_order
 from lulc.io.files.area_of_interest import read_area
 from lulc.io.files.http import without_query
 from lulc.io.files.outputs import check_folder, refuse_inputs
-from lulc.io.files.storage import storage_error
+from lulc.io.files.storage import storage_errors
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.io.scene.stac import (
-    UNKNOWN_SIZE,
-    band_assets,
-    item_sources,
-    local_assets,
-)
+from lulc.io.scene.stac import UNKNOWN_SIZE, band_assets, item_sources, local_assets
 from lulc.io.stack.scene import fetch_key, is_whole, scene_sink
 from lulc.run import Progress, running, silent
 from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
-from lulc.tasks.fetch.job import FetchJob
-from lulc.tasks.fetch.layout import file_names, scene_layout
+from lulc.tasks.fetch.job import FetchJob, file_names, scene_layout
 from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
 from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
 from lulc.tiling import block_windows
@@ -60,14 +54,14 @@ def fetch(
     """Fetch the items of a catalogue that meet an area in some dates, each as one GeoTIFF in a folder.
 
     A file is published whole; one that is there already, of the same item, area and bands, is kept. `items.csv` beside
-    them says what each holds. An item that fails is told to `refused` and the others go on.
+    them says what each holds. The error of an item that fails goes to `refused`, and the others go on.
 
     Args:
         catalog: URL of a STAC API or a static catalogue, or the path of one.
         folder: Made when it is not there.
         options: See `FetchOptions`.
-        progress: Told (done, total) pixels of the item at work.
-        refused: Told of every item that could not be fetched.
+        progress: Called with the pixels done and in all of the current item.
+        refused: Called with the error of every item that could not be fetched.
 
     Raises:
         UsageError: An area, period or band that is none.
@@ -96,7 +90,8 @@ def fetch(
             )
         sources = [] if options.plan else [file for item in items for file in local_assets(item)]
         if not options.plan:
-            _make(folder)
+            with storage_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
             stack.callback(lambda: write_items(folder / ITEMS, done))
         for item, name in zip(items, file_names(items), strict=True):
             run.check()
@@ -114,18 +109,9 @@ def fetch(
 
 def _check(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be written or holds a table of somebody else, before the catalogue is asked."""
-    try:
+    with storage_errors(folder):
         check_folder(folder, ())
         check_items(folder / ITEMS, overwrite=overwrite)
-    except OSError as error:
-        raise storage_error(error, folder) from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
 
 
 def _bands(asked: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -13,29 +13,35 @@ DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", 
 class FetchOptions(Options):
     """Options of `lulc fetch`."""
 
-    area: Annotated[str, Option(metavar="FILE|W,S,E,N")] = Field(
-        description="Polygons (.geojson, .gpkg, .shp, .fgb; any CRS), or west,south,east,north in degrees. Scenes are clipped to its bounds on their own grid."
-    )
-    dates: Annotated[str, Option(metavar="FROM/TO")] = Field(
-        description="Such as 2021-05-01/2021-09-30, 2021-06-03, or 2021-05-01/.."
-    )
-    max_cloud: Annotated[float | None, Option(metavar="N")] = Field(
-        default=None, ge=0, le=100, description="Largest cloud cover that an item states, percent."
-    )
+    area: Annotated[str, Option(metavar="FILE|W,S,E,N")]
+    """Polygons (.geojson, .gpkg, .shp, .fgb; any CRS), or west,south,east,north in degrees. Scenes are clipped to its bounds on their own grid."""
+
+    dates: Annotated[str, Option(metavar="FROM/TO")]
+    """Such as 2021-05-01/2021-09-30, 2021-06-03, or 2021-05-01/.."""
+
+    max_cloud: Annotated[float | None, Option(metavar="N")] = Field(default=None, ge=0, le=100)
+    """Largest cloud cover that an item states, percent."""
+
     collection: Annotated[
         tuple[str, ...],
         Option(repeat=True, metavar="NAME", unset="sentinel-2-l2a of an API, all of a static catalogue"),
-    ] = Field(default=(), description="Collection to look in; repeat for more.")
+    ] = ()
+    """Collection to look in; repeat for more."""
+
     bands: Annotated[
         tuple[str, ...] | None,
         Option(metavar="B02,...,SCL", unset="B02-B08, B8A, B11, B12 and SCL, as far as there"),
-    ] = Field(default=None, description="Bands to fetch.")
-    limit: Annotated[int | None, Option(metavar="N")] = Field(
-        default=None, ge=1, description="Fetch N items at most, those with least cloud."
-    )
-    refresh: bool = Field(
-        default=False,
-        description="Fetch anew what is there of another area, other bands or a changed item; keep whole files that are right.",
-    )
-    plan: bool = Field(default=False, description="List items and sizes; write nothing.")
-    overwrite: bool = Field(default=False, description="Fetch every file anew, whatever is there.")
+    ] = None
+    """Bands to fetch."""
+
+    limit: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1)
+    """Fetch N items at most, those with least cloud."""
+
+    refresh: bool = False
+    """Fetch anew what is there of another area, other bands or a changed item; keep whole files that are right."""
+
+    plan: bool = False
+    """List items and sizes; write nothing."""
+
+    overwrite: bool = False
+    """Fetch every file anew, whatever is there."""

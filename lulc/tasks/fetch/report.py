@@ -1,14 +1,14 @@
-"""What `lulc fetch` says of the items it fetched, and the table beside them."""
+"""The report of `lulc fetch`, and the table of items beside the files."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lulc.errors import StorageError
-from lulc.io.files.atomic import staged
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 
 _COLUMNS = ("id", "date", "cloud", "tile", "offset", "why", "file")
 _MEGA = 1e6
@@ -26,9 +26,9 @@ class FetchedItem:
         cloud: Cloud cover of the whole item, percent; None when it does not say.
         tile: Of the MGRS grid, such as `33TUL`; empty when not said.
         offset: Added to digital numbers; None in a plan.
-        why: Where the offset came from, and what the pixels say against it.
+        why: Source of the offset, and warnings where pixels contradict it.
         file: Name of its file in the folder.
-        state: What was done; `empty`: no pixel of the area has data, and nothing was written.
+        state: Outcome; `empty`: no pixel of the area has data, and nothing was written.
         height: Rows of the file.
         width: Columns of the file.
         bands: Its bands, in order.
@@ -60,12 +60,12 @@ class FetchedItem:
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What `fetch` did.
+    """Result of a run of `lulc fetch`.
 
     Attributes:
         folder: Where the files lie.
-        items: Items that are there, or planned.
-        failures: One line for each item that is not.
+        items: Items that are fetched, kept or planned.
+        failures: One line for each item that failed.
         plan: True when nothing was written.
     """
 
@@ -118,16 +118,9 @@ def write_items(path: Path, items: Sequence[FetchedItem]) -> None:
         StorageError: It cannot be written.
     """
     rows = {row["file"]: row for row in _former(path) if (path.parent / row["file"]).is_file()}
-    for item in (item for item in items if item.state != "empty"):
-        rows[item.file] = {
-            name: "" if value is None else value for name, value in asdict(item).items() if name in _COLUMNS
-        }
-    text = io.StringIO()
-    table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(sorted(rows.values(), key=lambda row: (str(row["date"]), str(row["id"]))))
-    with staged(path, overwrite=True) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    rows |= {item.file: asdict(item) for item in items if item.state != "empty"}
+    ordered = sorted(rows.values(), key=lambda row: (str(row["date"]), str(row["id"])))
+    write_whole(path, csv_text(_COLUMNS, ([row.get(name) for name in _COLUMNS] for row in ordered)).encode())
 
 
 def _former(path: Path) -> list[dict[str, Any]]:

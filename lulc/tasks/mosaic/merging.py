@@ -5,14 +5,14 @@ Each merge works on one window. Its memory is a few planes per class, however ma
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from lulc.grid import Window
-from lulc.io.product.on_grid import SIXTEENTHS
+from lulc.io.product.on_grid import SIXTEENTHS, ProductWindow
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.options import Method
 
@@ -24,18 +24,6 @@ Times sixteenths of a step they stay below 2**24, so the mean of a single map's 
 
 _STEPS = 250
 _NO_MAP = np.iinfo(np.int32).max
-
-
-class View(Protocol):
-    """A window of one map (`lulc.io.product.on_grid.ProductWindow`)."""
-
-    @property
-    def window(self) -> Window:
-        """The window, in pixels of the mosaic."""
-
-    @property
-    def steps(self) -> NDArray[Any]:
-        """Activations in steps of 1/250, to a sixteenth: (K, height, width), undefined where the map has no data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +40,7 @@ class MapPart:
 
     number: int
     codes_around: NDArray[np.uint8]
-    view: View
+    view: ProductWindow
     around: Window
     feather: int
 
@@ -70,7 +58,7 @@ class MapPart:
 
     @cached_property
     def steps(self) -> NDArray[Any]:
-        """Activations as `View.steps`, (K, height, width), read once and kept."""
+        """Activations in steps of 1/250, as `ProductWindow.steps`: (K, height, width), read once and kept."""
         return self.view.steps
 
     @cached_property
@@ -109,31 +97,6 @@ class Merged:
     activations: NDArray[np.float32] | None
     source: NDArray[np.int32]
     confidence: NDArray[np.float32]
-
-
-class Merge(Protocol):
-    """A merge of one window; maps are fed in their order of precedence."""
-
-    def feed(self, part: MapPart) -> None:
-        """Add one map."""
-
-    def result(self) -> Merged:
-        """Result of the maps that were fed."""
-
-
-def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
-    """A new merge of one window.
-
-    Args:
-        method: How maps are merged.
-        classes: Number of classes K.
-        shape: Height and width of the window, pixels.
-    """
-    if method == "activations":
-        return AverageActivations(classes, shape)
-    if method == "confidence":
-        return MostConfident(shape)
-    return Votes(classes, shape, majority=method == "majority")
 
 
 class AverageActivations:
@@ -222,3 +185,22 @@ class Votes:
         codes = np.where(votes > 0, winner[0] + 1, NODATA_CODE).astype(np.uint8)
         confidence = (votes / np.maximum(self._votes.sum(axis=0), 1)).astype(np.float32)
         return Merged(codes, None, source.astype(np.int32), confidence)
+
+
+Merge = AverageActivations | MostConfident | Votes
+"""A merge of one window; maps are fed in their order of precedence."""
+
+
+def merge_of(method: Method, classes: int, shape: tuple[int, int]) -> Merge:
+    """A new merge of one window.
+
+    Args:
+        method: How maps are merged.
+        classes: Number of classes K.
+        shape: Height and width of the window, pixels.
+    """
+    if method == "activations":
+        return AverageActivations(classes, shape)
+    if method == "confidence":
+        return MostConfident(shape)
+    return Votes(classes, shape, majority=method == "majority")

@@ -30,7 +30,7 @@ from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
 from lulc.tasks.mosaic.options import MosaicOptions
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
-from lulc.tasks.mosaic.sources import SourceMapShare, source_shares, sources_path, write_sources
+from lulc.tasks.mosaic.sources import SourceMapPixels, count_sources, sources_path, write_sources
 
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
@@ -66,7 +66,7 @@ class MosaicReport:
     width: int
     valid_share: float
     classes: tuple[ClassArea, ...]
-    maps: tuple[SourceMapShare, ...]
+    maps: tuple[SourceMapPixels, ...]
     seams: MosaicSeams | None
     resumed_chunks: int
     seconds: float
@@ -113,7 +113,7 @@ def mosaic(
     check_outputs([table], maps, overwrite=options.overwrite or (options.resume and work_folder(output).is_dir()))
     plan = plan_mosaic(maps, options)
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
-        resumed, published, shares = _publish(plan, output, run)
+        resumed, published, sources = _publish(plan, output, run)
         areas = class_areas(output)
         return MosaicReport(
             output=str(output),
@@ -124,17 +124,17 @@ def mosaic(
             width=plan.grid.shape.width,
             valid_share=sum(entry.pixels for entry in areas) / plan.grid.shape.size,
             classes=areas,
-            maps=shares,
+            maps=sources,
             seams=mosaic_seams(plan, output) if seams else None,
             resumed_chunks=resumed,
             seconds=round(time.perf_counter() - start, 3),
             peak_bytes=peak_resident_bytes(),
             output_bytes=published,
-            warnings=_warnings(plan, shares),
+            warnings=_warnings(plan, sources),
         )
 
 
-def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[SourceMapShare, ...]]:
+def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[SourceMapPixels, ...]]:
     """Merge the chunks that are not stored yet, and publish.
 
     Returns:
@@ -156,9 +156,9 @@ def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[
         resumed = len(writer.finished)
         _merge_into(writer, plan, run)
         with writer.assembled() as whole:
-            shares = source_shares(plan, whole)
-            write_sources(sources_path(output), plan, shares)
-    return resumed, writer.published.bytes, tuple(shares)
+            sources = count_sources(plan, whole)
+            write_sources(sources_path(output), plan, sources)
+    return resumed, writer.published.bytes, tuple(sources)
 
 
 def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:
@@ -207,7 +207,7 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
     # A map that is alone weighs the same everywhere: its surroundings need not be read.
     margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
-    around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
+    around = window.grown(margin)
     for position in there:
         source = plan.parts[position]
         merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
@@ -222,7 +222,7 @@ def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
 
 
 def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
-    """Result of merging one map that shares its pixels with the mosaic, without the arithmetic."""
+    """Result of merging one map that sources its pixels with the mosaic, without the arithmetic."""
     return _with_extra(
         plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
     )
@@ -256,9 +256,9 @@ def _with_extra(
     return data
 
 
-def _warnings(plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> tuple[str, ...]:
+def _warnings(plan: MosaicPlan, sources: Sequence[SourceMapPixels]) -> tuple[str, ...]:
     models = dict.fromkeys(one.tags.get("LULC_MODEL", "a model it does not name") for one in plan.maps)
     mixed = [f"the maps are of {len(models)} models: {', '.join(models)}"] if len(models) > 1 else []
-    unused = [share.path for share in shares if not share.pixels]
+    unused = [source.path for source in sources if not source.pixels]
     note = f"{len(unused)} maps are the main source of no pixel, such as {unused[0]}" if unused else ""
     return (*mixed, *([note] if note else []))

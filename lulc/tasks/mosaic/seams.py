@@ -63,7 +63,7 @@ def mosaic_seams(plan: MosaicPlan, output: Path) -> MosaicSeams:
 
 def _window_counts(plan: MosaicPlan, product: ProductReader, window: Window) -> Iterator[tuple[int, int]]:
     """Pairs that differ and all pairs, for each group: across a border, near one, elsewhere."""
-    around = Window(window.row - NEAR_PX, window.col - NEAR_PX, window.height + 2 * NEAR_PX, window.width + 2 * NEAR_PX)
+    around = window.grown(NEAR_PX)
     borders, near = _borders(plan, window, around)
     codes = product.classes(window)
     totals = np.zeros((3, 2), np.int64)

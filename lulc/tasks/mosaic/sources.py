@@ -1,14 +1,14 @@
 """Main source of each pixel of a mosaic: pixels counted per map, and written as a table beside the mosaic."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lulc.io.files.atomic import staged
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.csv_text import csv_text
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan
@@ -17,7 +17,7 @@ _COLUMNS = ("number", "map", "pixels", "acquired", "crs", "model", "input", "inp
 
 
 @dataclass(frozen=True, slots=True)
-class SourceMapShare:
+class SourceMapPixels:
     """A map of a mosaic, and the pixels it supplies.
 
     Attributes:
@@ -33,7 +33,7 @@ class SourceMapShare:
     pixels: int
 
 
-def source_shares(plan: MosaicPlan, whole: Path) -> tuple[SourceMapShare, ...]:
+def count_sources(plan: MosaicPlan, whole: Path) -> tuple[SourceMapPixels, ...]:
     """Count the pixels of each map from the source bands of an assembled mosaic.
 
     Args:
@@ -53,26 +53,23 @@ def source_shares(plan: MosaicPlan, whole: Path) -> tuple[SourceMapShare, ...]:
                 number += SOURCES_A_BAND * product.band("source 250s", window)[valid].astype(np.int64)
             counts += np.bincount(number, minlength=counts.size)
     return tuple(
-        SourceMapShare(number, str(one.path), one.acquired, int(counts[number]))
+        SourceMapPixels(number, str(one.path), one.acquired, int(counts[number]))
         for number, one in enumerate(plan.maps, start=1)
     )
 
 
-def write_sources(path: Path, plan: MosaicPlan, shares: Sequence[SourceMapShare]) -> None:
+def write_sources(path: Path, plan: MosaicPlan, sources: Sequence[SourceMapPixels]) -> None:
     """Write the table of maps as CSV, one line per map; an existing file is replaced.
 
     Raises:
         StorageError: It cannot be written.
     """
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for share, one in zip(shares, plan.maps, strict=True):
+    rows = []
+    for source, one in zip(sources, plan.maps, strict=True):
         crs = one.grid.crs.to_string() if one.grid.crs else ""
         said = [one.tags.get(name, "") for name in ("LULC_MODEL", "LULC_INPUT", "LULC_INPUT_SHA256")]
-        rows.writerow([share.number, one.path.name, share.pixels, share.acquired, crs, *said])
-    with staged(path, overwrite=True) as temporary:
-        temporary.write_text(table.getvalue(), encoding="utf-8")
+        rows.append([source.number, one.path.name, source.pixels, source.acquired, crs, *said])
+    write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 
 def source_names(table: Path) -> dict[int, str]:

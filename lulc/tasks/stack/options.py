@@ -17,53 +17,47 @@ _MOST_DILATION = 200
 class StackOptions(Options):
     """Options of `lulc stack`."""
 
-    preset: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = Field(
-        default=None,
-        description="Bands and indices by name: stack14, bands9, or a TOML file. Excludes --select and --indices.",
-    )
-    select: Annotated[tuple[str, ...] | None, Option(metavar="B02,B03,...", unset="all of the scene")] = Field(
-        default=None, description="Bands to write."
-    )
-    indices: Annotated[tuple[str, ...] | None, Option(metavar="NDVI,...", unset="those in the scene")] = Field(
-        default=None, description="Spectral indices to write."
-    )
+    preset: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = None
+    """Bands and indices by name: stack14, bands9, or a TOML file. Excludes --select and --indices."""
+
+    select: Annotated[tuple[str, ...] | None, Option(metavar="B02,B03,...", unset="all of the scene")] = None
+    """Bands to write."""
+
+    indices: Annotated[tuple[str, ...] | None, Option(metavar="NDVI,...", unset="those in the scene")] = None
+    """Spectral indices to write."""
+
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
     fill: Annotated[tuple[Path, ...], Option(repeat=True, web=True, metavar="OTHER")] = Field(
-        default=(),
-        max_length=_MOST_FILLS,
-        description="Take missing pixels from this scene, on any grid; repeat for more. Adds the channel `source`: 0 none, 1 SCENE, 2 the first OTHER, ...",
+        default=(), max_length=_MOST_FILLS
     )
-    fill_offset: Annotated[float | None, Option(auto=True)] = Field(
-        default=None, description="As --offset, for every OTHER."
-    )
-    fill_quantification: Annotated[float | None, Option(auto=True)] = Field(
-        default=None, gt=0, description="As --quantification, for every OTHER."
-    )
-    composite: Literal["first", "best", "median", "max-ndvi"] = Field(
-        default="first",
-        description="How SCENE and every OTHER become one: the first that has the pixel, the order being as given, or (best) by share of clear pixels; the median of all dates; all bands from the date of the largest NDVI.",
-    )
-    clouds: Literal["none", "auto", "scl", "qa60", "model"] = Field(
-        default="none",
-        description="Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]').",
-    )
+    """Take missing pixels from this scene, on any grid; repeat for more. Adds the channel `source`: 0 none, 1 SCENE, 2 the first OTHER, ..."""
+
+    fill_offset: Annotated[float | None, Option(auto=True)] = None
+    """As --offset, for every OTHER."""
+
+    fill_quantification: Annotated[float | None, Option(auto=True)] = Field(default=None, gt=0)
+    """As --quantification, for every OTHER."""
+
+    composite: Literal["first", "best", "median", "max-ndvi"] = "first"
+    """How SCENE and every OTHER become one: the first that has the pixel, the order being as given, or (best) by share of clear pixels; the median of all dates; all bands from the date of the largest NDVI."""
+
+    clouds: Literal["none", "auto", "scl", "qa60", "model"] = "none"
+    """Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]')."""
+
     cloud_classes: Annotated[
         tuple[str, ...] | None,
         Option(metavar="NAME|N,...", unset="saturated,shadow,cloud-medium,cloud-high,cirrus = 1,3,8,9,10"),
-    ] = Field(
-        default=None,
-        description="SCL classes to mask; also nodata, dark, vegetation, bare, water, unclassified, snow.",
-    )
-    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION, description="Grow clouds by N pixels, as a disc.")
-    chunk: int = Field(
-        default=1024,
-        ge=_CHUNK_STEP,
-        le=8192,
-        multiple_of=_CHUNK_STEP,
-        description="Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256.",
-    )
+    ] = None
+    """SCL classes to mask; also nodata, dark, vegetation, bare, water, unclassified, snow."""
+
+    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION)
+    """Grow clouds by N pixels, as a disc."""
+
+    chunk: int = Field(default=1024, ge=_CHUNK_STEP, le=8192, multiple_of=_CHUNK_STEP)
+    """Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256."""
+
     overwrite: Overwrite = False
 
     @model_validator(mode="after")

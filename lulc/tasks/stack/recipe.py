@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from lulc.bands import sensor
-from lulc.errors import ConfigError, InputError, UsageError
+from lulc.bands import check_bands, sensor
+from lulc.config import Table, parse_config
+from lulc.errors import UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import Scene
 from lulc.resources import read_toml
 from lulc.tasks.stack.options import StackOptions
 
 
-class Recipe(BaseModel):
+class Recipe(Table):
     """Channels of a stack; the schema of configs/stacks/*.toml.
 
     Attributes:
@@ -22,8 +21,6 @@ class Recipe(BaseModel):
         bands: Bands, in order.
         indices: Spectral indices, following the bands.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = ""
     title: str = ""
@@ -42,12 +39,7 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         ConfigError: There is no such file, or a key or index is unknown.
     """
-    try:
-        recipe = Recipe.model_validate(read_toml("stacks", name))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key_path = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"stack {name}: {key_path}: {first['msg']}", "give name, title, bands and indices") from error
+    recipe = parse_config(Recipe, read_toml("stacks", name), f"stack {name}")
     return recipe.model_copy(update={"indices": _index_names(recipe.indices)})
 
 
@@ -92,13 +84,9 @@ def names_to_read(recipe: Recipe, scenes: Sequence[Scene], *, composite: str = "
         needed += [name] if held else spectral_index(name).bands
     if composite == "max-ndvi":
         needed += spectral_index("NDVI").bands
+    remedy = "select other channels with --select and --indices, or name its bands with --bands"
     for scene in scenes:
-        missing = [name for name in dict.fromkeys(needed) if name not in scene.names]
-        if missing:
-            raise InputError(
-                f"{scene.info.name} lacks {', '.join(missing)}; it has {', '.join(scene.names)}",
-                "select other channels with --select and --indices, or name its bands with --bands",
-            )
+        check_bands(scene.info.name, needed, scene.names, remedy)
     return tuple(dict.fromkeys(needed))
 
 

@@ -1,19 +1,21 @@
-"""What `lulc stack` says of what it wrote."""
+"""The report of `lulc stack`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+Format = Literal["GeoTIFF", "NetCDF", "Zarr"]
 
 _MEGA = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """How many pixels of a stack came from one input.
+    """Number of pixels of a stack that came from one input.
 
     Attributes:
-        number: As in the channel `source`; for a median the number of dates it was taken of.
+        number: Value of the channel `source`; for a median the number of dates used.
         name: Of the input; for a median `1 date`, `2 dates`, ...
-        pixels: How many.
+        pixels: Number of its pixels.
     """
 
     number: int
@@ -28,9 +30,9 @@ class CompositeDate:
     Attributes:
         number: 1 for the first input, 2 for the first that it is filled from, ...
         name: Of the input.
-        acquired: Date or time, as far as it is said.
-        masked_by: What masked its clouds; `none`.
-        clear: Fraction of the pixels of the first input's grid that it shows, 0..1; None where it was not counted.
+        acquired: Date or time of acquisition; empty when the input does not state it.
+        masked_by: Source of its cloud mask, or `none`.
+        clear: Fraction of the first input's grid that is clear and valid, 0..1; None where it was not counted.
     """
 
     number: int
@@ -48,7 +50,7 @@ class CompositeDate:
 
 @dataclass(frozen=True, slots=True)
 class StackReport:
-    """What `stack` wrote.
+    """Result of a run of `lulc stack`.
 
     Attributes:
         output: The file or folder.
@@ -61,14 +63,14 @@ class StackReport:
         valid_pixels: Those with data.
         sources: Pixels by value of the channel `source`.
         composite: How several dates became one: `first`, `best`, `median`, `max-ndvi`.
-        dates: The inputs, in the order in which they were asked for pixels.
+        dates: The inputs, in order of precedence.
         output_bytes: Size on disk.
         seconds: Wall time.
-        warnings: What the inputs' readers found strange.
+        warnings: Warnings about the inputs.
     """
 
     output: str
-    format: Literal["GeoTIFF", "NetCDF", "Zarr"]
+    format: Format
     channels: tuple[str, ...]
     height: int
     width: int

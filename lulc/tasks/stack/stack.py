@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,11 +23,10 @@ from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.stack.clouds import clear_scene
-from lulc.tasks.stack.composite import MaxNdvi, Median, clear_fractions
-from lulc.tasks.stack.fill import Composite, Planes
+from lulc.tasks.stack.composite import Composite, MaxNdvi, Median, Planes, clear_fractions
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.recipe import Recipe, choose_recipe, names_to_read
-from lulc.tasks.stack.report import CompositeDate, SourceCount, StackReport
+from lulc.tasks.stack.report import CompositeDate, Format, SourceCount, StackReport
 from lulc.tiling import block_windows, round_up
 
 AnyComposite = Composite | Median | MaxNdvi
@@ -35,7 +34,7 @@ AnyComposite = Composite | Median | MaxNdvi
 SINKS = {".tif": geotiff_sink, ".tiff": geotiff_sink, ".nc": netcdf_sink, ".zarr": zarr_sink}
 """Output format by suffix."""
 
-_FORMATS = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
+_FORMATS: dict[str, Format] = {".tif": "GeoTIFF", ".tiff": "GeoTIFF", ".nc": "NetCDF", ".zarr": "Zarr"}
 _MOST_CACHE = 1 << 30
 
 
@@ -90,29 +89,21 @@ def stack(
         with SINKS[output.suffix.lower()](output, layout, overwrite=options.overwrite) as sink:
             counts = _copy(composite, recipe, layout, sink, run)
             if not counts[1:].any():
-                raise InputError(f"{scenes[0].info.name} has no valid pixel", _remedy(options))
-        shares = _source_counts(dates, counts, options)
-        return _report(output, recipe, dates, Composed(options.composite, listed, shares), time.perf_counter() - start)
-
-
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """Rule of the composite, its dates in order of precedence, and the pixels of each source."""
-
-    rule: str
-    dates: tuple[CompositeDate, ...]
-    sources: tuple[SourceCount, ...]
-
-
-def _remedy(options: StackOptions) -> str:
-    return "check its nodata value and its bands" + ("" if options.clouds == "none" else ", or mask fewer clouds")
+                fewer = "" if options.clouds == "none" else ", or mask fewer clouds"
+                remedy = f"check its nodata value and its bands{fewer}"
+                raise InputError(f"{scenes[0].info.name} has no valid pixel", remedy)
+        sources = _source_counts(dates, counts, options)
+        return _report(output, recipe, dates, listed, sources, options, time.perf_counter() - start)
 
 
 def _composite(
     dates: Sequence[ClearScene], names: tuple[str, ...], options: StackOptions, run: Run
 ) -> tuple[AnyComposite, tuple[CompositeDate, ...]]:
     """The composite, and its dates in order of precedence."""
-    listed = [_date(number, date) for number, date in enumerate(dates, start=1)]
+    listed = [
+        CompositeDate(number, date.info.name, date.info.acquired, date.masked_by)
+        for number, date in enumerate(dates, start=1)
+    ]
     if options.composite == "median":
         return Median(dates, names), tuple(listed)
     if options.composite == "max-ndvi":
@@ -130,10 +121,6 @@ def _interruptible_windows(grid: Grid, chunk: int, run: Run) -> Iterator[Window]
     for window in block_windows(grid.shape, chunk):
         run.tick(0, grid.shape.size)
         yield window
-
-
-def _date(number: int, date: ClearScene) -> CompositeDate:
-    return CompositeDate(number, date.info.name, date.info.acquired, date.masked_by)
 
 
 def _source_counts(
@@ -246,23 +233,28 @@ def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) ->
 
 
 def _report(
-    output: Path, recipe: Recipe, dates: Sequence[ClearScene], composed: Composed, seconds: float
+    output: Path,
+    recipe: Recipe,
+    dates: Sequence[ClearScene],
+    listed: tuple[CompositeDate, ...],
+    sources: tuple[SourceCount, ...],
+    options: StackOptions,
+    seconds: float,
 ) -> StackReport:
     grid = dates[0].grid
-    inside = [path.stat().st_size for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
     return StackReport(
         output=str(output),
-        format=_FORMATS[output.suffix.lower()],  # type: ignore[arg-type]
+        format=_FORMATS[output.suffix.lower()],
         channels=recipe.channels,
         height=grid.shape.height,
         width=grid.shape.width,
         crs=grid.crs.to_string() if grid.crs else "",
         pixels=grid.shape.size,
-        valid_pixels=sum(share.pixels for share in composed.sources),
-        sources=composed.sources,
-        composite=composed.rule,
-        dates=composed.dates,
-        output_bytes=sum(inside) if output.is_dir() else output.stat().st_size,
+        valid_pixels=sum(source.pixels for source in sources),
+        sources=sources,
+        composite=options.composite,
+        dates=listed,
+        output_bytes=sum(path.stat().st_size for path in (output, *output.rglob("*")) if path.is_file()),
         seconds=round(seconds, 3),
         warnings=tuple(warning for date in dates for warning in (*date.warnings, *date.scene.warnings)),
     )

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape
 from lulc.patches.dataset import Patch, open_patch_set
-from lulc.patches.learn.duplicates import Look, look_at, near_pairs, same_pixels
+from lulc.patches.learn.duplicates import PatchSignature, near_pairs, patch_signatures, same_pixels
 from lulc.patches.learn.places import on_shared_ground, same_block
 from lulc.patches.learn.settings import SplitSettings
 from lulc.patches.learn.split import PatchSplit, read_split, split_patches
@@ -101,15 +101,15 @@ class TestDuplicates:
         nearly = np.clip(town.astype(int) + 1, 0, 255).astype(np.uint8)
         Image.fromarray(nearly).save(tree / "Field" / "near.png")
         data = open_patch_set(tree)
-        looks = look_at(data)
-        groups = same_pixels(data, looks)
+        signatures = patch_signatures(data)
+        groups = same_pixels(data, signatures)
         assert [{patch.name for patch in group} for group in groups] == [
             {"Town/Town_0.png", "Town/copy.png", "Lake/wrong.png"}
         ]
         split = PatchSplit(
             {patch.name: "test" if patch.name.startswith("Field/near") else "train" for patch in data.patches}
         )
-        assert sorted(name for name, _ in near_pairs(data, split, looks)) == [
+        assert sorted(name for name, _ in near_pairs(data, split, signatures)) == [
             "Lake/wrong.png",
             "Town/Town_0.png",
             "Town/copy.png",
@@ -122,25 +122,25 @@ class TestDuplicates:
             Image.new("RGB", (32, 32), (30, 50, 90)).save(tree / "Lake" / f"{name}.png")
         data = open_patch_set(tree)
         split = PatchSplit({"Lake/x.png": "train", "Lake/y.png": "test"})
-        assert near_pairs(data, split, look_at(data)) == []
+        assert near_pairs(data, split, patch_signatures(data)) == []
 
 
 def placed(data, side=64, step=64, epsg=32632, columns=20):
     """Looks of patches that lie on a lattice, `step` pixels of 10 m apart."""
-    looks = {}
+    signatures = {}
     for number, patch in enumerate(data.patches):
         row, column = divmod(number, columns)
         corner = Affine(10, 0, 300_000 + 10 * step * column, 0, -10, 5_900_000 - 10 * step * row)
         grid = Grid(CRS.from_epsg(epsg) if epsg else None, corner, Shape(side, side))
-        looks[patch.name] = Look(b"", np.zeros(1, np.float32), 1.0, picture=False, grid=grid)
-    return looks
+        signatures[patch.name] = PatchSignature(b"", np.zeros(1, np.float32), 1.0, picture=False, grid=grid)
+    return signatures
 
 
 class TestPlaces:
     def test_whole_blocks_are_dealt(self):
         data = listed(A=150, B=150, C=100)
-        looks = placed(data)
-        blocks = same_block(data, looks, 2000.0)
+        signatures = placed(data)
+        blocks = same_block(data, signatures, 2000.0)
         split = split_patches(data, SplitSettings(), blocks=blocks)
         assert len(split.names) == 400
         assert all(len({split.names[patch.name] for patch in block}) == 1 for block in blocks)

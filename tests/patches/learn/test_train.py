@@ -13,12 +13,12 @@ from lulc.errors import ConfigError, InputError, Interrupted, ModelError, Storag
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model
 from lulc.patches.dataset import open_patch_set
-from lulc.patches.learn.legend import legend_of
 from lulc.patches.learn.samples import Batch, PatchSamples
 from lulc.patches.learn.settings import PatchSettings, recipe
 from lulc.patches.learn.split import model_split
 from lulc.patches.learn.task import cut_mixed, zoomed
 from lulc.patches.learn.train import train_patches
+from lulc.patches.learn.trained import legend_of
 from lulc.patches.networks import build_patch_network
 from lulc.resources import config_path, shipped_names
 from lulc.tasks.describe.info import describe

@@ -20,8 +20,8 @@ def activations(seed, classes, pixels, power=4):
 
 def table(joint):
     """P(i, j) in full: (K, K, n)."""
-    found = joint.gone[:, None].astype(np.float64) * joint.come[None] / joint.moved
-    found[np.diag_indices(len(found))] += joint.lasting
+    found = joint.lost[:, None].astype(np.float64) * joint.gained[None] / joint.exchanged
+    found[np.diag_indices(len(found))] += joint.kept
     return found
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from lulc.errors import InputError, StorageError, UsageError
 from lulc.io.labels.training_set import open_training_set
-from lulc.tasks.dataset.channel_statistics import ChannelStatistics
+from lulc.tasks.dataset.chip_writer import ChannelStatistics
 from lulc.tasks.dataset.options import PrepareOptions
 from lulc.tasks.dataset.prepare import prepare
 

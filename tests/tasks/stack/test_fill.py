@@ -15,8 +15,8 @@ from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene.scene import Scene
 from lulc.projection import bounding_window
-from lulc.tasks.stack import fill
-from lulc.tasks.stack.fill import Composite, bilinear
+from lulc.tasks.stack import composite as module
+from lulc.tasks.stack.composite import Composite, bilinear
 
 UTM = CRS.from_epsg(32633)
 DEGREES = CRS.from_epsg(4326)
@@ -170,7 +170,7 @@ class TestOtherGrid:
         pixels = np.random.default_rng(1).integers(0, 3, (2, other.shape.height, other.shape.width)).astype(np.uint16)
         composite = Composite([first, Memory(pixels, other)], NAMES)
         planes, source = composite.read(GRID.window)
-        monkeypatch.setattr(fill, "_MOST_PIXELS", 500)
+        monkeypatch.setattr(module, "_MOST_PIXELS", 500)
         for row in range(0, 120, 37):
             for col in range(0, 140, 41):
                 window = Window(row, col, 37, 41).intersection(GRID.window)
@@ -179,7 +179,7 @@ class TestOtherGrid:
                 np.testing.assert_array_equal(from_where, source[window.slices()])
 
     def test_a_much_finer_scene_is_read_in_pieces(self, monkeypatch):
-        monkeypatch.setattr(fill, "_MOST_PIXELS", 10_000)
+        monkeypatch.setattr(module, "_MOST_PIXELS", 10_000)
         first, hole = holed()
         second = Memory(smooth(OTHERS["5 m, south up"]), OTHERS["5 m, south up"])
         planes, _ = Composite([first, second], NAMES).read(GRID.window)
