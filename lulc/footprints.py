@@ -61,8 +61,7 @@ class Footprints:
         stretch = np.where(self.plane == 0, np.cos(latitude), 1.0)
         columns = np.floor(self.x * stretch / side).astype(np.int64)
         cells = np.column_stack([self.plane, rows, columns])
-        numbers: NDArray[np.int64] = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
-        return numbers
+        return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
 
     def neighbours(
         self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float

@@ -173,10 +173,9 @@ def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape
 
 def _unwrapped(x: Floats, middle: float) -> Floats:
     """Longitudes shifted by full turns to within half a turn of the middle; those within it stay as they are."""
-    unwrapped: Floats = np.where(
+    return np.where(
         np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2
     )
-    return unwrapped
 
 
 def _lattice_points(first: int, end: int) -> NDArray[np.int64]:

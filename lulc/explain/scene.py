@@ -158,8 +158,7 @@ class _View:
             region = self._in_read_window(region_yx).to(everywhere.device)
             everywhere = everywhere * _dilated(region, self.receptive_field.half_field)
         own = everywhere[self.window.slices(self.read)]
-        heat: NDArray[np.float32] = (own / own.max() if own.any() else own).cpu().numpy()
-        return heat
+        return (own / own.max() if own.any() else own).cpu().numpy()
 
     def _in_read_window(self, region_yx: NDArray[np.bool_]) -> Tensor:
         """A region of the window as a mask of the window that the network sees."""

@@ -133,8 +133,7 @@ def _along_rows(mask: NDArray[np.bool_], half: int) -> NDArray[np.bool_]:
     before = np.zeros((mask.shape[0], width + 1), np.int32)
     np.cumsum(mask, axis=1, out=before[:, 1:])
     cols = np.arange(width)
-    found: NDArray[np.bool_] = before[:, np.minimum(cols + half + 1, width)] > before[:, np.maximum(cols - half, 0)]
-    return found
+    return before[:, np.minimum(cols + half + 1, width)] > before[:, np.maximum(cols - half, 0)]
 
 
 @dataclass(frozen=True)
