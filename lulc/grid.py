@@ -32,6 +32,15 @@ class Shape:
         """Number of pixels."""
         return self.height * self.width
 
+    @property
+    def window(self) -> "Window":
+        """All pixels as a window."""
+        return Window(0, 0, self.height, self.width)
+
+    def blocks(self, side: int) -> "Shape":
+        """Rows and columns of the square blocks, `side` pixels wide, that cover all pixels."""
+        return Shape(-(-self.height // side), -(-self.width // side))
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
@@ -73,6 +82,10 @@ class Window:
         row, col = (origin.row, origin.col) if origin else (0, 0)
         return slice(self.row - row, self.row_end - row), slice(self.col - col, self.col_end - col)
 
+    def grown(self, margin: int) -> "Window":
+        """The window with `margin` more pixels on each side."""
+        return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
+
     def intersection(self, other: "Window") -> "Window":
         """The pixels in both windows; of size 0 where they do not meet."""
         row, col = max(self.row, other.row), max(self.col, other.col)
@@ -110,7 +123,7 @@ class Grid:
     @property
     def window(self) -> Window:
         """The whole raster as a window."""
-        return Window(0, 0, self.shape.height, self.shape.width)
+        return self.shape.window
 
     @property
     def georeferenced(self) -> bool:
@@ -161,15 +174,13 @@ class Grid:
 
     def on_earth(self) -> bool:
         """True when the CRS gives the middle of the raster a finite longitude and latitude."""
-        from pyproj import Transformer
         from pyproj.exceptions import ProjError
 
         if self.crs is None:
             return False
         middle = np.array([self.shape.width / 2]), np.array([self.shape.height / 2])
         try:
-            to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
-            return bool(np.isfinite(to_degrees.transform(*map_points(self.transform, *middle))).all())
+            return bool(np.isfinite(self.longitudes_latitudes(*middle)).all())
         except (CRSError, ProjError):
             return False
 
@@ -179,9 +190,8 @@ class Grid:
         The last row and column may reach beyond the edge.
         """
         a, b, c, d, e, f = tuple(self.transform)[:6]
-        shape = Shape(-(-self.shape.height // factor), -(-self.shape.width // factor))
         larger = Affine(a * factor, b * factor, c, d * factor, e * factor, f)
-        return Grid(self.crs, larger, shape, point=self.point)
+        return Grid(self.crs, larger, self.shape.blocks(factor), point=self.point)
 
     def _geodesic_areas(self) -> NDArray[np.float64]:
         from pyproj import Geod

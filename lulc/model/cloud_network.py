@@ -107,8 +107,7 @@ class CloudNetwork:
         Around the scene its edge is repeated.
         """
         factor, side = self._factor, _CORE + 2 * _MARGIN
-        margin = _MARGIN * factor
-        wide = Window(core.row - margin, core.col - margin, side * factor, side * factor)
+        wide = core.grown(_MARGIN * factor)
         inside = wide.intersection(self._scene.grid.window)
         planes = self._scene.reflectance(tuple(self._bands), inside)
         rows, cols = inside.slices(wide)

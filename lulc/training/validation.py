@@ -20,6 +20,7 @@ from lulc.model.build import PROBE, total_stride
 from lulc.model.bundle import Bundle
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.model.device import choose_device
+from lulc.tiling import round_up
 from lulc.training.augment import Target, target_of
 from lulc.training.calibration import TemperatureFit
 from lulc.training.distributed import ProcessGroup
@@ -71,16 +72,11 @@ def batches_of_one_size(chips: Sequence[Chip]) -> Iterator[tuple[Chip, ...]]:
 def _logits(network: nn.Module, channels: Tensor, stride: int) -> Tensor:
     height, width = channels.shape[2:]
     margin = min(_MARGIN, height - 1, width - 1)
-    down, across = (_up(side + 2 * margin, stride) - side - 2 * margin for side in (height, width))
+    down, across = (round_up(max(side + 2 * margin, PROBE), stride) - side - 2 * margin for side in (height, width))
     padded = functional.pad(channels, (margin, margin, margin, margin), mode="reflect")
     padded = functional.pad(padded, (0, across, 0, down), mode="replicate")
     logits: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
     return logits[..., margin : margin + height, margin : margin + width].float()
-
-
-def _up(side: int, stride: int) -> int:
-    """A side that the network takes: a multiple of its stride, and not too small for any network."""
-    return -(-max(side, PROBE) // stride) * stride
 
 
 @dataclass(frozen=True, slots=True)

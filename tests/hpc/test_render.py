@@ -117,7 +117,7 @@ def test_a_site_with_a_mistake_is_refused(tmp_path, text, message):
 
 
 def test_a_site_by_a_wrong_name_is_refused():
-    with pytest.raises(ConfigError, match="did you mean generic-gpu"):
+    with pytest.raises(ConfigError, match="did you mean 'generic-gpu'"):
         load_site("generic-gpus")
 
 

@@ -207,7 +207,7 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
     # A map that is alone weighs the same everywhere: its surroundings need not be read.
     margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
-    around = Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
+    around = window.grown(margin)
     for position in there:
         source = plan.parts[position]
         merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
