@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
+from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import UsageError
 
@@ -85,6 +86,10 @@ class Window:
     def grown(self, margin: int) -> "Window":
         """The window with `margin` more pixels on each side."""
         return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
+
+    def for_rasterio(self) -> RasterioWindow:
+        """The same pixels as rasterio names them."""
+        return RasterioWindow(self.col, self.row, self.width, self.height)
 
     def intersection(self, other: "Window") -> "Window":
         """The pixels in both windows; of size 0 where they do not meet."""

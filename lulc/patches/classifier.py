@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import InputError, LulcError, ModelError
+from lulc.in_order import in_order
 from lulc.model.device import Placement, choose_device, choose_precision
 from lulc.model.on_device import ModelOnDevice
 from lulc.options import Precision
@@ -17,7 +18,6 @@ from lulc.patches.card import PatchCard, PatchModel
 from lulc.patches.image import PatchImage
 from lulc.patches.networks import PatchNetwork
 from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance
-from lulc.training.samples import read_ahead
 
 Item = TypeVar("Item")
 
@@ -116,7 +116,7 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         def load(number: int) -> list[_Loaded[Item]]:
             return [self._loaded(item, read, keep_errors=refused is not None) for item in groups[number]]
 
-        for loaded in read_ahead(load, range(len(groups)), workers):
+        for loaded in in_order(load, range(len(groups)), workers):
             good = [(one, one.image, one.values) for one in loaded if one.image is not None and one.values is not None]
             for one in loaded:
                 if one.error is not None and refused is not None:

@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,8 +15,6 @@ from lulc.training.settings import SampleSettings
 
 LEVELS = ("", "L1C", "L2A")
 """Product levels by the number that stands for them in a batch."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +157,3 @@ class Cache(Generic[Thing, Arrays]):
 
 def _size(arrays: tuple[NDArray[Any], ...]) -> int:
     return sum(array.nbytes for array in arrays)
-
-
-def read_ahead(make: Callable[[int], Item], steps: range, workers: int) -> Iterator[Item]:
-    """`make(step)` for every step in order, made by threads a little ahead of their use."""
-    with ThreadPoolExecutor(workers, "samples") as pool:
-        waiting: list[Future[Item]] = []
-        try:
-            for step in steps:
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > workers:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()

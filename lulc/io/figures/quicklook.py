@@ -16,7 +16,8 @@ from rasterio.windows import Window as RasterioWindow
 from lulc.grid import Grid, Shape, Window
 from lulc.io.figures.map_figure import Ground, write_quicklook
 from lulc.io.figures.page import NODATA_GREY
-from lulc.io.scene.true_color import COLORS, ColorSource, Stretch
+from lulc.io.scene.source import NamedPixels
+from lulc.io.scene.true_color import COLORS, Stretch
 from lulc.legend import Legend
 
 MOST_PIXELS = 1200
@@ -27,7 +28,7 @@ _STRIP_ROWS = 512
 
 def quicklook_of(
     product: Path,
-    scene: ColorSource | None,
+    scene: NamedPixels | None,
     png: Path,
     areas_ha: Mapping[str, float | None] | None = None,
     title: str = "",
@@ -107,7 +108,7 @@ def _ground(grid: Grid, step: int) -> Ground | None:
     return ground and Ground(ground.width_m * step, ground.height_m * step, ground.north_deg)
 
 
-def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
+def _true_color(scene: NamedPixels, step: int) -> NDArray[np.uint8]:
     """Means over step x step pixels, stretched between the 2nd and 98th percentile: uint8 (height, width, 3)."""
     height = scene.grid.shape.height
     rows = max(1, _STRIP_ROWS // step) * step
@@ -115,7 +116,7 @@ def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
     return _stretched(np.concatenate(strips, axis=1))
 
 
-def _strip(scene: ColorSource, row: int, height: int, step: int) -> NDArray[np.float32]:
+def _strip(scene: NamedPixels, row: int, height: int, step: int) -> NDArray[np.float32]:
     """Mean digital numbers of a strip, float32 (3, height/step, width/step), NaN without data."""
     width = scene.grid.shape.width
     raw, valid = scene.read(COLORS, Window(row, 0, height, width))

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import rasterio
-import rasterio.windows
 from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
+from lulc.io.files.gdal import tiled_profile
 
 SOURCE = "source"
 """Name of the channel that records which input each pixel came from."""
@@ -75,7 +75,7 @@ class _GeoTiff:
     sources: bool
 
     def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        part = window.for_rasterio()
         self.dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
         if self.sources:
             self.dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
@@ -83,26 +83,9 @@ class _GeoTiff:
 
 def _profile(layout: StackLayout) -> dict[str, Any]:
     block = _SMALL_BLOCK if layout.chunk % _BLOCK else _BLOCK
-    grid = layout.grid
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "count": len(layout.titles) + layout.sources,
-        "height": grid.shape.height,
-        "width": grid.shape.width,
-        "nodata": np.nan,
-        "tiled": True,
-        "blockxsize": block,
-        "blockysize": block,
-        "interleave": "band",
-        "compress": "zstd",
-        "zstd_level": 1,
-        "predictor": 3,
-        "bigtiff": "IF_SAFER",
-    }
-    if grid.gcps:
-        return profile | {"gcps": list(grid.gcps), "crs": grid.gcps_crs}
-    return profile | {"transform": grid.transform, "crs": grid.crs}
+    bands = len(layout.titles) + layout.sources
+    creation = {"interleave": "band", "compress": "zstd", "zstd_level": 1, "predictor": 3, "bigtiff": "IF_SAFER"}
+    return tiled_profile(layout.grid, bands, "float32", block, nodata=np.nan, **creation)
 
 
 def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rasterio is untyped

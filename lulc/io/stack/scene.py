@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.windows
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
+from lulc.io.files.gdal import tiled_profile
 from lulc.io.stack.geotiff import check_blocks
 
 FETCH_KEY = "LULC_FETCH"
@@ -48,8 +48,7 @@ class SceneSink:
 
     def write(self, window: Window, planes: NDArray[np.uint16]) -> None:
         """Store one block: digital numbers (band, row, column), 0 for no data."""
-        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        self.dataset.write(planes, window=part)
+        self.dataset.write(planes, window=window.for_rasterio())
 
 
 @contextmanager
@@ -59,23 +58,8 @@ def scene_sink(target: Path, layout: SceneLayout, *, overwrite: bool = False) ->
     Raises:
         StorageError: The target cannot be written; nothing is left there.
     """
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint16",
-        "count": len(layout.names),
-        "height": layout.grid.shape.height,
-        "width": layout.grid.shape.width,
-        "crs": layout.grid.crs,
-        "transform": layout.grid.transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": _BLOCK,
-        "blockysize": _BLOCK,
-        "interleave": "band",
-        "compress": "deflate",
-        "predictor": 2,
-        "bigtiff": "IF_SAFER",
-    }
+    creation = {"interleave": "band", "compress": "deflate", "predictor": 2, "bigtiff": "IF_SAFER"}
+    profile = tiled_profile(layout.grid, len(layout.names), "uint16", _BLOCK, nodata=0, **creation)
     with staged(target, overwrite=overwrite) as temporary:
         with rasterio.open(temporary, "w", **profile) as dataset:
             dataset.descriptions = tuple(layout.names)
