@@ -1,7 +1,7 @@
 """Footprints of chips and patches on the ground: their extent, their block, and distances between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,7 @@ class Footprints:
     @classmethod
     def joined(cls, parts: "list[Footprints]") -> "Footprints":
         """Concatenate the footprints of several scenes."""
-        names = ("plane", "x", "y", "half_width", "half_height", "stretch")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def blocks(self, side: float) -> NDArray[np.int64]:
         """Index of the block of ground that holds each chip's centre.

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from lulc.errors import UsageError
 from lulc.explain.figure import write_heat_figure
-from lulc.explain.raster import write_heat_raster
 from lulc.grid import Grid
 from lulc.io.files.outputs import check_outputs
+from lulc.io.stack.geotiff import StackLayout, geotiff_sink
 from lulc.model.bundle import BundleCard
 from lulc.patches.image import PatchImage
 
 _HALF = 0.5
+_BAND, _BLOCK = "heat", 256
+"""Name of the raster's band, and side of its blocks in pixels."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,33 @@ def write_explanation(
         )
     write_heat_figure(files.picture, image.colors(), shown, complete.title, complete.subtitle, region_yx=region_yx)
     return replace(complete, files=tuple(str(file) for file in (files.picture, files.raster) if file is not None))
+
+
+def write_heat_raster(
+    path: Path,
+    heat_yx: NDArray[np.float32],
+    grid: Grid,
+    title: str,
+    tags: Mapping[str, str],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a heat map, published whole or not at all.
+
+    Args:
+        path: GeoTIFF to write.
+        heat_yx: Heat, float32 (height, width), 0..1; NaN where there is no data.
+        grid: Georeference, of the same size.
+        title: Title of the band, such as `Grad-CAM of crops`.
+        tags: Provenance, stored with the file.
+        overwrite: Replace an existing file.
+
+    Raises:
+        StorageError: The file exists and may not be replaced, or cannot be written.
+    """
+    layout = StackLayout(grid, {_BAND: title}, tags, sources=False, chunk=_BLOCK)
+    with geotiff_sink(path, layout, overwrite=overwrite) as sink:
+        sink.write(grid.window, heat_yx[None], np.ones(heat_yx.shape, np.uint8))
 
 
 def _half_lies_on(heat: NDArray[np.float32]) -> float | None:

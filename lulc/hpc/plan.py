@@ -146,16 +146,17 @@ def make_plan(
     bundle = load_bundle(options.model)
     planned = []
     for inputs, output in zip(scenes, outputs, strict=True):
-        decided = decide(inputs, bundle, options)
+        job = decide(inputs, bundle, options)
+        chunks = job.plan.chunk_count
         planned.append(
             PlannedScene(
                 inputs=tuple(map(lasting, inputs)),
                 output=output.resolve(),
-                fingerprint=decided.fingerprint,
-                window=decided.window,
-                halo=decided.halo,
-                blend=decided.blend,
-                cuts=(*range(0, decided.chunks, shard_chunks or decided.chunks), decided.chunks),
+                fingerprint=job.fingerprint,
+                window=job.plan.window,
+                halo=job.plan.halo,
+                blend=job.plan.fade,
+                cuts=(*range(0, chunks, shard_chunks or chunks), chunks),
             )
         )
     return ShardPlan(options=options, scenes=tuple(planned))

@@ -27,25 +27,6 @@ from lulc.tasks.classify.stages import StageTimes
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Decisions made once for a scene, so that all its shards and their merge agree.
-
-    Attributes:
-        fingerprint: Fingerprint of the job.
-        chunks: Number of chunks.
-        window: Side of the network's input window, pixels.
-        halo: Margin of each window that is discarded, pixels.
-        blend: Width of the cross-fade, pixels.
-    """
-
-    fingerprint: str
-    chunks: int
-    window: int
-    halo: int
-    blend: int
-
-
-@dataclass(frozen=True)
 class ShardReport:
     """Report of the run of a shard.
 
@@ -107,8 +88,8 @@ def lasting(path: Path) -> Path:
     return path if web_address(path) else path.resolve()
 
 
-def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> Decision:
-    """Plan a scene once for all its shards; nothing is written.
+def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> Job:
+    """Plan a scene once, so that all its shards and their merge agree; nothing is written.
 
     Args:
         inputs: One scene, or several files that are stacked.
@@ -123,9 +104,7 @@ def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> 
         LimitError: No window fits into `max_memory`.
     """
     with open_input(inputs, options) as scene:
-        job = plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
-    plan = job.plan
-    return Decision(job.fingerprint, plan.chunk_count, plan.window, plan.halo, plan.fade)
+        return plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
 
 
 def run_shard(

@@ -13,10 +13,6 @@ from rasterio.errors import RasterioError
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
-from lulc.options import ChipFormat
-
-CHIP_FORMATS: tuple[ChipFormat, ...] = ("tif", "npy", "nc")
-"""How the chips of a training set can be stored."""
 
 _VARIABLE = "chip"
 

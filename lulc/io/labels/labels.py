@@ -1,8 +1,9 @@
 """Labels: class codes or shares on the grid of a scene, from rasters, colour masks, arrays or polygons."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube import is_netcdf, open_cube
 from lulc.io.scene.raster import RasterSource, open_raster, sniff
-from lulc.io.scene.source import Raster, Source
+from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.legend import NODATA_CODE, Legend
 
 LabelKind = Literal["auto", "codes", "colors", "shares"]
@@ -25,7 +26,7 @@ LabelKind = Literal["auto", "codes", "colors", "shares"]
 _COLORS = 3
 
 
-class Labels(Protocol):
+class Labels(AbstractContextManager["Labels"], Protocol):
     """Labels of one legend.
 
     Attributes:
@@ -35,12 +36,6 @@ class Labels(Protocol):
 
     kind: str
     grid: Grid | None
-
-    def __enter__(self) -> Self:
-        """The labels."""
-
-    def __exit__(self, *_: object) -> None:
-        """Release files."""
 
     def on_grid(self, grid: Grid, window: Window) -> NDArray[np.uint8]:
         """Class codes on a window of a grid, nearest label: uint8 (height, width), 255 where not labelled.
@@ -82,13 +77,10 @@ def open_labels(
     if path.suffix.lower() in VECTOR_SUFFIXES:
         return VectorLabels(path, legend, attribute, layer)
     source = _open_bands(path)
-    try:
+    with closed_on_error([source]):
         if isinstance(source, RasterSource):
             return RasterLabels(source, legend, kind, tolerance)
         return ArrayLabels(source, legend, kind)
-    except BaseException:
-        source.close()
-        raise
 
 
 def _open_bands(path: Path) -> Source:
@@ -103,16 +95,13 @@ def _open_bands(path: Path) -> Source:
     return open_raster(path, categorical=True)
 
 
-class BandLabels:
+class BandLabels(AbstractContextManager["BandLabels"]):
     """Labels in the bands of a source: one of codes, or one of shares for each class; see `Labels`."""
 
     kind: str
 
     def __init__(self, source: Source, legend: Legend, grid: Grid | None) -> None:
         self._source, self._legend, self._path, self.grid = source, legend, source.origin.path, grid
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._source.close()

@@ -239,19 +239,10 @@ def _parsed(row: dict[str, str], classes: int) -> Chip:
         raise ValueError(f"{name!r} is no name of a chip")
     if row["split"] not in SPLITS:
         raise ValueError(f"chip {name} has the split {row['split']!r}; use {', '.join(SPLITS)}")
-    sizes, weight = [int(row[key]) for key in ("height", "width")], float(row["weight"])
-    if min(sizes) < 1 or min(pixels) < 0 or not 0 <= weight < float("inf"):
+    numbers = {key: int(row[key]) for key in ("row", "col", "height", "width", "block")}
+    weight = float(row["weight"])
+    if min(numbers["height"], numbers["width"]) < 1 or min(pixels) < 0 or not 0 <= weight < float("inf"):
         raise ValueError(f"chip {name} has a size, a weight or a number of pixels out of range")
     return Chip(
-        name=name,
-        split=row["split"],
-        source=row["source"],
-        row=int(row["row"]),
-        col=int(row["col"]),
-        height=int(row["height"]),
-        width=int(row["width"]),
-        block=int(row["block"]),
-        level=row["level"],
-        weight=float(row["weight"]),
-        pixels=pixels,
+        name=name, split=row["split"], source=row["source"], level=row["level"], weight=weight, pixels=pixels, **numbers
     )

@@ -11,7 +11,7 @@ from lulc.io.scene.cube import is_netcdf, is_zarr, open_cube
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import open_raster, sniff
 from lulc.io.scene.safe import is_safe, open_safe
-from lulc.io.scene.source import Source, canonical_name
+from lulc.io.scene.source import Source, canonical_name, closed_on_error
 from lulc.io.scene.stac import is_item, open_item
 
 _log = logging.getLogger(__name__)
@@ -24,13 +24,9 @@ def open_sources(paths: list[Path]) -> list[Source]:
         InputError: A path that is not there or not of a known kind.
     """
     opened: list[Source] = []
-    try:
+    with closed_on_error(opened):
         for path in paths:
             opened += _open(path)
-    except BaseException:
-        for source in opened:
-            source.close()
-        raise
     return opened
 
 

@@ -142,11 +142,6 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
     return template.rio.write_crs(grid.crs).rio.write_transform(grid.transform).rio.write_coordinate_system()
 
 
-def _product_attributes(layout: StackLayout) -> dict[str, str]:
-    names = {"LEVEL": "level", "ACQUISITION_DATE": "acquired"}
-    return {attribute: layout.tags[tag] for tag, attribute in names.items() if tag in layout.tags}
-
-
 def pixel_centres(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coordinates x (width,) and y (height,) of the pixel centres of a grid that is not rotated."""
     columns, rows = np.arange(grid.shape.width) + 0.5, np.arange(grid.shape.height) + 0.5
