@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
-from lulc.errors import ConfigError, ModelError
+from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
@@ -174,10 +174,8 @@ def card_kind(model: str | Path) -> str:
         ModelError: There is no bundle, or its card is not JSON.
     """
     path = locate(model)
-    try:
+    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError, RecursionError):
         table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 
 
@@ -245,11 +243,8 @@ def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> Non
     from safetensors.torch import load
 
     weights = read_weights(model, card)
-    try:
+    with raised_as(ModelError, f"{card.name}: the weights do not fit the network", "", RuntimeError, SafetensorError):
         network.load_state_dict(load(weights))
-    except (RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{card.name}: the weights do not fit the network: {reason}") from error
     network.eval().requires_grad_(requires_grad=False)
 
 

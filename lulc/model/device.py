@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lulc.errors import UsageError
+from lulc.errors import UsageError, raised_as
 from lulc.options import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -62,12 +62,9 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    with raised_as(UsageError, f"device {name!r} cannot be used", "use --device cpu", RuntimeError, AssertionError):
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device {name!r} cannot be used: {reason}", "use --device cpu") from error
     return device
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lulc.errors import ConfigError, StorageError
+from lulc.errors import ConfigError, StorageError, raised_as
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.storage import storage_errors
 from lulc.model.bundle import CARD, WEIGHTS
@@ -149,10 +149,8 @@ class RunFolder:
         from safetensors.torch import load
 
         file = self.path / f"{name}.safetensors"
-        try:
+        with raised_as(StorageError, f"{file} is damaged", "train again with --overwrite", SafetensorError):
             return load(file.read_bytes()) if file.is_file() else None
-        except SafetensorError as error:
-            raise StorageError(f"{file} is damaged: {error}", "train again with --overwrite") from error
 
     def kept_weights(self, keep: str) -> dict[str, Tensor] | None:
         """The averaged weights that become the model: those of the least `loss`, the `last`, or of the best score."""
@@ -189,10 +187,8 @@ class RunFolder:
 
 
 def _parsed(file: Path) -> dict[str, Any]:
-    try:
+    with raised_as(StorageError, f"cannot read {file}", "replace the run with --overwrite", OSError, ValueError):
         table: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot read {file}: {error}", "replace the run with --overwrite") from error
     return table
 
 

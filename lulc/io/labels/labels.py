@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from lulc.errors import ConfigError, InputError
+from lulc.errors import ConfigError, InputError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VECTOR_SUFFIXES, VectorLabels
@@ -227,10 +227,9 @@ def _is_product(source: RasterSource, legend: Legend) -> bool:
     table, path = source.tags.get("LULC_LEGEND"), source.origin.path
     if table is None:
         return False
-    try:
+    problem, remedy = f"{path} has a damaged legend in its tags", "make it again with lulc classify"
+    with raised_as(InputError, problem, remedy, ValueError, ConfigError):
         names = Legend.from_table(json.loads(table)).names
-    except (ValueError, ConfigError) as error:
-        raise InputError(f"{path} has a damaged legend in its tags", "make it again with lulc classify") from error
     if names != legend.names:
         raise InputError(f"{path} has other classes than the legend {legend.name}", "give its legend with --legend")
     return True

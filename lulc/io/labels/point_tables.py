@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
 
-from lulc.errors import InputError
+from lulc.errors import InputError, raised_as
 
 Table = dict[str, Sequence[Any] | NDArray[Any]]
 """Columns of one length by their name."""
@@ -93,11 +93,10 @@ def read_geojson(path: Path) -> tuple[Table, Rows]:
     Raises:
         InputError: Not GeoJSON of points.
     """
-    try:
+    remedy = "give a FeatureCollection of points"
+    with raised_as(InputError, f"{path} is not GeoJSON of points", remedy, ValueError, KeyError, TypeError):
         features = json.loads(path.read_text("utf-8-sig"))["features"]
         rows = [dict(feature["properties"] or {}) | _coordinates(feature["geometry"]) for feature in features]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not GeoJSON of points: {error}", "give a FeatureCollection of points") from error
     return _columns(rows), None
 
 
@@ -116,16 +115,12 @@ def read_csv(path: Path) -> tuple[Table, Rows]:
     Raises:
         InputError: Not text in UTF-8, or a row with too many fields.
     """
-    try:
+    with raised_as(InputError, f"{path} is not text in UTF-8", "save it as CSV in UTF-8", UnicodeDecodeError):
         text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8", "save it as CSV in UTF-8") from error
     header = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), restkey="")
-    try:
+    with raised_as(InputError, f"{path} is not a readable CSV", "save it as CSV again", csv.Error):
         rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"{path} is not a readable CSV: {error}", "save it as CSV again") from error
     if any("" in row for row in rows):
         raise InputError(f"{path} has a row with more fields than its header", "quote fields that hold a comma")
     return {name: [row[name] for row in rows] for name in reader.fieldnames or ()}, None
@@ -158,10 +153,8 @@ def _degrees(path: Path, crs: str | None, geometries: NDArray[Any] | None) -> tu
         raise InputError(f"{path} holds something else than points", "give a layer of points")
     if not crs:
         raise InputError(f"{path} has no CRS", "set the CRS of its layer")
-    try:
+    with raised_as(InputError, f"{path} has a CRS that cannot be read", "set the CRS of its layer", CRSError):
         lon, lat = transform_points(CRS.from_string(crs), _WGS84, shapely.get_x(points), shapely.get_y(points))
-    except CRSError as error:
-        raise InputError(f"{path} has a CRS that cannot be read: {error}", "set the CRS of its layer") from error
     return list(lon), list(lat)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lulc.config import Table, parse_config
-from lulc.errors import ConfigError, InputError
+from lulc.errors import ConfigError, InputError, raised_as
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
@@ -169,14 +169,11 @@ def open_training_set(path: Path) -> TrainingSet:
         InputError: Not a training set, or its list of chips is not complete.
         ConfigError: Its card is not valid.
     """
-    try:
+    problem, remedy = f"{path} is not a training set", "make one with lulc prepare"
+    with raised_as(InputError, problem, remedy, OSError, ValueError, TypeError, KeyError):
         card = parse_config(SetCard, json.loads((path / SET_CARD).read_text("utf-8")), str(path / SET_CARD))
         with (path / CHIP_LIST).open(encoding="utf-8", newline="") as file:
             chips = [_parsed(row, len(card.classes)) for row in csv.DictReader(file)]
-    except OSError as error:
-        raise InputError(f"{path} is not a training set: {error}", "make one with lulc prepare") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not a valid training set: {error}", "make it with lulc prepare") from error
     if not chips:
         raise InputError(f"{path / CHIP_LIST} lists no chips", "prepare the training set again")
     return TrainingSet(path, card, chips)

@@ -11,7 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from lulc.errors import ConfigError, InputError, StorageError
+from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
 from lulc.io.product.bands import ACTIVATION_SCALE
@@ -143,10 +143,9 @@ class ProductReader:
             )
 
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
-        try:
+        where = f"{self.path} at row {window.row}, column {window.col}"
+        with raised_as(StorageError, f"cannot read {where}", "the file is damaged or its disk fails", RasterioError):
             pixels: NDArray[np.generic] = self._dataset.read(bands, window=window.for_rasterio())
-        except RasterioError as error:
-            raise StorageError(f"cannot read {self.path} at row {window.row}, column {window.col}: {error}") from error
         return pixels
 
 
@@ -161,10 +160,8 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     Raises:
         InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates.
     """
-    try:
+    with raised_as(InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError):
         dataset = rasterio.open(path, driver="GTiff")
-    except RasterioError as error:
-        raise InputError(f"{path} is not a readable GeoTIFF", "give a product of lulc classify") from error
     with dataset:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from lulc.bands import sensor
-from lulc.errors import InputError
+from lulc.errors import InputError, raised_as
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube import is_netcdf, is_zarr, open_cube
 from lulc.io.scene.quality import quality_name
@@ -40,10 +40,8 @@ def _open(path: Path) -> list[Source]:
         )
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
-    try:
+    with raised_as(InputError, f"{path} may not be read", "check its permissions", PermissionError):
         return list(_by_kind(path))
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read: {error.strerror}", "check its permissions") from error
 
 
 def _by_kind(path: Path) -> list[Source]:

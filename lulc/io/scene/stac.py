@@ -20,7 +20,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from lulc.bands import sensor
-from lulc.errors import InputError, LulcError, StorageError
+from lulc.errors import InputError, LulcError, StorageError, raised_as
 from lulc.io.files.http import asset_refusal, read_json, web_address, web_path, without_query
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import RasterSource, sniff
@@ -233,10 +233,8 @@ def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSo
     if local and not _is_file(local):
         shown = f"{str(local)[:_SHOWN]}..." if len(str(local)) > _SHOWN else local
         raise InputError(f"{where}: no such file: {shown}", "check the item's href")
-    try:
+    with raised_as(StorageError, f"{where}: cannot read {local}", "check its permissions", OSError):
         known = sniff(local) if local else _kind(item.assets[asset.key])
-    except OSError as error:
-        raise StorageError(f"{where}: cannot read {local}: {error.strerror}", "check its permissions") from error
     if known is None:
         raise InputError(f"{where}: {local} is no GeoTIFF or JPEG 2000", "check the item's href")
     quality = quality_name(asset.name) is not None
