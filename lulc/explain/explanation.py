@@ -188,8 +188,8 @@ def write_heat_raster(
         StorageError: The file exists and may not be replaced, or cannot be written.
     """
     layout = StackLayout(grid, {_BAND: title}, tags, sources=False, chunk=_BLOCK)
-    with geotiff_sink(path, layout, overwrite=overwrite) as sink:
-        sink.write(grid.window, heat_yx[None], np.ones(heat_yx.shape, np.uint8))
+    with geotiff_sink(path, layout, overwrite=overwrite) as write:
+        write(grid.window, heat_yx[None], np.ones(heat_yx.shape, np.uint8))
 
 
 def _half_lies_on(heat: NDArray[np.float32]) -> float | None:

@@ -274,13 +274,11 @@ def _known_failures() -> Iterator[None]:
 def optimiser_for(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
     """Optimiser by name; norms and biases are not decayed."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
+    rate, decay = settings.learning_rate, settings.weight_decay
     groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": decay, "highest": rate},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0, "highest": rate},
     ]
-    for group in groups:
-        group["highest"] = settings.learning_rate
-    rate = settings.learning_rate
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
     kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam

@@ -35,7 +35,7 @@ class Pieces:
 
 
 class Samples:
-    """Draws samples of a split.
+    """Draws samples of the training split.
 
     What a step holds depends on the seed and its number alone: a resumed run draws what the unbroken one would have.
 
@@ -44,19 +44,14 @@ class Samples:
         names: Planes to read, in order.
         settings: Size and balance of the samples.
         seed: Of the draws.
-        split: Split to draw from.
     """
 
-    def __init__(
-        self, data: TrainingSet, names: Sequence[str], settings: SampleSettings, seed: int, split: str = "train"
-    ) -> None:
+    def __init__(self, data: TrainingSet, names: Sequence[str], settings: SampleSettings, seed: int) -> None:
         self._data, self._crop, self._seed = data, settings.crop, seed
         self._planes = [data.card.planes.index(name) for name in names]
-        self._chips = [chip for chip in data.split(split) if sum(chip.pixels)]
+        self._chips = [chip for chip in data.split("train") if sum(chip.pixels)]
         if not self._chips:
-            raise InputError(
-                f"{data.path} has no labelled chips in the split {split!r}", "prepare it with other labels"
-            )
+            raise InputError(f"{data.path} has no labelled chips in the split 'train'", "prepare it with other labels")
         if not sum(chip.weight for chip in self._chips):
             raise InputError(f"all chips of {data.path} have the weight 0", "give some a weight in chips.csv")
         self._odds = chip_odds(self._chips, settings.balance)

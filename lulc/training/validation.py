@@ -15,7 +15,7 @@ from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, TrainingSet
 from lulc.legend import NODATA_CODE
-from lulc.metrics.confusion import ConfusionMatrix
+from lulc.metrics.confusion import ConfusionMatrix, count_pairs
 from lulc.model.build import PROBE, total_stride
 from lulc.model.bundle import Bundle
 from lulc.model.channels import REFLECTANCE, network_channels
@@ -124,7 +124,8 @@ def validate(
     counts, total = torch.zeros(len(classes), len(classes), dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
     even = torch.ones(len(classes), device=group.device)
     for logits, target in batches:
-        counts += confusion_counts(logits, target.codes)
+        found, labels = logits.argmax(dim=1)[target.known] + 1, target.codes[target.known] + 1
+        counts += torch.from_numpy(count_pairs(found.cpu().numpy(), labels.cpu().numpy(), len(classes)))
         pixels = int(target.known.sum())
         if pixels:
             loss = float(cross_entropy(logits, target, even))
@@ -133,14 +134,6 @@ def validate(
             temperature.feed(logits, target)
     counts, total = (group.sum(part.to(group.device)).cpu() for part in (counts, total))
     return Validation(ConfusionMatrix(counts.numpy(), classes), float(total[0] / total[1]), int(total[1]))
-
-
-def confusion_counts(logits: Tensor, codes: Tensor) -> Tensor:
-    """Rows prediction, columns label: int64 (K, K) on the CPU; ignored pixels are not counted."""
-    classes = logits.shape[1]
-    known = codes != NODATA_CODE
-    pairs = logits.argmax(dim=1)[known] * classes + codes[known]
-    return torch.bincount(pairs.cpu(), minlength=classes**2).reshape(classes, classes)
 
 
 def _defined(value: float) -> float | None:

@@ -81,11 +81,11 @@ class ReducedMap:
             shape = (ceil(full.height / step), ceil(full.width / step))
             covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
             classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
-        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, _ground(grid, step))
+        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, ground_of(grid, step))
 
 
-def ground_of(grid: Grid) -> Ground | None:
-    """Ground size of the middle pixel (geodesic, WGS 84); None where no CRS and transform place the raster."""
+def ground_of(grid: Grid, step: int = 1) -> Ground | None:
+    """Ground size of `step` times the middle pixel (geodesic, WGS 84); None where no CRS and transform place it."""
     if grid.crs is None or grid.gcps or not grid.on_earth():
         return None
     from pyproj import Geod
@@ -100,12 +100,7 @@ def ground_of(grid: Grid) -> Ground | None:
     azimuth, _, height = geod.inv(longitudes[0], latitudes[0], longitudes[2], latitudes[2])
     mirrored = grid.transform.determinant > 0
     north = azimuth if mirrored else -azimuth
-    return Ground(width, height, north) if width > 0 and height > 0 else None
-
-
-def _ground(grid: Grid, step: int) -> Ground | None:
-    ground = ground_of(grid)
-    return ground and Ground(ground.width_m * step, ground.height_m * step, ground.north_deg)
+    return Ground(width * step, height * step, north) if width > 0 and height > 0 else None
 
 
 def _true_color(scene: NamedPixels, step: int) -> NDArray[np.uint8]:

@@ -50,7 +50,8 @@ def read_chip(path: Path) -> NDArray[Any]:
         elif path.suffix == ".nc":
             planes = _read_netcdf(path)
         else:
-            planes = _read_geotiff(path)
+            with rasterio.open(path, driver="GTiff") as source:
+                planes = source.read()
     except (OSError, ValueError, KeyError, EOFError, RasterioError) as error:
         raise StorageError(f"cannot read the chip {path}: {error}", "prepare the training set again") from error
     if planes.ndim != 3:  # noqa: PLR2004 - plane, row, column
@@ -79,12 +80,6 @@ def _write_geotiff(path: Path, planes: NDArray[Any], names: Sequence[str], grid:
             target.set_band_description(band, name)
 
 
-def _read_geotiff(path: Path) -> NDArray[Any]:
-    with rasterio.open(path, driver="GTiff") as source:
-        planes: NDArray[Any] = source.read()
-    return planes
-
-
 def _write_netcdf(path: Path, planes: NDArray[Any], names: Sequence[str], grid: Grid | None) -> None:
     import rioxarray  # noqa: F401 - registers .rio
     import xarray as xr
@@ -100,5 +95,4 @@ def _read_netcdf(path: Path) -> NDArray[Any]:
 
     with Dataset(path) as dataset:
         dataset.set_auto_maskandscale(False)
-        planes: NDArray[Any] = np.asarray(dataset.variables[_VARIABLE][:])
-    return planes
+        return np.asarray(dataset.variables[_VARIABLE][:])

@@ -45,7 +45,9 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
 
     def __init__(self, path: Path, legend: Legend, attribute: str | None, layer: str | None) -> None:
         self._path = path
-        _check_head(path)
+        if not _has_head(path):
+            suffix = path.suffix.lower()
+            raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
         meta, shapes, columns = _read(path, layer)
         name = _column(attribute, list(columns), path)
         self._codes = _codes(columns[name], legend, name, path)
@@ -110,17 +112,26 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
             )
 
 
-def _check_head(path: Path) -> None:
-    """Refuse what only has the name: GDAL would follow a virtual file to wherever it points.
+def holds_points(path: Path) -> bool:
+    """True for a .csv, and for a .gpkg or .geojson with a layer of points.
 
-    Raises:
-        InputError: The first bytes are not those of the kind that the name says.
+    What cannot be read holds none; whoever opens it next says why.
     """
+    suffix = path.suffix.lower()
+    if suffix == ".csv" or suffix not in {".gpkg", ".geojson"} or not path.is_file() or not _has_head(path):
+        return suffix == ".csv"
+    try:
+        return any(str(kind).startswith("Point") for _, kind in pyogrio.list_layers(path))
+    except DataSourceError:
+        return False
+
+
+def _has_head(path: Path) -> bool:
+    """True when a file begins as its name says: GDAL would follow a virtual file to wherever it points."""
     with path.open("rb") as file:
         head = file.read(256)
-    suffix = path.suffix.lower()
-    if not (head if _HEADS[suffix] != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(_HEADS[suffix]):
-        raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
+    known = _HEADS[path.suffix.lower()]
+    return (head if known != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(known)
 
 
 def _read(path: Path, layer: str | None) -> tuple[dict[str, Any], Any, dict[str, Any]]:

@@ -162,6 +162,11 @@ class TrainingSet:
         return self.path / kind / f"{name}.{self.card.files}"
 
 
+def is_training_set(path: Path) -> bool:
+    """True for the folder of a training set."""
+    return (path / SET_CARD).is_file()
+
+
 def open_training_set(path: Path) -> TrainingSet:
     """Open a training set.
 

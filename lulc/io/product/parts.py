@@ -23,9 +23,9 @@ from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.storage import storage_errors
-from lulc.io.product.bands import Activations
 from lulc.io.product.writer import product_layout
 from lulc.legend import Legend
+from lulc.options import Stored
 
 _PART = re.compile(r"\d{4,}\.lulc")
 _CHUNK = re.compile(r"chunk-(\d{6,})\.tiles")
@@ -72,7 +72,7 @@ class PartWriter:
         shape: Shape,
         legend: Legend,
         *,
-        activations: Activations = "uint8",
+        activations: Stored = "uint8",
         fingerprint: str = "",
         creation_options: Mapping[str, str] | None = None,
         resume: bool = True,

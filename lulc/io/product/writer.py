@@ -29,9 +29,10 @@ from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
 from lulc.io.files.atomic import publish
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
-from lulc.io.product.bands import Activations, ExtraBand, band_infos
+from lulc.io.product.bands import ExtraBand, band_infos
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
+from lulc.options import Stored
 
 _RESUMABLE = (Interrupted, KeyboardInterrupt)
 """Errors after which the same command resumes from the finished chunks."""
@@ -62,7 +63,7 @@ class PublishReport:
 def product_layout(
     shape: Shape,
     legend: Legend,
-    activations: Activations,
+    activations: Stored,
     creation_options: Mapping[str, str] | None = None,
     extra: Sequence[ExtraBand] = (),
 ) -> CogLayout:
@@ -130,7 +131,7 @@ class ProductWriter:
         grid: Grid,
         legend: Legend,
         *,
-        activations: Activations = "uint8",
+        activations: Stored = "uint8",
         extra: Sequence[ExtraBand] = (),
         tags: Mapping[str, str] | None = None,
         fingerprint: str = "",

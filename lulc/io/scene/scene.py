@@ -73,7 +73,7 @@ class Scene:
     def __init__(
         self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
     ) -> None:
-        self.grid = _finest([source.grid for source in sources])
+        self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         labels = _labels(self._sources, bands)
@@ -223,10 +223,6 @@ def open_scene(
     sources = open_sources([web_path(str(path)) for path in paths])
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
-
-
-def _finest(grids: list[Grid]) -> Grid:
-    return max(grids, key=lambda grid: grid.shape.size)
 
 
 def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:

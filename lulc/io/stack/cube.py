@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def netcdf_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -
             for name, attributes in _channels(layout).items():
                 _netcdf_variable(file, name, attributes, layout)
         try:
-            yield _Arrays(file, tuple(layout.titles), layout.sources, HDF5_LOCK)
+            yield _writer(file, layout, HDF5_LOCK)
         finally:
             with HDF5_LOCK:
                 file.close()
@@ -63,25 +62,21 @@ def zarr_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -> 
         for name, attributes in _channels(layout).items():
             _zarr_variable(group, name, attributes, layout)
         zarr.consolidate_metadata(temporary, zarr_format=2)
-        yield _Arrays(group, tuple(layout.titles), layout.sources)
+        yield _writer(group, layout, nullcontext())
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """Writes to the named arrays of a NetCDF file or a Zarr group, which index alike, under a lock if need be."""
+def _writer(store: Any, layout: StackLayout, lock: AbstractContextManager[Any]) -> StackSink:  # noqa: ANN401
+    """Write to the named arrays of a NetCDF file or a Zarr group, which index alike, under a lock."""
 
-    store: Any
-    names: tuple[str, ...]
-    sources: bool
-    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
-
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
+    def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
         part = window.slices()
-        with self.lock:
-            for name, plane in zip(self.names, planes, strict=True):
-                self.store[name][part] = plane
-            if self.sources:
-                self.store[SOURCE][part] = source
+        with lock:
+            for name, plane in zip(layout.titles, planes, strict=True):
+                store[name][part] = plane
+            if layout.sources:
+                store[SOURCE][part] = source
+
+    return write
 
 
 def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:

@@ -1,11 +1,11 @@
 """A stack of bands and indices as GeoTIFF: float32, NaN where there is no data, one band a channel."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -48,11 +48,8 @@ class StackLayout:
     source_title: str = SOURCE_TITLE
 
 
-class StackSink(Protocol):
-    """Takes the blocks of a stack, each pixel once."""
-
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        """Store one block: planes (channel, row, column) with NaN for no data, source (row, column)."""
+StackSink = Callable[[Window, NDArray[np.float32], NDArray[np.uint8]], None]
+"""Stores one block of a stack: planes (channel, row, column) with NaN for no data, source (row, column)."""
 
 
 @contextmanager
@@ -65,20 +62,15 @@ def geotiff_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) 
     with staged(target, overwrite=overwrite) as temporary:
         with rasterio.open(temporary, "w", **_profile(layout)) as dataset:
             _describe(dataset, layout)
-            yield _GeoTiff(dataset, layout.sources)
+
+            def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
+                part = window.for_rasterio()
+                dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
+                if layout.sources:
+                    dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
+
+            yield write
         check_blocks(temporary)
-
-
-@dataclass(frozen=True, slots=True)
-class _GeoTiff:
-    dataset: Any
-    sources: bool
-
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        part = window.for_rasterio()
-        self.dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
-        if self.sources:
-            self.dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
 
 
 def _profile(layout: StackLayout) -> dict[str, Any]:

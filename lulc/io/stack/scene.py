@@ -1,10 +1,9 @@
 """A scene as one GeoTIFF: digital numbers as they came, named bands, and the tags by which lulc reads them right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -40,15 +39,8 @@ class SceneLayout:
     band_tags: Mapping[str, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class SceneSink:
-    """Takes the blocks of a scene, each pixel once."""
-
-    dataset: Any
-
-    def write(self, window: Window, planes: NDArray[np.uint16]) -> None:
-        """Store one block: digital numbers (band, row, column), 0 for no data."""
-        self.dataset.write(planes, window=window.for_rasterio())
+SceneSink = Callable[[Window, NDArray[np.uint16]], None]
+"""Stores one block of a scene: digital numbers (band, row, column), 0 for no data."""
 
 
 @contextmanager
@@ -66,7 +58,11 @@ def scene_sink(target: Path, layout: SceneLayout, *, overwrite: bool = False) ->
             dataset.update_tags(**layout.tags)
             for number, name in enumerate(layout.names, start=1):
                 dataset.update_tags(number, **layout.band_tags.get(name, {}))
-            yield SceneSink(dataset)
+
+            def write(window: Window, planes: NDArray[np.uint16]) -> None:
+                dataset.write(planes, window=window.for_rasterio())
+
+            yield write
         check_blocks(temporary)
 
 
