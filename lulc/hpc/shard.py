@@ -14,7 +14,6 @@ from lulc.errors import InputError, ShardError
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
-from lulc.io.product.writer import ProductWriter
 from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
@@ -173,7 +172,9 @@ def merge_parts(
         job = plan_job(scene, load_bundle(options.model), options, placement)
         _refuse_changed(job, inputs, fingerprint)
         with product_writer(scene, job, output, parts=part_folders(output), overwrite=overwrite) as writer:
-            _refuse_missing(job, writer)
+            missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
+            if missing:
+                raise MissingChunksError(output, missing)
             refuse_empty(writer, scene)
 
 
@@ -187,12 +188,6 @@ def _part_writer(folder: Path, job: Job) -> PartWriter:
         creation_options=job.options.creation_options,
         resume=job.options.resume,
     )
-
-
-def _refuse_missing(job: Job, writer: ProductWriter) -> None:
-    missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
-    if missing:
-        raise MissingChunksError(writer.path, missing)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

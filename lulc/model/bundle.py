@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from lulc.config import Table
 from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
@@ -29,7 +30,7 @@ _MAX_BESIDE_BYTES = 1 << 30
 _MAX_ZIP_RATIO = 100
 
 
-class BundleCard(BaseModel):
+class BundleCard(Table):
     """Common fields of the card of every bundle.
 
     Attributes:
@@ -52,8 +53,6 @@ class BundleCard(BaseModel):
         licence: Licence of the weights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: str
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
     version: str
@@ -67,8 +66,8 @@ class BundleCard(BaseModel):
     weights_bytes: int = Field(gt=0, le=_MAX_WEIGHT_BYTES)
     good_at: tuple[str, ...] = ()
     bad_at: tuple[str, ...] = ()
-    training: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
     attribution: tuple[str, ...] = ()
     licence: str = ""
 
@@ -281,10 +280,9 @@ def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Ten
 
 
 def _member(path: Path, name: str, limit: int) -> bytes:
-    try:
+    causes = (OSError, KeyError, zipfile.BadZipFile, RuntimeError)
+    with raised_as(ModelError, f"{path}: cannot read {name}", "fetch the bundle again", *causes):
         return _zip_member(path, name, limit) if path.is_file() else _folder_member(path, name, limit)
-    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
-        raise ModelError(f"{path}: cannot read {name}: {error}", "fetch the bundle again") from error
 
 
 def _folder_member(path: Path, name: str, limit: int) -> bytes:

@@ -40,11 +40,7 @@ class CloudNetwork:
 
     def __init__(self, scene: Scene) -> None:
         self._network = _csmask()
-        missing = [name for name in _COLORS if name not in scene.names]
-        if missing:
-            raise InputError(
-                f"{scene.info.name} lacks {', '.join(missing)}, which the cloud network needs", "use another --clouds"
-            )
+        scene.require(list(_COLORS), f"the cloud network needs {', '.join(_COLORS)}; use another --clouds")
         if scene.info.level not in _LEVELS:
             raise InputError(
                 f"{scene.info.name} does not say whether it is L1C or L2A, which the cloud network must know",

@@ -93,7 +93,11 @@ class RunFolder:
         self.check(resume=resume, overwrite=overwrite)
         file = self.path / SETTINGS
         if file.is_file() and resume:
-            self._check_same(_parsed(file), settings)
+            with raised_as(
+                StorageError, f"cannot read {file}", "replace the run with --overwrite", OSError, ValueError
+            ):
+                before = json.loads(file.read_text("utf-8"))
+            self._check_same(before, settings)
         with storage_errors(self.path):
             for name in () if resume else _FILES:
                 (self.path / name).unlink(missing_ok=True)
@@ -184,12 +188,6 @@ class RunFolder:
         """Forget what was noted after a step: it will be noted again."""
         kept = "".join(json.dumps(line) + "\n" for line in self.history(step))
         write_whole(self.path / HISTORY, kept.encode())
-
-
-def _parsed(file: Path) -> dict[str, Any]:
-    with raised_as(StorageError, f"cannot read {file}", "replace the run with --overwrite", OSError, ValueError):
-        table: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return table
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:

@@ -10,11 +10,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, StorageError, raised_as
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
 
 _VARIABLE = "chip"
+_DAMAGES = (OSError, ValueError, KeyError, EOFError, RasterioError)
 
 
 def write_chip(path: Path, planes: NDArray[Any], names: Sequence[str], grid: Grid | None = None) -> None:
@@ -44,7 +45,7 @@ def read_chip(path: Path) -> NDArray[Any]:
     Raises:
         StorageError: Missing or not readable.
     """
-    try:
+    with raised_as(StorageError, f"cannot read the chip {path}", "prepare the training set again", *_DAMAGES):
         if path.suffix == ".npy":
             planes: NDArray[Any] = np.load(path, allow_pickle=False)
         elif path.suffix == ".nc":
@@ -52,8 +53,6 @@ def read_chip(path: Path) -> NDArray[Any]:
         else:
             with rasterio.open(path, driver="GTiff") as source:
                 planes = source.read()
-    except (OSError, ValueError, KeyError, EOFError, RasterioError) as error:
-        raise StorageError(f"cannot read the chip {path}: {error}", "prepare the training set again") from error
     if planes.ndim != 3:  # noqa: PLR2004 - plane, row, column
         raise InputError(f"{path} has the shape {planes.shape}", "a chip is (planes, height, width)")
     return planes

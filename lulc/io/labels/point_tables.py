@@ -55,15 +55,14 @@ def read_geopackage(path: Path) -> tuple[Table, Rows]:
     with path.open("rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
             raise InputError(f"{path} is not a GeoPackage", "write it again as GeoPackage")
-    try:
+    causes = (DataSourceError, DataLayerError, FeatureError)
+    with raised_as(InputError, f"{path} is not a readable GeoPackage", "write it again as GeoPackage", *causes):
         layers = {str(name): kind for name, kind in pyogrio.list_layers(path)}
         spatial = [name for name, kind in layers.items() if kind is not None]
         if not spatial:
             raise InputError(f"{path} holds no points", "give a layer of points")
         info, columns, geometries = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
         _, design, _ = _layer(path, _DESIGN) if _DESIGN in layers else (None, None, None)
-    except (DataSourceError, DataLayerError, FeatureError) as error:
-        raise InputError(f"{path} is not a readable GeoPackage: {error}", "write it again as GeoPackage") from error
     lon, lat = _degrees(path, info["crs"], geometries)
     rows = (
         None if design is None else [dict(zip(design, row, strict=True)) for row in zip(*design.values(), strict=True)]
