@@ -14,6 +14,7 @@ from lulc.errors import InputError, ShardError
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
+from lulc.io.product.writer import product_layout
 from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
@@ -136,7 +137,8 @@ def run_shard(
         job = plan_job(scene, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
         cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
-        with closing(_part_writer(folder, job)) as writer, cache:
+        layout = product_layout(job.plan.shape, job.card.classes, options.activations, options.creation_options)
+        with closing(PartWriter(folder, layout, job.fingerprint, resume=options.resume)) as writer, cache:
             filled = infer_missing(scene, job, writer, chunks, run, times)
     return ShardReport(
         chunks=len(chunks),
@@ -176,18 +178,6 @@ def merge_parts(
             if missing:
                 raise MissingChunksError(output, missing)
             refuse_empty(writer, scene)
-
-
-def _part_writer(folder: Path, job: Job) -> PartWriter:
-    return PartWriter(
-        folder,
-        job.plan.shape,
-        job.card.classes,
-        activations=job.options.activations,
-        fingerprint=job.fingerprint,
-        creation_options=job.options.creation_options,
-        resume=job.options.resume,
-    )
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

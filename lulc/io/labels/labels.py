@@ -3,7 +3,7 @@
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,9 @@ class RasterLabels(BandLabels):
         if self.kind != "colors":
             return super().on_grid(grid, window)
         rgb, labelled = self._read(grid, window)
-        codes = decode_colors(_within(rgb, labelled, self._legend), self._legend, self._tolerance, str(self._path))
+        known = np.array(next(iter(self._legend)).rgb, np.uint8)[:, None, None]  # where there are no colours
+        colors = np.where(labelled, rgb, known).astype(np.uint8)
+        codes = decode_colors(colors, self._legend, self._tolerance, str(self._path))
         codes[~labelled] = NODATA_CODE
         return codes
 
@@ -210,12 +212,6 @@ class ArrayLabels(BandLabels):
         if values.dtype.kind == "f":
             labelled &= np.isfinite(values.astype(np.float32)).all(axis=0)
         return Raster(values, labelled)
-
-
-def _within(rgb: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend) -> NDArray[np.uint8]:
-    """The colours, with a known one where there are none."""
-    known = np.array(next(iter(legend)).rgb, np.uint8)
-    return np.where(labelled, rgb, known[:, None, None]).astype(np.uint8)
 
 
 def _is_product(source: RasterSource, legend: Legend) -> bool:

@@ -127,7 +127,10 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
     import xarray as xr
 
     grid = layout.grid
-    _check_axes(grid)
+    if grid.gcps or grid.rpcs is not None or not grid.transform.is_rectilinear or grid.transform.b:
+        raise InputError(
+            "a rotated scene, or one placed by control points, has no x and y coordinates", "write a .tif instead"
+        )
     x, y = pixel_centres(grid)
     template = xr.Dataset(
         coords={"y": ("y", y), "x": ("x", x)}, attrs={"Conventions": "CF-1.8", **_REFLECTANCE, **layout.tags}
@@ -143,10 +146,3 @@ def pixel_centres(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     x, _ = map_points(grid.transform, columns, np.zeros_like(columns))
     _, y = map_points(grid.transform, np.zeros_like(rows), rows)
     return x, y
-
-
-def _check_axes(grid: Grid) -> None:
-    if grid.gcps or grid.rpcs is not None or not grid.transform.is_rectilinear or grid.transform.b:
-        raise InputError(
-            "a rotated scene, or one placed by control points, has no x and y coordinates", "write a .tif instead"
-        )
