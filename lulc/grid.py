@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import UsageError
+from lulc.errors import UsageError, raised_as
 
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 
@@ -235,11 +235,9 @@ def parse_crs(text: str) -> CRS:
     Raises:
         UsageError: The text is not a CRS.
     """
-    try:
-        with Env():  # PROJ's own message would go to stderr
-            return CRS.from_user_input(text)
-    except (CRSError, ValueError) as error:
-        raise UsageError(f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT") from error
+    refused = raised_as(UsageError, f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT", CRSError, ValueError)
+    with refused, Env():  # without it PROJ's own message would go to stderr
+        return CRS.from_user_input(text)
 
 
 def map_points(

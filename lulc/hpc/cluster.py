@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from lulc.errors import ShardError, UsageError
+from lulc.errors import ShardError, UsageError, raised_as
 from lulc.hpc.site import Site, load_site
 
 if TYPE_CHECKING:
@@ -52,11 +52,8 @@ def cluster_client(address: str) -> Iterator["Client"]:
     settings = {"distributed.scheduler.allowed-failures": _ALLOWED_FAILURES}
     with dask.config.set(settings), ExitStack() as opened:
         target = address if "://" in address else opened.enter_context(_started(address))
-        try:
+        with raised_as(ShardError, f"no Dask scheduler answers at {address}", "check its address", OSError, ValueError):
             client = Client(target, timeout=_CONNECT_TIMEOUT_S, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ShardError(f"no Dask scheduler answers at {address}: {reason}", "check its address") from error
         with client:
             try:
                 yield client

@@ -170,7 +170,11 @@ def _merge(plan: ShardPlan, path: Path, scene_index: int) -> None:
             with suppress(OSError):
                 begun.unlink()
         raise
-    _note_merged(begun, _merge_note(path, scene_index, "merged"), scene.fingerprint)
+    merged = _merge_note(path, scene_index, "merged")
+    try:
+        begun.replace(merged)
+    except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
+        _write_note(merged, scene.fingerprint)
 
 
 def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
@@ -183,13 +187,6 @@ def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
     with open_input(scene.inputs, options) as opened:
         expected = provenance(opened, read_card(options.model))
     return all(tags.get(name) == expected[name] for name in _IDENTIFYING_TAGS)
-
-
-def _note_merged(begun: Path, merged: Path, fingerprint: str) -> None:
-    try:
-        begun.replace(merged)
-    except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
-        _write_note(merged, fingerprint)
 
 
 def shard_statuses(

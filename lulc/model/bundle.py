@@ -201,8 +201,8 @@ def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
         return schema.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "card"
-        raise ModelError(f"{path}: {CARD} is not valid: {place}: {first['msg']}") from error
+        key = ".".join(str(part) for part in first["loc"]) or "card"
+        raise ModelError(f"{path}: {CARD} is not valid: {key}: {first['msg']}") from error
     except ConfigError as error:
         raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
 

@@ -45,10 +45,8 @@ def placement_elsewhere(device: str, precision: Precision) -> Placement:
     """
     if device == "auto":
         return choose_placement(device, precision)
-    try:
+    with raised_as(UsageError, f"there is no kind of device {device!r}", "use --device cpu or cuda", RuntimeError):
         chosen = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"there is no kind of device {device!r}", "use --device cpu or cuda") from error
     if precision == "auto" and chosen.type != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"{device} is not here and cannot be asked for its precision", "use --precision bf16 or fp32")
     return Placement(chosen, choose_precision(precision, chosen))

@@ -262,13 +262,13 @@ def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
     labels = [
         (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
     ]
-    if bands is not None:
-        if len(bands) != len(labels):
-            raise InputError(
-                f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
-            )
-        labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
-    return labels
+    if bands is None:
+        return labels
+    if len(bands) != len(labels):
+        raise InputError(
+            f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
+        )
+    return [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
 
 
 def _bands_by_name(

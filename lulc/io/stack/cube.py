@@ -82,10 +82,7 @@ def _writer(store: Any, layout: StackLayout, lock: AbstractContextManager[Any]) 
 def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:
     """Attributes of every variable, in order."""
     common = {"units": "1"} | ({"grid_mapping": "spatial_ref"} if layout.grid.crs is not None else {})
-    channels = {name: {"long_name": title, **common} for name, title in layout.titles.items()}
-    if layout.sources:
-        channels[SOURCE] = {"long_name": layout.source_title, **common}
-    return channels
+    return {name: {"long_name": title, **common} for name, title in layout.channels.items()}
 
 
 def _netcdf_variable(file: Any, name: str, attributes: dict[str, str], layout: StackLayout) -> None:  # noqa: ANN401

@@ -47,6 +47,11 @@ class StackLayout:
     chunk: int
     source_title: str = SOURCE_TITLE
 
+    @property
+    def channels(self) -> dict[str, str]:
+        """Name and title of every channel, `source` last."""
+        return {**self.titles, **({SOURCE: self.source_title} if self.sources else {})}
+
 
 StackSink = Callable[[Window, NDArray[np.float32], NDArray[np.uint8]], None]
 """Stores one block of a stack: planes (channel, row, column) with NaN for no data, source (row, column)."""
@@ -75,9 +80,8 @@ def geotiff_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) 
 
 def _profile(layout: StackLayout) -> dict[str, Any]:
     block = _SMALL_BLOCK if layout.chunk % _BLOCK else _BLOCK
-    bands = len(layout.titles) + layout.sources
     creation = {"interleave": "band", "compress": "zstd", "zstd_level": 1, "predictor": 3, "bigtiff": "IF_SAFER"}
-    return tiled_profile(layout.grid, bands, "float32", block, nodata=np.nan, **creation)
+    return tiled_profile(layout.grid, len(layout.channels), "float32", block, nodata=np.nan, **creation)
 
 
 def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rasterio is untyped
@@ -86,8 +90,7 @@ def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rast
         dataset.update_tags(AREA_OR_POINT="Point")
     if layout.grid.rpcs is not None:
         dataset.rpcs = layout.grid.rpcs
-    titles = {**layout.titles, **({SOURCE: layout.source_title} if layout.sources else {})}
-    for number, (name, title) in enumerate(titles.items(), start=1):
+    for number, (name, title) in enumerate(layout.channels.items(), start=1):
         dataset.set_band_description(number, name)
         dataset.update_tags(number, long_name=title)
 
