@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import ConfigError, did_you_mean
+from lulc.errors import ConfigError, did_you_mean, raised_as
 
 _PACKAGE = Path(__file__).parent
 
@@ -65,9 +65,6 @@ def parse_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: There is no such file, or it is not valid TOML.
     """
-    try:
+    missing = raised_as(ConfigError, f"{path} cannot be read", "give the path of a TOML file", OSError)
+    with raised_as(ConfigError, f"{path} is not valid TOML", "correct that line", ValueError), missing:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error

@@ -43,11 +43,9 @@ def cluster_client(address: str) -> Iterator["Client"]:
         ConfigError: The site file is refused.
         ShardError: No scheduler answers at the address.
     """
-    try:
+    with raised_as(UsageError, "--scheduler needs dask.distributed", "pip install 'lulc[dask]'", ImportError):
         import dask
         from distributed import Client
-    except ImportError as error:
-        raise UsageError("--scheduler needs dask.distributed", "pip install 'lulc[dask]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is reported by lulc, in one line
     settings = {"distributed.scheduler.allowed-failures": _ALLOWED_FAILURES}
     with dask.config.set(settings), ExitStack() as opened:
@@ -107,11 +105,9 @@ def dask_setup(_worker: object) -> None:
 
 def _slurm(site: Site) -> Any:  # noqa: ANN401
     """Jobs of Slurm, each with one worker that takes one task at a time."""
-    try:
-        with _kept_signals():
-            from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise UsageError("--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'") from error
+    refused = raised_as(UsageError, "--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'", ImportError)
+    with refused, _kept_signals():
+        from dask_jobqueue import SLURMCluster
     lines = [f"--gres={site.gres}"] * bool(site.gres) + [f"--qos={site.qos}"] * bool(site.qos) + list(site.sbatch)
     prologue = [f"module load {shlex.quote(module)}" for module in site.modules]
     prologue += [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]

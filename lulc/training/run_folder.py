@@ -50,12 +50,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            try:
+            problem, remedy = f"{self.path} is in use by another training", "wait for it, or use another OUT"
+            with raised_as(StorageError, problem, remedy, OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StorageError(
-                    f"{self.path} is in use by another training", "wait for it, or use another OUT"
-                ) from error
             yield
         finally:
             os.close(handle)

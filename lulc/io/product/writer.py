@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def estimate_bytes(layout: CogLayout) -> int:
     return int(2 * pixels / ratio)
 
 
-class ProductWriter:
+class ProductWriter(AbstractContextManager["ProductWriter"]):
     """Takes finished chunks in any order and publishes one file, whole or not at all.
 
     It is a context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other
@@ -163,9 +163,6 @@ class ProductWriter:
         except BaseException:
             self.abandon()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:

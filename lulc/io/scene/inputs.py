@@ -68,13 +68,13 @@ def _band_files(folder: Path) -> list[Source]:
             f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
         )
     sources = [open_raster(file) for file in files]
-    used = [source for source in sources if any(_known(label) for label in source.labels)]
+    used = [
+        source
+        for source in sources
+        if any(canonical_name(label, sensor()) or quality_name(label) for label in source.labels)
+    ]
     for source in sources:
         if used and source not in used:
             _log.warning("%s is not used: it names no band", source.origin.path)
             source.close()
     return list(used or sources)
-
-
-def _known(label: str | None) -> bool:
-    return canonical_name(label, sensor()) is not None or quality_name(label) is not None
