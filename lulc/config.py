@@ -1,12 +1,12 @@
 """Typed configuration: TOML in, a frozen model out. An unknown key is refused with the nearest known one."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lulc.errors import ConfigError, did_you_mean
+from lulc.resources import parse_toml
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -28,12 +28,7 @@ def read_config(model: type[Model], path: Path, **changes: Any) -> Model:  # noq
     Raises:
         ConfigError: The file is missing or is not TOML, or a key is unknown or a value out of range.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error
+    table = parse_toml(path)
     for key, value in changes.items():
         if value is not None:
             _set(table, key.split("__"), value)

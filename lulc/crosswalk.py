@@ -51,8 +51,7 @@ class Crosswalk:
         """
         table = np.full(NODATA_CODE + 1, NODATA_CODE, np.uint8)
         table[1 : len(self.codes) + 1] = self.codes
-        relabelled: NDArray[np.uint8] = table[codes]
-        return relabelled
+        return table[codes]
 
     def sum_activations(self, activations: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Sum the activations of the source classes that make up each target class.

@@ -4,7 +4,8 @@ A `LulcError` is printed as one line and ends the program with its `exit_code`. 
 defect of lulc and shows its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -71,6 +72,26 @@ class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
 
     exit_code = 75
 
+
+@contextmanager
+def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Exception]) -> Iterator[None]:
+    """Turn a library's exception into an expected error, with the reason that the library gives.
+
+    Args:
+        kind: Class of the error.
+        problem: What is wrong, naming the file, band or value; the reason follows it.
+        remedy: What the user can do about it.
+        causes: Exceptions that mean this; all others pass.
+    """
+    try:
+        yield
+    except causes as error:
+        stated = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = " ".join(stated.split())[:_LONGEST_REASON] or type(error).__name__
+        raise kind(f"{problem}: {reason}", remedy) from error
+
+
+_LONGEST_REASON = 160
 
 EXIT_CODES: dict[int, str] = {
     0: "done",

@@ -7,13 +7,14 @@ Raw integers may therefore be turned into features on the device that runs the n
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from lulc.bands import Radiometry
+from lulc.config import Table
 from lulc.indices import Array, spectral_index
 
 
-class FeatureSpec(BaseModel):
+class FeatureSpec(Table):
     """Input channels of a network: bands, then indices, each normalised as (value - mean) / std.
 
     Attributes:
@@ -23,8 +24,6 @@ class FeatureSpec(BaseModel):
         mean: Mean of each channel over the training data: reflectance (0..1) for bands, index value for indices.
         std: Standard deviation of each channel over the training data, in the same units; positive.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sensor: str = "sentinel-2"
     bands: tuple[str, ...]

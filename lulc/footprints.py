@@ -1,7 +1,7 @@
 """Footprints of chips and patches on the ground: their extent, their block, and distances between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,7 @@ class Footprints:
     @classmethod
     def joined(cls, parts: "list[Footprints]") -> "Footprints":
         """Concatenate the footprints of several scenes."""
-        names = ("plane", "x", "y", "half_width", "half_height", "stretch")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def blocks(self, side: float) -> NDArray[np.int64]:
         """Index of the block of ground that holds each chip's centre.
@@ -61,8 +60,7 @@ class Footprints:
         stretch = np.where(self.plane == 0, np.cos(latitude), 1.0)
         columns = np.floor(self.x * stretch / side).astype(np.int64)
         cells = np.column_stack([self.plane, rows, columns])
-        numbers: NDArray[np.int64] = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
-        return numbers
+        return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
 
     def neighbours(
         self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rasterio import Env
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
+from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import UsageError
+from lulc.errors import UsageError, raised_as
 
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 
@@ -31,6 +32,15 @@ class Shape:
     def size(self) -> int:
         """Number of pixels."""
         return self.height * self.width
+
+    @property
+    def window(self) -> "Window":
+        """All pixels as a window."""
+        return Window(0, 0, self.height, self.width)
+
+    def blocks(self, side: int) -> "Shape":
+        """Rows and columns of the square blocks, `side` pixels wide, that cover all pixels."""
+        return Shape(-(-self.height // side), -(-self.width // side))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,8 +84,12 @@ class Window:
         return slice(self.row - row, self.row_end - row), slice(self.col - col, self.col_end - col)
 
     def grown(self, margin: int) -> "Window":
-        """The window with so many pixels more on each side."""
+        """The window with `margin` more pixels on each side."""
         return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
+
+    def for_rasterio(self) -> RasterioWindow:
+        """The same pixels as rasterio names them."""
+        return RasterioWindow(self.col, self.row, self.width, self.height)
 
     def intersection(self, other: "Window") -> "Window":
         """The pixels in both windows; of size 0 where they do not meet."""
@@ -114,7 +128,7 @@ class Grid:
     @property
     def window(self) -> Window:
         """The whole raster as a window."""
-        return Window(0, 0, self.shape.height, self.shape.width)
+        return self.shape.window
 
     @property
     def georeferenced(self) -> bool:
@@ -165,15 +179,13 @@ class Grid:
 
     def on_earth(self) -> bool:
         """True when the CRS gives the middle of the raster a finite longitude and latitude."""
-        from pyproj import Transformer
         from pyproj.exceptions import ProjError
 
         if self.crs is None:
             return False
         middle = np.array([self.shape.width / 2]), np.array([self.shape.height / 2])
         try:
-            to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
-            return bool(np.isfinite(to_degrees.transform(*map_points(self.transform, *middle))).all())
+            return bool(np.isfinite(self.longitudes_latitudes(*middle)).all())
         except (CRSError, ProjError):
             return False
 
@@ -183,9 +195,8 @@ class Grid:
         The last row and column may reach beyond the edge.
         """
         a, b, c, d, e, f = tuple(self.transform)[:6]
-        shape = Shape(-(-self.shape.height // factor), -(-self.shape.width // factor))
         larger = Affine(a * factor, b * factor, c, d * factor, e * factor, f)
-        return Grid(self.crs, larger, shape, point=self.point)
+        return Grid(self.crs, larger, self.shape.blocks(factor), point=self.point)
 
     def _geodesic_areas(self) -> NDArray[np.float64]:
         from pyproj import Geod
@@ -224,11 +235,9 @@ def parse_crs(text: str) -> CRS:
     Raises:
         UsageError: The text is not a CRS.
     """
-    try:
-        with Env():  # PROJ's own message would go to stderr
-            return CRS.from_user_input(text)
-    except (CRSError, ValueError) as error:
-        raise UsageError(f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT") from error
+    refused = raised_as(UsageError, f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT", CRSError, ValueError)
+    with refused, Env():  # without it PROJ's own message would go to stderr
+        return CRS.from_user_input(text)
 
 
 def map_points(

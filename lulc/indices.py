@@ -9,10 +9,9 @@ Two go by another name there: the tillage index NDTI is its NDTillI (its NDTI is
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from lulc.errors import ConfigError
+from lulc.errors import ConfigError, did_you_mean
 
 Array = Any
 """numpy.ndarray, dask.array.Array, xarray.DataArray or torch.Tensor of floating-point reflectance."""
@@ -71,47 +70,24 @@ def _bsi(swir1: Array, red: Array, nir: Array, blue: Array) -> Array:
     return normalised_difference(swir1 + red, nir + blue)
 
 
-_TABLE = (
-    SpectralIndex(
-        "NDVI",
-        "normalised difference vegetation index",
-        ("B08", "B04"),
-        normalised_difference,
-        "Rouse et al. 1974",
-    ),
-    SpectralIndex(
-        "NDTI",
-        "normalised difference tillage index",
-        ("B11", "B12"),
-        normalised_difference,
-        "van Deventer et al. 1997",
-    ),
-    SpectralIndex(
-        "NDBI",
-        "normalised difference built-up index",
-        ("B11", "B08"),
-        normalised_difference,
-        "Zha et al. 2003",
-    ),
-    SpectralIndex("NDMI", "normalised difference moisture index", ("B08", "B11"), normalised_difference, "Gao 1996"),
-    SpectralIndex(
-        "NDSI", "normalised difference snow index", ("B03", "B11"), normalised_difference, "Hall et al. 1995"
-    ),
-    SpectralIndex("NDWI", "normalised difference water index", ("B03", "B08"), normalised_difference, "McFeeters 1996"),
-    SpectralIndex(
-        "MNDWI",
-        "modified normalised difference water index",
-        ("B03", "B11"),
-        normalised_difference,
-        "Xu 2006",
-    ),
-    SpectralIndex("EVI", "enhanced vegetation index", ("B08", "B04", "B02"), _evi, "Huete et al. 2002"),
-    SpectralIndex("SAVI", "soil-adjusted vegetation index, L = 0.5", ("B08", "B04"), _savi, "Huete 1988"),
-    SpectralIndex("BSI", "bare soil index", ("B11", "B04", "B08", "B02"), _bsi, "Rikimaru et al. 2002"),
-    SpectralIndex("NBR", "normalised burn ratio", ("B08", "B12"), normalised_difference, "Key and Benson 2006"),
-)
+_Row = tuple[str, str, tuple[str, ...], Callable[..., Array], str]
 
-INDICES: Mapping[str, SpectralIndex] = {entry.name: entry for entry in _TABLE}
+_TABLE: tuple[_Row, ...] = (
+    ("NDVI", "normalised difference vegetation index", ("B08", "B04"), normalised_difference, "Rouse et al. 1974"),
+    ("NDTI", "normalised difference tillage index", ("B11", "B12"), normalised_difference, "van Deventer et al. 1997"),
+    ("NDBI", "normalised difference built-up index", ("B11", "B08"), normalised_difference, "Zha et al. 2003"),
+    ("NDMI", "normalised difference moisture index", ("B08", "B11"), normalised_difference, "Gao 1996"),
+    ("NDSI", "normalised difference snow index", ("B03", "B11"), normalised_difference, "Hall et al. 1995"),
+    ("NDWI", "normalised difference water index", ("B03", "B08"), normalised_difference, "McFeeters 1996"),
+    ("MNDWI", "modified normalised difference water index", ("B03", "B11"), normalised_difference, "Xu 2006"),
+    ("EVI", "enhanced vegetation index", ("B08", "B04", "B02"), _evi, "Huete et al. 2002"),
+    ("SAVI", "soil-adjusted vegetation index, L = 0.5", ("B08", "B04"), _savi, "Huete 1988"),
+    ("BSI", "bare soil index", ("B11", "B04", "B08", "B02"), _bsi, "Rikimaru et al. 2002"),
+    ("NBR", "normalised burn ratio", ("B08", "B12"), normalised_difference, "Key and Benson 2006"),
+)
+"""The fields of one `SpectralIndex` a line."""
+
+INDICES: Mapping[str, SpectralIndex] = {row[0]: SpectralIndex(*row) for row in _TABLE}
 """All indices that lulc knows, by name."""
 
 
@@ -123,7 +99,5 @@ def spectral_index(name: str) -> SpectralIndex:
     """
     found = INDICES.get(name.upper())
     if found is None:
-        near = get_close_matches(name.upper(), INDICES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(INDICES)}"
-        raise ConfigError(f"no spectral index {name!r}", hint)
+        raise ConfigError(f"no spectral index {name!r}", did_you_mean(name.upper(), INDICES))
     return found

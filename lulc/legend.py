@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import ConfigError
+from lulc.errors import ConfigError, raised_as
 from lulc.resources import read_toml
 
 NODATA_CODE = 255
@@ -103,7 +103,8 @@ class Legend:
         Raises:
             ConfigError: A key is missing, unknown or of the wrong type.
         """
-        try:
+        remedy = "give name and classes with code, name, color"
+        with raised_as(ConfigError, "legend is not complete", remedy, KeyError, TypeError):
             classes = tuple(LandClass(**entry) for entry in table["classes"])
             return cls(
                 name=table["name"],
@@ -112,10 +113,6 @@ class Legend:
                 nodata_values=tuple(table.get("nodata_values", ())),
                 nodata_colors=tuple(table.get("nodata_colors", ())),
             )
-        except (KeyError, TypeError) as error:
-            raise ConfigError(
-                f"legend is not complete: {error}", "give name and classes with code, name, color"
-            ) from error
 
     def to_table(self) -> dict[str, Any]:
         """Plain form, as stored in model cards and products. Pixel values of third-party label rasters are left out."""

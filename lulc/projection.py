@@ -168,15 +168,12 @@ def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape
     """
     row, col = int(rows.min()), int(cols.min())
     window = Window(row, col, int(rows.max()) + 1 + margin - row, int(cols.max()) + 1 + margin - col)
-    return window.intersection(Window(0, 0, shape.height, shape.width))
+    return window.intersection(shape.window)
 
 
 def _unwrapped(x: Floats, middle: float) -> Floats:
     """Longitudes shifted by full turns to within half a turn of the middle; those within it stay as they are."""
-    unwrapped: Floats = np.where(
-        np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2
-    )
-    return unwrapped
+    return np.where(np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2)
 
 
 def _lattice_points(first: int, end: int) -> NDArray[np.int64]:

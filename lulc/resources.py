@@ -1,11 +1,10 @@
 """Paths of the files that ship with lulc: `configs/` and the pretrained models."""
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import ConfigError
+from lulc.errors import ConfigError, did_you_mean, raised_as
 
 _PACKAGE = Path(__file__).parent
 
@@ -42,10 +41,8 @@ def config_path(kind: str, name: str | Path) -> Path:
     if path.suffix == ".toml":
         return path
     if str(name) not in shipped_names(kind):
-        near = get_close_matches(str(name), shipped_names(kind), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        known = ", ".join(shipped_names(kind))
-        raise ConfigError(f"no {kind} file {name}", f"{hint}give a path ending in .toml or one of: {known}")
+        remedy = did_you_mean(str(name), shipped_names(kind))
+        raise ConfigError(f"no {kind} file {name}", f"{remedy}, or give a path ending in .toml")
     return configs_dir() / kind / f"{name}.toml"
 
 
@@ -59,10 +56,15 @@ def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: There is no such file, or it is not valid TOML.
     """
-    path = config_path(kind, name)
-    try:
+    return parse_toml(config_path(kind, name))
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises:
+        ConfigError: There is no such file, or it is not valid TOML.
+    """
+    missing = raised_as(ConfigError, f"{path} cannot be read", "give the path of a TOML file", OSError)
+    with raised_as(ConfigError, f"{path} is not valid TOML", "correct that line", ValueError), missing:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from error

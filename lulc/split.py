@@ -42,8 +42,7 @@ def stratified_split(
     totals = np.zeros((count, class_pixels.shape[1]))
     np.add.at(totals, blocks, class_pixels)
     splits = _assign_blocks(totals, np.array(fractions), np.random.default_rng(seed))
-    chosen: NDArray[np.int64] = splits[blocks]
-    return chosen
+    return splits[blocks]
 
 
 def _assign_blocks(

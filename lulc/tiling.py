@@ -129,8 +129,8 @@ class TilePlan:
     @property
     def canvas(self) -> Window:
         """Window of one untiled pass: the scene, its end rounded up to whole strides, with a halo all around."""
-        height, width = (round_up(side, self.stride) + 2 * self.halo for side in (self.shape.height, self.shape.width))
-        return Window(-self.halo, -self.halo, height, width)
+        height, width = (round_up(side, self.stride) for side in (self.shape.height, self.shape.width))
+        return Window(0, 0, height, width).grown(self.halo)
 
     @property
     def largest_window(self) -> Shape:
@@ -163,7 +163,7 @@ class TilePlan:
     def chunks(self) -> Iterator[Chunk]:
         """Chunks in the order of work: down one panel of columns, then down the next."""
         full = self.chunk_shape
-        scene = Window(0, 0, self.shape.height, self.shape.width)
+        scene = self.shape.window
         index = 0
         for col in range(0, self.shape.width, full.width):
             for row in range(0, self.shape.height, full.height):
@@ -200,11 +200,10 @@ def panel_windows(shape: Shape, side: int, panel: int = 4096) -> Iterator[Window
         side: Largest side of a window, pixels.
         panel: Width of a panel, pixels; a multiple of the side.
     """
-    whole = Window(0, 0, shape.height, shape.width)
     for first in range(0, shape.width, panel):
         for row in range(0, shape.height, side):
             for col in range(first, min(first + panel, shape.width), side):
-                yield Window(row, col, side, side).intersection(whole)
+                yield Window(row, col, side, side).intersection(shape.window)
 
 
 def round_up(value: int, step: int) -> int:

@@ -32,7 +32,7 @@ class TestRefusals:
             spec(**changes)
 
     def test_unknown_index(self):
-        with pytest.raises(ConfigError, match="did you mean NDVI"):
+        with pytest.raises(ConfigError, match="did you mean 'NDVI'"):
             spec(indices=("NDVO",))
 
     def test_it_cannot_be_changed(self):

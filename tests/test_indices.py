@@ -136,11 +136,11 @@ class TestSpectralIndex:
         assert spectral_index("ndvi") is INDICES["NDVI"]
 
     def test_unknown_name_offers_the_nearest(self):
-        with pytest.raises(ConfigError, match="did you mean NDVI"):
+        with pytest.raises(ConfigError, match="did you mean 'NDVI'"):
             spectral_index("NDVY")
 
     def test_far_from_everything_lists_the_table(self):
-        with pytest.raises(ConfigError, match="choose from NDVI, NDTI"):
+        with pytest.raises(ConfigError, match=r"use one of: .*NDTI, NDVI"):
             spectral_index("xxxxx")
 
     def test_every_index_is_documented(self):

@@ -56,7 +56,8 @@ def evaluate(
 
 def _way(subject: Path, reference: Path) -> type[Options]:
     """How these two are evaluated: by the options of that way."""
-    from lulc.io.labels.reference_kind import holds_points, is_training_set
+    from lulc.io.labels.polygons import holds_points
+    from lulc.io.labels.training_set import is_training_set
 
     model, training_set = _is_model(subject), is_training_set(reference)
     if model != training_set:

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from lulc.errors import UsageError
 from lulc.explain.figure import write_heat_figure
-from lulc.explain.raster import write_heat_raster
 from lulc.grid import Grid
 from lulc.io.files.outputs import check_outputs
+from lulc.io.stack.geotiff import StackLayout, geotiff_sink
 from lulc.model.bundle import BundleCard
 from lulc.patches.image import PatchImage
 
 _HALF = 0.5
+_BAND, _BLOCK = "heat", 256
+"""Name of the raster's band, and side of its blocks in pixels."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,10 @@ class Explanation:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Output files of an explanation.
+def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> list[Path]:
+    """The picture, and the GeoTIFF beside it unless the input has no georeference.
 
-    Attributes:
-        picture: PNG file.
-        raster: GeoTIFF beside it; None where the input has no georeference.
-    """
-
-    picture: Path
-    raster: Path | None
-
-
-def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwrite: bool) -> Outputs:
-    """Paths of the output files. Those that cannot or must not be written are refused before any work.
+    What cannot or must not be written is refused before any work.
 
     Args:
         output: PNG file.
@@ -117,15 +108,15 @@ def planned_outputs(output: Path, inputs: Sequence[Path], grid: Grid, *, overwri
     """
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} is not the name of a PNG", "write OUT.png")
-    files = Outputs(output, output.with_suffix(".tif") if grid.georeferenced else None)
-    check_outputs([file for file in (files.picture, files.raster) if file is not None], inputs, overwrite=overwrite)
+    files = [output, output.with_suffix(".tif")] if grid.georeferenced else [output]
+    check_outputs(files, inputs, overwrite=overwrite)
     return files
 
 
 def write_explanation(
     found: Explanation,
     card: BundleCard,
-    files: Outputs,
+    files: Sequence[Path],
     heat_yx: NDArray[np.float32],
     image: PatchImage,
     region_yx: NDArray[np.bool_] | None = None,
@@ -138,7 +129,7 @@ def write_explanation(
     Args:
         found: Explanation without its files.
         card: Card of the model.
-        files: Output files.
+        files: From `planned_outputs`.
         heat_yx: Heat, float32 (height, width), 0..1.
         image: Image of the same size, shown beneath the heat.
         region_yx: True for the explained pixels, bool (height, width); None explains the whole image.
@@ -154,13 +145,39 @@ def write_explanation(
     notes = found.notes if heat_yx.any() else (*found.notes, f"nothing there speaks for {found.explained}")
     complete = replace(found, half_lies_on=_half_lies_on(heat_yx[image.valid]), notes=notes)
     shown = np.where(image.valid, heat_yx, np.float32(np.nan))
-    if files.raster is not None:
-        title = f"{complete.method} of {complete.explained}, 0 to 1"
-        write_heat_raster(
-            files.raster, shown, image.grid, title, {**_tags(complete, card), **(tags or {})}, overwrite=overwrite
-        )
-    write_heat_figure(files.picture, image.colors(), shown, complete.title, complete.subtitle, region_yx=region_yx)
-    return replace(complete, files=tuple(str(file) for file in (files.picture, files.raster) if file is not None))
+    picture, *rasters = files
+    for raster in rasters:
+        title, stored = f"{complete.method} of {complete.explained}, 0 to 1", {**_tags(complete, card), **(tags or {})}
+        write_heat_raster(raster, shown, image.grid, title, stored, overwrite=overwrite)
+    write_heat_figure(picture, image.colors(), shown, complete.title, complete.subtitle, region_yx=region_yx)
+    return replace(complete, files=tuple(map(str, files)))
+
+
+def write_heat_raster(
+    path: Path,
+    heat_yx: NDArray[np.float32],
+    grid: Grid,
+    title: str,
+    tags: Mapping[str, str],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a heat map, published whole or not at all.
+
+    Args:
+        path: GeoTIFF to write.
+        heat_yx: Heat, float32 (height, width), 0..1; NaN where there is no data.
+        grid: Georeference, of the same size.
+        title: Title of the band, such as `Grad-CAM of crops`.
+        tags: Provenance, stored with the file.
+        overwrite: Replace an existing file.
+
+    Raises:
+        StorageError: The file exists and may not be replaced, or cannot be written.
+    """
+    layout = StackLayout(grid, {_BAND: title}, tags, sources=False, chunk=_BLOCK)
+    with geotiff_sink(path, layout, overwrite=overwrite) as write:
+        write(grid.window, heat_yx[None], np.ones(heat_yx.shape, np.uint8))
 
 
 def _half_lies_on(heat: NDArray[np.float32]) -> float | None:

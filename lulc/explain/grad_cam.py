@@ -27,8 +27,10 @@ _MAPS = 4
 _UNUSED_LAYER = "appears to not have been used in the graph"
 
 
-def grad_cam(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score) -> Tensor:
-    """Compute the heat map of each input.
+def layer_map(
+    network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score, method: Method = "grad-cam"
+) -> Tensor:
+    """Weighted sum of the maps of a layer, signs included.
 
     Args:
         network: Network in evaluation mode: its output for one input must not depend on the others. Its weights and
@@ -36,27 +38,6 @@ def grad_cam(network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score)
         layer: Layer of the network whose output is maps (n, c, rows, columns).
         inputs: Floating point (n, C, height, width), on the network's device.
         score: Score to explain, such as `score_of_class(3)`.
-
-    Returns:
-        float32 (n, height, width): 1 at the strongest support of the score, 0 without support. All 0 when no pixel
-        supports it.
-
-    Raises:
-        UsageError: The layer gives no maps, or the score does not depend on it.
-    """
-    return heat_of(layer_map(network, layer, inputs, score), Shape(*inputs.shape[-2:]))
-
-
-def layer_map(
-    network: nn.Module, layer: nn.Module, inputs: Tensor, score: Score, method: Method = "grad-cam"
-) -> Tensor:
-    """Weighted sum of the maps of a layer, signs included.
-
-    Args:
-        network: As for `grad_cam`.
-        layer: As for `grad_cam`.
-        inputs: As for `grad_cam`.
-        score: As for `grad_cam`.
         method: Weights of the maps.
 
     Returns:
@@ -89,6 +70,8 @@ def layer_map(
 
 def heat_of(raw_nyx: Tensor, shape: Shape) -> Tensor:
     """Heat at the size of the image: float32 (n, height, width), each scaled by its maximum to 0..1.
+
+    It is 1 at the strongest support of the score and 0 without support; all 0 when no pixel supports it.
 
     Args:
         raw_nyx: Result of `layer_map`, float32 (n, rows, columns).

@@ -158,8 +158,7 @@ class _View:
             region = self._in_read_window(region_yx).to(everywhere.device)
             everywhere = everywhere * _dilated(region, self.receptive_field.half_field)
         own = everywhere[self.window.slices(self.read)]
-        heat: NDArray[np.float32] = (own / own.max() if own.any() else own).cpu().numpy()
-        return heat
+        return (own / own.max() if own.any() else own).cpu().numpy()
 
     def _in_read_window(self, region_yx: NDArray[np.bool_]) -> Tensor:
         """A region of the window as a mask of the window that the network sees."""
@@ -172,12 +171,7 @@ def _network_view(scene: Scene, bundle: Bundle, window: Window, device: torch.de
     """Read a window and its surroundings, cut at the stride as when the scene is classified."""
     spec = bundle.card.features
     names = spec.required(scene.names)
-    missing = [name for name in names if name not in scene.names]
-    if missing:
-        raise InputError(
-            f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}",
-            f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands",
-        )
+    scene.require(names, f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands")
     field = measure_receptive_field(bundle.network, len(spec.channels), total_stride(bundle.network))
     stride = field.stride
     halo = round_up(field.half_field if field.bounded and field.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from lulc.errors import ShardError, UsageError
+from lulc.errors import ShardError, UsageError, raised_as
 from lulc.hpc.site import Site, load_site
 
 if TYPE_CHECKING:
@@ -43,20 +43,15 @@ def cluster_client(address: str) -> Iterator["Client"]:
         ConfigError: The site file is refused.
         ShardError: No scheduler answers at the address.
     """
-    try:
+    with raised_as(UsageError, "--scheduler needs dask.distributed", "pip install 'lulc[dask]'", ImportError):
         import dask
         from distributed import Client
-    except ImportError as error:
-        raise UsageError("--scheduler needs dask.distributed", "pip install 'lulc[dask]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is reported by lulc, in one line
     settings = {"distributed.scheduler.allowed-failures": _ALLOWED_FAILURES}
     with dask.config.set(settings), ExitStack() as opened:
         target = address if "://" in address else opened.enter_context(_started(address))
-        try:
+        with raised_as(ShardError, f"no Dask scheduler answers at {address}", "check its address", OSError, ValueError):
             client = Client(target, timeout=_CONNECT_TIMEOUT_S, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ShardError(f"no Dask scheduler answers at {address}: {reason}", "check its address") from error
         with client:
             try:
                 yield client
@@ -110,11 +105,9 @@ def dask_setup(_worker: object) -> None:
 
 def _slurm(site: Site) -> Any:  # noqa: ANN401
     """Jobs of Slurm, each with one worker that takes one task at a time."""
-    try:
-        with _kept_signals():
-            from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise UsageError("--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'") from error
+    refused = raised_as(UsageError, "--scheduler slurm: needs dask-jobqueue", "pip install 'lulc[slurm]'", ImportError)
+    with refused, _kept_signals():
+        from dask_jobqueue import SLURMCluster
     lines = [f"--gres={site.gres}"] * bool(site.gres) + [f"--qos={site.qos}"] * bool(site.qos) + list(site.sbatch)
     prologue = [f"module load {shlex.quote(module)}" for module in site.modules]
     prologue += [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]

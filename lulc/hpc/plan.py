@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from lulc.config import Table, parse_config
-from lulc.errors import ConfigError, InputError, UsageError
+from lulc.errors import ConfigError, InputError, UsageError, raised_as
 from lulc.hpc.shard import decide, lasting, pinned
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.outputs import check_outputs, check_target
@@ -146,16 +146,17 @@ def make_plan(
     bundle = load_bundle(options.model)
     planned = []
     for inputs, output in zip(scenes, outputs, strict=True):
-        decided = decide(inputs, bundle, options)
+        job = decide(inputs, bundle, options)
+        chunks = job.plan.chunk_count
         planned.append(
             PlannedScene(
                 inputs=tuple(map(lasting, inputs)),
                 output=output.resolve(),
-                fingerprint=decided.fingerprint,
-                window=decided.window,
-                halo=decided.halo,
-                blend=decided.blend,
-                cuts=(*range(0, decided.chunks, shard_chunks or decided.chunks), decided.chunks),
+                fingerprint=job.fingerprint,
+                window=job.plan.window,
+                halo=job.plan.halo,
+                blend=job.plan.fade,
+                cuts=(*range(0, chunks, shard_chunks or chunks), chunks),
             )
         )
     return ShardPlan(options=options, scenes=tuple(planned))
@@ -167,10 +168,8 @@ def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
     Raises:
         InputError: The file cannot be read.
     """
-    try:
+    with raised_as(InputError, f"{path} cannot be read", "give a text file with one scene a line", OSError, ValueError):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "give a text file with one scene a line") from error
     return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
 
 
@@ -205,12 +204,10 @@ def read_plan(path: Path) -> ShardPlan:
     Raises:
         ConfigError: The file is missing or is not a plan.
     """
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "give the file of lulc hpc plan") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not a plan of shards: {error}", "make it with lulc hpc plan") from error
+    with raised_as(ConfigError, f"{path} cannot be read", "give the file of lulc hpc plan", OSError):
+        content = path.read_bytes()
+    with raised_as(ConfigError, f"{path} is not a plan of shards", "make it with lulc hpc plan", ValueError):
+        table = json.loads(content)
     if not isinstance(table, dict):
         raise ConfigError(f"{path} is not a plan of shards", "make it with lulc hpc plan")
     return parse_config(ShardPlan, table, str(path))

@@ -16,25 +16,6 @@ _WAIT_QUIETLY = ("OMP_WAIT_POLICY=PASSIVE", "KMP_BLOCKTIME=0")
 
 
 @dataclass(frozen=True)
-class Scripts:
-    """The text of three scripts.
-
-    Attributes:
-        shards: Array job of the shards.
-        merge: Array job of the merges.
-        submit: Shell script that submits both.
-    """
-
-    shards: str
-    merge: str
-    submit: str
-
-    def files(self) -> dict[str, str]:
-        """Text of each script by its file name."""
-        return {"shards.sbatch": self.shards, "merge.sbatch": self.merge, "submit.sh": self.submit}
-
-
-@dataclass(frozen=True)
 class ArrayPart:
     """One Slurm array job.
 
@@ -76,8 +57,8 @@ def ranges(numbers: Sequence[int]) -> str:
     return ",".join("-".join(map(str, run)) for run in runs)
 
 
-def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> Scripts:
-    """Render the scripts of a plan for a site.
+def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> dict[str, str]:
+    """Text of the scripts of a plan for a site, by file name: shards, merges, and the submission of both.
 
     Args:
         plan: Plan from `read_plan`.
@@ -85,9 +66,11 @@ def render(plan: ShardPlan, path: Path, site: Site, scripts: Path) -> Scripts:
         site: Site from `load_site`.
         scripts: Folder of the scripts.
     """
-    return Scripts(
-        _array_script(plan, path, site), _merge_script(path, site), _submit_script(plan, path, site, scripts)
-    )
+    return {
+        "shards.sbatch": _array_script(plan, path, site),
+        "merge.sbatch": _merge_script(path, site),
+        "submit.sh": _submit_script(plan, path, site, scripts),
+    }
 
 
 def merge_dependency(jobs: Sequence[str]) -> list[str]:

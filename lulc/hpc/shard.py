@@ -14,7 +14,7 @@ from lulc.errors import InputError, ShardError
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
-from lulc.io.product.writer import ProductWriter
+from lulc.io.product.writer import product_layout
 from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
@@ -24,25 +24,6 @@ from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.stages import StageTimes
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Decisions made once for a scene, so that all its shards and their merge agree.
-
-    Attributes:
-        fingerprint: Fingerprint of the job.
-        chunks: Number of chunks.
-        window: Side of the network's input window, pixels.
-        halo: Margin of each window that is discarded, pixels.
-        blend: Width of the cross-fade, pixels.
-    """
-
-    fingerprint: str
-    chunks: int
-    window: int
-    halo: int
-    blend: int
 
 
 @dataclass(frozen=True)
@@ -107,8 +88,8 @@ def lasting(path: Path) -> Path:
     return path if web_address(path) else path.resolve()
 
 
-def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> Decision:
-    """Plan a scene once for all its shards; nothing is written.
+def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> Job:
+    """Plan a scene once, so that all its shards and their merge agree; nothing is written.
 
     Args:
         inputs: One scene, or several files that are stacked.
@@ -123,9 +104,7 @@ def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> 
         LimitError: No window fits into `max_memory`.
     """
     with open_input(inputs, options) as scene:
-        job = plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
-    plan = job.plan
-    return Decision(job.fingerprint, plan.chunk_count, plan.window, plan.halo, plan.fade)
+        return plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
 
 
 def run_shard(
@@ -158,7 +137,8 @@ def run_shard(
         job = plan_job(scene, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
         cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
-        with closing(_part_writer(folder, job)) as writer, cache:
+        layout = product_layout(job.plan.shape, job.card.classes, options.activations, options.creation_options)
+        with closing(PartWriter(folder, layout, job.fingerprint, resume=options.resume)) as writer, cache:
             filled = infer_missing(scene, job, writer, chunks, run, times)
     return ShardReport(
         chunks=len(chunks),
@@ -194,26 +174,10 @@ def merge_parts(
         job = plan_job(scene, load_bundle(options.model), options, placement)
         _refuse_changed(job, inputs, fingerprint)
         with product_writer(scene, job, output, parts=part_folders(output), overwrite=overwrite) as writer:
-            _refuse_missing(job, writer)
+            missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
+            if missing:
+                raise MissingChunksError(output, missing)
             refuse_empty(writer, scene)
-
-
-def _part_writer(folder: Path, job: Job) -> PartWriter:
-    return PartWriter(
-        folder,
-        job.plan.shape,
-        job.card.classes,
-        activations=job.options.activations,
-        fingerprint=job.fingerprint,
-        creation_options=job.options.creation_options,
-        resume=job.options.resume,
-    )
-
-
-def _refuse_missing(job: Job, writer: ProductWriter) -> None:
-    missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
-    if missing:
-        raise MissingChunksError(writer.path, missing)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

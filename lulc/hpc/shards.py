@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +170,11 @@ def _merge(plan: ShardPlan, path: Path, scene_index: int) -> None:
             with suppress(OSError):
                 begun.unlink()
         raise
-    _note_merged(begun, _merge_note(path, scene_index, "merged"), scene.fingerprint)
+    merged = _merge_note(path, scene_index, "merged")
+    try:
+        begun.replace(merged)
+    except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
+        _write_note(merged, scene.fingerprint)
 
 
 def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
@@ -184,13 +187,6 @@ def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
     with open_input(scene.inputs, options) as opened:
         expected = provenance(opened, read_card(options.model))
     return all(tags.get(name) == expected[name] for name in _IDENTIFYING_TAGS)
-
-
-def _note_merged(begun: Path, merged: Path, fingerprint: str) -> None:
-    try:
-        begun.replace(merged)
-    except FileNotFoundError:  # a second merge, which found the product there and failed, has removed it
-        _write_note(merged, fingerprint)
 
 
 def shard_statuses(
@@ -214,9 +210,9 @@ def error_note(path: Path, index: int) -> Path:
 
 
 def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] | None, *, mixed: bool) -> ShardStatus:
-    status = partial(_shard_status, shard)
-    if _merged(plan, path, shard.scene_index):
-        return status("merged", len(shard.chunks))
+    scene, output, chunks = shard.scene_index, str(shard.scene.output), len(shard.chunks)
+    if _merged(plan, path, scene):
+        return ShardStatus(shard.index, scene, output, "merged", chunks, chunks)
     part = part_state(shard.folder)
     stored = len(_stored(shard, part, mixed=mixed))
     code, reason = _read_note(error_note(path, shard.index))
@@ -226,18 +222,13 @@ def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] |
         (queued is not None, "queued", (queued or ("", ""))[1]),
         (code == Interrupted.exit_code, "interrupted", reason),
         (code > 0, "failed", reason),
-        (stored == len(shard.chunks), "done", ""),
+        (stored == chunks, "done", ""),
         (foreign, "failed", f"{shard.folder} holds chunks of another job"),
         (stored > 0, "interrupted", "ended without a message: killed, or out of memory"),
         (True, "waiting", "not started"),
     )
     state, why = next((state, why) for holds, state, why in first_that_holds if holds)
-    return status(state, stored, why)
-
-
-def _shard_status(shard: Shard, state: str, done: int, reason: str = "") -> ShardStatus:
-    chunks, output = len(shard.chunks), str(shard.scene.output)
-    return ShardStatus(shard.index, shard.scene_index, output, state, done, chunks, reason)
+    return ShardStatus(shard.index, scene, output, state, stored, chunks, why)
 
 
 def _stored(shard: Shard, part: PartState, *, mixed: bool) -> set[int]:

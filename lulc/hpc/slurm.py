@@ -86,7 +86,7 @@ def write_scripts(plan: ShardPlan, path: Path, site: Site, folder: Path) -> Path
     with storage_errors(folder):
         folder.mkdir(exist_ok=True, parents=True)
         (notes_folder(path) / "logs").mkdir(exist_ok=True, parents=True)
-    for name, text in render(plan, path, site, folder).files().items():
+    for name, text in render(plan, path, site, folder).items():
         write_whole(folder / name, text.encode())
     return folder
 
@@ -101,9 +101,7 @@ def queue(path: Path, kind: Literal["shards", "merges"] = "shards") -> dict[int,
         return {}
     command = ["squeue", "--noheader", "--array", "--format=%F %K %T %r", f"--jobs={','.join(firsts)}"]
     try:
-        completed = subprocess.run(  # noqa: S603 - a list of our own words, no shell
-            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
+        completed = _run(command)
     except (OSError, subprocess.TimeoutExpired):
         return {}
     found = {}
@@ -133,11 +131,8 @@ def _scenes_to_merge(
 
 def _sbatch(script: Path, options: Sequence[str]) -> str:
     """Submit a script, and return the id of the job."""
-    command = ["sbatch", "--parsable", *options, str(script)]
     try:
-        completed = subprocess.run(  # noqa: S603 - a list of our own words, no shell
-            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
+        completed = _run(["sbatch", "--parsable", *options, str(script)])
     except OSError as error:
         raise ShardError(f"sbatch cannot be run: {error.strerror}", "submit from a machine that has Slurm") from error
     except subprocess.TimeoutExpired as error:
@@ -146,6 +141,11 @@ def _sbatch(script: Path, options: Sequence[str]) -> str:
         message = " ".join(completed.stderr.split()) or f"exit code {completed.returncode}"
         raise ShardError(f"Slurm refuses {script.name}: {message}", "correct the site file")
     return completed.stdout.strip().partition(";")[0]
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    # A list of our own words, no shell.
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603
 
 
 def _record_job(path: Path, kind: str, job: str, part: ArrayPart) -> None:

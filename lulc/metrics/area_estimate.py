@@ -171,14 +171,14 @@ class _Sample:
 
     def __init__(self, points: LabelledPoints, strata: Strata, *, finite_population: bool) -> None:
         self.cells = points.mapped - 1, points.reference - 1
-        found, self._place, self._drawn = np.unique(points.strata, return_inverse=True, return_counts=True)
+        found, self._index, self._drawn = np.unique(points.strata, return_inverse=True, return_counts=True)
         self._codes, self._pure = tuple(int(code) for code in found), strata.are_classes
         known = [strata.codes.index(code) for code in self._codes]
         pixels, areas = np.asarray(strata.pixels)[known], np.asarray(strata.areas, np.float64)[known]
-        mean_area = np.bincount(self._place, points.areas) / self._drawn
-        self._relative = points.areas / mean_area[self._place]
+        mean_area = np.bincount(self._index, points.areas) / self._drawn
+        self._relative = points.areas / mean_area[self._index]
         self._areas = areas
-        self.expansion = (areas / self._drawn)[self._place] * self._relative
+        self.expansion = (areas / self._drawn)[self._index] * self._relative
         self._finite = np.maximum(1 - self._drawn / pixels, 0.0) if finite_population else np.ones(len(found))
         self._unknown = (self._drawn < _FEWEST) & (self._finite > 0)
 
@@ -214,8 +214,8 @@ class _Sample:
 
     def _mean_variances(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Variance of the mean of each stratum, float64 (H,); 0 for strata of one point, which are looked at apart."""
-        centre = np.bincount(self._place, self._relative * values) / self._drawn
-        squares = np.bincount(self._place, (self._relative * (values - centre[self._place])) ** 2)
+        centre = np.bincount(self._index, self._relative * values) / self._drawn
+        squares = np.bincount(self._index, (self._relative * (values - centre[self._index])) ** 2)
         return squares / np.maximum(self._drawn - 1, 1) / self._drawn
 
     def _stratum(
@@ -227,7 +227,7 @@ class _Sample:
         miss: NDArray[np.bool_],
     ) -> Stratum:
         """What one stratum saw, and what it could have seen: strata that are map classes hold one row of the matrix."""
-        mine = self._place == number
+        mine = self._index == number
         rows = [self._codes[number] - 1] if self._pure else slice(None)
         weights = self._relative[mine] / self._drawn[number]
         finite = float(self._finite[number])

@@ -65,11 +65,11 @@ def block_intervals(
     return Intervals(_quantile(drawn, tail), _quantile(drawn, 1 - tail), blocks)
 
 
-def _quantile(drawn: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+def _quantile(drawn: NDArray[np.float64], probability: float) -> NDArray[np.float64]:
     """Quantile over the first axis of the draws that are defined."""
     flat = drawn.reshape(len(drawn), -1)
     ends = np.full(flat.shape[1], np.nan)
     defined = np.isfinite(flat)
     for entry in np.flatnonzero(defined.mean(axis=0) >= _FEWEST_DEFINED):
-        ends[entry] = np.quantile(flat[defined[:, entry], entry], share)
+        ends[entry] = np.quantile(flat[defined[:, entry], entry], probability)
     return ends.reshape(drawn.shape[1:])

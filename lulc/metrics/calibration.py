@@ -68,10 +68,10 @@ class _Histogram:
         self.hits = np.zeros(_FINE, np.int64)
 
     def add(self, probability: NDArray[np.floating[Any]], hit: NDArray[np.bool_]) -> None:
-        place = np.minimum((probability * _FINE).astype(np.intp), _FINE - 1)
-        self.pixels += np.bincount(place, minlength=_FINE)
-        self.probability += np.bincount(place, probability, minlength=_FINE)
-        self.hits += np.bincount(place[hit], minlength=_FINE)
+        bins = np.minimum((probability * _FINE).astype(np.intp), _FINE - 1)
+        self.pixels += np.bincount(bins, minlength=_FINE)
+        self.probability += np.bincount(bins, probability, minlength=_FINE)
+        self.hits += np.bincount(bins[hit], minlength=_FINE)
 
     def equal_mass(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Pixels, mean probability and share of hits of up to 15 bins of about equal mass, none of them empty.

@@ -235,8 +235,8 @@ def count_pairs_by_block(
     for code in (rows, columns):
         if code.size and not 0 <= code.min() <= code.max() < classes:
             raise ValueError(f"codes run from {code.min() + 1} to {code.max() + 1}, classes from 1 to {classes}")
-    places = (np.broadcast_to(block_of, mapped.shape)[counted] * classes + rows) * classes + columns
-    counts: NDArray[np.int64] = np.bincount(places, minlength=blocks * classes**2)
+    cells = (np.broadcast_to(block_of, mapped.shape)[counted] * classes + rows) * classes + columns
+    counts: NDArray[np.int64] = np.bincount(cells, minlength=blocks * classes**2)
     return counts.reshape(blocks, classes, classes)
 
 

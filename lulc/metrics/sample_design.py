@@ -88,8 +88,7 @@ def _weights(pixels: Sequence[int]) -> NDArray[np.float64]:
 
 def _spread(expected: Sequence[float]) -> NDArray[np.float64]:
     accuracy = np.asarray(expected, np.float64)
-    spread: NDArray[np.float64] = np.sqrt(accuracy * (1 - accuracy))
-    return spread
+    return np.sqrt(accuracy * (1 - accuracy))
 
 
 def _whole(shares: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -5,16 +5,17 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from lulc.errors import ModelError, did_you_mean
+from lulc.config import Table
+from lulc.errors import ModelError, did_you_mean, raised_as
 
 NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
 """Classes of segmentation-models-pytorch that a bundle may name."""
 
 
-class Architecture(BaseModel):
+class Architecture(Table):
     """Architecture of a network: a class of segmentation-models-pytorch and its arguments.
 
     Attributes:
@@ -26,14 +27,12 @@ class Architecture(BaseModel):
         options: Further keyword arguments of the class, such as `decoder_channels`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     network: Literal[NETWORKS]  # type: ignore[valid-type]  # a tuple of literals is allowed at run time
     encoder: str = Field(pattern=r"^[A-Za-z0-9_.\-]{1,100}$")
     in_channels: int = Field(gt=0, le=1000)
     classes: int = Field(gt=1, le=250)
     encoder_depth: int = Field(default=5, ge=1, le=6)
-    options: dict[str, bool | int | float | str | list[int] | None] = {}
+    options: dict[str, bool | int | float | str | list[int] | None] = Field(default_factory=dict)
 
 
 PROBE = 128
@@ -50,7 +49,8 @@ def build_network(architecture: Architecture) -> nn.Module:
 
     _check_names(architecture)
     options: dict[str, Any] = dict(architecture.options)
-    try:
+    problem = f"cannot build {architecture.network} with {architecture.encoder}"
+    with raised_as(ModelError, problem, "", KeyError, TypeError, ValueError, RuntimeError):
         network: nn.Module = getattr(smp, architecture.network)(
             encoder_name=architecture.encoder,
             encoder_weights=None,
@@ -61,9 +61,6 @@ def build_network(architecture: Architecture) -> nn.Module:
         )
         network.eval()
         drop_idle_layers(network, architecture.in_channels)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise ModelError(f"cannot build {architecture.network} with {architecture.encoder}: {reason}") from error
     return network
 
 

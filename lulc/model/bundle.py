@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
-from lulc.errors import ConfigError, ModelError
+from lulc.config import Table
+from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
@@ -29,7 +30,7 @@ _MAX_BESIDE_BYTES = 1 << 30
 _MAX_ZIP_RATIO = 100
 
 
-class BundleCard(BaseModel):
+class BundleCard(Table):
     """Common fields of the card of every bundle.
 
     Attributes:
@@ -52,8 +53,6 @@ class BundleCard(BaseModel):
         licence: Licence of the weights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: str
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")
     version: str
@@ -67,8 +66,8 @@ class BundleCard(BaseModel):
     weights_bytes: int = Field(gt=0, le=_MAX_WEIGHT_BYTES)
     good_at: tuple[str, ...] = ()
     bad_at: tuple[str, ...] = ()
-    training: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
     attribution: tuple[str, ...] = ()
     licence: str = ""
 
@@ -174,10 +173,8 @@ def card_kind(model: str | Path) -> str:
         ModelError: There is no bundle, or its card is not JSON.
     """
     path = locate(model)
-    try:
+    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError, RecursionError):
         table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 
 
@@ -204,8 +201,8 @@ def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
         return schema.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "card"
-        raise ModelError(f"{path}: {CARD} is not valid: {place}: {first['msg']}") from error
+        key = ".".join(str(part) for part in first["loc"]) or "card"
+        raise ModelError(f"{path}: {CARD} is not valid: {key}: {first['msg']}") from error
     except ConfigError as error:
         raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
 
@@ -245,11 +242,8 @@ def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> Non
     from safetensors.torch import load
 
     weights = read_weights(model, card)
-    try:
+    with raised_as(ModelError, f"{card.name}: the weights do not fit the network", "", RuntimeError, SafetensorError):
         network.load_state_dict(load(weights))
-    except (RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{card.name}: the weights do not fit the network: {reason}") from error
     network.eval().requires_grad_(requires_grad=False)
 
 
@@ -286,10 +280,9 @@ def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Ten
 
 
 def _member(path: Path, name: str, limit: int) -> bytes:
-    try:
+    causes = (OSError, KeyError, zipfile.BadZipFile, RuntimeError)
+    with raised_as(ModelError, f"{path}: cannot read {name}", "fetch the bundle again", *causes):
         return _zip_member(path, name, limit) if path.is_file() else _folder_member(path, name, limit)
-    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
-        raise ModelError(f"{path}: cannot read {name}: {error}", "fetch the bundle again") from error
 
 
 def _folder_member(path: Path, name: str, limit: int) -> bytes:

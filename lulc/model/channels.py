@@ -1,6 +1,6 @@
 """From reflectance to the input of a network, shared by training and classification."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ def network_channels(
     planes: Mapping[str, Tensor],
     radiometry: Radiometry,
     valid_nyx: Tensor,
-    to_float: Callable[[Tensor], Tensor] = lambda plane: plane.to(torch.float32),
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Compute the normalised input channels of a network.
@@ -27,13 +26,12 @@ def network_channels(
         planes: Raw values of each band or index by name, (n, height, width), any real dtype.
         radiometry: Conversion of raw values to reflectance.
         valid_nyx: bool (n, height, width); False where there is no data.
-        to_float: Converts a raw plane to floating point.
         dtype: Floating dtype of the result.
 
     Returns:
         `dtype` (n, channels, height, width), channels-last memory; 0, the training mean, where not valid or not finite.
     """
-    channels = spec.normalised(planes, radiometry, to_float)
+    channels = spec.normalised(planes, radiometry, lambda plane: plane.to(torch.float32))
     shape = (valid_nyx.shape[0], len(channels), *valid_nyx.shape[1:])
     stacked = torch.empty(shape, dtype=dtype, device=valid_nyx.device, memory_format=torch.channels_last)
     for position, channel in enumerate(channels):

@@ -40,11 +40,7 @@ class CloudNetwork:
 
     def __init__(self, scene: Scene) -> None:
         self._network = _csmask()
-        missing = [name for name in _COLORS if name not in scene.names]
-        if missing:
-            raise InputError(
-                f"{scene.info.name} lacks {', '.join(missing)}, which the cloud network needs", "use another --clouds"
-            )
+        scene.require(list(_COLORS), f"the cloud network needs {', '.join(_COLORS)}; use another --clouds")
         if scene.info.level not in _LEVELS:
             raise InputError(
                 f"{scene.info.name} does not say whether it is L1C or L2A, which the cloud network must know",
@@ -63,31 +59,31 @@ class CloudNetwork:
             StorageError: A block of the scene cannot be read.
         """
         clouded = np.zeros((window.height, window.width), bool)
-        for place in self._places(window):
-            core = self._core(place).intersection(window)
+        for index in self._indices(window):
+            core = self._core(index).intersection(window)
             rows, cols = (np.arange(part.start, part.stop) // self._factor for part in core.slices())
-            tile = self._tile(place)
-            clouded[core.slices(window)] = tile[rows - place[0] * _CORE][:, cols - place[1] * _CORE]
+            tile = self._tile(index)
+            clouded[core.slices(window)] = tile[rows - index[0] * _CORE][:, cols - index[1] * _CORE]
         return clouded
 
-    def _places(self, window: Window) -> Iterator[tuple[int, int]]:
+    def _indices(self, window: Window) -> Iterator[tuple[int, int]]:
         side = _CORE * self._factor
         for row in range(window.row // side, -(-window.row_end // side)):
             for col in range(window.col // side, -(-window.col_end // side)):
                 yield row, col
 
-    def _core(self, place: tuple[int, int]) -> Window:
+    def _core(self, index: tuple[int, int]) -> Window:
         side = _CORE * self._factor
-        return Window(place[0] * side, place[1] * side, side, side)
+        return Window(index[0] * side, index[1] * side, side, side)
 
-    def _tile(self, place: tuple[int, int]) -> NDArray[np.bool_]:
+    def _tile(self, index: tuple[int, int]) -> NDArray[np.bool_]:
         with self._lock:  # one tile at a time: the network uses all cores, and its memory is needed once
-            if place not in self._tiles:
-                self._tiles[place] = np.packbits(self._infer(place), axis=1)
-            return np.unpackbits(self._tiles[place], axis=1).astype(bool)
+            if index not in self._tiles:
+                self._tiles[index] = np.packbits(self._infer(index), axis=1)
+            return np.unpackbits(self._tiles[index], axis=1).astype(bool)
 
-    def _infer(self, place: tuple[int, int]) -> NDArray[np.bool_]:
-        image = self._image(self._core(place))
+    def _infer(self, index: tuple[int, int]) -> NDArray[np.bool_]:
+        image = self._image(self._core(index))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             mask = self._network(
@@ -107,8 +103,7 @@ class CloudNetwork:
         Around the scene its edge is repeated.
         """
         factor, side = self._factor, _CORE + 2 * _MARGIN
-        margin = _MARGIN * factor
-        wide = Window(core.row - margin, core.col - margin, side * factor, side * factor)
+        wide = core.grown(_MARGIN * factor)
         inside = wide.intersection(self._scene.grid.window)
         planes = self._scene.reflectance(tuple(self._bands), inside)
         rows, cols = inside.slices(wide)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lulc.errors import UsageError
+from lulc.errors import UsageError, raised_as
 from lulc.options import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -45,10 +45,8 @@ def placement_elsewhere(device: str, precision: Precision) -> Placement:
     """
     if device == "auto":
         return choose_placement(device, precision)
-    try:
+    with raised_as(UsageError, f"there is no kind of device {device!r}", "use --device cpu or cuda", RuntimeError):
         chosen = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"there is no kind of device {device!r}", "use --device cpu or cuda") from error
     if precision == "auto" and chosen.type != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"{device} is not here and cannot be asked for its precision", "use --precision bf16 or fp32")
     return Placement(chosen, choose_precision(precision, chosen))
@@ -62,12 +60,9 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    with raised_as(UsageError, f"device {name!r} cannot be used", "use --device cpu", RuntimeError, AssertionError):
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device {name!r} cannot be used: {reason}", "use --device cpu") from error
     return device
 
 

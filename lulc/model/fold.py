@@ -60,14 +60,11 @@ def _trace(network: nn.Module, in_channels: int) -> tuple[dict[int, nn.Conv2d], 
             producers[id(output)] = module
         alive.extend([output, *(tensor for tensor in inputs if isinstance(tensor, Tensor))])
 
-    watched = [module for module in network.modules() if _is_layer(module)]
+    layers = (nn.Conv2d, nn.BatchNorm2d)
+    watched = [module for module in network.modules() if isinstance(module, layers) or not [*module.children()]]
     handles = [module.register_forward_hook(record) for module in watched]
     with torch.inference_mode():
         network(torch.zeros(1, in_channels, PROBE, PROBE))
     for handle in handles:
         handle.remove()
     return producers, consumers
-
-
-def _is_layer(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d | nn.BatchNorm2d) or not any(True for _ in module.children())

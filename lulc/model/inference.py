@@ -124,8 +124,7 @@ class ChunkInference:
             raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
         with torch.inference_mode():
             bands = self._quantise(finished, torch.from_numpy(valid_yx).to(finished.device))[: self._bands]
-        stored: NDArray[np.generic] = bands.cpu().numpy()
-        return stored
+        return bands.cpu().numpy()
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

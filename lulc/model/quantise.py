@@ -39,8 +39,7 @@ def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
 
 def product_bytes_of(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """`product_bytes` for numpy arrays: uint8 (1 + K, height, width)."""
-    stored: NDArray[np.uint8] = product_bytes(torch.from_numpy(probabilities_kyx), torch.from_numpy(valid_yx)).numpy()
-    return stored
+    return product_bytes(torch.from_numpy(probabilities_kyx), torch.from_numpy(valid_yx)).numpy()
 
 
 def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:

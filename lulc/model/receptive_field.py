@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lulc.tiling import round_up
+
 _LONGEST = 4096
 _THINNEST = 32  # some encoders refuse thinner images
 _NOTICEABLE = 1e-5
@@ -30,7 +32,7 @@ class ReceptiveField:
     @property
     def halo(self) -> int:
         """Half field rounded up to the stride, pixels: with this margin the stitched map equals the untiled one."""
-        return -(-self.half_field // self.stride) * self.stride
+        return round_up(self.half_field, self.stride)
 
 
 def measure_receptive_field(network: nn.Module, in_channels: int, stride: int) -> ReceptiveField:
@@ -63,7 +65,7 @@ def measure_receptive_field(network: nn.Module, in_channels: int, stride: int) -
 
 def _feels_beyond(network: nn.Module, channels: int, stride: int, half_field: int) -> bool:
     """True when pixels farther away than the half field influence the output, as with global pooling."""
-    far = -(-(half_field + 1) // stride) * stride
+    far = round_up(half_field + 1, stride)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, channels, max(stride, _THINNEST), far + 4 * stride, generator=generator)
     changed = image.clone()

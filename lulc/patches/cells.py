@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from lulc.bands import check_bands
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
+from lulc.in_order import in_order
 from lulc.io.scene.scene import Scene
 from lulc.patches.classifier import AT_ONCE, Classifier
 from lulc.patches.pixels import LEAST_VALID, as_trained, resized
-from lulc.training.samples import read_ahead
 
 _MOST_BYTES = 64 << 20
 """Largest copy of cells that is made at once."""
@@ -99,7 +99,7 @@ def classify_cells(
         return as_trained(scene.reflectance(bands, strip), card, picture=picture, level=info.level, name=info.name)
 
     together = max(1, AT_ONCE // len(columns))
-    strips = read_ahead(read, range(len(rows)), 1)
+    strips = in_order(read, range(len(rows)), readers=1)
     for first in range(0, len(rows), together):
         group = list(islice(strips, together))
         probabilities, valid = _classified(group, columns, classifier, cells.cell)

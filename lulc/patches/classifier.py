@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import InputError, LulcError, ModelError
+from lulc.in_order import in_order
 from lulc.model.device import Placement, choose_device, choose_precision
 from lulc.model.on_device import ModelOnDevice
 from lulc.options import Precision
@@ -16,11 +17,9 @@ from lulc.patches.card import PatchCard, PatchModel
 from lulc.patches.image import PatchImage
 from lulc.patches.networks import PatchNetwork
 from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance
-from lulc.training.samples import read_ahead
 
 Item = TypeVar("Item")
 
-_READERS = 2
 
 AT_ONCE = 64
 """Patches per forward pass."""
@@ -121,7 +120,7 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
                 return error
 
         groups = [items[start : start + batch] for start in range(0, len(items), batch)]
-        loaded = read_ahead(lambda number: list(map(load, groups[number])), range(len(groups)), _READERS)
+        loaded = in_order(lambda group: list(map(load, group)), groups)
         for group, found in zip(groups, loaded, strict=True):
             good = []
             for item, one in zip(group, found, strict=True):

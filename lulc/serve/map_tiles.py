@@ -23,7 +23,6 @@ from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid, Shape, Window
@@ -144,7 +143,7 @@ class TiledRaster:
         step = side // TILE_SIDE
         size = -(-part.height // step), -(-part.width // step)
         with self._dataset(FULL) as dataset:
-            window = RasterioWindow(part.col, part.row, part.width, part.height)
+            window = part.for_rasterio()
             pixels = dataset.read(bands, window=window, out_shape=(len(bands), *size), masked=True)
         around = (0, 0), (0, TILE_SIDE - size[0]), (0, TILE_SIDE - size[1])
         empty = np.pad(np.ma.getmaskarray(pixels), around, constant_values=True)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lulc.errors import Interrupted, UsageError
+from lulc.errors import Interrupted, UsageError, raised_as
 from lulc.model.device import choose_device
 from lulc.run import Run
 
@@ -90,12 +90,10 @@ def _places() -> tuple[int, int, int]:
         UsageError: The environment does not make sense.
     """
     texts = {name: os.environ.get(name, default) for name, default in _ALONE.items()}
-    try:
+    with raised_as(UsageError, f"the environment says {texts}", "unset these, or start with torchrun", ValueError):
         size, rank, local = (int(text) for text in texts.values())
-    except ValueError as error:
-        raise UsageError(f"the environment says {texts}", "unset these variables, or start with torchrun") from error
-    if not 0 <= rank < size or (size > 1 and "MASTER_ADDR" not in os.environ):
-        raise UsageError(f"the environment says {texts}", "unset these variables, or start with torchrun")
+        if not 0 <= rank < size or (size > 1 and "MASTER_ADDR" not in os.environ):
+            raise ValueError("it is not torchrun's")
     return size, rank, local
 
 

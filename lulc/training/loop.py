@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from lulc.errors import ConfigError, Interrupted, LimitError, ModelError
+from lulc.in_order import in_order
 from lulc.model.device import choose_precision
 from lulc.run import StepProgress, silent
 from lulc.training.distributed import ProcessGroup
 from lulc.training.ema import EMA
 from lulc.training.run_folder import RunFolder
-from lulc.training.samples import read_ahead
 from lulc.training.settings import FitSettings
 
 Batch = TypeVar("Batch")
@@ -136,7 +136,7 @@ class _Loop:
         last = self.progress.step if self.progress.stopped else self._settings.steps
         self._since = time.perf_counter()
         steps = range(self.progress.step, last)
-        return zip(steps, read_ahead(self._task.draw, steps, workers), strict=True)
+        return zip(steps, in_order(self._task.draw, steps, workers), strict=True)
 
     def advance(self, step: int, batch: Any) -> float:  # noqa: ANN401 - the task's
         """One step and what is due after it; the loss of the latest note."""
@@ -274,13 +274,11 @@ def _known_failures() -> Iterator[None]:
 def optimiser_for(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
     """Optimiser by name; norms and biases are not decayed."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
+    rate, decay = settings.learning_rate, settings.weight_decay
     groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": decay, "highest": rate},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0, "highest": rate},
     ]
-    for group in groups:
-        group["highest"] = settings.learning_rate
-    rate = settings.learning_rate
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
     kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lulc.errors import ConfigError, StorageError
+from lulc.errors import ConfigError, StorageError, raised_as
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.storage import storage_errors
 from lulc.model.bundle import CARD, WEIGHTS
@@ -50,12 +50,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            try:
+            problem, remedy = f"{self.path} is in use by another training", "wait for it, or use another OUT"
+            with raised_as(StorageError, problem, remedy, OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StorageError(
-                    f"{self.path} is in use by another training", "wait for it, or use another OUT"
-                ) from error
             yield
         finally:
             os.close(handle)
@@ -93,7 +90,11 @@ class RunFolder:
         self.check(resume=resume, overwrite=overwrite)
         file = self.path / SETTINGS
         if file.is_file() and resume:
-            self._check_same(_parsed(file), settings)
+            with raised_as(
+                StorageError, f"cannot read {file}", "replace the run with --overwrite", OSError, ValueError
+            ):
+                before = json.loads(file.read_text("utf-8"))
+            self._check_same(before, settings)
         with storage_errors(self.path):
             for name in () if resume else _FILES:
                 (self.path / name).unlink(missing_ok=True)
@@ -149,10 +150,8 @@ class RunFolder:
         from safetensors.torch import load
 
         file = self.path / f"{name}.safetensors"
-        try:
+        with raised_as(StorageError, f"{file} is damaged", "train again with --overwrite", SafetensorError):
             return load(file.read_bytes()) if file.is_file() else None
-        except SafetensorError as error:
-            raise StorageError(f"{file} is damaged: {error}", "train again with --overwrite") from error
 
     def kept_weights(self, keep: str) -> dict[str, Tensor] | None:
         """The averaged weights that become the model: those of the least `loss`, the `last`, or of the best score."""
@@ -186,14 +185,6 @@ class RunFolder:
         """Forget what was noted after a step: it will be noted again."""
         kept = "".join(json.dumps(line) + "\n" for line in self.history(step))
         write_whole(self.path / HISTORY, kept.encode())
-
-
-def _parsed(file: Path) -> dict[str, Any]:
-    try:
-        table: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot read {file}: {error}", "replace the run with --overwrite") from error
-    return table
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:

@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,8 +15,6 @@ from lulc.training.settings import SampleSettings
 
 LEVELS = ("", "L1C", "L2A")
 """Product levels by the number that stands for them in a batch."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Pieces:
 
 
 class Samples:
-    """Draws samples of a split.
+    """Draws samples of the training split.
 
     What a step holds depends on the seed and its number alone: a resumed run draws what the unbroken one would have.
 
@@ -47,19 +44,14 @@ class Samples:
         names: Planes to read, in order.
         settings: Size and balance of the samples.
         seed: Of the draws.
-        split: Split to draw from.
     """
 
-    def __init__(
-        self, data: TrainingSet, names: Sequence[str], settings: SampleSettings, seed: int, split: str = "train"
-    ) -> None:
+    def __init__(self, data: TrainingSet, names: Sequence[str], settings: SampleSettings, seed: int) -> None:
         self._data, self._crop, self._seed = data, settings.crop, seed
         self._planes = [data.card.planes.index(name) for name in names]
-        self._chips = [chip for chip in data.split(split) if sum(chip.pixels)]
+        self._chips = [chip for chip in data.split("train") if sum(chip.pixels)]
         if not self._chips:
-            raise InputError(
-                f"{data.path} has no labelled chips in the split {split!r}", "prepare it with other labels"
-            )
+            raise InputError(f"{data.path} has no labelled chips in the split 'train'", "prepare it with other labels")
         if not sum(chip.weight for chip in self._chips):
             raise InputError(f"all chips of {data.path} have the weight 0", "give some a weight in chips.csv")
         self._odds = chip_odds(self._chips, settings.balance)
@@ -160,19 +152,3 @@ class Cache(Generic[Thing, Arrays]):
 
 def _size(arrays: tuple[NDArray[Any], ...]) -> int:
     return sum(array.nbytes for array in arrays)
-
-
-def read_ahead(make: Callable[[int], Item], steps: range, workers: int) -> Iterator[Item]:
-    """`make(step)` for every step in order, made by threads a little ahead of their use."""
-    with ThreadPoolExecutor(workers, "samples") as pool:
-        waiting: list[Future[Item]] = []
-        try:
-            for step in steps:
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > workers:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -1,6 +1,7 @@
 """`lulc train`: a training set and a configuration in, a model bundle for scenes out."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -105,44 +106,33 @@ class ScenePlan(Plan[TrainReport]):
         }
 
 
-@dataclass(frozen=True)
-class SceneExperiment:
-    """A network to be trained on a training set.
+def plan_scenes(settings: TrainSettings, group: ProcessGroup) -> ScenePlan:
+    """Open the set, build the network and its task; nothing is written.
 
-    Attributes:
-        settings: What to do.
+    Raises:
+        LulcError: The settings do not fit the set, or the start weights are not to be had.
     """
-
-    settings: TrainSettings
-
-    def plan(self, group: ProcessGroup) -> ScenePlan:
-        """Open the set, build the network and its task; nothing is written.
-
-        Raises:
-            LulcError: The settings do not fit the set, or the start weights are not to be had.
-        """
-        settings = self.settings
-        data = open_training_set(settings.data)
-        data.split("val")  # or say now that there is nothing to validate on
-        torch.manual_seed(settings.fit.seed)
-        spec = chosen_features(settings.network, data.card.features)
-        architecture = architecture_for(settings.network, spec, len(data.card.classes))
-        network = build_network(architecture)
-        stride = check_crop(network, len(spec.channels), settings.samples.crop)
-        start = start_segmentation(network, architecture, spec.channels, settings.network.start)
-        receptive_field = measure_receptive_field(network, len(spec.channels), stride)
-        return ScenePlan(
-            settings=settings,
-            identity=settings.to_table() | {"set": data.fingerprint()},
-            receptive_field=receptive_field,
-            network=network.to(group.device).to(memory_format=torch.channels_last),
-            device=group.device,
-            architecture=architecture,
-            features=spec,
-            start=start,
-            task=Segmentation(data, spec, settings, group),
-            data=data,
-        )
+    data = open_training_set(settings.data)
+    data.split("val")  # or say now that there is nothing to validate on
+    torch.manual_seed(settings.fit.seed)
+    spec = chosen_features(settings.network, data.card.features)
+    architecture = architecture_for(settings.network, spec, len(data.card.classes))
+    network = build_network(architecture)
+    stride = check_crop(network, len(spec.channels), settings.samples.crop)
+    start = start_segmentation(network, architecture, spec.channels, settings.network.start)
+    receptive_field = measure_receptive_field(network, len(spec.channels), stride)
+    return ScenePlan(
+        settings=settings,
+        identity=settings.to_table() | {"set": data.fingerprint()},
+        receptive_field=receptive_field,
+        network=network.to(group.device).to(memory_format=torch.channels_last),
+        device=group.device,
+        architecture=architecture,
+        features=spec,
+        start=start,
+        task=Segmentation(data, spec, settings, group),
+        data=data,
+    )
 
 
 def train_scenes(
@@ -155,11 +145,5 @@ def train_scenes(
     progress: StepProgress = silent,
 ) -> TrainReport | None:
     """Train a network on a training set and leave a model bundle; arguments, result and errors are those of `train`."""
-    return train(
-        SceneExperiment(settings),
-        output,
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        progress=progress,
-    )
+    plan = partial(plan_scenes, settings)
+    return train(settings, plan, output, resume=resume, overwrite=overwrite, tensorboard=tensorboard, progress=progress)

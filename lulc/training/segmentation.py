@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lulc.errors import ConfigError, did_you_mean
+from lulc.errors import ConfigError, did_you_mean, raised_as
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import TrainingSet
 from lulc.metrics.confusion import defined_mean
@@ -104,12 +104,9 @@ def check_crop(network: nn.Module, channels: int, crop: int) -> int:
     stride = total_stride(network)
     if crop % stride:
         raise ConfigError(f"samples.crop = {crop} is not a multiple of {stride}, the network's stride", "change it")
-    try:
-        with torch.inference_mode():
-            side = network(torch.zeros(1, channels, crop, crop)).shape[-1]
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise ConfigError(f"the network does not take samples of {crop} px: {reason}", "raise samples.crop") from error
+    problem = f"the network does not take samples of {crop} px"
+    with raised_as(ConfigError, problem, "raise samples.crop", RuntimeError, ValueError), torch.inference_mode():
+        side = network(torch.zeros(1, channels, crop, crop)).shape[-1]
     if side != crop:
         raise ConfigError(
             f"the network answers {crop} px with {side} px", "change network.encoder_depth, or its option upsampling"

@@ -1,12 +1,12 @@
 """How a network is trained, of scenes and of patches alike: plan, fit, take the best weights, measure, write the bundle."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import BaseModel
@@ -145,19 +145,9 @@ class Plan(ABC, Generic[Report_co]):
         }
 
 
-class Experiment(Protocol[Report_co]):
-    """What can be trained."""
-
-    @property
-    def settings(self) -> RunSettings:
-        """What to do."""
-
-    def plan(self, group: ProcessGroup) -> Plan[Report_co]:
-        """Open the data and build the network; nothing is written."""
-
-
 def train(
-    experiment: Experiment[Report_co],
+    settings: RunSettings,
+    plan_for: Callable[[ProcessGroup], Plan[Report_co]],
     output: Path,
     *,
     resume: bool = False,
@@ -168,7 +158,8 @@ def train(
     """Train a network and leave a model bundle.
 
     Args:
-        experiment: What to train on what.
+        settings: What to do.
+        plan_for: Opens the data and builds the network for the processes of the run; it writes nothing.
         output: Folder of the run.
         resume: Continue the run in that folder; without one there, start it.
         overwrite: Replace the run in that folder.
@@ -186,11 +177,10 @@ def train(
         raise UsageError("--resume and --overwrite exclude each other", "choose one")
     if tensorboard is not None:
         check_events(tensorboard)
-    settings = experiment.settings
     with ExitStack() as stack, process_group(settings.fit.device) as group, running() as signals:
         run = RunFolder(output)
         run.check(resume=resume, overwrite=overwrite)
-        plan = experiment.plan(group)
+        plan = plan_for(group)
         if group.leads:
             stack.enter_context(run.held())
             run.begin(plan.identity, resume=resume, overwrite=overwrite)

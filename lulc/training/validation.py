@@ -15,11 +15,12 @@ from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, TrainingSet
 from lulc.legend import NODATA_CODE
-from lulc.metrics.confusion import ConfusionMatrix
+from lulc.metrics.confusion import ConfusionMatrix, count_pairs
 from lulc.model.build import PROBE, total_stride
 from lulc.model.bundle import Bundle
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.model.device import choose_device
+from lulc.tiling import round_up
 from lulc.training.augment import Target, target_of
 from lulc.training.calibration import TemperatureFit
 from lulc.training.distributed import ProcessGroup
@@ -71,16 +72,11 @@ def batches_of_one_size(chips: Sequence[Chip]) -> Iterator[tuple[Chip, ...]]:
 def _logits(network: nn.Module, channels: Tensor, stride: int) -> Tensor:
     height, width = channels.shape[2:]
     margin = min(_MARGIN, height - 1, width - 1)
-    down, across = (_up(side + 2 * margin, stride) - side - 2 * margin for side in (height, width))
+    down, across = (round_up(max(side + 2 * margin, PROBE), stride) - side - 2 * margin for side in (height, width))
     padded = functional.pad(channels, (margin, margin, margin, margin), mode="reflect")
     padded = functional.pad(padded, (0, across, 0, down), mode="replicate")
     logits: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
     return logits[..., margin : margin + height, margin : margin + width].float()
-
-
-def _up(side: int, stride: int) -> int:
-    """A side that the network takes: a multiple of its stride, and not too small for any network."""
-    return -(-max(side, PROBE) // stride) * stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +124,8 @@ def validate(
     counts, total = torch.zeros(len(classes), len(classes), dtype=torch.int64), torch.zeros(2, dtype=torch.float64)
     even = torch.ones(len(classes), device=group.device)
     for logits, target in batches:
-        counts += confusion_counts(logits, target.codes)
+        found, labels = logits.argmax(dim=1)[target.known] + 1, target.codes[target.known] + 1
+        counts += torch.from_numpy(count_pairs(found.cpu().numpy(), labels.cpu().numpy(), len(classes)))
         pixels = int(target.known.sum())
         if pixels:
             loss = float(cross_entropy(logits, target, even))
@@ -137,14 +134,6 @@ def validate(
             temperature.feed(logits, target)
     counts, total = (group.sum(part.to(group.device)).cpu() for part in (counts, total))
     return Validation(ConfusionMatrix(counts.numpy(), classes), float(total[0] / total[1]), int(total[1]))
-
-
-def confusion_counts(logits: Tensor, codes: Tensor) -> Tensor:
-    """Rows prediction, columns label: int64 (K, K) on the CPU; ignored pixels are not counted."""
-    classes = logits.shape[1]
-    known = codes != NODATA_CODE
-    pairs = logits.argmax(dim=1)[known] * classes + codes[known]
-    return torch.bincount(pairs.cpu(), minlength=classes**2).reshape(classes, classes)
 
 
 def _defined(value: float) -> float | None:

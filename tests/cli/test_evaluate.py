@@ -173,7 +173,7 @@ def test_refusals_are_one_line_with_an_exit_code(files, case):
 
 
 def test_polygons_are_no_points(tmp_path):
-    from lulc.io.labels.reference_kind import holds_points
+    from lulc.io.labels.polygons import holds_points
 
     (tmp_path / "polygons.geojson").write_text(geojson("Polygon", [[[0, 0], [1, 0], [1, 1], [0, 0]]]))
     (tmp_path / "virtual.geojson").write_text("<OGRVRTDataSource></OGRVRTDataSource>")

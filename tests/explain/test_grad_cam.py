@@ -5,11 +5,16 @@ from torch import nn
 from torch.nn import functional
 
 from lulc.errors import UsageError
-from lulc.explain.grad_cam import grad_cam, heat_of, layer_map, score_of_class, score_of_region
+from lulc.explain.grad_cam import heat_of, layer_map, score_of_class, score_of_region
 from lulc.grid import Shape
 
 SIDE = 6
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def grad_cam(network, layer, inputs, score):
+    """Heat of one layer, at the size of the image."""
+    return heat_of(layer_map(network, layer, inputs, score), Shape(*inputs.shape[-2:]))
 
 
 class Tiny(nn.Module):

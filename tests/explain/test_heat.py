@@ -10,8 +10,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from lulc.errors import StorageError
+from lulc.explain.explanation import write_heat_raster
 from lulc.explain.figure import COLOR_MAP, _Layout, write_heat_figure
-from lulc.explain.raster import write_heat_raster
 from lulc.grid import Grid, Shape
 from lulc.io.figures.page import DPI
 

@@ -193,7 +193,7 @@ def test_workers_end_with_a_block_that_is_interrupted_and_not_after_their_tasks(
         ("local", UsageError, "is no cluster"),
         ("pbs:site", UsageError, "is no cluster"),
         ("slurm:", UsageError, "is no cluster"),
-        ("slurm:generix", ConfigError, "did you mean generic"),
+        ("slurm:generix", ConfigError, "did you mean 'generic'"),
         ("tcp://127.0.0.1:9", ShardError, "no Dask scheduler answers at tcp://127.0.0.1:9"),
     ],
 )

@@ -35,7 +35,7 @@ def example_plan(scenes=3, shards=4):
 
 
 def rendered(site, **given):
-    return render(example_plan(**given), PLAN, load_site(site), PLAN.parent / "scripts").files()
+    return render(example_plan(**given), PLAN, load_site(site), PLAN.parent / "scripts")
 
 
 @pytest.mark.parametrize("site", ["generic", "generic-gpu"])
@@ -65,7 +65,7 @@ def test_all_that_a_site_asks_for_is_in_the_script():
         scratch="/scratch/$SLURM_JOB_ID",
         sbatch=("--exclusive",),
     )
-    files = render(example_plan(), Path("/data/my region/p.json"), site, Path("/data/scripts")).files()
+    files = render(example_plan(), Path("/data/my region/p.json"), site, Path("/data/scripts"))
     for line in (
         "#SBATCH --partition=long",
         "#SBATCH --account=a1",
@@ -117,7 +117,7 @@ def test_a_site_with_a_mistake_is_refused(tmp_path, text, message):
 
 
 def test_a_site_by_a_wrong_name_is_refused():
-    with pytest.raises(ConfigError, match="did you mean generic-gpu"):
+    with pytest.raises(ConfigError, match="did you mean 'generic-gpu'"):
         load_site("generic-gpus")
 
 

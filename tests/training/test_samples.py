@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lulc.errors import InputError
-from lulc.training.samples import Cache, Samples, chip_odds, read_ahead
+from lulc.in_order import in_order
+from lulc.training.samples import Cache, Samples, chip_odds
 from lulc.training.settings import SampleSettings
 from tests.support.training_sets import make_set
 
@@ -71,7 +72,7 @@ def test_the_cache_keeps_its_limit(blob_set):
 
 
 def test_reading_ahead_keeps_order_and_brings_errors():
-    assert list(read_ahead(lambda step: step * 2, range(5), 3)) == [0, 2, 4, 6, 8]
+    assert list(in_order(lambda step: step * 2, range(5), 3)) == [0, 2, 4, 6, 8]
 
     def broken(step):
         if step == 3:
@@ -80,7 +81,7 @@ def test_reading_ahead_keeps_order_and_brings_errors():
 
     seen = []
     with pytest.raises(InputError, match="chip 3"):
-        seen.extend(read_ahead(broken, range(9), 2))
+        seen.extend(in_order(broken, range(9), 2))
     assert threading.active_count() < 20
 
 

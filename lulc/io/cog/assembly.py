@@ -98,7 +98,7 @@ class CogLayout:
         """Rows and columns of each level: full resolution, then halves (rounded up) until one tile holds all pixels."""
         shapes = [self.shape]
         while max(shapes[-1].height, shapes[-1].width) > self.block:
-            shapes.append(Shape(-(-shapes[-1].height // 2), -(-shapes[-1].width // 2)))
+            shapes.append(shapes[-1].blocks(2))
         return tuple(shapes)
 
     @property
@@ -108,14 +108,12 @@ class CogLayout:
 
     def tiles(self, level: int) -> Shape:
         """Rows and columns of tiles at one level."""
-        shape = self.shapes[level]
-        return Shape(-(-shape.height // self.block), -(-shape.width // self.block))
+        return self.shapes[level].blocks(self.block)
 
     def tile_window(self, level: int, row: int, col: int) -> Window:
         """Window of the pixels of a tile that lie inside the level."""
-        side, shape = self.block, self.shapes[level]
-        full = Window(row * side, col * side, side, side)
-        return full.intersection(Window(0, 0, shape.height, shape.width))
+        side = self.block
+        return Window(row * side, col * side, side, side).intersection(self.shapes[level].window)
 
     @property
     def uncompressed_bytes(self) -> int:

@@ -15,6 +15,7 @@ from rasterio.io import MemoryFile
 
 from lulc.grid import Grid
 from lulc.io.cog.assembly import GeoTag
+from lulc.io.files.gdal import georeference
 
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 50844)
 """Pixel scale, tie points, transformation, GeoKeys (3), GDAL metadata, GDAL nodata, RPC coefficients."""
@@ -63,10 +64,7 @@ def geo_tags(
 
 def _template(grid: Grid, bands: Sequence[BandInfo], dtype: str, nodata: float, tags: Mapping[str, str]) -> bytes:
     profile: dict[str, Any] = {"driver": "GTiff", "dtype": dtype, "count": len(bands), "nodata": nodata}
-    if grid.gcps:
-        profile |= {"gcps": list(grid.gcps), "crs": grid.gcps_crs}
-    else:
-        profile |= {"transform": grid.transform, "crs": grid.crs}
+    profile |= georeference(grid)
     if grid.rpcs is not None:
         profile["rpcs"] = grid.rpcs
     with MemoryFile() as memory:

@@ -158,8 +158,7 @@ def _mode(quarters_4yx: NDArray[Any], sums_kyx: NDArray[Any]) -> NDArray[Any]:
 def _means(sums_kyx: NDArray[Any], empty: NDArray[np.uint8]) -> NDArray[Any]:
     """Means over the pixels with data; uint8 means still sum to 250. Undefined where no pixel has data."""
     if sums_kyx.dtype != np.uint16:
-        means: NDArray[Any] = sums_kyx / np.maximum(4 - empty, 1).astype(np.float32)
-        return means
+        return sums_kyx / np.maximum(4 - empty, 1).astype(np.float32)
     partly = (empty > 0) & (empty < 4)  # noqa: PLR2004 - of the four
     known = 4 - empty[partly]
     rounded = np.empty(sums_kyx.shape, np.uint8)

@@ -12,7 +12,6 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import StorageError
 from lulc.io.cog.assembly import CogLayout
@@ -68,7 +67,7 @@ def _read_rows(path: Path, layout: CogLayout, level: int, expected: Checksum, ro
             for row, col in ((row, col) for row in rows for col in columns):
                 location = f"{path}, level {level}, tile row {row}, column {col}"
                 window = layout.tile_window(level, row, col)
-                pixels = source.read(window=RasterioWindow(window.col, window.row, window.width, window.height))
+                pixels = source.read(window=window.for_rasterio())
                 if pixels_checksum(pixels) != expected(level, row, col):
                     raise StorageError(
                         f"what was written reads back differently: {location}", "check the disk and run again"

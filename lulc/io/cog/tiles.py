@@ -53,9 +53,7 @@ def empty_checksum(layout: CogLayout, row: int, col: int) -> int:
 
 
 def _padded(layout: CogLayout, data_byx: NDArray[Any]) -> NDArray[Any]:
-    side = layout.block
-    if data_byx.shape[1:] == (side, side):
+    below, right = (layout.block - side for side in data_byx.shape[1:])
+    if not (below or right):
         return data_byx
-    padded = np.full((layout.bands, side, side), NODATA_CODE, layout.dtype)
-    padded[:, : data_byx.shape[1], : data_byx.shape[2]] = data_byx
-    return padded
+    return np.pad(data_byx, ((0, 0), (0, below), (0, right)), constant_values=NODATA_CODE)

@@ -16,7 +16,8 @@ from rasterio.windows import Window as RasterioWindow
 from lulc.grid import Grid, Shape, Window
 from lulc.io.figures.map_figure import Ground, write_quicklook
 from lulc.io.figures.page import NODATA_GREY
-from lulc.io.scene.true_color import COLORS, ColorSource, Stretch
+from lulc.io.scene.source import NamedPixels
+from lulc.io.scene.true_color import COLORS, Stretch
 from lulc.legend import Legend
 
 MOST_PIXELS = 1200
@@ -27,7 +28,7 @@ _STRIP_ROWS = 512
 
 def quicklook_of(
     product: Path,
-    scene: ColorSource | None,
+    scene: NamedPixels | None,
     png: Path,
     areas_ha: Mapping[str, float | None] | None = None,
     title: str = "",
@@ -80,11 +81,11 @@ class ReducedMap:
             shape = (ceil(full.height / step), ceil(full.width / step))
             covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
             classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
-        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, _ground(grid, step))
+        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, ground_of(grid, step))
 
 
-def ground_of(grid: Grid) -> Ground | None:
-    """Ground size of the middle pixel (geodesic, WGS 84); None where no CRS and transform place the raster."""
+def ground_of(grid: Grid, step: int = 1) -> Ground | None:
+    """Ground size of `step` times the middle pixel (geodesic, WGS 84); None where no CRS and transform place it."""
     if grid.crs is None or grid.gcps or not grid.on_earth():
         return None
     from pyproj import Geod
@@ -99,15 +100,10 @@ def ground_of(grid: Grid) -> Ground | None:
     azimuth, _, height = geod.inv(longitudes[0], latitudes[0], longitudes[2], latitudes[2])
     mirrored = grid.transform.determinant > 0
     north = azimuth if mirrored else -azimuth
-    return Ground(width, height, north) if width > 0 and height > 0 else None
+    return Ground(width * step, height * step, north) if width > 0 and height > 0 else None
 
 
-def _ground(grid: Grid, step: int) -> Ground | None:
-    ground = ground_of(grid)
-    return ground and Ground(ground.width_m * step, ground.height_m * step, ground.north_deg)
-
-
-def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
+def _true_color(scene: NamedPixels, step: int) -> NDArray[np.uint8]:
     """Means over step x step pixels, stretched between the 2nd and 98th percentile: uint8 (height, width, 3)."""
     height = scene.grid.shape.height
     rows = max(1, _STRIP_ROWS // step) * step
@@ -115,7 +111,7 @@ def _true_color(scene: ColorSource, step: int) -> NDArray[np.uint8]:
     return _stretched(np.concatenate(strips, axis=1))
 
 
-def _strip(scene: ColorSource, row: int, height: int, step: int) -> NDArray[np.float32]:
+def _strip(scene: NamedPixels, row: int, height: int, step: int) -> NDArray[np.float32]:
     """Mean digital numbers of a strip, float32 (3, height/step, width/step), NaN without data."""
     width = scene.grid.shape.width
     raw, valid = scene.read(COLORS, Window(row, 0, height, width))

@@ -12,7 +12,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import InputError, UsageError, raised_as
 from lulc.grid import Grid, Window, map_points
 
 _NUMBER = r"\s*([+-]?\d+(?:\.\d*)?)\s*"
@@ -22,6 +22,7 @@ _STEPS = 64
 _STEP_DEGREES = 0.01
 _BESIDE = 0.05
 _SNAP = 1e-6
+_UNREADABLE = (DataSourceError, DataLayerError, CRSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,12 @@ def _polygons(path: Path) -> Any:  # noqa: ANN401 - shapely geometry
     if path.suffix.lower() not in _SUFFIXES or not path.is_file():
         reason = "is not there" if path.suffix.lower() in _SUFFIXES else f"ends in none of {', '.join(_SUFFIXES)}"
         raise InputError(f"--area {path} {reason}", "give a file of polygons, or west,south,east,north")
-    try:
+    with raised_as(InputError, f"{path} is no readable file of polygons", "check that it is whole", *_UNREADABLE):
         layers = pyogrio.list_layers(path)
         if len(layers) > 1:
             raise InputError(f"{path} holds the layers {', '.join(name for name, _ in layers)}", "give a file of one")
         meta, _, shapes, _ = pyogrio.raw.read(path, columns=[], force_2d=True)
         crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-    except (DataSourceError, DataLayerError, CRSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} is no readable file of polygons: {reason}", "check that it is whole") from error
     if crs is None:
         raise InputError(f"{path} has no CRS", "set one, such as with ogr2ogr -a_srs EPSG:4326")
     polygons = [

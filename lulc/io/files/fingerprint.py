@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lulc
-from lulc.errors import StorageError
+from lulc.errors import StorageError, raised_as
 
 _HEAD, _SPREAD, _BYTES = 1 << 20, 16, 64 << 10
 
@@ -35,19 +35,17 @@ def file_fingerprint(path: Path, name: str | None = None, *, times: bool = True)
         StorageError: It cannot be read.
     """
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            written = f" {status.st_mtime_ns}" if times else ""
-            digest.update(f"{name or path.name} {status.st_size}{written}".encode())
-            digest.update(file.read(_HEAD))
-            for part in range(1, _SPREAD + 1):
-                file.seek(status.st_size * part // (_SPREAD + 1))
-                digest.update(file.read(_BYTES))
-            file.seek(max(0, status.st_size - _HEAD))
-            digest.update(file.read(_HEAD))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    refused = raised_as(StorageError, f"cannot read {path}", "check the file and its permissions", OSError)
+    with refused, path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        written = f" {status.st_mtime_ns}" if times else ""
+        digest.update(f"{name or path.name} {status.st_size}{written}".encode())
+        digest.update(file.read(_HEAD))
+        for part in range(1, _SPREAD + 1):
+            file.seek(status.st_size * part // (_SPREAD + 1))
+            digest.update(file.read(_BYTES))
+        file.seek(max(0, status.st_size - _HEAD))
+        digest.update(file.read(_HEAD))
     return digest.digest()
 
 

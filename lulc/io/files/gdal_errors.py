@@ -30,7 +30,9 @@ class _Catcher(logging.Filter):
             return False
         return record.levelno >= logging.WARNING
 
-    def begin(self, severity: int) -> list[str]:
+    @contextmanager
+    def catching(self, severity: int) -> Iterator[list[str]]:
+        """The errors that GDAL reports in this thread during the block."""
         with self._lock:
             if self._users == 0:
                 self._levels = [logger.level for logger in _LOGGERS]
@@ -39,17 +41,16 @@ class _Catcher(logging.Filter):
                     logger.addFilter(self)
             self._users += 1
         self._own.caught, self._own.severity = [], severity
-        caught: list[str] = self._own.caught
-        return caught
-
-    def end(self) -> None:
-        self._own.caught = None
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                for logger, level in zip(_LOGGERS, self._levels, strict=True):
-                    logger.removeFilter(self)
-                    logger.setLevel(level)
+        try:
+            yield self._own.caught
+        finally:
+            self._own.caught = None
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    for logger, level in zip(_LOGGERS, self._levels, strict=True):
+                        logger.removeFilter(self)
+                        logger.setLevel(level)
 
 
 _CATCHER = _Catcher()
@@ -66,10 +67,7 @@ def raise_logged_errors(severity: int = logging.ERROR) -> Iterator[None]:
     Args:
         severity: Messages from this level on count too; some codecs only warn of damaged blocks.
     """
-    caught = _CATCHER.begin(severity)
-    try:
+    with _CATCHER.catching(severity) as caught:
         yield
-    finally:
-        _CATCHER.end()
     if caught:
         raise LoggedGdalError(caught[0])

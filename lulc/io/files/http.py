@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, StorageError, raised_as
 
 if TYPE_CHECKING:
     import requests
@@ -116,11 +116,9 @@ def read_json(location: str) -> dict[str, Any]:
     """
     address = web_address(location)
     text = _download(address) if address else _local(Path(location))
-    try:
+    shown = without_query(address or location)
+    with raised_as(InputError, f"{shown} is not JSON", "check that it is whole", ValueError, RecursionError):
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        shown = without_query(address or location)
-        raise InputError(f"{shown} is not JSON: {error}", "check that it is whole") from error
     if not isinstance(document, dict):
         raise InputError(f"{address or location} is not a JSON object", "give a STAC Item or catalogue")
     return document

@@ -10,15 +10,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, StorageError, raised_as
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
-from lulc.options import ChipFormat
-
-CHIP_FORMATS: tuple[ChipFormat, ...] = ("tif", "npy", "nc")
-"""How the chips of a training set can be stored."""
 
 _VARIABLE = "chip"
+_DAMAGES = (OSError, ValueError, KeyError, EOFError, RasterioError)
 
 
 def write_chip(path: Path, planes: NDArray[Any], names: Sequence[str], grid: Grid | None = None) -> None:
@@ -48,15 +45,14 @@ def read_chip(path: Path) -> NDArray[Any]:
     Raises:
         StorageError: Missing or not readable.
     """
-    try:
+    with raised_as(StorageError, f"cannot read the chip {path}", "prepare the training set again", *_DAMAGES):
         if path.suffix == ".npy":
             planes: NDArray[Any] = np.load(path, allow_pickle=False)
         elif path.suffix == ".nc":
             planes = _read_netcdf(path)
         else:
-            planes = _read_geotiff(path)
-    except (OSError, ValueError, KeyError, EOFError, RasterioError) as error:
-        raise StorageError(f"cannot read the chip {path}: {error}", "prepare the training set again") from error
+            with rasterio.open(path, driver="GTiff") as source:
+                planes = source.read()
     if planes.ndim != 3:  # noqa: PLR2004 - plane, row, column
         raise InputError(f"{path} has the shape {planes.shape}", "a chip is (planes, height, width)")
     return planes
@@ -83,12 +79,6 @@ def _write_geotiff(path: Path, planes: NDArray[Any], names: Sequence[str], grid:
             target.set_band_description(band, name)
 
 
-def _read_geotiff(path: Path) -> NDArray[Any]:
-    with rasterio.open(path, driver="GTiff") as source:
-        planes: NDArray[Any] = source.read()
-    return planes
-
-
 def _write_netcdf(path: Path, planes: NDArray[Any], names: Sequence[str], grid: Grid | None) -> None:
     import rioxarray  # noqa: F401 - registers .rio
     import xarray as xr
@@ -104,5 +94,4 @@ def _read_netcdf(path: Path) -> NDArray[Any]:
 
     with Dataset(path) as dataset:
         dataset.set_auto_maskandscale(False)
-        planes: NDArray[Any] = np.asarray(dataset.variables[_VARIABLE][:])
-    return planes
+        return np.asarray(dataset.variables[_VARIABLE][:])

@@ -1,22 +1,23 @@
 """Labels: class codes or shares on the grid of a scene, from rasters, colour masks, arrays or polygons."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from lulc.errors import ConfigError, InputError
+from lulc.errors import ConfigError, InputError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VECTOR_SUFFIXES, VectorLabels
 from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube import is_netcdf, open_cube
-from lulc.io.scene.raster import RasterSource, open_raster, sniff
-from lulc.io.scene.source import Raster, Source
+from lulc.io.scene.raster import RasterSource, open_raster
+from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.legend import NODATA_CODE, Legend
 
 LabelKind = Literal["auto", "codes", "colors", "shares"]
@@ -25,7 +26,7 @@ LabelKind = Literal["auto", "codes", "colors", "shares"]
 _COLORS = 3
 
 
-class Labels(Protocol):
+class Labels(AbstractContextManager["Labels"], Protocol):
     """Labels of one legend.
 
     Attributes:
@@ -35,12 +36,6 @@ class Labels(Protocol):
 
     kind: str
     grid: Grid | None
-
-    def __enter__(self) -> Self:
-        """The labels."""
-
-    def __exit__(self, *_: object) -> None:
-        """Release files."""
 
     def on_grid(self, grid: Grid, window: Window) -> NDArray[np.uint8]:
         """Class codes on a window of a grid, nearest label: uint8 (height, width), 255 where not labelled.
@@ -82,13 +77,10 @@ def open_labels(
     if path.suffix.lower() in VECTOR_SUFFIXES:
         return VectorLabels(path, legend, attribute, layer)
     source = _open_bands(path)
-    try:
+    with closed_on_error([source]):
         if isinstance(source, RasterSource):
             return RasterLabels(source, legend, kind, tolerance)
         return ArrayLabels(source, legend, kind)
-    except BaseException:
-        source.close()
-        raise
 
 
 def _open_bands(path: Path) -> Source:
@@ -96,23 +88,16 @@ def _open_bands(path: Path) -> Source:
         return ArraySource(path)
     if is_netcdf(path):
         return open_cube(path)
-    if sniff(path) is None:
-        raise InputError(
-            f"{path} is not a label raster of a known kind", "give GeoTIFF, .img, PNG, JPEG, NetCDF or .npy"
-        )
     return open_raster(path, categorical=True)
 
 
-class BandLabels:
+class BandLabels(AbstractContextManager["BandLabels"]):
     """Labels in the bands of a source: one of codes, or one of shares for each class; see `Labels`."""
 
     kind: str
 
     def __init__(self, source: Source, legend: Legend, grid: Grid | None) -> None:
         self._source, self._legend, self._path, self.grid = source, legend, source.origin.path, grid
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
@@ -164,7 +149,9 @@ class RasterLabels(BandLabels):
         if self.kind != "colors":
             return super().on_grid(grid, window)
         rgb, labelled = self._read(grid, window)
-        codes = decode_colors(_within(rgb, labelled, self._legend), self._legend, self._tolerance, str(self._path))
+        known = np.array(next(iter(self._legend)).rgb, np.uint8)[:, None, None]  # where there are no colours
+        colors = np.where(labelled, rgb, known).astype(np.uint8)
+        codes = decode_colors(colors, self._legend, self._tolerance, str(self._path))
         codes[~labelled] = NODATA_CODE
         return codes
 
@@ -223,12 +210,6 @@ class ArrayLabels(BandLabels):
         return Raster(values, labelled)
 
 
-def _within(rgb: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend) -> NDArray[np.uint8]:
-    """The colours, with a known one where there are none."""
-    known = np.array(next(iter(legend)).rgb, np.uint8)
-    return np.where(labelled, rgb, known[:, None, None]).astype(np.uint8)
-
-
 def _is_product(source: RasterSource, legend: Legend) -> bool:
     """True for a product of lulc.
 
@@ -238,10 +219,9 @@ def _is_product(source: RasterSource, legend: Legend) -> bool:
     table, path = source.tags.get("LULC_LEGEND"), source.origin.path
     if table is None:
         return False
-    try:
+    problem, remedy = f"{path} has a damaged legend in its tags", "make it again with lulc classify"
+    with raised_as(InputError, problem, remedy, ValueError, ConfigError):
         names = Legend.from_table(json.loads(table)).names
-    except (ValueError, ConfigError) as error:
-        raise InputError(f"{path} has a damaged legend in its tags", "make it again with lulc classify") from error
     if names != legend.names:
         raise InputError(f"{path} has other classes than the legend {legend.name}", "give its legend with --legend")
     return True

@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
 
-from lulc.errors import InputError
+from lulc.errors import InputError, raised_as
 
 Table = dict[str, Sequence[Any] | NDArray[Any]]
 """Columns of one length by their name."""
@@ -55,15 +55,14 @@ def read_geopackage(path: Path) -> tuple[Table, Rows]:
     with path.open("rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
             raise InputError(f"{path} is not a GeoPackage", "write it again as GeoPackage")
-    try:
+    causes = (DataSourceError, DataLayerError, FeatureError)
+    with raised_as(InputError, f"{path} is not a readable GeoPackage", "write it again as GeoPackage", *causes):
         layers = {str(name): kind for name, kind in pyogrio.list_layers(path)}
         spatial = [name for name, kind in layers.items() if kind is not None]
         if not spatial:
             raise InputError(f"{path} holds no points", "give a layer of points")
         info, columns, geometries = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
         _, design, _ = _layer(path, _DESIGN) if _DESIGN in layers else (None, None, None)
-    except (DataSourceError, DataLayerError, FeatureError) as error:
-        raise InputError(f"{path} is not a readable GeoPackage: {error}", "write it again as GeoPackage") from error
     lon, lat = _degrees(path, info["crs"], geometries)
     rows = (
         None if design is None else [dict(zip(design, row, strict=True)) for row in zip(*design.values(), strict=True)]
@@ -93,11 +92,10 @@ def read_geojson(path: Path) -> tuple[Table, Rows]:
     Raises:
         InputError: Not GeoJSON of points.
     """
-    try:
+    remedy = "give a FeatureCollection of points"
+    with raised_as(InputError, f"{path} is not GeoJSON of points", remedy, ValueError, KeyError, TypeError):
         features = json.loads(path.read_text("utf-8-sig"))["features"]
         rows = [dict(feature["properties"] or {}) | _coordinates(feature["geometry"]) for feature in features]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not GeoJSON of points: {error}", "give a FeatureCollection of points") from error
     return _columns(rows), None
 
 
@@ -116,16 +114,12 @@ def read_csv(path: Path) -> tuple[Table, Rows]:
     Raises:
         InputError: Not text in UTF-8, or a row with too many fields.
     """
-    try:
+    with raised_as(InputError, f"{path} is not text in UTF-8", "save it as CSV in UTF-8", UnicodeDecodeError):
         text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8", "save it as CSV in UTF-8") from error
     header = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), restkey="")
-    try:
+    with raised_as(InputError, f"{path} is not a readable CSV", "save it as CSV again", csv.Error):
         rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"{path} is not a readable CSV: {error}", "save it as CSV again") from error
     if any("" in row for row in rows):
         raise InputError(f"{path} has a row with more fields than its header", "quote fields that hold a comma")
     return {name: [row[name] for row in rows] for name in reader.fieldnames or ()}, None
@@ -158,10 +152,8 @@ def _degrees(path: Path, crs: str | None, geometries: NDArray[Any] | None) -> tu
         raise InputError(f"{path} holds something else than points", "give a layer of points")
     if not crs:
         raise InputError(f"{path} has no CRS", "set the CRS of its layer")
-    try:
+    with raised_as(InputError, f"{path} has a CRS that cannot be read", "set the CRS of its layer", CRSError):
         lon, lat = transform_points(CRS.from_string(crs), _WGS84, shapely.get_x(points), shapely.get_y(points))
-    except CRSError as error:
-        raise InputError(f"{path} has a CRS that cannot be read: {error}", "set the CRS of its layer") from error
     return list(lon), list(lat)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
-from lulc.errors import ConfigError, InputError, UsageError
+from lulc.errors import ConfigError, InputError, UsageError, raised_as
 from lulc.grid import Grid, map_points
 from lulc.io.files.atomic import staged, write_whole
 from lulc.io.files.fingerprint import json_fingerprint
@@ -261,15 +261,12 @@ def _text(value: object) -> str:
 
 def _read_design(path: Path, rows: Sequence[Mapping[str, Any]] | None) -> Design | None:
     """Design from the rows of a GeoPackage's table, or from the file beside; None where there is neither."""
-    try:
+    damages = (KeyError, IndexError, TypeError, ValueError, ConfigError)
+    with raised_as(InputError, f"the design of {path} is damaged", "take it from the file that lulc wrote", *damages):
         if rows is not None:
             return Design.from_table(_design_table(rows))
         beside = design_path(path)
         return Design.from_table(json.loads(beside.read_text("utf-8"))) if beside.is_file() else None
-    except (KeyError, IndexError, TypeError, ValueError, ConfigError) as error:
-        raise InputError(
-            f"the design of {path} is damaged: {error}", "take it from the file that lulc wrote"
-        ) from error
 
 
 _CONSTANT = ("map", "fingerprint", "seed", "drawn", "legend", "checksum")

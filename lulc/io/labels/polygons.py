@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 
-from lulc.errors import InputError, did_you_mean
+from lulc.errors import InputError, did_you_mean, raised_as
 from lulc.grid import Grid, Window, map_points
 from lulc.legend import NODATA_CODE, Legend
 
@@ -45,7 +45,9 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
 
     def __init__(self, path: Path, legend: Legend, attribute: str | None, layer: str | None) -> None:
         self._path = path
-        _check_head(path)
+        if not _has_head(path):
+            suffix = path.suffix.lower()
+            raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
         meta, shapes, columns = _read(path, layer)
         name = _column(attribute, list(columns), path)
         self._codes = _codes(columns[name], legend, name, path)
@@ -86,12 +88,8 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
     def _on(self, crs: Any) -> tuple[Any, shapely.STRtree]:  # noqa: ANN401 - rasterio's CRS
         """The polygons in the CRS of a grid, and an index of them."""
         if self._placed is None or self._placed[0] != crs:
-            try:
+            with raised_as(InputError, f"{self._path}: its CRS cannot be used", "set it anew with ogr2ogr", CRSError):
                 move = Transformer.from_crs(CRS.from_user_input(self._crs), CRS.from_wkt(crs.to_wkt()), always_xy=True)
-            except CRSError as error:
-                raise InputError(
-                    f"{self._path}: its CRS cannot be used: {error}", "set it anew with ogr2ogr"
-                ) from error
             shapes = shapely.transform(self._shapes, move.transform, interleaved=False)
             self._placed = crs, shapes, shapely.STRtree(shapes)
         return self._placed[1], self._placed[2]
@@ -114,31 +112,38 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
             )
 
 
-def _check_head(path: Path) -> None:
-    """Refuse what only has the name: GDAL would follow a virtual file to wherever it points.
+def holds_points(path: Path) -> bool:
+    """True for a .csv, and for a .gpkg or .geojson with a layer of points.
 
-    Raises:
-        InputError: The first bytes are not those of the kind that the name says.
+    What cannot be read holds none; whoever opens it next says why.
     """
+    suffix = path.suffix.lower()
+    if suffix == ".csv" or suffix not in {".gpkg", ".geojson"} or not path.is_file() or not _has_head(path):
+        return suffix == ".csv"
+    try:
+        return any(str(kind).startswith("Point") for _, kind in pyogrio.list_layers(path))
+    except DataSourceError:
+        return False
+
+
+def _has_head(path: Path) -> bool:
+    """True when a file begins as its name says: GDAL would follow a virtual file to wherever it points."""
     with path.open("rb") as file:
         head = file.read(256)
-    suffix = path.suffix.lower()
-    if not (head if _HEADS[suffix] != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(_HEADS[suffix]):
-        raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
+    known = _HEADS[path.suffix.lower()]
+    return (head if known != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(known)
 
 
 def _read(path: Path, layer: str | None) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """Metadata, geometries as WKB and columns by name."""
-    try:
+    causes = (DataSourceError, DataLayerError, FieldError, ValueError)
+    with raised_as(InputError, f"{path} is not a readable vector file", "give GeoPackage or GeoJSON", *causes):
         layers = [str(name) for name, _ in pyogrio.list_layers(path)]
         if layer is None and len(layers) > 1:
             raise InputError(f"{path} has the layers {', '.join(layers)}", "choose one with --layer")
         if layer is not None and layer not in layers:
             raise InputError(f"{path} has no layer {layer!r}", did_you_mean(layer, layers))
         meta, _, shapes, columns = pyogrio.raw.read(path, layer=layer, force_2d=True)
-    except (DataSourceError, DataLayerError, FieldError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} is not a readable vector file: {reason}", "give GeoPackage or GeoJSON") from error
     if shapes is None or not len(shapes):
         raise InputError(f"{path} holds no polygons", "check the layer")
     return meta, shapes, dict(zip(meta["fields"].tolist(), columns, strict=True))

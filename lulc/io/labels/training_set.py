@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lulc.config import Table, parse_config
-from lulc.errors import ConfigError, InputError
+from lulc.errors import ConfigError, InputError, raised_as
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
 from lulc.io.files.storage import storage_errors
@@ -162,6 +162,11 @@ class TrainingSet:
         return self.path / kind / f"{name}.{self.card.files}"
 
 
+def is_training_set(path: Path) -> bool:
+    """True for the folder of a training set."""
+    return (path / SET_CARD).is_file()
+
+
 def open_training_set(path: Path) -> TrainingSet:
     """Open a training set.
 
@@ -169,14 +174,11 @@ def open_training_set(path: Path) -> TrainingSet:
         InputError: Not a training set, or its list of chips is not complete.
         ConfigError: Its card is not valid.
     """
-    try:
+    problem, remedy = f"{path} is not a training set", "make one with lulc prepare"
+    with raised_as(InputError, problem, remedy, OSError, ValueError, TypeError, KeyError):
         card = parse_config(SetCard, json.loads((path / SET_CARD).read_text("utf-8")), str(path / SET_CARD))
         with (path / CHIP_LIST).open(encoding="utf-8", newline="") as file:
             chips = [_parsed(row, len(card.classes)) for row in csv.DictReader(file)]
-    except OSError as error:
-        raise InputError(f"{path} is not a training set: {error}", "make one with lulc prepare") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not a valid training set: {error}", "make it with lulc prepare") from error
     if not chips:
         raise InputError(f"{path / CHIP_LIST} lists no chips", "prepare the training set again")
     return TrainingSet(path, card, chips)
@@ -239,19 +241,10 @@ def _parsed(row: dict[str, str], classes: int) -> Chip:
         raise ValueError(f"{name!r} is no name of a chip")
     if row["split"] not in SPLITS:
         raise ValueError(f"chip {name} has the split {row['split']!r}; use {', '.join(SPLITS)}")
-    sizes, weight = [int(row[key]) for key in ("height", "width")], float(row["weight"])
-    if min(sizes) < 1 or min(pixels) < 0 or not 0 <= weight < float("inf"):
+    numbers = {key: int(row[key]) for key in ("row", "col", "height", "width", "block")}
+    weight = float(row["weight"])
+    if min(numbers["height"], numbers["width"]) < 1 or min(pixels) < 0 or not 0 <= weight < float("inf"):
         raise ValueError(f"chip {name} has a size, a weight or a number of pixels out of range")
     return Chip(
-        name=name,
-        split=row["split"],
-        source=row["source"],
-        row=int(row["row"]),
-        col=int(row["col"]),
-        height=int(row["height"]),
-        width=int(row["width"]),
-        block=int(row["block"]),
-        level=row["level"],
-        weight=float(row["weight"]),
-        pixels=pixels,
+        name=name, split=row["split"], source=row["source"], level=row["level"], weight=weight, pixels=pixels, **numbers
     )

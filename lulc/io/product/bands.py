@@ -6,8 +6,7 @@ from typing import Literal
 
 from lulc.io.cog.geotags import BandInfo
 from lulc.legend import Legend
-
-Activations = Literal["uint8", "float32", "none"]
+from lulc.options import Stored
 
 ACTIVATION_SCALE = 0.004
 """Value of one step of an activation stored as uint8: 250 steps make 1."""
@@ -31,7 +30,7 @@ class ExtraBand:
     names: tuple[tuple[int, str], ...] = ()
 
 
-def band_infos(legend: Legend, activations: Activations, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
+def band_infos(legend: Legend, activations: Stored, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
     """Description, scale, offset and unit of each band of a product: class, activations, extra bands.
 
     Args:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,14 +17,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lulc.errors import StorageError
-from lulc.grid import Shape, Window
+from lulc.grid import Window
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.storage import storage_errors
-from lulc.io.product.bands import Activations
-from lulc.io.product.writer import product_layout
-from lulc.legend import Legend
 
 _PART = re.compile(r"\d{4,}\.lulc")
 _CHUNK = re.compile(r"chunk-(\d{6,})\.tiles")
@@ -54,33 +50,19 @@ class PartWriter:
 
     Args:
         folder: From `part_folder`; created here, with the folder that holds the parts.
-        shape: Rows and columns of the whole product.
-        legend: Classes of the product.
-        activations: `uint8`, `float32` or `none`.
+        layout: Layout of the whole product, from `product_layout`.
         fingerprint: Fingerprint of the job; chunks of another one are discarded.
-        creation_options: As for `ProductWriter`.
         resume: Keep the finished chunks of an earlier run of this shard.
 
     Raises:
-        UsageError: A creation option is not known or does not fit.
         StorageError: Another process works on the shard, or writing failed.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        shape: Shape,
-        legend: Legend,
-        *,
-        activations: Activations = "uint8",
-        fingerprint: str = "",
-        creation_options: Mapping[str, str] | None = None,
-        resume: bool = True,
-    ) -> None:
-        self.layout = product_layout(shape, legend, activations, creation_options)
+    def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> None:
+        self.layout = layout
         with storage_errors(folder):
             folder.parent.mkdir(exist_ok=True)
-        self._store = _opened(folder, self.layout, fingerprint, resume=resume)
+        self._store = _opened(folder, layout, fingerprint, resume=resume)
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "compress")
 
     @property

@@ -10,12 +10,12 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import ConfigError, InputError, StorageError
-from lulc.grid import Grid, Shape, Window
+from lulc.errors import ConfigError, InputError, StorageError, raised_as
+from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
 from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 
 _STEPS = 250
@@ -143,11 +143,9 @@ class ProductReader:
             )
 
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
-        part = RasterioWindow(window.col, window.row, window.width, window.height)
-        try:
-            pixels: NDArray[np.generic] = self._dataset.read(bands, window=part)
-        except RasterioError as error:
-            raise StorageError(f"cannot read {self.path} at row {window.row}, column {window.col}: {error}") from error
+        where = f"{self.path} at row {window.row}, column {window.col}"
+        with raised_as(StorageError, f"cannot read {where}", "the file is damaged or its disk fails", RasterioError):
+            pixels: NDArray[np.generic] = self._dataset.read(bands, window=window.for_rasterio())
         return pixels
 
 
@@ -162,10 +160,8 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     Raises:
         InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates.
     """
-    try:
+    with raised_as(InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError):
         dataset = rasterio.open(path, driver="GTiff")
-    except RasterioError as error:
-        raise InputError(f"{path} is not a readable GeoTIFF", "give a product of lulc classify") from error
     with dataset:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
@@ -173,14 +169,4 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
             legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:
             raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
-        gcps, gcps_crs = dataset.gcps
-        grid = Grid(
-            dataset.crs,
-            dataset.transform,
-            Shape(*dataset.shape),
-            gcps,
-            gcps_crs,
-            dataset.rpcs,
-            point=dataset.tags().get("AREA_OR_POINT") == "Point",
-        )
-        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)
+        yield ProductReader(Path(path), grid_of(dataset), legend, tags, dataset, sound)

@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,10 @@ from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
 from lulc.io.files.atomic import publish
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
-from lulc.io.product.bands import Activations, ExtraBand, band_infos
+from lulc.io.product.bands import ExtraBand, band_infos
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
+from lulc.options import Stored
 
 _RESUMABLE = (Interrupted, KeyboardInterrupt)
 """Errors after which the same command resumes from the finished chunks."""
@@ -62,7 +63,7 @@ class PublishReport:
 def product_layout(
     shape: Shape,
     legend: Legend,
-    activations: Activations,
+    activations: Stored,
     creation_options: Mapping[str, str] | None = None,
     extra: Sequence[ExtraBand] = (),
 ) -> CogLayout:
@@ -93,7 +94,7 @@ def estimate_bytes(layout: CogLayout) -> int:
     return int(2 * pixels / ratio)
 
 
-class ProductWriter:
+class ProductWriter(AbstractContextManager["ProductWriter"]):
     """Takes finished chunks in any order and publishes one file, whole or not at all.
 
     It is a context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other
@@ -130,7 +131,7 @@ class ProductWriter:
         grid: Grid,
         legend: Legend,
         *,
-        activations: Activations = "uint8",
+        activations: Stored = "uint8",
         extra: Sequence[ExtraBand] = (),
         tags: Mapping[str, str] | None = None,
         fingerprint: str = "",
@@ -149,7 +150,8 @@ class ProductWriter:
         self._overviews = OverviewBuilder(self.layout)
         self.keep_after_failure = False
         self._published: PublishReport | None = None
-        self._assembled: _Assembled | None = None
+        self._assembled: tuple[Path, int, int] | None = None
+        self._began = 0.0, 0.0
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:
@@ -161,9 +163,6 @@ class ProductWriter:
         except BaseException:
             self.abandon()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
@@ -224,7 +223,7 @@ class ProductWriter:
             StorageError: Writing failed, or the file reads back differently. The target is unchanged.
         """
         self._assembled = self._assemble()
-        yield self._assembled.path
+        yield self._assembled[0]
 
     def publish(self) -> PublishReport:
         """Assemble the file unless that is done, give it its name, and remove the work folder.
@@ -232,14 +231,14 @@ class ProductWriter:
         Raises:
             StorageError: As `assembled`.
         """
-        whole = self._assembled or self._assemble()
+        whole, size, blocks = self._assembled or self._assemble()
         write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
-            publish(whole.path, self.path)
+            publish(whole, self.path)
             self._pool.shutdown()
             self._store.discard()
-        seconds, cpu_s = time.perf_counter() - whole.began, time.thread_time() - whole.began_cpu
-        self._published = PublishReport(self.path, whole.bytes, whole.blocks, seconds, cpu_s)
+        seconds, cpu_s = time.perf_counter() - self._began[0], time.thread_time() - self._began[1]
+        self._published = PublishReport(self.path, size, blocks, seconds, cpu_s)
         return self._published
 
     @property
@@ -260,16 +259,16 @@ class ProductWriter:
         else:
             self._store.discard()
 
-    def _assemble(self) -> "_Assembled":
-        """Assemble the file in the work folder and read it back."""
-        began, began_cpu = time.perf_counter(), time.thread_time()
+    def _assemble(self) -> tuple[Path, int, int]:
+        """Assemble the file in the work folder and read it back: its path, its size in bytes and its blocks."""
+        self._began = time.perf_counter(), time.thread_time()
         self._halve_resumed()
         self._store.flush()
         made = self._store.folder / "product.tif"
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
         self._check_target()
-        return _Assembled(made, size, blocks, began, began_cpu)
+        return made, size, blocks
 
     def _code_tables(self) -> dict[int, tuple[tuple[int, str], ...]]:
         first = self.layout.bands - len(self._extra) + 1
@@ -321,17 +320,6 @@ class ProductWriter:
     def _stored(self, row: int, col: int) -> PixelTile:
         decode, read = self.layout.codec.decode, self._store.read
         return PixelTile(0, row, col, np.stack([decode(read(0, band, row, col)) for band in range(self.layout.bands)]))
-
-
-@dataclass(frozen=True)
-class _Assembled:
-    """A whole product that has no name yet, and the start of its assembly."""
-
-    path: Path
-    bytes: int
-    blocks: int
-    began: float
-    began_cpu: float
 
 
 def _product_tags(

@@ -7,7 +7,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window
 from lulc.io.scene.source import MOST_PIXELS, Origin, Raster
 
@@ -25,10 +25,9 @@ class ArraySource:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        problem, remedy = f"{path} is not a readable .npy file", "check that it is whole"
+        with raised_as(InputError, problem, remedy, OSError, ValueError, EOFError):
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path} is not a readable .npy file: {error}", "check that it is whole") from error
         if array.ndim == 2:  # noqa: PLR2004 - one plane
             array = array[None]
         if array.ndim != 3 or array.dtype.kind not in _READABLE or not 0 < array.size <= MOST_PIXELS:  # noqa: PLR2004
@@ -46,10 +45,8 @@ class ArraySource:
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values, and valid where they are finite."""
         rows, columns = window.slices()
-        try:
+        with raised_as(StorageError, f"cannot read {self.origin.path}", "check the disk", OSError):
             raw = np.asarray(self._array[list(bands), rows, columns], dtype=self.dtype)
-        except OSError as error:
-            raise StorageError(f"cannot read {self.origin.path}: {error}", "check the disk") from error
         valid: NDArray[np.bool_] = (
             np.isfinite(raw).all(axis=0) if raw.dtype.kind == "f" else np.ones(raw.shape[1:], bool)
         )

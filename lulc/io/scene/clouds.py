@@ -100,11 +100,8 @@ class Dilated:
 
     def read(self, window: Window) -> NDArray[np.bool_]:
         """The grown clouds; what lies around the window is read too, so that they do not depend on its cut."""
-        margin = self.radius
-        wide = Window(
-            window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin
-        ).intersection(self.grid.window)
-        return dilate(self.clouds.read(wide), margin)[window.slices(wide)]
+        wide = window.grown(self.radius).intersection(self.grid.window)
+        return dilate(self.clouds.read(wide), self.radius)[window.slices(wide)]
 
 
 def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
@@ -133,8 +130,7 @@ def _along_rows(mask: NDArray[np.bool_], half: int) -> NDArray[np.bool_]:
     before = np.zeros((mask.shape[0], width + 1), np.int32)
     np.cumsum(mask, axis=1, out=before[:, 1:])
     cols = np.arange(width)
-    found: NDArray[np.bool_] = before[:, np.minimum(cols + half + 1, width)] > before[:, np.maximum(cols - half, 0)]
-    return found
+    return before[:, np.minimum(cols + half + 1, width)] > before[:, np.maximum(cols - half, 0)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc.bands import Radiometry
-from lulc.errors import InputError, LimitError, StorageError
+from lulc.errors import InputError, LimitError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window, grids_align
 from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster
 
@@ -22,6 +22,7 @@ _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
 """The HDF5 library under NetCDF is not safe for threads: one lock for the process."""
 
+_UNREADABLE = (OSError, RuntimeError, ValueError)
 _BLOCK = 512
 _BAND_DIMENSIONS = ("band", "bands", "channel")
 
@@ -68,15 +69,10 @@ class CubeSource:
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Values and valid mask inside a window."""
         rows, columns = window.slices()
-        try:
-            with _HDF5_LOCK:
-                planes = [self._pieces[band][rows, columns].to_numpy() for band in bands]
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise StorageError(
-                f"cannot read {self.origin.path}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}",
-                "the file is damaged or its disk fails",
-            ) from error
+        where = f"{self.origin.path}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}"
+        remedy = "the file is damaged or its disk fails"
+        with raised_as(StorageError, f"cannot read {where}", remedy, *_UNREADABLE), _HDF5_LOCK:
+            planes = [self._pieces[band][rows, columns].to_numpy() for band in bands]
         raw: NDArray[Any] = np.stack(planes).astype(np.float32)
         valid = np.isfinite(raw).all(axis=0)
         return Raster(raw, valid & self._counted(raw, bands) if self.counts else valid)
@@ -109,12 +105,9 @@ def open_cube(path: Path) -> CubeSource:
     kind = "Zarr" if path.is_dir() else "NetCDF"
     # Consolidated metadata only spare requests to far-away stores; looking for them warns when there are none.
     engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
-    try:
-        with _HDF5_LOCK:
-            dataset = xr.open_dataset(path, **engine, decode_coords="all", cache=False, chunks=None)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} is not a readable {kind} dataset: {reason}", "check that it is whole") from error
+    problem, remedy = f"{path} is not a readable {kind} dataset", "check that it is whole"
+    with raised_as(InputError, problem, remedy, *_UNREADABLE, KeyError), _HDF5_LOCK:
+        dataset = xr.open_dataset(path, **engine, decode_coords="all", cache=False, chunks=None)
     pieces, labels = _pieces(dataset)
     for piece in pieces:
         _check_limits(piece, path)

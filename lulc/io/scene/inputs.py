@@ -5,13 +5,13 @@ import zipfile
 from pathlib import Path
 
 from lulc.bands import sensor
-from lulc.errors import InputError
+from lulc.errors import InputError, raised_as
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube import is_netcdf, is_zarr, open_cube
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import open_raster, sniff
 from lulc.io.scene.safe import is_safe, open_safe
-from lulc.io.scene.source import Source, canonical_name
+from lulc.io.scene.source import Source, canonical_name, closed_on_error
 from lulc.io.scene.stac import is_item, open_item
 
 _log = logging.getLogger(__name__)
@@ -24,13 +24,9 @@ def open_sources(paths: list[Path]) -> list[Source]:
         InputError: A path that is not there or not of a known kind.
     """
     opened: list[Source] = []
-    try:
+    with closed_on_error(opened):
         for path in paths:
             opened += _open(path)
-    except BaseException:
-        for source in opened:
-            source.close()
-        raise
     return opened
 
 
@@ -44,10 +40,8 @@ def _open(path: Path) -> list[Source]:
         )
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
-    try:
+    with raised_as(InputError, f"{path} may not be read", "check its permissions", PermissionError):
         return list(_by_kind(path))
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read: {error.strerror}", "check its permissions") from error
 
 
 def _by_kind(path: Path) -> list[Source]:
@@ -74,13 +68,13 @@ def _band_files(folder: Path) -> list[Source]:
             f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
         )
     sources = [open_raster(file) for file in files]
-    used = [source for source in sources if any(_known(label) for label in source.labels)]
+    used = [
+        source
+        for source in sources
+        if any(canonical_name(label, sensor()) or quality_name(label) for label in source.labels)
+    ]
     for source in sources:
         if used and source not in used:
             _log.warning("%s is not used: it names no band", source.origin.path)
             source.close()
     return list(used or sources)
-
-
-def _known(label: str | None) -> bool:
-    return canonical_name(label, sensor()) is not None or quality_name(label) is not None

@@ -141,7 +141,7 @@ class RasterSource:
 
     def _read(self, bands: Sequence[int], window: Window) -> Raster:
         dataset = self._dataset()
-        part = RasterioWindow(window.col, window.row, window.width, window.height)
+        part = window.for_rasterio()
         data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
         return Raster(data, self._valid(dataset, data, part))
 

@@ -7,7 +7,7 @@ import numpy as np
 from rasterio.enums import ColorInterp, Interleaving
 
 from lulc.bands import Radiometry, sensor
-from lulc.errors import InputError, LimitError
+from lulc.errors import InputError, LimitError, raised_as
 from lulc.grid import Grid, Shape
 from lulc.indices import INDICES
 from lulc.io.files.foreign_files import refuse_foreign_files
@@ -131,10 +131,6 @@ def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiomet
 
 
 def _number(tags: dict[str, str], name: str, file: str) -> float:
-    try:
+    problem, remedy = f"{file}: its tag {name} is no number", "correct the tag, or give --quantification and --offset"
+    with raised_as(InputError, problem, remedy, ValueError):
         return float(tags[name])
-    except ValueError as error:
-        raise InputError(
-            f"{file}: its tag {name} is {tags[name]!r}, not a number",
-            "correct the tag, or give --quantification and --offset",
-        ) from error

@@ -16,7 +16,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from lulc.bands import Radiometry
-from lulc.errors import InputError
+from lulc.errors import InputError, raised_as
 from lulc.io.scene.raster import RasterSource, driver_of
 from lulc.io.scene.source import Origin
 
@@ -47,10 +47,8 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip = path.is_file()
-        try:
+        with raised_as(InputError, f"{path} cannot be listed", "fetch the product again", OSError, zipfile.BadZipFile):
             self.members = sorted(self._list())
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} cannot be listed: {error}", "fetch the product again") from error
 
     def _list(self) -> Iterable[str]:
         if not self._zip:
@@ -66,10 +64,9 @@ class _Archive:
         return names
 
     def text(self, member: str) -> bytes:
-        try:
+        problem, remedy = f"{self.path}: cannot read {member}", "fetch the product again"
+        with raised_as(InputError, problem, remedy, OSError, zipfile.BadZipFile, zlib.error):
             return self._bytes(member)
-        except (OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{self.path}: cannot read {member}: {error}", "fetch the product again") from error
 
     def _bytes(self, member: str) -> bytes:
         if not self._zip:
@@ -139,10 +136,9 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
     Raises:
         InputError: Not XML, with entities or a DTD, or without what is needed.
     """
-    try:
+    problem, remedy = f"{path}: its metadata is not safe XML", "fetch the product again"
+    with raised_as(InputError, problem, remedy, ParseError, DefusedXmlException):
         root = fromstring(xml)
-    except (ParseError, DefusedXmlException) as error:
-        raise InputError(f"{path}: its metadata is not safe XML: {error}", "fetch the product again") from error
     texts = {_local(element): (element.text or "").strip() for element in root.iter()}
     level = "L2A" if "Level-2A" in _local(root) else "L1C"
     quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
@@ -150,16 +146,9 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
         raise InputError(
             f"{path}: its metadata states no quantification value", "give --quantification and the bands' files"
         )
-    try:
-        return SafeMetadata(
-            level,
-            texts.get("PRODUCT_START_TIME", ""),
-            texts.get("PROCESSING_BASELINE", ""),
-            float(quantification),
-            _offsets(root),
-        )
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{path}: its metadata holds no usable numbers: {error}", "fetch the product again") from error
+    acquired, baseline = texts.get("PRODUCT_START_TIME", ""), texts.get("PROCESSING_BASELINE", "")
+    with raised_as(InputError, f"{path}: its metadata holds no usable numbers", remedy, ValueError, IndexError):
+        return SafeMetadata(level, acquired, baseline, float(quantification), _offsets(root))
 
 
 def _offsets(root: Element) -> dict[str, float]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from lulc.bands import sensor
 from lulc.errors import InputError
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
 from lulc.io.files.fingerprint import file_fingerprint, input_files
 from lulc.io.files.http import web_path
@@ -22,7 +21,7 @@ from lulc.io.scene.inputs import open_sources
 from lulc.io.scene.plausibility import implausible, renamed
 from lulc.io.scene.quality import Label, quality_bands, quality_name
 from lulc.io.scene.radiometry import RadiometryOverride
-from lulc.io.scene.source import Raster, Source, canonical_name
+from lulc.io.scene.source import Raster, Source, canonical_name, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,7 +73,7 @@ class Scene:
     def __init__(
         self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
     ) -> None:
-        self.grid = _finest([source.grid for source in sources])
+        self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         labels = _labels(self._sources, bands)
@@ -135,6 +134,16 @@ class Scene:
                 nonzero |= plane != 0
             valid &= nonzero
         return Raster(raw, valid)
+
+    def require(self, names: Sequence[str], remedy: str) -> None:
+        """Refuse a scene that does not offer all of the names.
+
+        Raises:
+            InputError: One is missing.
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise InputError(f"{self.info.name} lacks {', '.join(missing)}: it has {', '.join(self.names)}", remedy)
 
     def _gather(self, bands: Sequence[SourceBand], window: Window) -> Raster:
         """Planes of several sources in one array."""
@@ -222,16 +231,8 @@ def open_scene(
         LimitError: A header that asks for more than lulc reads.
     """
     sources = open_sources([web_path(str(path)) for path in paths])
-    try:
+    with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
-    except BaseException:
-        for source in sources:
-            source.close()
-        raise
-
-
-def _finest(grids: list[Grid]) -> Grid:
-    return max(grids, key=lambda grid: grid.shape.size)
 
 
 def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
@@ -249,16 +250,11 @@ def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
 
 def _same_ground(coarse: Grid, fine: Grid) -> bool:
     """True when the corners of both lie within a pixel of the coarser one (odd sizes leave half a pixel over)."""
-    back = ~coarse.transform
-    for across, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        col, row = _apply(back, *_apply(fine.transform, across * fine.shape.width, down * fine.shape.height))
-        if max(abs(col - across * coarse.shape.width), abs(row - down * coarse.shape.height)) >= 1:
-            return False
-    return True
-
-
-def _apply(transform: Affine, x: float, y: float) -> tuple[float, float]:
-    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
+    across, down = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    corners = map_points(fine.transform, across * fine.shape.width, down * fine.shape.height)
+    cols, rows = map_points(~coarse.transform, *corners)
+    off = np.abs([cols - across * coarse.shape.width, rows - down * coarse.shape.height])
+    return bool(off.max() < 1)
 
 
 def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
@@ -266,13 +262,13 @@ def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
     labels = [
         (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
     ]
-    if bands is not None:
-        if len(bands) != len(labels):
-            raise InputError(
-                f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
-            )
-        labels = [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
-    return labels
+    if bands is None:
+        return labels
+    if len(bands) != len(labels):
+        raise InputError(
+            f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
+        )
+    return [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
 
 
 def _bands_by_name(

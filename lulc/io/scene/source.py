@@ -1,6 +1,7 @@
 """What every kind of input offers: bands on a grid, read by window."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -89,6 +90,17 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release files."""
+
+
+@contextmanager
+def closed_on_error(sources: Iterable[Source]) -> Iterator[None]:
+    """Close sources when the block fails; those that it adds to the list too."""
+    try:
+        yield
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
 
 
 class NamedPixels(Protocol):

@@ -20,11 +20,11 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from lulc.bands import sensor
-from lulc.errors import InputError, LulcError, StorageError
+from lulc.errors import InputError, LulcError, StorageError, raised_as
 from lulc.io.files.http import asset_refusal, read_json, web_address, web_path, without_query
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import RasterSource, sniff
-from lulc.io.scene.source import Origin
+from lulc.io.scene.source import Origin, closed_on_error
 from lulc.io.scene.stac_radiometry import item_radiometry, not_understood, raster_band
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _BBOX_SIZES = (4, 6)
 UNKNOWN_SIZE = 1e9
 _SHOWN = 200
 _LEVELS = ("L2A", "L1C")
+_MALFORMED = (ArithmeticError, LookupError, ValueError, TypeError, AttributeError)
+"""What JSON of other types than the specification states ends in."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,7 @@ def parse_item(document: dict[str, Any], href: str) -> "Item":
     try:
         item = Item.from_dict(document, href=href)
         strange = _strange(item)
-    except (
-        STACError,
-        STACTypeError,
-        ArithmeticError,
-        LookupError,
-        RecursionError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (STACError, STACTypeError, RecursionError, *_MALFORMED) as error:
         strange = " ".join(str(error).split())[:160] or type(error).__name__
     if strange:
         raise InputError(f"{without_query(href)} is no valid STAC Item: {strange}", "check it with stac-validator")
@@ -131,7 +124,7 @@ def _strange(item: "Item") -> str:
     try:
         if item.geometry is not None and not np.isfinite(shapely.get_coordinates(shape(item.geometry))).all():
             return "its geometry is not of finite numbers"
-    except (ShapelyError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError):
+    except (ShapelyError, *_MALFORMED):
         return "its geometry is none of GeoJSON"
     return ""
 
@@ -143,19 +136,18 @@ def _is_number(value: object) -> TypeGuard[float]:
         return False
 
 
-def open_item(location: Path | str, names: Sequence[str] | None = None) -> list[RasterSource]:
+def open_item(location: Path | str) -> list[RasterSource]:
     """One source per band of an item, each at its best resolution, and SCL last.
 
     Args:
         location: A local file or a URL.
-        names: Bands to open; None for all.
 
     Raises:
         InputError: No STAC Item, without bands, or an asset that is no raster.
         StorageError: A server does not answer.
     """
     text = web_address(location) or str(location)
-    return item_sources(read_item(text), web_path(without_query(text)), names)
+    return item_sources(read_item(text), web_path(without_query(text)))
 
 
 def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -> list[RasterSource]:
@@ -176,12 +168,8 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
     for statement in _not_understood(item, wanted):
         _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, statement)
     opened: list[RasterSource] = []
-    try:
+    with closed_on_error(opened):
         opened.extend(_source(item, asset, path, stated) for asset in wanted)
-    except BaseException:
-        for source in opened:
-            source.close()
-        raise
     return opened
 
 
@@ -240,19 +228,15 @@ def item_identity(item: "Item") -> str:
 
 
 def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSource:
-    address = web_address(asset.href)
+    address, where = web_address(asset.href), f"{item.id}, asset {asset.key}"
     local = None if address else Path(asset.href)
     if local and not _is_file(local):
         shown = f"{str(local)[:_SHOWN]}..." if len(str(local)) > _SHOWN else local
-        raise InputError(f"{item.id}, asset {asset.key}: no such file: {shown}", "check the item's href")
-    try:
+        raise InputError(f"{where}: no such file: {shown}", "check the item's href")
+    with raised_as(StorageError, f"{where}: cannot read {local}", "check its permissions", OSError):
         known = sniff(local) if local else _kind(item.assets[asset.key])
-    except OSError as error:
-        raise StorageError(
-            f"{item.id}, asset {asset.key}: cannot read {local}: {error.strerror}", "check its permissions"
-        ) from error
     if known is None:
-        raise InputError(f"{item.id}, asset {asset.key}: {local} is no GeoTIFF or JPEG 2000", "check the item's href")
+        raise InputError(f"{where}: {local} is no GeoTIFF or JPEG 2000", "check the item's href")
     quality = quality_name(asset.name) is not None
     origin = Origin(
         path,
@@ -272,10 +256,8 @@ def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSo
         refusal = asset_refusal(address) if address else None
         problem = error.problem.replace(asset.href, plain).replace(str(Path(plain)), plain)
         if refusal:
-            raise type(refusal)(
-                f"{item.id}, asset {asset.key}: cannot read {plain}: {refusal.problem}", refusal.remedy
-            ) from error
-        raise type(error)(f"{item.id}, asset {asset.key}: {problem}", error.remedy) from error
+            raise type(refusal)(f"{where}: cannot read {plain}: {refusal.problem}", refusal.remedy) from error
+        raise type(error)(f"{where}: {problem}", error.remedy) from error
     if not source.counts:  # reflectance already, with NaN for no data
         source.origin = replace(origin, radiometry=None, nodata=None)
     elif _holds(source.dtype, source.declared_nodata):

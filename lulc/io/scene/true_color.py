@@ -1,21 +1,20 @@
 """Scenes as people see them: red, green and blue stretched to 8 bits, and a raster of that for the web map."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.windows import Window as RasterioWindow
 
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
-from lulc.io.scene.source import Raster
+from lulc.io.files.gdal import tiled_profile
+from lulc.io.scene.source import NamedPixels
 from lulc.tiling import block_windows
 
 COLORS = ("B04", "B03", "B02")
@@ -28,21 +27,6 @@ _STRIP = 1024
 _SAMPLES, _SAMPLE_SIDE = 8, 128
 _SMALLEST_OVERVIEW = 256
 _JPEG_QUALITY = 90
-
-
-class ColorSource(Protocol):
-    """What a picture needs of a scene."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Band names."""
-
-    @property
-    def grid(self) -> Grid:
-        """Where the pixels lie."""
-
-    def read(self, names: Sequence[str], window: Window) -> Raster:
-        """Digital numbers (bands, height, width) and where they are valid (height, width)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +54,7 @@ class Stretch:
         return shown
 
 
-def write_true_color(scene: ColorSource, path: Path) -> bool:
+def write_true_color(scene: NamedPixels, path: Path) -> bool:
     """Write a scene as a picture on its grid: tiled JPEG in a GeoTIFF, with overviews and a mask.
 
     Args:
@@ -86,23 +70,9 @@ def write_true_color(scene: ColorSource, path: Path) -> bool:
     stretch = _stretch_of(scene) if set(COLORS) <= set(scene.names) else None
     if stretch is None:
         return False
-    grid = scene.grid
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": len(COLORS),
-        "height": grid.shape.height,
-        "width": grid.shape.width,
-        "crs": grid.crs,
-        "transform": grid.transform,
-        "tiled": True,
-        "blockxsize": _BLOCK,
-        "blockysize": _BLOCK,
-        "compress": "jpeg",
-        "jpeg_quality": _JPEG_QUALITY,
-        "photometric": "ycbcr",
-        "bigtiff": "if_safer",
-    }
+    grid = Grid(scene.grid.crs, scene.grid.transform, scene.grid.shape)  # control points do not place it on a web map
+    jpeg = {"compress": "jpeg", "jpeg_quality": _JPEG_QUALITY, "photometric": "ycbcr", "bigtiff": "if_safer"}
+    profile = tiled_profile(grid, len(COLORS), "uint8", _BLOCK, **jpeg)
     with (
         staged(path, overwrite=True) as temporary,
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
@@ -112,7 +82,7 @@ def write_true_color(scene: ColorSource, path: Path) -> bool:
         with rasterio.open(temporary, "w", **profile) as target:
             for window in block_windows(grid.shape, _STRIP):
                 raw, valid = scene.read(COLORS, window)
-                part = RasterioWindow(window.col, window.row, window.width, window.height)
+                part = window.for_rasterio()
                 target.write(np.where(valid, stretch(raw), 0).astype(np.uint8), window=part)
                 target.write_mask(valid, window=part)
         with rasterio.open(temporary, "r+") as target:
@@ -127,7 +97,7 @@ def _factors(side: int) -> list[int]:
     return factors
 
 
-def _stretch_of(scene: ColorSource) -> Stretch | None:
+def _stretch_of(scene: NamedPixels) -> Stretch | None:
     """The stretch of small windows spread over a scene; None where none of them has data."""
     shape = scene.grid.shape
     height, width = min(_SAMPLE_SIDE, shape.height), min(_SAMPLE_SIDE, shape.width)

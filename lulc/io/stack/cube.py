@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def netcdf_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -
             for name, attributes in _channels(layout).items():
                 _netcdf_variable(file, name, attributes, layout)
         try:
-            yield _Arrays(file, tuple(layout.titles), layout.sources, HDF5_LOCK)
+            yield _writer(file, layout, HDF5_LOCK)
         finally:
             with HDF5_LOCK:
                 file.close()
@@ -63,34 +62,27 @@ def zarr_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -> 
         for name, attributes in _channels(layout).items():
             _zarr_variable(group, name, attributes, layout)
         zarr.consolidate_metadata(temporary, zarr_format=2)
-        yield _Arrays(group, tuple(layout.titles), layout.sources)
+        yield _writer(group, layout, nullcontext())
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """Writes to the named arrays of a NetCDF file or a Zarr group, which index alike, under a lock if need be."""
+def _writer(store: Any, layout: StackLayout, lock: AbstractContextManager[Any]) -> StackSink:  # noqa: ANN401
+    """Write to the named arrays of a NetCDF file or a Zarr group, which index alike, under a lock."""
 
-    store: Any
-    names: tuple[str, ...]
-    sources: bool
-    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
-
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
+    def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
         part = window.slices()
-        with self.lock:
-            for name, plane in zip(self.names, planes, strict=True):
-                self.store[name][part] = plane
-            if self.sources:
-                self.store[SOURCE][part] = source
+        with lock:
+            for name, plane in zip(layout.titles, planes, strict=True):
+                store[name][part] = plane
+            if layout.sources:
+                store[SOURCE][part] = source
+
+    return write
 
 
 def _channels(layout: StackLayout) -> dict[str, dict[str, str]]:
     """Attributes of every variable, in order."""
     common = {"units": "1"} | ({"grid_mapping": "spatial_ref"} if layout.grid.crs is not None else {})
-    channels = {name: {"long_name": title, **common} for name, title in layout.titles.items()}
-    if layout.sources:
-        channels[SOURCE] = {"long_name": layout.source_title, **common}
-    return channels
+    return {name: {"long_name": title, **common} for name, title in layout.channels.items()}
 
 
 def _netcdf_variable(file: Any, name: str, attributes: dict[str, str], layout: StackLayout) -> None:  # noqa: ANN401
@@ -132,7 +124,10 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
     import xarray as xr
 
     grid = layout.grid
-    _check_axes(grid)
+    if grid.gcps or grid.rpcs is not None or not grid.transform.is_rectilinear or grid.transform.b:
+        raise InputError(
+            "a rotated scene, or one placed by control points, has no x and y coordinates", "write a .tif instead"
+        )
     x, y = pixel_centres(grid)
     template = xr.Dataset(
         coords={"y": ("y", y), "x": ("x", x)}, attrs={"Conventions": "CF-1.8", **_REFLECTANCE, **layout.tags}
@@ -142,21 +137,9 @@ def _template(layout: StackLayout) -> Any:  # noqa: ANN401 - xarray.Dataset, imp
     return template.rio.write_crs(grid.crs).rio.write_transform(grid.transform).rio.write_coordinate_system()
 
 
-def _product_attributes(layout: StackLayout) -> dict[str, str]:
-    names = {"LEVEL": "level", "ACQUISITION_DATE": "acquired"}
-    return {attribute: layout.tags[tag] for tag, attribute in names.items() if tag in layout.tags}
-
-
 def pixel_centres(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coordinates x (width,) and y (height,) of the pixel centres of a grid that is not rotated."""
     columns, rows = np.arange(grid.shape.width) + 0.5, np.arange(grid.shape.height) + 0.5
     x, _ = map_points(grid.transform, columns, np.zeros_like(columns))
     _, y = map_points(grid.transform, np.zeros_like(rows), rows)
     return x, y
-
-
-def _check_axes(grid: Grid) -> None:
-    if grid.gcps or grid.rpcs is not None or not grid.transform.is_rectilinear or grid.transform.b:
-        raise InputError(
-            "a rotated scene, or one placed by control points, has no x and y coordinates", "write a .tif instead"
-        )

@@ -1,20 +1,20 @@
 """A stack of bands and indices as GeoTIFF: float32, NaN where there is no data, one band a channel."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.windows
 from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
+from lulc.io.files.gdal import tiled_profile
 
 SOURCE = "source"
 """Name of the channel that records which input each pixel came from."""
@@ -47,12 +47,14 @@ class StackLayout:
     chunk: int
     source_title: str = SOURCE_TITLE
 
+    @property
+    def channels(self) -> dict[str, str]:
+        """Name and title of every channel, `source` last."""
+        return {**self.titles, **({SOURCE: self.source_title} if self.sources else {})}
 
-class StackSink(Protocol):
-    """Takes the blocks of a stack, each pixel once."""
 
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        """Store one block: planes (channel, row, column) with NaN for no data, source (row, column)."""
+StackSink = Callable[[Window, NDArray[np.float32], NDArray[np.uint8]], None]
+"""Stores one block of a stack: planes (channel, row, column) with NaN for no data, source (row, column)."""
 
 
 @contextmanager
@@ -65,44 +67,21 @@ def geotiff_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) 
     with staged(target, overwrite=overwrite) as temporary:
         with rasterio.open(temporary, "w", **_profile(layout)) as dataset:
             _describe(dataset, layout)
-            yield _GeoTiff(dataset, layout.sources)
+
+            def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
+                part = window.for_rasterio()
+                dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
+                if layout.sources:
+                    dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
+
+            yield write
         check_blocks(temporary)
-
-
-@dataclass(frozen=True, slots=True)
-class _GeoTiff:
-    dataset: Any
-    sources: bool
-
-    def write(self, window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        self.dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
-        if self.sources:
-            self.dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
 
 
 def _profile(layout: StackLayout) -> dict[str, Any]:
     block = _SMALL_BLOCK if layout.chunk % _BLOCK else _BLOCK
-    grid = layout.grid
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "count": len(layout.titles) + layout.sources,
-        "height": grid.shape.height,
-        "width": grid.shape.width,
-        "nodata": np.nan,
-        "tiled": True,
-        "blockxsize": block,
-        "blockysize": block,
-        "interleave": "band",
-        "compress": "zstd",
-        "zstd_level": 1,
-        "predictor": 3,
-        "bigtiff": "IF_SAFER",
-    }
-    if grid.gcps:
-        return profile | {"gcps": list(grid.gcps), "crs": grid.gcps_crs}
-    return profile | {"transform": grid.transform, "crs": grid.crs}
+    creation = {"interleave": "band", "compress": "zstd", "zstd_level": 1, "predictor": 3, "bigtiff": "IF_SAFER"}
+    return tiled_profile(layout.grid, len(layout.channels), "float32", block, nodata=np.nan, **creation)
 
 
 def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rasterio is untyped
@@ -111,8 +90,7 @@ def _describe(dataset: Any, layout: StackLayout) -> None:  # noqa: ANN401 - rast
         dataset.update_tags(AREA_OR_POINT="Point")
     if layout.grid.rpcs is not None:
         dataset.rpcs = layout.grid.rpcs
-    titles = {**layout.titles, **({SOURCE: layout.source_title} if layout.sources else {})}
-    for number, (name, title) in enumerate(titles.items(), start=1):
+    for number, (name, title) in enumerate(layout.channels.items(), start=1):
         dataset.set_band_description(number, name)
         dataset.update_tags(number, long_name=title)
 

@@ -1,20 +1,19 @@
 """A scene as one GeoTIFF: digital numbers as they came, named bands, and the tags by which lulc reads them right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.windows
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
+from lulc.io.files.gdal import tiled_profile
 from lulc.io.stack.geotiff import check_blocks
 
 FETCH_KEY = "LULC_FETCH"
@@ -40,16 +39,8 @@ class SceneLayout:
     band_tags: Mapping[str, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class SceneSink:
-    """Takes the blocks of a scene, each pixel once."""
-
-    dataset: Any
-
-    def write(self, window: Window, planes: NDArray[np.uint16]) -> None:
-        """Store one block: digital numbers (band, row, column), 0 for no data."""
-        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        self.dataset.write(planes, window=part)
+SceneSink = Callable[[Window, NDArray[np.uint16]], None]
+"""Stores one block of a scene: digital numbers (band, row, column), 0 for no data."""
 
 
 @contextmanager
@@ -59,30 +50,19 @@ def scene_sink(target: Path, layout: SceneLayout, *, overwrite: bool = False) ->
     Raises:
         StorageError: The target cannot be written; nothing is left there.
     """
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint16",
-        "count": len(layout.names),
-        "height": layout.grid.shape.height,
-        "width": layout.grid.shape.width,
-        "crs": layout.grid.crs,
-        "transform": layout.grid.transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": _BLOCK,
-        "blockysize": _BLOCK,
-        "interleave": "band",
-        "compress": "deflate",
-        "predictor": 2,
-        "bigtiff": "IF_SAFER",
-    }
+    creation = {"interleave": "band", "compress": "deflate", "predictor": 2, "bigtiff": "IF_SAFER"}
+    profile = tiled_profile(layout.grid, len(layout.names), "uint16", _BLOCK, nodata=0, **creation)
     with staged(target, overwrite=overwrite) as temporary:
         with rasterio.open(temporary, "w", **profile) as dataset:
             dataset.descriptions = tuple(layout.names)
             dataset.update_tags(**layout.tags)
             for number, name in enumerate(layout.names, start=1):
                 dataset.update_tags(number, **layout.band_tags.get(name, {}))
-            yield SceneSink(dataset)
+
+            def write(window: Window, planes: NDArray[np.uint16]) -> None:
+                dataset.write(planes, window=window.for_rasterio())
+
+            yield write
         check_blocks(temporary)
 
 

@@ -41,7 +41,8 @@ def train_patches(
     """Train a patch classifier and leave a model bundle; arguments, result and errors are those of `lulc.training.train`."""
     check_outside(output, settings.data)
     return train(
-        PatchExperiment(settings),
+        settings,
+        PatchExperiment(settings).plan,
         output,
         resume=resume,
         overwrite=overwrite,

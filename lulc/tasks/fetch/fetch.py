@@ -198,9 +198,9 @@ def _write(job: FetchJob, *, overwrite: bool) -> None:
             return part, _digital_numbers(scene, job.names, there)
 
         done, data = 0, False
-        with scene_sink(job.target, layout, overwrite=overwrite) as sink:
+        with scene_sink(job.target, layout, overwrite=overwrite) as write:
             for part, planes in in_order(block, block_windows(whole.shape, _CHUNK)):
-                sink.write(part, planes)
+                write(part, planes)
                 data = data or bool(planes[spectral].any())
                 done += part.shape.size
                 job.run.tick(done, whole.shape.size)

@@ -14,11 +14,12 @@ import numpy as np
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint
-from lulc.io.product.bands import Activations, ExtraBand
+from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import last_moment, span
 from lulc.legend import Legend
+from lulc.options import Stored
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
 from lulc.tasks.mosaic.options import Method, MosaicOptions
 from lulc.tiling import panel_windows
@@ -91,7 +92,7 @@ class MosaicPlan:
         return self.maps[0].legend
 
     @property
-    def activations(self) -> Activations:
+    def activations(self) -> Stored:
         """Storage of activations: `uint8`, `float32` or `none`."""
         return self.options.activations if self.options.method == "activations" else "none"
 

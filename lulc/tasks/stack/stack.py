@@ -181,7 +181,7 @@ def _copy(composite: AnyComposite, recipe: Recipe, layout: StackLayout, sink: St
         return window, channels(dict(zip(composite.names, planes, strict=True)), recipe), source
 
     for window, planes, source in in_order(block, block_windows(layout.grid.shape, layout.chunk)):
-        sink.write(window, planes, source)
+        sink(window, planes, source)
         counts += np.bincount(source.ravel(), minlength=counts.size)
         done += window.shape.size
         run.tick(done, total)

@@ -1,6 +1,7 @@
 """Training sets: chips come back in every format, lists that lie are refused."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from rasterio.transform import from_origin
 from lulc.errors import ConfigError, InputError, StorageError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid, Shape
-from lulc.io.labels.chip_files import CHIP_FORMATS, read_chip, write_chip
+from lulc.io.labels.chip_files import read_chip, write_chip
 from lulc.io.labels.training_set import Chip, SetCard, label_pixels, open_training_set, write_pair, write_set_lists
+from lulc.options import ChipFormat
 
 LEGEND = {
     "name": "two",
@@ -39,7 +41,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("suffix", CHIP_FORMATS)
+@pytest.mark.parametrize("suffix", get_args(ChipFormat))
 @pytest.mark.parametrize("grid", [None, GRID])
 def test_chips_come_back(tmp_path, suffix, grid):
     planes = np.random.default_rng(0).normal(size=(3, 6, 8)).astype(np.float32)

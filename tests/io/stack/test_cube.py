@@ -30,7 +30,7 @@ def written(path, plan):
         for row in range(0, shape.height, 256):
             for col in range(0, shape.width, 256):
                 window = Window(row, col, 256, 256).intersection(plan.grid.window)
-                sink.write(window, planes[:, *window.slices()], source[window.slices()])
+                sink(window, planes[:, *window.slices()], source[window.slices()])
     return planes, source
 
 

@@ -33,7 +33,7 @@ def write(sink, plan, planes, source):
     for row in range(0, shape.height, plan.chunk):
         for col in range(0, shape.width, plan.chunk):
             window = Window(row, col, plan.chunk, plan.chunk).intersection(plan.grid.window)
-            sink.write(window, planes[:, *window.slices()], source[window.slices()])
+            sink(window, planes[:, *window.slices()], source[window.slices()])
 
 
 def written(path, plan):
