@@ -39,7 +39,7 @@ def check_change_outputs(output: Path, folder: Path | None, inputs: Sequence[Pat
         return overwrite
     inside = {folder.resolve(), *folder.resolve().parents}
     if inside & {output.resolve(), work_folder(output).resolve()}:
-        raise UsageError(f"--out {folder} is the path of {output} itself", "choose another folder")
+        raise UsageError(f"--out {folder} is the place of {output} itself", "choose another folder")
     replace = overwrite or _left_by(output, folder)
     if folder.is_dir():
         check_outputs([output, *(folder / name for name in FILES)], inputs, overwrite=True)  # only whether names clash
