@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-PARALLEL := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two processes share two cores: with more than one thread each they would wait for one another.
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SERIAL = $(BIN)/python -m pytest -m serial $(shell grep -rl 'mark\.serial' --include='test_*.py' tests)
 COVER := --cov=lulc --cov-branch --cov-report=
 

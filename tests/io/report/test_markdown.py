@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lulc.io.report.markdown import interval, joined, markdown_table, number
+from lulc.io.report.markdown import interval, markdown_table, number, page
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_columns_are_aligned():
     ]
 
 
-def test_empty_sections_are_left_out():
-    assert joined([["# A", "", "b"], [], ["## C"]]) == "# A\n\nb\n\n## C"
+def test_blocks_stand_apart_and_those_without_lines_are_left_out():
+    assert page([["# A"], ["b", "c"]], [], [[]], [["## C"]]) == "# A\n\nb\nc\n\n## C\n"
