@@ -29,7 +29,7 @@ from lulc.patches.cells import Cells, classify_cells
 from lulc.patches.classifier import AT_ONCE, Classifier
 from lulc.patches.dataset import PatchSet, open_patch_set
 from lulc.patches.learn.settings import PatchSettings
-from lulc.patches.learn.train import PatchExperiment
+from lulc.patches.learn.train import plan_patches
 from lulc.patches.learn.trained import PatchPlan
 from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import fit, optimiser_for
@@ -151,7 +151,7 @@ def main() -> None:
             | {"validate_every": 10**9, "checkpoint_every": 10**9},
         }
         group = ProcessGroup(torch.device("cpu"))
-        training(PatchExperiment(PatchSettings.model_validate(table)).plan(group), group, given.steps)
+        training(plan_patches(PatchSettings.model_validate(table), group), group, given.steps)
 
 
 if __name__ == "__main__":

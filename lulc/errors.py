@@ -73,6 +73,10 @@ class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
     exit_code = 75
 
 
+_LONGEST_REASON = 160
+"""Characters of a library's reason that a message quotes."""
+
+
 @contextmanager
 def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Exception]) -> Iterator[None]:
     """Turn a library's exception into an expected error, with the reason that the library gives.
@@ -90,8 +94,6 @@ def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Ex
         reason = " ".join(stated.split())[:_LONGEST_REASON] or type(error).__name__
         raise kind(f"{problem}: {reason}", remedy) from error
 
-
-_LONGEST_REASON = 160
 
 EXIT_CODES: dict[int, str] = {
     0: "done",

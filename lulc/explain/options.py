@@ -24,15 +24,18 @@ class ExplainOptions(Options):
     model: _Model = SHIPPED_PATCH_MODEL
     target: Annotated[
         str | None, Option(flag="--class", metavar="NAME", unset="the model's answer, or the most frequent")
-    ] = Field(default=None, description="Class to explain.")
+    ] = None
+    """Class to explain."""
+
     layer: Annotated[
         str | None,
         Option(metavar="NAME", unset="the network's last three sizes of maps; of scenes the decoder's end"),
-    ] = Field(default=None, description="One layer to look at.")
-    method: Method = Field(
-        default="grad-cam",
-        description="hirescam weighs every place by itself: more faithful for regions of scenes.",
-    )
+    ] = None
+    """One layer to look at."""
+
+    method: Method = "grad-cam"
+    """hirescam weighs every place by itself: more faithful for regions of scenes."""
+
     bands: Bands = None
     device: Device = "auto"
     overwrite: Overwrite = False
@@ -45,6 +48,8 @@ class ExplainSceneOptions(ExplainOptions):
     window: Annotated[
         tuple[int, int, int, int] | None,
         Option(metavar="ROW,COL,HEIGHT,WIDTH", unset="the central square of at most 512"),
-    ] = Field(default=None, description="Part of a scene, in pixels from 0.")
+    ] = None
+    """Part of a scene, in pixels from 0."""
+
     offset: Offset = None
     quantification: Quantification = None

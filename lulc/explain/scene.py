@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lulc.bands import check_bands
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
 from lulc.explain.grad_cam import METHOD_NAMES, heat_of, layer_map, score_of_region
@@ -171,7 +172,8 @@ def _network_view(scene: Scene, bundle: Bundle, window: Window, device: torch.de
     """Read a window and its surroundings, cut at the stride as when the scene is classified."""
     spec = bundle.card.features
     names = spec.required(scene.names)
-    scene.require(names, f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands")
+    remedy = f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands"
+    check_bands(scene.info.name, names, scene.names, remedy)
     field = measure_receptive_field(bundle.network, len(spec.channels), total_stride(bundle.network))
     stride = field.stride
     halo = round_up(field.half_field if field.bounded and field.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.bands import check_bands
 from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.scene.scene import Scene
@@ -40,7 +41,8 @@ class CloudNetwork:
 
     def __init__(self, scene: Scene) -> None:
         self._network = _csmask()
-        scene.require(list(_COLORS), f"the cloud network needs {', '.join(_COLORS)}; use another --clouds")
+        remedy = f"the cloud network needs {', '.join(_COLORS)}; use another --clouds"
+        check_bands(scene.info.name, _COLORS, scene.names, remedy)
         if scene.info.level not in _LEVELS:
             raise InputError(
                 f"{scene.info.name} does not say whether it is L1C or L2A, which the cloud network must know",

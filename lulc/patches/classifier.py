@@ -20,7 +20,6 @@ from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, re
 
 Item = TypeVar("Item")
 
-
 AT_ONCE = 64
 """Patches per forward pass."""
 

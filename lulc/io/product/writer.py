@@ -150,8 +150,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         self._overviews = OverviewBuilder(self.layout)
         self.keep_after_failure = False
         self._published: PublishReport | None = None
-        self._assembled: tuple[Path, int, int] | None = None
-        self._began = 0.0, 0.0
+        self._assembled: _Assembled | None = None
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:
@@ -223,7 +222,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
             StorageError: Writing failed, or the file reads back differently. The target is unchanged.
         """
         self._assembled = self._assemble()
-        yield self._assembled[0]
+        yield self._assembled.path
 
     def publish(self) -> PublishReport:
         """Assemble the file unless that is done, give it its name, and remove the work folder.
@@ -231,14 +230,14 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         Raises:
             StorageError: As `assembled`.
         """
-        whole, size, blocks = self._assembled or self._assemble()
+        whole = self._assembled or self._assemble()
         write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
-            publish(whole, self.path)
+            publish(whole.path, self.path)
             self._pool.shutdown()
             self._store.discard()
-        seconds, cpu_s = time.perf_counter() - self._began[0], time.thread_time() - self._began[1]
-        self._published = PublishReport(self.path, size, blocks, seconds, cpu_s)
+        seconds, cpu_s = time.perf_counter() - whole.began, time.thread_time() - whole.began_cpu
+        self._published = PublishReport(self.path, whole.bytes, whole.blocks, seconds, cpu_s)
         return self._published
 
     @property
@@ -259,16 +258,16 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         else:
             self._store.discard()
 
-    def _assemble(self) -> tuple[Path, int, int]:
-        """Assemble the file in the work folder and read it back: its path, its size in bytes and its blocks."""
-        self._began = time.perf_counter(), time.thread_time()
+    def _assemble(self) -> "_Assembled":
+        """Assemble the file in the work folder and read it back."""
+        began, began_cpu = time.perf_counter(), time.thread_time()
         self._halve_resumed()
         self._store.flush()
         made = self._store.folder / "product.tif"
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
         self._check_target()
-        return made, size, blocks
+        return _Assembled(made, size, blocks, began, began_cpu)
 
     def _code_tables(self) -> dict[int, tuple[tuple[int, str], ...]]:
         first = self.layout.bands - len(self._extra) + 1
@@ -320,6 +319,17 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
     def _stored(self, row: int, col: int) -> PixelTile:
         decode, read = self.layout.codec.decode, self._store.read
         return PixelTile(0, row, col, np.stack([decode(read(0, band, row, col)) for band in range(self.layout.bands)]))
+
+
+@dataclass(frozen=True)
+class _Assembled:
+    """A whole product that has no name yet, and the start of its assembly."""
+
+    path: Path
+    bytes: int
+    blocks: int
+    began: float
+    began_cpu: float
 
 
 def _product_tags(

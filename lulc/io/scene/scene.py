@@ -135,16 +135,6 @@ class Scene:
             valid &= nonzero
         return Raster(raw, valid)
 
-    def require(self, names: Sequence[str], remedy: str) -> None:
-        """Refuse a scene that does not offer all of the names.
-
-        Raises:
-            InputError: One is missing.
-        """
-        missing = [name for name in names if name not in self.names]
-        if missing:
-            raise InputError(f"{self.info.name} lacks {', '.join(missing)}: it has {', '.join(self.names)}", remedy)
-
     def _gather(self, bands: Sequence[SourceBand], window: Window) -> Raster:
         """Planes of several sources in one array."""
         raw = np.empty((len(bands), window.height, window.width), self.dtype)

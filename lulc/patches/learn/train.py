@@ -1,7 +1,7 @@
 """`lulc patches train`: class folders and a configuration in, a patch model out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,66 +40,48 @@ def train_patches(
 ) -> PatchTrainReport | None:
     """Train a patch classifier and leave a model bundle; arguments, result and errors are those of `lulc.training.train`."""
     check_outside(output, settings.data)
-    return train(
-        settings,
-        PatchExperiment(settings).plan,
-        output,
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        progress=progress,
-    )
+    plan = partial(plan_patches, settings)
+    return train(settings, plan, output, resume=resume, overwrite=overwrite, tensorboard=tensorboard, progress=progress)
 
 
-@dataclass(frozen=True)
-class PatchExperiment:
-    """A network to be trained on class folders.
+def plan_patches(settings: PatchSettings, group: ProcessGroup) -> PatchPlan:
+    """Open the patches, split them, build the network; nothing is written.
 
-    Attributes:
-        settings: What to do.
+    Raises:
+        LulcError: The patches, the settings or the start weights are refused.
     """
-
-    settings: PatchSettings
-
-    def plan(self, group: ProcessGroup) -> PatchPlan:
-        """Open the patches, split them, build the network; nothing is written.
-
-        Raises:
-            LulcError: The patches, the settings or the start weights are refused.
-        """
-        settings = self.settings
-        if group.size > 1 and settings.network.freeze != "none":
-            raise ConfigError("network.freeze does not work under torchrun", 'use network.freeze = "none"')
-        data = open_patch_set(settings.data, settings.bands)
-        legend_of(data.classes, settings.card.legend)  # or say now what is wrong with it
-        split, leakage = _split(data, settings)
-        train, val = (split.of(data, name) for name in ("train", "val"))
-        first = data.read(train[0])
-        pictures, bands, side = first.is_picture, chosen_bands(settings, first), max(first.values.shape[1:])
-        reader = PatchReader(data, bands, side, settings.samples.cache_mb, pictures=pictures)
-        spec = _spec(settings, reader, train, bands, pictures=pictures)
-        spec = normalised_like(spec, settings.network.start, pictures=pictures)
-        torch.manual_seed(settings.fit.seed)
-        architecture = settings.network.architecture(len(bands), len(data.classes), side)
-        network = build_patch_network(architecture)
-        start = start_patches(network, architecture, bands, data.classes, settings.network.start)
-        counted = settings.model_copy(update={"fit": settings.fit.for_patches(len(train))})
-        freezing = Freezing(network, settings.network.freeze, round(settings.network.unfreeze * counted.fit.steps))
-        return PatchPlan(
-            settings=counted,
-            identity=settings.to_table(),
-            network=network.to(group.device).to(memory_format=torch.channels_last),
-            architecture=architecture,
-            features=spec,
-            start=start,
-            task=PatchTask(reader, spec, train, val, counted, group, data.classes, freezing),
-            data=data,
-            split=split,
-            leakage=leakage,
-            pictures=pictures,
-            reader=reader,
-            device=group.device,
-        )
+    if group.size > 1 and settings.network.freeze != "none":
+        raise ConfigError("network.freeze does not work under torchrun", 'use network.freeze = "none"')
+    data = open_patch_set(settings.data, settings.bands)
+    legend_of(data.classes, settings.card.legend)  # or say now what is wrong with it
+    split, leakage = _split(data, settings)
+    train, val = (split.of(data, name) for name in ("train", "val"))
+    first = data.read(train[0])
+    pictures, bands, side = first.is_picture, chosen_bands(settings, first), max(first.values.shape[1:])
+    reader = PatchReader(data, bands, side, settings.samples.cache_mb, pictures=pictures)
+    spec = _spec(settings, reader, train, bands, pictures=pictures)
+    spec = normalised_like(spec, settings.network.start, pictures=pictures)
+    torch.manual_seed(settings.fit.seed)
+    architecture = settings.network.architecture(len(bands), len(data.classes), side)
+    network = build_patch_network(architecture)
+    start = start_patches(network, architecture, bands, data.classes, settings.network.start)
+    counted = settings.model_copy(update={"fit": settings.fit.for_patches(len(train))})
+    freezing = Freezing(network, settings.network.freeze, round(settings.network.unfreeze * counted.fit.steps))
+    return PatchPlan(
+        settings=counted,
+        identity=settings.to_table(),
+        network=network.to(group.device).to(memory_format=torch.channels_last),
+        architecture=architecture,
+        features=spec,
+        start=start,
+        task=PatchTask(reader, spec, train, val, counted, group, data.classes, freezing),
+        data=data,
+        split=split,
+        leakage=leakage,
+        pictures=pictures,
+        reader=reader,
+        device=group.device,
+    )
 
 
 def _split(data: PatchSet, settings: PatchSettings) -> tuple[PatchSplit, Leakage]:

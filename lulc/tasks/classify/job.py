@@ -5,6 +5,7 @@ from importlib.metadata import version
 from math import inf
 from typing import Any
 
+from lulc.bands import check_bands
 from lulc.errors import InputError, LimitError
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint
 from lulc.io.scene.scene import Scene
@@ -160,13 +161,9 @@ def choose_halo(receptive_field: ReceptiveField, options: ClassifyOptions) -> tu
 
 def _names(scene: Scene, card: Card) -> tuple[str, ...]:
     names = card.features.required(scene.names)
-    missing = [name for name in names if name not in scene.names]
-    if missing:
-        unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
-        raise InputError(
-            f"{scene.info.name} lacks {', '.join(missing)}: it has {', '.join(scene.names)}; {card.name} needs {', '.join(names)}",
-            f"give a scene with these bands{unnamed}",
-        )
+    unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
+    remedy = f"{card.name} needs {', '.join(names)}: give a scene with these bands{unnamed}"
+    check_bands(scene.info.name, names, scene.names, remedy)
     return names
 
 

@@ -222,7 +222,7 @@ def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
 
 
 def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
-    """Result of merging one map that sources its pixels with the mosaic, without the arithmetic."""
+    """Result of merging one map whose pixels are those of the mosaic, without the arithmetic."""
     return _with_extra(
         plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
     )

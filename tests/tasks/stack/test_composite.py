@@ -1,9 +1,6 @@
 """Composites against whole-array numpy."""
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -23,6 +20,7 @@ from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import Median
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
+from tests.support.memory import peak_bytes
 
 BANDS = ("B03", "B04", "B08", "B11")
 PLACE = Affine(10, 0, 350_000.0, 0, -10, 5_070_000.0)
@@ -251,17 +249,14 @@ def test_a_median_needs_the_bands_of_its_indices(dates, tmp_path):
         stack([paths[0]], tmp_path / "out.tif", options(paths, composite="median", select=("B04",), indices=("NBR",)))
 
 
-_MEASURE = """
+_SCRIPT = """
 import sys
 from pathlib import Path
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 options = StackOptions(fill=(Path(sys.argv[2]),), composite=sys.argv[3], clouds="scl", dilate=5, select=("B04", "B08"))
 stack([sys.argv[1]], sys.argv[4], options)
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
-
-ONE_ARENA = os.environ | {"MALLOC_ARENA_MAX": "1"}  # their number depends on how busy the machine is
 
 
 @pytest.mark.slow
@@ -273,9 +268,7 @@ def test_memory_does_not_grow_with_the_scene(tmp_path):
         paths = [tmp_path / f"{side}{number}.tif" for number in range(2)]
         for number, path in enumerate(paths):
             large_date(path, side, Affine(10, 0, 350_000.0 + 5 * number, 0, -10, 5_070_000.0))
-        command = [sys.executable, "-c", _MEASURE, *paths, "median", tmp_path / f"out{side}.tif"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=ONE_ARENA)
-        peaks.append(int(done.stdout.split()[-1]) * 1024)
+        peaks.append(peak_bytes(_SCRIPT, *paths, "median", tmp_path / f"out{side}.tif"))
         for path in tmp_path.iterdir():
             path.unlink()
     assert peaks[1] < 1.25 * peaks[0]

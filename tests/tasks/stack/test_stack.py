@@ -1,8 +1,6 @@
 import json
-import os
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from lulc.io.scene.scene import open_scene
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.recipe import Recipe, choose_recipe, load_recipe
 from lulc.tasks.stack.stack import stack
+from tests.support.memory import peak_bytes
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 PLACE = Affine(10, 0, 350_000.0, 0, -10, 5_070_000.0)
@@ -329,17 +328,12 @@ class TestRealScenes:
         assert 0.4 < np.nanmedian(found["NDVI"]) < 0.95
 
 
-_MEASURE = """
+_SCRIPT = """
 import sys
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.stack import stack
 stack([sys.argv[1]], sys.argv[2], StackOptions(indices=("NDVI",)))
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
-"""ru_maxrss would tell the size of the process that started this one."""
-
-ONE_ARENA = os.environ | {"MALLOC_ARENA_MAX": "1"}
-"""How many arenas glibc opens, and how full each gets, depends on how busy the machine is; their sum is not what is tested."""
 
 
 @pytest.mark.slow
@@ -350,9 +344,7 @@ def test_memory_does_not_grow_with_the_scene(tmp_path, suffix):
     for side in (3072, 5120):
         path = tmp_path / f"scene{side}.tif"
         scene_file(path, ("B04", "B08"), (side, side), tiled=True, blockxsize=512, blockysize=512)
-        command = [sys.executable, "-c", _MEASURE, path, tmp_path / f"out{side}{suffix}"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=ONE_ARENA)
-        peaks.append(int(done.stdout.split()[-1]) * 1024)
+        peaks.append(peak_bytes(_SCRIPT, path, tmp_path / f"out{side}{suffix}"))
         path.unlink()
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 0.6e9
