@@ -55,6 +55,9 @@ ONLY_IN = {
 
 MOST_MODULES = 20
 MOST_LINES = 350
+MOST_LINES_OF_A_FUNCTION = 40
+FEW_LINES = 20
+"""What 95 of 100 functions keep to."""
 
 
 def modules(package: Path) -> dict[str, Path]:
@@ -205,6 +208,37 @@ def test_packages_stay_small():
 def test_files_stay_readable():
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def functions():
+    """Every function of the library: its name, and its node."""
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name}.{node.name}", node
+
+
+def body_lines(node):
+    """Lines of a function below its head and docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_functions_stay_short():
+    lengths = [(body_lines(node), name) for name, node in functions()]
+    assert [each for each in lengths if each[0] > MOST_LINES_OF_A_FUNCTION] == []
+    assert sorted(lengths)[len(lengths) * 95 // 100][0] <= FEW_LINES
+
+
+def test_a_docstring_has_each_section_once():
+    sections = ("Args:", "Returns:", "Yields:", "Raises:")
+    twice = [
+        (name, section)
+        for name, node in functions()
+        for section in sections
+        if (ast.get_docstring(node) or "").splitlines().count(section) > 1
+    ]
+    assert twice == []
 
 
 def test_tests_mirror_the_packages():

@@ -9,6 +9,7 @@ from reference import reference
 
 from lulc.cli.main import cli
 from lulc.errors import EXIT_CODES
+from lulc.indices import INDICES
 from lulc.options import Options
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,11 @@ def options_models():
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_every_command_is_in_the_readme(name):
     assert f"lulc {name}" in README
+
+
+def test_every_index_is_in_the_readme():
+    listed = re.search(r"^Indices: ([\w, ]+)", README, re.MULTILINE)
+    assert listed.group(1).strip().split(", ") == list(INDICES)
 
 
 @pytest.mark.parametrize(

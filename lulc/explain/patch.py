@@ -33,8 +33,6 @@ def explain_patch(
 
     Raises:
         InputError: The patch is refused.
-
-    Raises:
         LimitError: The patch is too large.
         ModelError: The model is refused, or gives values that are not finite.
         UsageError: An option is refused.

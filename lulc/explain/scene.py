@@ -61,8 +61,6 @@ def explain_scene(
 
     Raises:
         InputError: The scene is refused, or no pixel of the window has the class.
-
-    Raises:
         ModelError: The model is refused, or gives values that are not finite.
         UsageError: An option is refused.
         LimitError: The window is too large, or the device has not enough memory.

@@ -88,8 +88,6 @@ def infer_chunks(work: ChunkWork, first: int, end: int) -> list[EncodedChunk]:
     Raises:
         ShardError: The files, the model, lulc or torch differ from those of the client.
         StorageError: A block cannot be read.
-
-    Raises:
         LimitError: The device has not enough memory.
     """
     with _lock:  # one network at a time: its threads and memory are those of the whole worker

@@ -132,8 +132,6 @@ def make_plan(
 
     Raises:
         InputError: A scene is refused.
-
-    Raises:
         ModelError: The model is refused.
         UsageError: An option or the name of a product is refused.
         StorageError: A product exists, or its folder is not writable.

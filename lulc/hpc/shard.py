@@ -98,8 +98,6 @@ def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> 
 
     Raises:
         InputError: The scene is refused.
-
-    Raises:
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
     """
@@ -128,8 +126,6 @@ def run_shard(
 
     Raises:
         InputError: The scene is refused, or scene, model or code changed since the plan was made.
-
-    Raises:
         LulcError: As `classify`.
     """
     times = StageTimes()
@@ -165,8 +161,6 @@ def merge_parts(
     Raises:
         MissingChunksError: No part of this job holds some chunks. Nothing is left behind.
         InputError: The scene is refused, or scene, model or code changed since the plan was made.
-
-    Raises:
         StorageError: The output exists, or writing failed.
     """
     with open_input(inputs, options) as scene:

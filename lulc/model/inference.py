@@ -53,8 +53,6 @@ class ChunkInference:
 
         Raises:
             ModelError: The network gives values that are not finite.
-
-        Raises:
             LimitError: The device has not enough memory for one window.
         """
         shape = (self._bands, chunk.core.height, chunk.core.width)

@@ -90,8 +90,6 @@ def classify_grid(
 
     Raises:
         InputError: The scene is refused, or no cell has data.
-
-    Raises:
         ModelError: The model is refused, or gives values that are not finite.
         UsageError: An option is refused.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.

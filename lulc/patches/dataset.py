@@ -64,8 +64,6 @@ class PatchSet:
         Raises:
             InputError: The file is not an image or is damaged, or its bands are not known.
             LimitError: The image is larger than a patch may be.
-
-        Raises:
             StorageError: The file cannot be read.
         """
         if self._zip is None:
@@ -93,8 +91,6 @@ def open_patch_set(path: Path, bands: Sequence[str] | None = None) -> PatchSet:
 
     Raises:
         InputError: There are no patches, a class folder is empty, or class folders lie at several levels.
-
-    Raises:
         LimitError: There are too many patches.
     """
     files, folders = _listed(path)

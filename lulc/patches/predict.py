@@ -87,8 +87,6 @@ def classify_files(
 
     Raises:
         InputError: A file is refused.
-
-    Raises:
         LimitError: A file is larger than a patch may be.
         ModelError: The model gives values that are not finite.
         StorageError: A file cannot be read.

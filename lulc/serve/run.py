@@ -41,8 +41,6 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _address: No
         UsageError: The address cannot be used.
         InputError: A given map or scene cannot be used.
         ModelError: A model is refused.
-
-    Raises:
         StorageError: The server's own folder cannot be made.
     """
     os.environ.setdefault("GDAL_CACHEMAX", _CACHE_MB)  # the share of memory that GDAL takes otherwise is a machine's

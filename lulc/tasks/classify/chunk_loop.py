@@ -49,8 +49,6 @@ def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: R
 
     Raises:
         InputError: The scene cannot be read as it is.
-
-    Raises:
         ModelError: The network gives values that are not finite.
         LimitError: The device has not enough memory.
         StorageError: Reading or writing failed. Finished chunks have been stored.
@@ -90,8 +88,6 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
 
     Raises:
         InputError: The scene is refused.
-
-    Raises:
         StorageError: A file cannot be read.
     """
     return open_scene(
@@ -121,8 +117,6 @@ def product_writer(
 
     Raises:
         UsageError: A creation option is not known or does not fit.
-
-    Raises:
         StorageError: The output exists, is being written by another process, or cannot be written.
     """
     return ProductWriter(

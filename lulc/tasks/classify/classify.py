@@ -33,8 +33,6 @@ def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: 
 
     Raises:
         InputError: The scene is refused.
-
-    Raises:
         ModelError: The model is refused.
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
@@ -68,8 +66,6 @@ def classify(
 
     Raises:
         InputError: The scene is refused, or has no valid pixel.
-
-    Raises:
         ModelError: The model is refused, or gives values that are not finite.
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`, or the device has not enough memory.

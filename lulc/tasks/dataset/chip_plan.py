@@ -75,8 +75,6 @@ def plan_chips(
 
     Raises:
         InputError: A scene or its labels cannot be used, or no chip has enough labels.
-
-    Raises:
         StorageError: A block cannot be read.
     """
     plan = ChipPlan()

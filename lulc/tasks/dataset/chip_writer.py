@@ -94,8 +94,6 @@ class ChipWriter:
 
         Raises:
             InputError: A scene lacks a band, or a split gets no chips.
-
-        Raises:
             StorageError: Reading or writing failed.
             Interrupted: A signal has arrived.
         """

@@ -49,8 +49,6 @@ def prepare(
 
     Raises:
         InputError: A scene or label is refused, or the ground cannot be split.
-
-    Raises:
         UsageError: The numbers of scenes and labels do not fit.
         ConfigError: A legend or the crosswalk is refused.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.

@@ -28,8 +28,6 @@ def patch_facts(path: Path, bands: Sequence[str] | None) -> Found:
 
     Raises:
         InputError: There are no class folders with patches.
-
-    Raises:
         LimitError: There are too many patches.
     """
     data = open_patch_set(path, bands)
@@ -71,8 +69,6 @@ def set_facts(path: Path) -> Found:
 
     Raises:
         InputError: The folder is not a valid training set.
-
-    Raises:
         ConfigError: The card or the list of chips is not valid.
     """
     data = open_training_set(path)

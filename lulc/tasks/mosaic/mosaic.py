@@ -98,8 +98,6 @@ def mosaic(
 
     Raises:
         InputError: A map is refused, or none has a valid pixel in the bounds.
-
-    Raises:
         UsageError: An option is refused.
         LimitError: The mosaic would have too many pixels.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.

@@ -61,8 +61,6 @@ def stack(
         InputError: A band is missing, no pixel has data, or a scene to fill from cannot be projected.
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
         Interrupted: SIGINT, SIGTERM or SIGUSR1 came; nothing is left behind either.
-
-    Raises:
         ConfigError: The preset or an index is unknown.
     """
     options = options or StackOptions()
