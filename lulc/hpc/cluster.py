@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -109,8 +108,6 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
     with refused, _kept_signals():
         from dask_jobqueue import SLURMCluster
     lines = [f"--gres={site.gres}"] * bool(site.gres) + [f"--qos={site.qos}"] * bool(site.qos) + list(site.sbatch)
-    prologue = [f"module load {shlex.quote(module)}" for module in site.modules]
-    prologue += [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]
     cluster = SLURMCluster(
         queue=site.partition or None,
         account=site.account or None,
@@ -121,7 +118,7 @@ def _slurm(site: Site) -> Any:  # noqa: ANN401
         walltime=site.time,
         interface=site.interface or None,
         job_extra_directives=lines,
-        job_script_prologue=[*prologue, *site.setup],
+        job_script_prologue=[*site.environment_lines(), *site.setup],
         local_directory=site.scratch or None,
         log_directory=LOGS,
         death_timeout=_WORKER_TIMEOUT_S,

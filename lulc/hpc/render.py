@@ -180,9 +180,7 @@ def _head(name: str, path: Path, kind: str, options: dict[str, str], lines: Sequ
 
 
 def _preparation(site: Site) -> str:
-    lines = [f"export {' '.join(_WAIT_QUIETLY)}"]
-    lines += [f"module load {shlex.quote(module)}" for module in site.modules]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]
+    lines = [f"export {' '.join(_WAIT_QUIETLY)}", *site.environment_lines()]
     if site.scratch:
         lines += [f'export TMPDIR="{site.scratch}"', 'mkdir -p "$TMPDIR"', "trap 'rm -rf \"$TMPDIR\"' EXIT"]
     return "\n".join([*lines, *site.setup])

@@ -1,6 +1,7 @@
 """Description of a cluster: `configs/sites/*.toml`."""
 
 import re
+import shlex
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -89,6 +90,11 @@ class Site(Table):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not the name of a variable")
         return variables
+
+    def environment_lines(self) -> list[str]:
+        """Lines of shell that load the modules and set the variables; `setup` follows them."""
+        loads = [f"module load {shlex.quote(module)}" for module in self.modules]
+        return loads + [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
 
 
 def load_site(name: str | Path) -> Site:
