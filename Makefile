@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Two processes share two cores: with more than one thread each they would wait for one another.
-PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-SERIAL = $(BIN)/python -m pytest -m serial $(shell grep -rl 'mark\.serial' --include='test_*.py' tests)
-COVER := --cov=lulc --cov-branch --cov-report=
+ONE_THREAD := OMP_NUM_THREADS=1
+PARALLEL := -m pytest --numprocesses 2 --dist loadfile
+SERIAL = -m pytest -m serial $(shell grep -rl 'mark\.serial' --include='test_*.py' tests)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,16 +40,18 @@ serve: $(VENV)/.runtime ## open a page where scenes and patches are dropped in a
 	$(BIN)/lulc serve --open
 
 quick: $(VENV)/.dev ## run the tests that need neither torch nor processes, a browser, a cluster or the network
-	$(PARALLEL) --quick
+	$(ONE_THREAD) $(BIN)/python $(PARALLEL) --quick
 
 test: $(VENV)/.dev ## run all tests, those that measure time after the others
-	$(PARALLEL) --durations=25 -m "not serial"
-	$(SERIAL) --durations=25
+	$(ONE_THREAD) $(BIN)/python $(PARALLEL) --durations=25 -m "not serial"
+	$(BIN)/python $(SERIAL) --durations=25
 
-coverage: $(VENV)/.dev ## measure the lines and branches that the tests reach, without those of other processes
-	$(PARALLEL) -m "not serial" $(COVER)
-	$(SERIAL) $(COVER) --cov-append
-	$(BIN)/coverage report --skip-covered
+coverage: $(VENV)/.dev ## measure the lines and branches that the tests reach, in all their processes but those they kill
+	$(BIN)/coverage erase
+	-$(ONE_THREAD) $(BIN)/coverage run $(PARALLEL) -m "not serial"
+	-$(BIN)/coverage run $(SERIAL)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: $(VENV)/.dev ## lint, types, architecture
 	$(BIN)/ruff check .

@@ -38,8 +38,7 @@ def weights(folder):
 
 def assert_same_run(one, other):
     assert losses(one) == pytest.approx(losses(other), abs=1e-6)
-    for name, tensor in weights(one).items():
-        torch.testing.assert_close(tensor, weights(other)[name], rtol=0, atol=1e-6)
+    torch.testing.assert_close(weights(one), weights(other), rtol=0, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ def test_resuming_a_finished_run_changes_nothing(unbroken, blob_set):
     folder, _ = unbroken
     before = weights(folder)
     train_scenes(settings(blob_set), folder, resume=True)
-    assert all(torch.equal(tensor, weights(folder)[name]) for name, tensor in before.items())
+    torch.testing.assert_close(weights(folder), before, rtol=0, atol=0)
 
 
 def test_early_stop(blob_set, tmp_path):
