@@ -180,7 +180,6 @@ def test_other_files_in_the_folder(shown, own):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path[:40])
-@pytest.mark.serial
 def test_paths(shown, own, path):
     answer = shown.get(path.replace("{id}", own))
     refused(answer, 400, 403, 404)

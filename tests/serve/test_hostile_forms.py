@@ -115,7 +115,6 @@ def test_names_of_raw_bodies(served, name):
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-@pytest.mark.serial
 def test_damaged_forms(served, name):
     kind, body = DAMAGED[name]
     answer = served.post("/classify", body, kind)

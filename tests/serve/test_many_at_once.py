@@ -11,7 +11,6 @@ import pytest
 from tests.support.hostile_files import PHOTOMETRIC, picture, plain, short
 from tests.support.running import BOUNDARY, Watch, chunked, crowd, form, gone, heard, refused, request_head, serving
 
-pytestmark = pytest.mark.serial
 OPTIONS = ("--max-upload", "30M")
 _MEGA = 1 << 20
 _GROWN_BYTES = 10**9
@@ -31,6 +30,7 @@ def nothing_left(served):
     assert served.left_over() == []
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("size", [2_000_000, 20_000_000], ids=["2 MB", "20 MB"])
 def test_a_hundred_uploads(served, scene, size):
     with Watch(served) as watch:
@@ -98,6 +98,7 @@ def test_bodies_where_none_belong(served, address):
     assert answer.sent < 15 * _MEGA
 
 
+@pytest.mark.serial
 def test_a_gigabyte_that_is_taken(data, tmp_path):
     """All of it is written, then looked at; nothing of it stays."""
     with serving(tmp_path / "work", "--max-upload", "2G") as served:
