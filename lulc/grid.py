@@ -1,5 +1,6 @@
 """Integer windows and georeferenced grids: the geometry shared by all other modules."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -229,14 +230,25 @@ class Grid:
 _WEB_MERCATOR = 3857
 
 
+_CRS_TEXT = re.compile(
+    r"\s*([a-z]+:\w+|urn:ogc:def:crs:[\w:.-]+|\+\w+.*|[a-z_]+(2d|3d)?\s*[\[(].*|\{.*)", re.IGNORECASE | re.DOTALL
+)
+"""What may be handed on: an authority's code, a URN, PROJ, WKT, PROJJSON. GDAL would fetch an address and open a file."""
+
+
 def parse_crs(text: str) -> CRS:
-    """Parse a CRS given as `EPSG:32631`, WKT or a PROJ string.
+    """Parse a CRS given as `EPSG:32631`, WKT, PROJJSON or a PROJ string. No file is opened and no address asked.
 
     Raises:
         UsageError: The text is not a CRS.
     """
-    refused = raised_as(UsageError, f"{text!r} is not a CRS", "write it as EPSG:32631, or as WKT", CRSError, ValueError)
-    with refused, Env():  # without it PROJ's own message would go to stderr
+    problem, remedy = f"{text[:80]!r} is not a CRS", "write it as EPSG:32631, or as WKT"
+    if not _CRS_TEXT.fullmatch(text):
+        raise UsageError(problem, remedy)
+    with (
+        raised_as(UsageError, problem, remedy, CRSError, ValueError),
+        Env(),
+    ):  # without it PROJ's own message goes to stderr
         return CRS.from_user_input(text)
 
 

@@ -1,30 +1,45 @@
-"""NetCDF and Zarr through xarray: one variable per band, or one variable with a band dimension."""
+"""NetCDF and Zarr through xarray: one variable per band, or variables with a band dimension, on one grid or several."""
 
+import logging
+import re
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from copy import copy
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.transform import from_origin
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
 
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError, raised_as
-from lulc.grid import Grid, Shape, Window, grids_align
-from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster
+from lulc.grid import Grid, Shape, Window, map_points
+from lulc.io.scene.cube_place import grid_of_plane
+from lulc.io.scene.cube_planes import Plane, planes_of
+from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
 """The HDF5 library under NetCDF is not safe for threads: one lock for the process."""
 
+_log = logging.getLogger(__name__)
+
 _UNREADABLE = (OSError, RuntimeError, ValueError)
 _BLOCK = 512
-_BAND_DIMENSIONS = ("band", "bands", "channel")
+_MARGIN = 2
+"""Coarse pixels around a window that bilinear resampling may look at, and one more."""
+
+_NODATA_NAMES = ("nodata", "nodatavals", "nodata_value", "no_data", "_NoData")
+"""Attributes beside those that xarray decodes (`_FillValue`, `missing_value`) in which tools state it."""
+
+_ANY_CRS = CRS.from_epsg(3857)
+"""Stands on both sides of a resampling within one CRS that the file does not name."""
 
 
 def is_netcdf(path: Path) -> bool:
@@ -39,42 +54,50 @@ def is_zarr(path: Path) -> bool:
 
 
 class CubeSource:
-    """Bands of a NetCDF or Zarr dataset, decoded to float32 with NaN where there is no data.
+    """Bands of one grid in a NetCDF or Zarr dataset, decoded to float32 with NaN where there is no data.
 
     Args:
         path: File or folder.
         kind: `NetCDF` or `Zarr`.
-        pieces: One (height, width) variable per band.
-        labels: What the dataset calls them.
-        dataset: The open dataset.
+        planes: One for each band, all of one shape.
+
+    Raises:
+        InputError: Coordinates, a CRS or an attribute that cannot be understood.
     """
 
-    def __init__(
-        self, path: Path, kind: str, pieces: list[xr.DataArray], labels: tuple[str | None, ...], dataset: xr.Dataset
-    ) -> None:
-        self._pieces, self._dataset = pieces, dataset
-        self.labels = labels
-        self.grid = _grid(pieces[0], path)
+    def __init__(self, path: Path, kind: str, planes: Sequence[Plane]) -> None:
+        self._pieces = [plane.values for plane in planes]
+        self._datasets = [plane.dataset for plane in planes]
+        self._nodata = [_undecoded_nodata(piece, path) for piece in self._pieces]
+        self.labels = tuple(plane.label for plane in planes)
+        self.grid = self._own = grid_of_plane(self._pieces[0], self._datasets[0], path)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in pieces)
+        self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in self._pieces)
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
+        attributes = self._datasets[0].attrs
         self.origin = Origin(
             path,
             kind,
-            level=str(dataset.attrs.get("LEVEL", "")),
-            acquired=str(dataset.attrs.get("ACQUISITION_DATE", "")),
-            radiometry=_radiometry(dataset, pieces),
+            level=str(attributes.get("LEVEL", "")),
+            acquired=str(attributes.get("ACQUISITION_DATE", "")) or _date(self._pieces[0]),
+            radiometry=_radiometry(attributes, self._pieces, path),
         )
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Values and valid mask inside a window."""
+        return self._read(bands, window) if self.grid is self._own else self._resampled(bands, window)
+
+    def _read(self, bands: Sequence[int], window: Window) -> Raster:
         rows, columns = window.slices()
         where = f"{self.origin.path}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}"
         remedy = "the file is damaged or its disk fails"
         with raised_as(StorageError, f"cannot read {where}", remedy, *_UNREADABLE), _HDF5_LOCK:
             planes = [self._pieces[band][rows, columns].to_numpy() for band in bands]
         raw: NDArray[Any] = np.stack(planes).astype(np.float32)
-        valid = np.isfinite(raw).all(axis=0)
+        valid = np.logical_and.reduce(np.isfinite(raw))
+        for plane, band in zip(raw, bands, strict=True):
+            for nodata in self._nodata[band]:
+                valid &= plane != nodata
         return Raster(raw, valid & self._counted(raw, bands) if self.counts else valid)
 
     def _counted(self, raw: NDArray[np.float32], bands: Sequence[int]) -> NDArray[np.bool_]:
@@ -83,37 +106,88 @@ class CubeSource:
         counted: NDArray[np.bool_] = np.any([plane != zero for plane, zero in zip(raw, zeros, strict=True)], axis=0)
         return counted
 
+    def _resampled(self, bands: Sequence[int], window: Window) -> Raster:
+        """A window of the finer grid, bilinear between pixels that have data."""
+        target = self.grid.part(window)
+        part = self._part_below(target)
+        raw, valid = self._read(bands, part)
+        coarse = np.where(valid, raw, np.float32("nan"))
+        crs = self._own.crs or _ANY_CRS
+        fine = np.full((len(bands), window.height, window.width), np.nan, np.float32)
+        for source, plane in zip(coarse, fine, strict=True):
+            reproject(
+                source,
+                plane,
+                src_transform=self._own.part(part).transform,
+                dst_transform=target.transform,
+                src_crs=crs,
+                dst_crs=crs,
+                src_nodata=np.nan,
+                dst_nodata=np.nan,
+                resampling=Resampling.bilinear,
+                XSCALE=1,  # else the kernel would follow the cut of the windows
+                YSCALE=1,
+            )
+        return Raster(fine, np.logical_and.reduce(np.isfinite(fine)))
+
+    def _part_below(self, target: Grid) -> Window:
+        """The pixels of this cube under a part of the finer grid, with a margin."""
+        across, down = np.array([0, target.shape.width]), np.array([0, target.shape.height])
+        cols, rows = map_points(~self._own.transform, *map_points(target.transform, across, down))
+        row, col = int(np.floor(rows.min())), int(np.floor(cols.min()))
+        height, width = int(np.ceil(rows.max())) - row, int(np.ceil(cols.max())) - col
+        return Window(row, col, height, width).grown(_MARGIN).intersection(self._own.window)
+
     def on_grid(self, grid: Grid) -> "CubeSource":
-        """Not possible: a cube has one grid for all its bands."""
-        raise InputError(
-            f"{self.origin.path} lies on a coarser grid than its companions",
-            f"resample it to {grid.shape.width} x {grid.shape.height} px first",
-        )
+        """The same bands on a finer grid, bilinear."""
+        other = copy(self)
+        other.grid = grid
+        return other
 
     def close(self) -> None:
-        """Close the dataset."""
+        """Close the datasets."""
         with _HDF5_LOCK:
-            self._dataset.close()
+            for dataset in self._datasets:
+                dataset.close()
 
 
-def open_cube(path: Path) -> CubeSource:
-    """A NetCDF file or Zarr group as a source.
+def open_cube(path: Path) -> list[CubeSource]:
+    """A NetCDF file or Zarr group as sources: one for each grid of its bands, the finest first.
 
     Raises:
         InputError: Not readable, or without a variable of rows and columns.
+        LimitError: More pixels, or larger chunks, than lulc reads.
     """
     kind = "Zarr" if path.is_dir() else "NetCDF"
+    problem, remedy = f"{path} is not a readable {kind} dataset", "check that it is whole"
+    refused = raised_as(InputError, problem, remedy, *_UNREADABLE, KeyError)
+    with refused, _HDF5_LOCK, warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        groups = _open_groups(path)
+    for doubt in doubts:
+        _log.warning("%s: %s", path, doubt.message)
+    with closed_on_error(groups.values()):
+        grids = planes_of(groups, path)
+        for plane in (plane for planes in grids for plane in planes):
+            _check_limits(plane.values, path)
+        return [CubeSource(path, kind, planes) for planes in grids]
+
+
+def _open_groups(path: Path) -> Mapping[str, xr.Dataset]:
+    """The dataset at the root, or those of all groups when that holds no variables."""
     # Consolidated metadata only spare requests to far-away stores; looking for them warns when there are none.
     engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
-    problem, remedy = f"{path} is not a readable {kind} dataset", "check that it is whole"
-    with raised_as(InputError, problem, remedy, *_UNREADABLE, KeyError), _HDF5_LOCK:
-        dataset = xr.open_dataset(path, **engine, decode_coords="all", cache=False, chunks=None)
-    pieces, labels = _pieces(dataset)
-    for piece in pieces:
-        _check_limits(piece, path)
-    if not pieces:
-        raise InputError(f"{path} has no variable with rows and columns", "give variables of (y, x) or (band, y, x)")
-    return CubeSource(path, kind, pieces, labels, dataset)
+    options: dict[str, Any] = {**engine, "decode_coords": "all", "cache": False, "chunks": None}
+    root = xr.open_dataset(path, **options)
+    if not root.data_vars:
+        root.close()
+        return {name: _in_order(group, path) for name, group in sorted(xr.open_groups(path, **options).items())}
+    return {"": _in_order(root, path)}
+
+
+def _in_order(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """The variables of a Zarr group by their names: their own order is that in which the folder was written."""
+    return dataset[sorted(dataset.data_vars, key=str)] if path.is_dir() else dataset
 
 
 def _check_limits(piece: xr.DataArray, path: Path) -> None:
@@ -124,77 +198,37 @@ def _check_limits(piece: xr.DataArray, path: Path) -> None:
         raise LimitError(f"{path} has {piece.size} pixels a band in chunks of {side}", "rewrite it in smaller chunks")
 
 
-def _pieces(dataset: xr.Dataset) -> tuple[list[xr.DataArray], tuple[str | None, ...]]:
-    """(height, width) arrays of the largest raster shape, and their labels."""
-    found: list[tuple[str | None, xr.DataArray]] = []
-    for name, variable in dataset.data_vars.items():
-        if variable.dtype.kind not in "iuf":
-            continue
-        if {"x", "y"} <= set(map(str, variable.dims)):
-            variable = variable.transpose(..., "y", "x")  # noqa: PLW2901 - some tools write columns first
-        if variable.ndim == 2:  # noqa: PLR2004 - rows and columns
-            found.append((_label(variable, str(name)), variable))
-        elif variable.ndim == 3 and variable.dims[0] in _BAND_DIMENSIONS:  # noqa: PLR2004
-            found += [(label, variable[position]) for position, label in enumerate(_band_labels(variable))]
-    shape = max((piece.shape for _, piece in found), default=None)
-    chosen = [(label, piece) for label, piece in found if piece.shape == shape and label != "source"]
-    return [piece for _, piece in chosen], tuple(label for label, _ in chosen)
+def _undecoded_nodata(piece: xr.DataArray, path: Path) -> tuple[np.float32, ...]:
+    """What attributes that xarray does not decode state as no data, in the values that it gives."""
+    scale, shift = piece.encoding.get("scale_factor", 1.0), piece.encoding.get("add_offset", 0.0)
+    stated = [value for name in _NODATA_NAMES if name in piece.attrs for value in np.atleast_1d(piece.attrs[name])]
+    numbers = {_number(value, "nodata", path) for value in stated}
+    return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
 
 
-def _label(variable: xr.DataArray, name: str) -> str:
-    """The variable's name, unless only its long name is a band's."""
-    from lulc.bands import sensor
-    from lulc.io.scene.source import canonical_name
-
-    if canonical_name(name, sensor()) is None and canonical_name(variable.attrs.get("long_name"), sensor()):
-        return str(variable.attrs["long_name"])
-    return name
+def _date(piece: xr.DataArray) -> str:
+    """The one date that a coordinate gives: a day, or a time to the second."""
+    dates = [value.to_numpy() for value in piece.coords.values() if value.ndim == 0 and value.dtype.kind == "M"]
+    if len(dates) != 1 or np.isnat(dates[0]):
+        return ""
+    return str(np.datetime_as_string(dates[0], "s")).removesuffix("T00:00:00")
 
 
-def _band_labels(variable: xr.DataArray) -> list[str | None]:
-    dimension = str(variable.dims[0])
-    if dimension in variable.coords:
-        return [str(value) for value in variable.coords[dimension].to_numpy()]
-    return [None] * variable.shape[0]
-
-
-def _grid(piece: xr.DataArray, path: Path) -> Grid:
-    import rioxarray  # noqa: F401 - gives arrays their .rio
-
-    shape = Shape(*piece.shape)
-    crs = CRS.from_user_input(piece.rio.crs) if piece.rio.crs else None
-    from_axes = _transform_of_axes(piece, path)
-    stored = _stored_transform(piece)
-    # The stored one is exact to the last bit, but cutting a dataset leaves it behind: the axes decide which is true.
-    if stored is not None and (from_axes.is_identity or grids_align(stored, from_axes, shape)):
-        return Grid(crs, stored, shape)
-    return Grid(crs, from_axes, shape)
-
-
-def _stored_transform(piece: xr.DataArray) -> Affine | None:
-    mapping = piece.rio.grid_mapping
-    text = piece.coords[mapping].attrs.get("GeoTransform") if mapping in piece.coords else None
-    return Affine.from_gdal(*(float(value) for value in str(text).split())) if text else None
-
-
-def _transform_of_axes(piece: xr.DataArray, path: Path) -> Affine:
-    """From pixel-centre coordinates, which must be evenly spaced."""
-    y, x = (piece.coords[str(name)].to_numpy() if name in piece.coords else None for name in piece.dims)
-    if y is None or x is None or min(len(y), len(x)) < 2:  # noqa: PLR2004 - a spacing needs two
-        return Affine.identity()
-    steps = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
-    if max(np.ptp(np.diff(x)) / abs(steps[0]), np.ptp(np.diff(y)) / abs(steps[1])) > 1e-3:  # noqa: PLR2004
-        raise InputError(f"{path} has unevenly spaced coordinates", "resample it to a regular grid")
-    transform: Affine = from_origin(x[0] - steps[0] / 2, y[0] - steps[1] / 2, steps[0], -steps[1])
-    return transform
-
-
-def _radiometry(dataset: xr.Dataset, pieces: list[xr.DataArray]) -> Radiometry | None:
-    """From a `quantification` attribute, or a `units` attribute that says the values are reflectance already."""
-    for attributes in (pieces[0].attrs, dataset.attrs):
+def _radiometry(attributes: Mapping[Any, Any], pieces: list[xr.DataArray], path: Path) -> Radiometry | None:
+    """From a `quantification` attribute, or from a scale that makes the values reflectance already."""
+    for stated in (pieces[0].attrs, attributes):
         for name in ("quantification", "REFLECTANCE_SCALE"):
-            if name in attributes:
-                return Radiometry(float(attributes[name]), float(attributes.get("offset", 0)), "metadata")
+            if name in stated:
+                offset = _number(stated.get("offset", 0), "offset", path)
+                return Radiometry(_number(stated[name], name, path), offset, "metadata")
     if any("scale_factor" in piece.encoding for piece in pieces):
         return Radiometry(1.0, 0.0, "metadata")
     return None
+
+
+def _number(value: object, name: str, path: Path) -> float:
+    """A number, also as text with a unit behind it (`10000 DN`)."""
+    text = re.match(r"\s*([-+.\w]+)", str(value))
+    problem = f"{path}: its attribute {name} is no number: {str(value)[:40]}"
+    with raised_as(InputError, problem, "correct it, or give --quantification and --offset", ValueError, TypeError):
+        return float(text[1] if text else "")

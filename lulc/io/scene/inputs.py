@@ -46,13 +46,13 @@ def _open(path: Path) -> list[Source]:
 
 def _by_kind(path: Path) -> list[Source]:
     if is_zarr(path):
-        return [open_cube(path)]
+        return list(open_cube(path))
     if is_safe(path):
         return list(open_safe(path))
     if path.is_dir():
         return _band_files(path)
     if is_netcdf(path):
-        return [open_cube(path)]
+        return list(open_cube(path))
     if is_array(path):
         return [ArraySource(path)]
     if zipfile.is_zipfile(path):

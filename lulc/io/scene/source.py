@@ -92,8 +92,15 @@ class Source(Protocol):
         """Release files."""
 
 
+class Closable(Protocol):
+    """What holds files open."""
+
+    def close(self) -> None:
+        """Release them."""
+
+
 @contextmanager
-def closed_on_error(sources: Iterable[Source]) -> Iterator[None]:
+def closed_on_error(sources: "Iterable[Closable]") -> Iterator[None]:
     """Close sources when the block fails; those that it adds to the list too."""
     try:
         yield

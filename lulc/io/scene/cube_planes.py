@@ -1,0 +1,162 @@
+"""The planes of a cube: which variables, bands and dates of a dataset are rows and columns of pixels."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lulc.bands import sensor
+from lulc.errors import InputError
+from lulc.io.scene.cube_place import role_of
+from lulc.io.scene.quality import quality_name
+from lulc.io.scene.source import canonical_name
+
+_BAND_DIMENSIONS = ("band", "bands", "channel")
+_OWN = "source"
+"""A plane of lulc's own stacks that is no band: which scene a pixel came from."""
+
+_MEASURED = ("measurements", "reflectance")
+"""Names of groups that hold reflectance where others hold masks and angles of the same names (EOPF)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One band.
+
+    Attributes:
+        label: What the dataset calls it; None when it says nothing.
+        values: (row, column), lazy.
+        dataset: Where it lies.
+    """
+
+    label: str | None
+    values: xr.DataArray
+    dataset: xr.Dataset
+
+
+def planes_of(groups: Mapping[str, xr.Dataset], path: Path) -> list[list[Plane]]:
+    """Planes by their shape, the largest first.
+
+    Args:
+        groups: Datasets by the name of their group.
+        path: For messages.
+
+    Raises:
+        InputError: There are none, or there are several dates.
+    """
+    found: list[Plane] = []
+    several: list[str] = []
+    for dataset in _measured(groups):
+        for name, variable in dataset.data_vars.items():
+            if variable.dtype.kind in "iuf":
+                found += _planes_of_variable(str(name), variable, dataset, several)
+    if not found and several:
+        raise InputError(f"{path}: {several[0]}", "keep one, such as with xarray: .isel(t=0).to_netcdf(...)")
+    if not found:
+        raise InputError(
+            f"{path} has no variable with rows and columns: it has {_listed(groups)}",
+            "give variables of (y, x) or (band, y, x)",
+        )
+    return _by_shape([plane for plane in found if plane.label != _OWN])
+
+
+def _measured(groups: Mapping[str, xr.Dataset]) -> Iterable[xr.Dataset]:
+    """The groups that count: those of measurements, where there are some."""
+    chosen = {name: data for name, data in groups.items() if set(_MEASURED) & set(name.lower().split("/"))}
+    return (chosen or groups).values()
+
+
+def _planes_of_variable(name: str, variable: xr.DataArray, dataset: xr.Dataset, several: list[str]) -> Iterator[Plane]:
+    """The planes of a variable; a sentence goes to `several` when it has more than one date."""
+    bands = next((str(each) for each in variable.dims if _is_bands(variable, str(each))), None)
+    others = [str(each) for each in variable.dims if str(each) != bands]
+    rows_columns = _rows_columns(variable, others)
+    if rows_columns is None:
+        return
+    for dimension in set(others) - set(rows_columns):
+        if variable.sizes[dimension] > 1:
+            several.append(_several(name, variable, dimension))
+            return
+    one = variable.squeeze([each for each in others if each not in rows_columns])
+    one = one.transpose(*([bands] if bands else []), *rows_columns)
+    if bands is None:
+        yield Plane(_label(one, name), one, dataset)
+        return
+    for position, label in enumerate(_band_labels(one, bands)):
+        yield Plane(label, one[position], dataset)
+
+
+def _is_bands(variable: xr.DataArray, dimension: str) -> bool:
+    """True for a dimension that counts bands: by its name, or because its coordinate names some."""
+    if dimension.lower() in _BAND_DIMENSIONS:
+        return True
+    values = variable.coords[dimension].to_numpy() if dimension in variable.coords else np.empty(0)
+    return values.dtype.kind in "UO" and any(canonical_name(str(value), sensor()) for value in values)
+
+
+def _rows_columns(variable: xr.DataArray, dimensions: list[str]) -> tuple[str, str] | None:
+    """The dimensions of rows and columns: by their role, else by their order when there are just two."""
+    roles = {role: name for name in dimensions if (role := role_of(variable, name))}
+    if len(roles) == 2:  # noqa: PLR2004 - x and y
+        return roles["y"], roles["x"]
+    long = [name for name in dimensions if name in roles.values() or variable.sizes[name] > 1]
+    two = dimensions if len(dimensions) == 2 else long  # noqa: PLR2004
+    if len(two) != 2:  # noqa: PLR2004
+        return None
+    first, second = two
+    return (second, first) if roles.get("x") == first or roles.get("y") == second else (first, second)
+
+
+def _several(name: str, variable: xr.DataArray, dimension: str) -> str:
+    values = (
+        variable.coords[dimension].to_numpy() if dimension in variable.coords else np.arange(variable.sizes[dimension])
+    )
+    first, last = (
+        np.datetime_as_string(each, "D") if values.dtype.kind == "M" else each for each in (values[0], values[-1])
+    )
+    return f"{name} has {variable.sizes[dimension]} steps along {dimension} ({first} to {last}), a scene is one"
+
+
+def _label(variable: xr.DataArray, name: str) -> str:
+    """The variable's name, unless only its long name is a band's."""
+    said = variable.attrs.get("long_name")
+    if isinstance(said, str) and canonical_name(name, sensor()) is None and canonical_name(said, sensor()):
+        return said
+    return name
+
+
+def _band_labels(variable: xr.DataArray, bands: str) -> list[str | None]:
+    """Names along the band dimension: its coordinate, unless only `long_name` names bands (rioxarray)."""
+    count = variable.sizes[bands]
+    listed = np.atleast_1d(variable.attrs.get("long_name", [])).tolist()
+    named = [str(value) for value in variable.coords[bands].to_numpy()] if bands in variable.coords else []
+    if len(listed) == count and not any(canonical_name(label, sensor()) for label in named):
+        return [str(label) for label in listed]
+    return [*named] or [None] * count
+
+
+def _by_shape(planes: list[Plane]) -> list[list[Plane]]:
+    """The planes of the largest shape, then coarser ones that are bands which the finer ones lack."""
+    shapes = sorted({plane.values.shape for plane in planes}, key=lambda shape: -shape[0] * shape[1])
+    groups: list[list[Plane]] = []
+    held: set[str] = set()
+    for shape in shapes:
+        group = [plane for plane in planes if plane.values.shape == shape]
+        if groups:
+            group = [plane for plane in group if (name := _known(plane.label)) and name not in held]
+        held |= {name for plane in group if (name := _known(plane.label))}
+        groups += [group] * bool(group)
+    return groups
+
+
+def _known(label: str | None) -> str | None:
+    return canonical_name(label, sensor()) or (quality_name(label) if label else None)
+
+
+def _listed(groups: Mapping[str, xr.Dataset]) -> str:
+    variables: list[tuple[Any, xr.DataArray]] = [each for data in groups.values() for each in data.data_vars.items()]
+    said = [f"{name}({', '.join(map(str, variable.dims))})" for name, variable in variables[:8]]
+    return (", ".join(said) or "no variables") + (", ..." if len(variables) > len(said) else "")
