@@ -14,6 +14,7 @@ from rasterio.errors import CRSError
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import UsageError, raised_as
+from lulc.ground_area import row_areas_ha
 
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 
@@ -158,20 +159,12 @@ class Grid:
     def pixel_areas_ha(self) -> NDArray[np.float64]:
         """Ground area of one pixel of each row, hectares: float64 (height,), NaN where it cannot be known.
 
-        In projected metres (UTM, national grids) it is the pixel's nominal size. In degrees and Web Mercator the area
-        changes with latitude. There it is the geodesic area on the ellipsoid (pyproj, Karney 2013) at the middle
-        column.
+        In UTM, national grids and equal-area projections it is the pixel's nominal size; in degrees, Mercator and
+        whatever else stretches areas it is that on the ellipsoid, the mean of each row (`lulc/ground_area.py`).
         """
-        height = self.shape.height
         if self.crs is None or self.gcps:
-            return np.full(height, np.nan)
-        if self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR:
-            return self._geodesic_areas()
-        try:
-            metres = self.crs.linear_units_factor[1]
-        except CRSError:  # of a drawing's own system
-            return np.full(height, np.nan)
-        return np.full(height, abs(self.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
+            return np.full(self.shape.height, np.nan)
+        return row_areas_ha(self.crs, self.transform, self.shape.height, self.shape.width)
 
     def pixel_size_m(self) -> float | None:
         """Side of a square of the ground area of a pixel in the middle row, metres; None where it cannot be known."""
@@ -199,20 +192,6 @@ class Grid:
         larger = Affine(a * factor, b * factor, c, d * factor, e * factor, f)
         return Grid(self.crs, larger, self.shape.blocks(factor), point=self.point)
 
-    def _geodesic_areas(self) -> NDArray[np.float64]:
-        from pyproj import Geod
-
-        column = self.shape.width // 2
-        rows = np.arange(self.shape.height + 1)
-        geod = Geod(ellps="WGS84")
-        west = self.longitudes_latitudes(np.full(rows.shape, column), rows)
-        east = self.longitudes_latitudes(np.full(rows.shape, column + 1), rows)
-        areas = [
-            abs(geod.polygon_area_perimeter(*np.array([west[i], west[i + 1], east[i + 1], east[i]]).T)[0])
-            for i in range(self.shape.height)
-        ]
-        return np.asarray(areas, dtype=np.float64) / _SQUARE_METRES_PER_HECTARE
-
     def longitudes_latitudes(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
         """Longitude and latitude of pixel corners, WGS 84 degrees: float64 (n, 2), infinite where undefined.
 
@@ -225,9 +204,6 @@ class Grid:
         assert self.crs is not None
         to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
         return np.column_stack(to_degrees.transform(*map_points(self.transform, columns, rows)))
-
-
-_WEB_MERCATOR = 3857
 
 
 _CRS_TEXT = re.compile(

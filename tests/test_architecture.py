@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lulc"
 
 LAYERS = [
-    ("errors", "in_order"),
+    ("errors", "ground_area", "in_order"),
     ("resources", "run"),
     ("grid", "bands", "legend", "config"),
     ("crosswalk", "footprints", "indices", "options", "projection", "split", "tiling"),
@@ -42,7 +42,17 @@ ONLY_IN = {
     "timm": {"patches"},
     "captum": {"explain"},
     "openai": {"patches"},
-    "rasterio": {"grid", "io.files", "io.scene", "io.cog", "io.labels", "io.stack", "io.figures", "io.product"}
+    "rasterio": {
+        "grid",
+        "ground_area",
+        "io.files",
+        "io.scene",
+        "io.cog",
+        "io.labels",
+        "io.stack",
+        "io.figures",
+        "io.product",
+    }
     | {"patches.image", "serve.map_tiles"},
     "fastapi": {"serve"},
     "starlette": {"serve"},

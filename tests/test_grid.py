@@ -80,9 +80,9 @@ class TestPixelAreas:
         np.testing.assert_allclose(areas, np.full(40, 0.01), rtol=1e-12)
 
     def test_south_up_and_rotated_keep_a_positive_area(self):
-        turned = Affine(10 * cos(0.5), -20 * sin(0.5), 0, 10 * sin(0.5), 20 * cos(0.5), 0)
+        turned = Affine(10 * cos(0.5), -20 * sin(0.5), 4e5, 10 * sin(0.5), 20 * cos(0.5), 5e6)
         np.testing.assert_allclose(grid(32631, turned).pixel_areas_ha(), 0.02, rtol=1e-9)
-        np.testing.assert_allclose(grid(32631, Affine(10, 0, 0, 0, 10, 0)).pixel_areas_ha(), 0.01, rtol=1e-9)
+        np.testing.assert_allclose(grid(32631, Affine(10, 0, 4e5, 0, 10, 5e6)).pixel_areas_ha(), 0.01, rtol=1e-9)
 
     def test_feet(self):
         foot = 1200 / 3937
@@ -104,6 +104,35 @@ class TestPixelAreas:
         truth = [direct_area_ha(CRS.from_epsg(epsg), transform, row, 15) for row in range(40)]
         np.testing.assert_allclose(areas, truth, rtol=1e-5)
         assert areas.shape == (40,)
+
+    @pytest.mark.parametrize(
+        ("crs", "place"),
+        [
+            ("EPSG:3395", (10, 55)),
+            ("ESRI:54004", (10, 55)),
+            ("EPSG:4087", (10, 55)),
+            ("EPSG:3413", (-45, 78)),
+            ("EPSG:3413", (179.99, 80)),
+            ("EPSG:3031", (20, -68)),
+            ("EPSG:32631", (21, 55)),
+            ("+proj=stere +lat_0=52 +lon_0=5 +ellps=WGS84", (25, 60)),
+        ],
+        ids=str,
+    )
+    def test_projections_that_stretch_areas_are_geodesic(self, crs, place):
+        crs = CRS.from_user_input(crs)
+        x, y = Transformer.from_crs("EPSG:4326", crs.to_wkt(), always_xy=True).transform(*place)
+        transform = Affine(30, 0, x, 0, -30, y)
+        truth = [direct_area_ha(crs, transform, row, 15) for row in range(40)]
+        np.testing.assert_allclose(Grid(crs, transform, Shape(40, 30)).pixel_areas_ha(), truth, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("crs", "place"), [("EPSG:3035", (10, 55)), ("EPSG:32631", (6, 55)), ("ESRI:102003", (-98, 40))]
+    )
+    def test_projections_that_all_but_keep_areas_are_nominal(self, crs, place):
+        crs = CRS.from_user_input(crs)
+        x, y = Transformer.from_crs("EPSG:4326", crs.to_wkt(), always_xy=True).transform(*place)
+        assert set(Grid(crs, Affine(30, 0, x, 0, -30, y), Shape(40, 30)).pixel_areas_ha()) == {0.09}
 
     def test_web_mercator_pixels_shrink_towards_the_pole(self):
         areas = grid(3857, Affine(10, 0, 0, 0, -10, 8.4e6)).pixel_areas_ha()
