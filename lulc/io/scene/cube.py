@@ -20,6 +20,7 @@ from rasterio.warp import reproject
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window, map_points
+from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube_place import grid_of_plane
 from lulc.io.scene.cube_planes import Plane, planes_of
 from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
@@ -79,7 +80,7 @@ class CubeSource:
             path,
             kind,
             level=str(attributes.get("LEVEL", "")),
-            acquired=str(attributes.get("ACQUISITION_DATE", "")) or _date(self._pieces[0]),
+            acquired=stated_date(str(attributes.get("ACQUISITION_DATE", "")), path) or _date(self._pieces[0]),
             radiometry=_radiometry(attributes, self._pieces, path),
         )
 

@@ -11,6 +11,7 @@ from lulc.errors import InputError, LimitError, raised_as
 from lulc.grid import Grid, Shape
 from lulc.indices import INDICES
 from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, canonical_name
 
 _MOST_BANDS = 512
@@ -96,7 +97,7 @@ def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
         path,
         kind,
         level=tags.get("LEVEL", ""),
-        acquired=tags.get("ACQUISITION_DATE", ""),
+        acquired=stated_date(tags.get("ACQUISITION_DATE", ""), path),
         radiometry=_radiometry(dataset, tags),
         nodata=dataset.nodata,
     )

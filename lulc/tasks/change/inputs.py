@@ -16,7 +16,7 @@ from lulc.io.files.fingerprint import file_fingerprint
 from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import ProductReader, open_product
-from lulc.io.scene.acquired import first_moment, last_moment, span
+from lulc.io.scene.acquired import first_moment, iso_date, last_moment, moment, span
 from lulc.legend import NODATA_CODE, Legend, load_legend
 from lulc.projection import GridProjection
 from lulc.resources import read_toml
@@ -64,7 +64,7 @@ class DatedMap:
     @property
     def acquired(self) -> str:
         """Date of acquisition as YYYY-MM-DD, or YYYY-MM-DD/YYYY-MM-DD; empty where the map does not say."""
-        stated = self.tags.get("LULC_ACQUIRED") or self.tags.get("LULC_INPUT_KIND", "")
+        stated = iso_date(self.tags.get("LULC_ACQUIRED", "")) or self.tags.get("LULC_INPUT_KIND", "")
         return span(re.findall(r"\b\d{4}-\d{2}-\d{2}", stated))
 
 
@@ -134,7 +134,7 @@ class MapPair:
         if self.before.tags.get("LULC_CELL") != self.after.tags.get("LULC_CELL"):
             found.append("the maps are of cells of different sizes: what these see differently looks like change")
         before, after = self.before.acquired, self.after.acquired
-        if before and after and first_moment(before) > last_moment(after):
+        if before and after and moment(first_moment(before)) > moment(last_moment(after)):
             found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
         ignored = _ignored(self.crosswalk)
         if ignored:

@@ -17,7 +17,7 @@ from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_f
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
-from lulc.io.scene.acquired import last_moment, span
+from lulc.io.scene.acquired import iso_date, last_moment, moment, span
 from lulc.legend import Legend
 from lulc.options import Stored
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
@@ -69,7 +69,7 @@ class SourceMap:
     @property
     def acquired(self) -> str:
         """Acquisition of its scenes, a date or FROM/TO, from its tags; empty when they do not state it."""
-        return self.tags.get("LULC_ACQUIRED", "")
+        return iso_date(self.tags.get("LULC_ACQUIRED", ""))
 
 
 @dataclass(frozen=True)
@@ -242,4 +242,4 @@ def _latest_first(maps: Sequence[SourceMap]) -> list[SourceMap]:
     undated = next((one for one in maps if not one.acquired), None)
     if undated is not None:
         raise InputError(f"{undated.path} does not say when its scene was taken", "choose another --method")
-    return sorted(maps, key=lambda one: last_moment(one.acquired), reverse=True)
+    return sorted(maps, key=lambda one: moment(last_moment(one.acquired)), reverse=True)

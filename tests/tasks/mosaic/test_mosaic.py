@@ -153,7 +153,15 @@ def test_where_no_map_is_nothing_is_written_as_merging_would(tmp_path, method, a
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("dates", [("2020-05-01", "2021-05-01"), ("2020-05-01/2020-09-30", "2020-04-01/2020-10-01")])
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ("2020-05-01", "2021-05-01"),
+        ("2020-05-01/2020-09-30", "2020-04-01/2020-10-01"),
+        ("2020-9-30", "2020-10-01"),
+        ("2020-05-01T09:00+02:00", "2020-05-01T08:00Z"),
+    ],
+)
 def test_rules_for_classes(tmp_path, dates):
     early = small_map(tmp_path / "a.tif", seed=1, tags={"LULC_ACQUIRED": dates[0]})
     late = small_map(tmp_path / "b.tif", 30, 40, seed=2, tags={"LULC_ACQUIRED": dates[1]})
