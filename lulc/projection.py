@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Grid, Shape, Window, map_points
+from lulc.turns import turn_of, unwrapped
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,6 @@ _LATTICE = 64
 """Distance of the exactly projected points of a window, pixels."""
 
 _SAMPLES = 65
-_TURN = 360.0
 _WHOLE_PIXEL = 1e-3
 
 
@@ -72,8 +72,8 @@ class GridProjection:
         """
         rows, cols = _lattice_points(window.row, window.row_end), _lattice_points(window.col, window.col_end)
         x, y = self._project(*(axis.astype(np.float64) for axis in np.meshgrid(rows, cols, indexing="ij")))
-        if self._in_degrees and np.isfinite(x).any():
-            x = _unwrapped(x, float(x[np.isfinite(x)][0]))  # no jump between neighbours, wherever 180 degrees lie
+        if self._turn and np.isfinite(x).any():
+            x = unwrapped(x, float(x[np.isfinite(x)][0]), self._turn)  # no jump between neighbours, wherever 180 lies
         down, across = np.arange(window.row, window.row_end), np.arange(window.col, window.col_end)
         return self._on_end(*(_between(_between(plane, rows, down).T, cols, across).T for plane in (x, y)))
 
@@ -88,21 +88,20 @@ class GridProjection:
     def _on_end(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Rows and columns on `end` of CRS coordinates.
 
-        Longitudes are shifted by full turns to lie nearest to the grid.
+        Longitudes, and what comes round like them, are moved by whole turns to lie nearest to the grid.
         """
-        if self._in_degrees:
-            x = _unwrapped(x, self._middle)
+        x = unwrapped(x, self._middle, self._turn)
         cols, rows = map_points(~self.end.transform, x, y)
         return rows - 0.5, cols - 0.5
 
-    @property
-    def _in_degrees(self) -> bool:
+    @cached_property
+    def _turn(self) -> float | None:
         assert self.end.crs is not None
-        return bool(self.end.crs.is_geographic)
+        return turn_of(self.end.crs)
 
     @cached_property
     def _middle(self) -> float:
-        """Longitude of the middle of `end`."""
+        """First coordinate of the middle of `end`."""
         middle = np.array([self.end.shape.width / 2]), np.array([self.end.shape.height / 2])
         return float(map_points(self.end.transform, *middle)[0][0])
 
@@ -169,11 +168,6 @@ def bounding_window(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: Shape
     row, col = int(rows.min()), int(cols.min())
     window = Window(row, col, int(rows.max()) + 1 + margin - row, int(cols.max()) + 1 + margin - col)
     return window.intersection(shape.window)
-
-
-def _unwrapped(x: Floats, middle: float) -> Floats:
-    """Longitudes shifted by full turns to within half a turn of the middle; those within it stay as they are."""
-    return np.where(np.abs(x - middle) <= _TURN / 2, x, middle + (x - middle + _TURN / 2) % _TURN - _TURN / 2)
 
 
 def _lattice_points(first: int, end: int) -> NDArray[np.int64]:

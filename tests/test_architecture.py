@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lulc"
 
 LAYERS = [
-    ("errors", "ground_area", "in_order"),
+    ("errors", "ground_area", "in_order", "turns"),
     ("resources", "run"),
     ("grid", "bands", "legend", "config"),
     ("crosswalk", "footprints", "indices", "options", "projection", "split", "tiling"),
@@ -45,6 +45,7 @@ ONLY_IN = {
     "rasterio": {
         "grid",
         "ground_area",
+        "turns",
         "io.files",
         "io.scene",
         "io.cog",

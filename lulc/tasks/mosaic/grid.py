@@ -12,6 +12,7 @@ from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Grid, Shape, Window, parse_crs
 from lulc.io.scene.source import MOST_PIXELS
 from lulc.projection import GridProjection
+from lulc.turns import turn_of
 
 SIZE_TOLERANCE = 1.1
 """Largest ratio of pixel sides on the ground at which two maps count as of one resolution."""
@@ -76,9 +77,19 @@ def _lattice(maps: Sequence[NamedGrid], name: str | None, resolution: float | No
     if model is None or not model.is_rectilinear:
         if resolution is None:
             raise UsageError(f"no map lies north up in {crs.to_string()}", "give the pixel size with --resolution")
-        return Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1))
+        return _beside(maps[0].grid, Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1)))
     across, down = (resolution, resolution) if resolution else (abs(model.a), abs(model.e))
     return Grid(crs, Affine(across, 0, model.c, 0, -down, model.f), Shape(1, 1))
+
+
+def _beside(grid: Grid, lattice: Grid) -> Grid:
+    """The lattice moved by whole pixels to a map where x comes round: maps on both sides of 180 degrees meet there."""
+    assert lattice.crs is not None
+    if turn_of(lattice.crs) is None:
+        return lattice
+    middle = np.array([grid.shape.height / 2]), np.array([grid.shape.width / 2])
+    _, cols = GridProjection(grid, lattice).locate(*middle)
+    return lattice.part(Window(0, round(cols[0]), 1, 1)) if np.isfinite(cols[0]) else lattice
 
 
 def _most_common(maps: Sequence[NamedGrid]) -> Grid:
