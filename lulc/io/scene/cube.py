@@ -190,7 +190,7 @@ def _transform_of_axes(piece: xr.DataArray, path: Path) -> Affine:
 
 
 def _radiometry(dataset: xr.Dataset, pieces: list[xr.DataArray]) -> Radiometry | None:
-    """From a `quantification` attribute, or a `units` attribute that says the values are reflectance already."""
+    """From a `quantification` attribute; values that are stored with a `scale_factor` are reflectance once unpacked."""
     for attributes in (pieces[0].attrs, dataset.attrs):
         for name in ("quantification", "REFLECTANCE_SCALE"):
             if name in attributes:
