@@ -71,6 +71,8 @@ class Augment:
         self._settings, self._spec, self._names, self._crop = settings, spec, tuple(names), crop
         bands = {band.name: band for band in sensor(spec.sensor).bands}
         spectral = [bands[name] for name in names if name in bands]
+        if [band.name for band in spectral] != list(names[: len(spectral)]):
+            raise ConfigError(f"planes {', '.join(names)}", "bands come before indices")
         self._spectral = slice(len(spectral))  # a view: what follows works in place
         missing = [band.name for band in spectral if band.name not in ATMOSPHERE]
         if settings.atmosphere and missing:
