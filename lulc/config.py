@@ -1,7 +1,7 @@
 """Typed configuration: TOML in, a frozen model out. An unknown key is refused with the nearest known one."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -67,13 +67,11 @@ def _config_error(model: type[BaseModel], error: ValidationError, name: str) -> 
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Keys of the table at `path` below `model`; those of the last table on the way when the path ends early."""
+    """Keys of the table at `path` below `model`, through lists of tables; those of the last table that is known."""
     for part in path:
         field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
     return list(model.model_fields)
 
 

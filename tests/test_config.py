@@ -14,6 +14,7 @@ class Inner(Table):
 class Outer(Table):
     name: str
     fit: Inner = Inner()
+    parts: tuple[Inner, ...] = ()
 
 
 def test_a_file_is_read(tmp_path):
@@ -28,6 +29,13 @@ def test_changes_replace_keys_and_none_does_not(tmp_path):
     assert read_config(Outer, file, fit__steps=9, name=None) == Outer(name="x", fit=Inner(steps=9))
 
 
+def test_a_change_below_a_value_is_refused(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('name = "x"\n')
+    with pytest.raises(ConfigError, match=r"name is a value, not a table: there is no name\.steps"):
+        read_config(Outer, file, name__steps=9)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -35,6 +43,7 @@ def test_changes_replace_keys_and_none_does_not(tmp_path):
         ({"nam": "x"}, "name is missing|no key nam"),
         ({"name": "x", "fit": {"steps": 0}}, r"fit\.steps = 0"),
         ({"name": 3}, "name = 3"),
+        ({"name": "x", "parts": [{"stesp": 1}]}, r"no key parts\.0\.stesp; did you mean 'steps'"),
     ],
 )
 def test_what_is_wrong_is_named(table, message):

@@ -90,3 +90,9 @@ def test_a_crosswalk_that_is_wrong_says_where(tmp_path, text, message):
 def test_no_crosswalk_lists_what_there_is():
     with pytest.raises(ConfigError, match="corine-3-to-corine-2"):
         load_crosswalk(FINE, COARSE)
+
+
+@pytest.mark.parametrize("codes", [(1, 1, 2), (1, 1, 2, 3)])
+def test_codes_that_miss_a_class_or_name_one_that_is_not_there(codes):
+    with pytest.raises(ConfigError, match="fine to coarse does not name every class once"):
+        Crosswalk(FINE, COARSE, codes)

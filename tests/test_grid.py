@@ -194,3 +194,8 @@ def test_georeferenced():
     assert grid(32631, Affine.identity()).georeferenced
     assert grid(None, Affine.identity(), rpcs={"x": 1}).georeferenced
     assert not grid(None, Affine.identity()).georeferenced
+
+
+def test_a_grid_without_a_crs_is_nowhere_on_earth():
+    assert not grid(None, Affine.identity()).on_earth()
+    assert grid(32631, Affine(10, 0, 4e5, 0, -10, 5e6)).on_earth()

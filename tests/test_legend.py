@@ -63,6 +63,11 @@ class TestLegend:
         with pytest.raises(ConfigError, match="name twice"):
             Legend.from_table({**TWO, "classes": classes})
 
+    def test_a_pixel_value_twice(self):
+        classes = [{**entry, "values": [7]} for entry in TWO["classes"]]
+        with pytest.raises(ConfigError, match="pixel value twice"):
+            Legend.from_table({**TWO, "classes": classes})
+
     @pytest.mark.parametrize(
         "table",
         [

@@ -76,6 +76,12 @@ def test_grids_apart_do_not_meet():
     assert GridProjection(ZONE31, far).covered().shape.size == 0
 
 
+def test_what_the_other_projection_does_not_show_has_no_footprint():
+    half = CRS.from_string("+proj=ortho +lat_0=0 +lon_0=-170")  # the half of the Earth that zone 31 is not on
+    hidden = Grid(half, Affine(1000, 0, 0, 0, -1000, 0), Shape(50, 50))
+    assert GridProjection(ZONE31, hidden).footprint() == Window(0, 0, 0, 0)
+
+
 def test_a_grid_without_a_place_is_refused():
     with pytest.raises(ValueError, match="nowhere"):
         GridProjection(ZONE31, Grid(None, Affine.identity(), Shape(5, 5)))

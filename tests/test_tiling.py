@@ -91,6 +91,21 @@ def test_a_blend_wider_than_the_halo_is_refused():
         TilePlan(Shape(100, 100), 8, 128, 16, 24)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((Shape(0, 100), 8, 128, 16), "no pixels"),
+        ((Shape(100, 100), 8, 0, 16), "must be positive"),
+        ((Shape(100, 100), 8, 128, -8), "not negative"),
+        ((Shape(100, 100), 32, 64, 32), "multiples of the stride 32"),
+        ((Shape(100, 100), 8, 128, 12), "multiples of the stride 8"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        TilePlan(*given)
+
+
 @pytest.mark.parametrize(("value", "step", "expected"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (10980, 32, 11_008)])
 def test_round_up(value, step, expected):
     assert round_up(value, step) == expected

@@ -14,9 +14,6 @@ def keep_freed_memory() -> None:
     (measured: 0.92 against 0.49 CPU seconds per megapixel in float32). It changes the whole process, so only those who
     begin one call it: commands, children of the server, workers of a cluster.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
+    if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -1,7 +1,7 @@
 """Classifier: patch images in, class probabilities out, on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ Item = TypeVar("Item")
 
 AT_ONCE = 64
 """Patches per forward pass."""
+
+
+def _raised(_item: Any, error: LulcError) -> None:  # noqa: ANN401
+    raise error
 
 
 class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
@@ -94,7 +98,7 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         items: Sequence[Item],
         read: Callable[[Item], PatchImage],
         *,
-        refused: Callable[[Item, LulcError], None] | None = None,
+        refused: Callable[[Item, LulcError], None] = _raised,
         batch: int = AT_ONCE,
     ) -> Iterator[tuple[Item, PatchImage, NDArray[np.float32]]]:
         """Each item with its image and its probabilities (K,); files are read and decoded ahead in threads.
@@ -102,7 +106,7 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         Args:
             items: What to classify.
             read: Reads the image of an item.
-            refused: Called with each item that cannot be classified, which is then left out; None raises instead.
+            refused: Called with each item that cannot be classified, which is then left out; by default the error is raised.
             batch: Patches per forward pass.
 
         Raises:
@@ -114,8 +118,6 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
                 image = read(item)
                 return image, self._values(image)
             except LulcError as error:
-                if refused is None:
-                    raise
                 return error
 
         groups = [items[start : start + batch] for start in range(0, len(items), batch)]
@@ -123,10 +125,10 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         for group, found in zip(groups, loaded, strict=True):
             good = []
             for item, one in zip(group, found, strict=True):
-                if not isinstance(one, LulcError):
-                    good.append((item, *one))
-                elif refused is not None:
+                if isinstance(one, LulcError):
                     refused(item, one)
+                else:
+                    good.append((item, *one))
             if good:
                 rows = self.probabilities(self.channels(np.concatenate([values for _, _, values in good])))
                 yield from ((item, image, row) for (item, image, _), row in zip(good, rows, strict=True))

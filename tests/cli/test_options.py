@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from pydantic import Field, model_validator
 
 from lulc.cli.options import model_options
+from lulc.cli.values import Ranges
 from lulc.io.files.http import web_path
 from lulc.options import LIBRARY_ONLY, Bands, CreationOptions, Offset, Option, Options
 
@@ -122,6 +123,8 @@ def test_a_field_can_be_left_out():
         ("--place x --paper 9", "'--paper': 9 is not in the range"),
         ("--place x --share nan", "--share: Input should be"),
         ("--place x --most much", "write 800M or 2G"),
+        ("--place x --most 0", "'0' is not a positive size"),
+        ("--place x --most -2G", "'-2G' is not a positive size"),
         ("--place x --frame 1", "write 2 numbers with commas between them, as W,H"),
         ("--place x -b B02,,B03", "has an empty name"),
         ("--place x --co LEVEL", "write NAME=VALUE"),
@@ -132,3 +135,16 @@ def test_a_refusal_names_the_option(words, said):
     result, drawing, _ = run(*words.split())
     assert (result.exit_code, drawing) == (2, None)
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("3", (3,)), ("3,7,10-12", (3, 7, 10, 11, 12)), (" 1 , 2-2", (1, 2)), ("5-3", ())]
+)
+def test_ranges_of_numbers(text, numbers):
+    assert Ranges().convert(text, None, None) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "3,", "1-b", "-2"])
+def test_what_is_no_range(text):
+    with pytest.raises(click.BadParameter, match="write numbers such as 3,7,10-12"):
+        Ranges().convert(text, None, None)

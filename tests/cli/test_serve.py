@@ -124,3 +124,12 @@ def test_too_little_memory_is_refused():
     result = run("--view-only", "--max-memory", "1G")
     assert result.exit_code == 2
     assert "--max-memory 1G is too little" in result.output
+
+
+def test_the_page_is_opened_when_asked_for(monkeypatch):
+    opened = []
+    monkeypatch.setattr("click.launch", opened.append)
+    monkeypatch.setattr("lulc.serve.run.serve", lambda _settings, ready, _work: ready("http://127.0.0.1:1/"))
+    assert run("--view-only", "--open").output == "http://127.0.0.1:1/ (Ctrl-C ends it)\n"
+    assert run("--view-only").exit_code == 0
+    assert opened == ["http://127.0.0.1:1/"]

@@ -8,16 +8,19 @@ from affine import Affine
 from click.testing import CliRunner
 from PIL import Image
 from rasterio.control import GroundControlPoint
+from torch import nn
 
 from lulc.cli.main import cli
-from lulc.errors import InputError, LimitError, StorageError, UsageError
+from lulc.errors import InputError, LimitError, ModelError, StorageError, UsageError
 from lulc.explain.options import ExplainOptions, ExplainSceneOptions
-from lulc.explain.patch import BeforeSoftmax, explain_patch
-from lulc.explain.scene import LARGEST_SIDE, _dilated, explain_scene
+from lulc.explain.patch import BeforeSoftmax, check_finite, explain_patch
+from lulc.explain.scene import LARGEST_SIDE, _dilated, _View, explain_scene
 from lulc.features import FeatureSpec
+from lulc.grid import Window
 from lulc.io.scene.true_color import COLORS
 from lulc.legend import load_legend
 from lulc.model.bundle import load_bundle
+from lulc.model.receptive_field import ReceptiveField
 from lulc.patches.card import load_patch_model, write_patch_model
 from lulc.patches.networks import PatchArchitecture, build_patch_network
 
@@ -363,3 +366,40 @@ class TestCommand:
         done = lulc(home / "scene.tif", home / "out.png", "--model", SHIPPED, "--window", text)
         assert done.exit_code == 2
         assert "ROW,COL,HEIGHT,WIDTH" in done.stderr
+
+
+class Narrow(nn.Module):
+    """A network whose layer finds no memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 2, 1)
+
+    def forward(self, _image):
+        raise torch.OutOfMemoryError
+
+
+class TestView:
+    def view(self, *, bounded):
+        field = ReceptiveField(half_field=1, stride=1, bounded=bounded)
+        window = Window(0, 0, 8, 8)
+        return _View(torch.zeros(1, 1, 8, 8), np.ones((8, 8), bool), window, window, field)
+
+    def test_a_network_that_looks_at_the_whole_window_may_be_warm_everywhere(self):
+        region = np.zeros((8, 8), bool)
+        region[4, 4] = True
+        warm = torch.ones(1, 8, 8)
+        assert (self.view(bounded=False).heat(warm, region) == 1).all()
+        assert self.view(bounded=True).heat(warm, region).sum() == 9
+
+    def test_too_little_memory_is_a_limit(self):
+        network = Narrow()
+        with pytest.raises(LimitError, match="not enough memory for the window; use a smaller --window"):
+            self.view(bounded=True).raw(network, network.layer, np.ones((8, 8), bool), 0, "grad-cam")
+
+
+def test_values_that_are_not_finite_are_the_models_fault():
+    card = load_bundle(SHIPPED).card
+    check_finite(card, np.ones(3, np.float32))
+    with pytest.raises(ModelError, match=f"{SHIPPED} gives values that are not finite; fetch the bundle again"):
+        check_finite(card, np.array([0.5, np.nan], np.float32))

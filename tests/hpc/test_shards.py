@@ -336,9 +336,11 @@ def test_the_commands(ready, bundle, tmp_path):
     assert call("hpc", "plan", path, "--out", out)[0] == 2
     code, text = call("hpc", "plan", "--list", tmp_path / "list.txt", path, "--out", out, *options, "--json")
     assert (code, json.loads(text)["shards"]) == (0, 2)
+    said = f"{path}: 1 scenes, 2 shards of at most 3 chunks, cpu fp32, 1 threads\n"
+    assert call("hpc", "plan", ready[0], path, "--out", out, *options, "--device", "cpu", "--overwrite") == (0, said)
     assert call("hpc", "plan", ready[0], path, "--out", out, *options)[0] == 5
     assert call("hpc", "run", path, 2)[0] == 2
-    assert call("hpc", "run", path, 0)[0] == 0
+    assert json.loads(call("hpc", "run", path, 0, "--json")[1])["chunks"] == 3
     code, text = call("hpc", "merge", path)
     assert (code, text.count("\n")) == (7, 1)
     code, text = call("hpc", "status", path)
@@ -348,7 +350,63 @@ def test_the_commands(ready, bundle, tmp_path):
     assert f"1 scenes are complete and not merged yet; lulc hpc merge {path}" in call("hpc", "status", path)[1]
     assert call("hpc", "merge", path, "--scene", 0)[0] == 0
     assert sha256(out / "scene.tif") == ready[1]
+    assert call("hpc", "run", path, 0) == (0, "shard 0: its scene has been merged already\n")
     nothing = f"nothing is left to submit; lulc hpc status {path} says what each shard has come to\n"
     assert call("hpc", "submit", path) == (0, nothing)
     assert call("hpc", "submit", path, "--json")[1] == '{"shards": [], "scenes": [], "jobs": [], "merges": []}\n'
     assert call("hpc", "submit", path, "--shards", 2)[0] == 2
+
+
+def test_a_defect_is_noted_too(region, monkeypatch):
+    path, _, _ = region
+
+    def broken(*_, **__):
+        raise ValueError("nobody foresaw\nthis")
+
+    monkeypatch.setattr("lulc.hpc.shards.run_shard", broken)
+    with pytest.raises(ValueError, match="nobody foresaw"):
+        run_planned(read_plan(path), path, 0)
+    assert (notes_folder(path) / "shard-0000.error").read_text() == "1 ValueError: nobody foresaw this\n"
+    assert states(path)[0] == ("failed", 0)
+    write_plan(read_plan(path), path, overwrite=True)
+    assert states(path)[0] == ("waiting", 0)
+
+
+def test_a_merge_that_another_one_has_overtaken_gives_its_product(region, monkeypatch):
+    path, out, _ = region
+    plan = all_run(path)
+    merge_planned(plan, path, 0)
+    asked = []
+
+    def merged(*given):
+        asked.append(given)
+        return len(asked) > 1
+
+    monkeypatch.setattr("lulc.hpc.shards._merged", merged)
+    monkeypatch.setattr("lulc.hpc.shards._refuse_missing", lambda *_: (_ for _ in ()).throw(ShardError("gone", "-")))
+    assert merge_planned(plan, path, 0) == out
+
+
+def test_a_second_merge_may_remove_the_note_of_the_first(region, monkeypatch):
+    path, _, _ = region
+    plan = all_run(path)
+    replace = Path.replace
+
+    def removed(self, target):
+        if self.name == "scene-0000.merging":
+            self.unlink()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", removed)
+    merge_planned(plan, path, 0)
+    assert states(path) == [("merged", 3)] * 2
+
+
+@pytest.mark.parametrize("cuts", [[1, 3], [0, 3, 3], [0, 3, 2]])
+def test_cuts_that_do_not_rise_are_refused(region, cuts):
+    path, _, _ = region
+    table = json.loads(path.read_text())
+    table["scenes"][0]["cuts"] = cuts
+    path.write_text(json.dumps(table))
+    with pytest.raises(ConfigError, match="cuts must rise from 0"):
+        read_plan(path)

@@ -1,4 +1,5 @@
 import json
+import os
 import zipfile
 
 import pytest
@@ -97,6 +98,18 @@ def test_channels_that_do_not_match_the_network_are_refused(bundle):
     spec = {"sensor": "sentinel-2", "bands": ["B02"], "indices": [], "mean": [0.1], "std": [0.1]}
     change_card(bundle, features=spec)
     with pytest.raises(ModelError, match="takes 3 channels, the features are 1"):
+        read_card(bundle)
+
+
+def test_a_legend_that_does_not_match_the_network_is_refused(bundle):
+    change_card(bundle, legend={"name": "x", "classes": [{"code": 1, "name": "all", "color": "#123456"}]})
+    with pytest.raises(ModelError, match="gives 9 classes, the legend has 1"):
+        read_card(bundle)
+
+
+def test_a_card_that_is_too_large_is_not_read(bundle):
+    os.truncate(bundle / CARD, 1 << 30)
+    with pytest.raises(ModelError, match=r"card\.json holds 1073741824 bytes, at most \d+ are expected"):
         read_card(bundle)
 
 

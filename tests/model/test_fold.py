@@ -56,3 +56,28 @@ def test_a_convolution_that_feeds_two_layers_is_left_alone():
         before = network(image)
         assert fold_batch_norm(network, 2) == 0
         assert torch.equal(before, network(image))
+
+
+class Scaled(nn.Module):
+    """A layer without children that is called with a number beside the tensor."""
+
+    def forward(self, image, factor):
+        return image * factor
+
+
+class ByNumber(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm, self.scaled = nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2), Scaled()
+
+    def forward(self, image):
+        return self.scaled(self.norm(self.convolution(image)), 2.0)
+
+
+def test_layers_may_take_numbers():
+    network = shake_norms(ByNumber().eval())
+    image = torch.randn(1, 2, 16, 16)
+    with torch.inference_mode():
+        before = network(image)
+        assert fold_batch_norm(network, 2) == 1
+        torch.testing.assert_close(network(image), before)

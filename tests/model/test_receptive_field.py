@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network, total_stride
 from lulc.model.receptive_field import measure_receptive_field
 
@@ -52,6 +53,16 @@ def test_squeeze_and_excite_is_noticed(encoder):
 def test_instance_norm_is_noticed():
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.InstanceNorm2d(4), nn.Conv2d(4, 2, 1))
     assert not measure_receptive_field(network, 3, 1).bounded
+
+
+def test_a_network_that_takes_no_thin_image_is_not_measured():
+    network = nn.Sequential(nn.AvgPool2d(500), nn.Conv2d(3, 2, 1))
+    assert not measure_receptive_field(network, 3, 1).bounded
+
+
+def test_a_network_that_states_no_stride_is_refused():
+    with pytest.raises(ModelError, match="does not state its output stride"):
+        total_stride(nn.Sequential())
 
 
 def test_no_pixel_beyond_the_halo_moves_the_answer():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from affine import Affine
 from click.testing import CliRunner
 from PIL import Image
 from rasterio.transform import from_origin
@@ -263,7 +264,31 @@ class TestCutCells:
                 map_change(*maps, tmp_path / "out.tif")
 
 
+class TestCommand:
+    def test_a_map_of_change(self, scenes, model, tmp_path):
+        words = ["patches", "change", *scenes, tmp_path / "out.tif", "--model", model, "--device", "cpu"]
+        done = CliRunner().invoke(cli, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith("# Change from before.tif to after.tif")
+
+    def test_in_classes_of_another_legend(self, scenes, model, tmp_path):
+        classes = '[[classes]]\ncode = {}\nname = "{}"\ncolor = "#00000{}"\n'
+        (tmp_path / "two.toml").write_text(
+            'name = "two"\n' + "".join(classes.format(n, name, n) for n, name in ((1, "dim"), (2, "light")))
+        )
+        pairs = '[classes]\ndark = "dim"\ngrey = "dim"\nbright = "light"\n'
+        (tmp_path / "walk.toml").write_text(f'source = "brightness"\ntarget = "two"\n{pairs}')
+        more = {"to": tmp_path / "two.toml", "crosswalk": tmp_path / "walk.toml"}
+        report = compare_scenes(*scenes, tmp_path / "out.tif", options(model, **more))
+        np.testing.assert_array_equal(report.pixels, [[6, 2], [0, 2]])
+
+
 class TestRefused:
+    def test_images_without_a_place_of_two_sizes(self):
+        grids = [Grid(None, Affine.identity(), Shape(side, side)) for side in (16, 32)]
+        with pytest.raises(InputError, match="a and b are not georeferenced and differ in size or grid"):
+            common_windows(*grids, ("a", "b"))
+
     def test_other_places(self, scenes, model, tmp_path):
         square = np.full((64, 64), 0.1)
         cases = {

@@ -5,7 +5,8 @@ import zipfile
 import pytest
 from PIL import Image
 
-from lulc.errors import InputError, StorageError
+from lulc.errors import InputError, LimitError, StorageError
+from lulc.patches import dataset
 from lulc.patches.dataset import open_patch_set
 
 
@@ -101,3 +102,20 @@ class TestRefusals:
         found = open_patch_set(path)
         with pytest.raises(StorageError, match=r"t\.zip/A/1\.png cannot be read"):
             found.read(found.patches[0])
+
+
+class TestLimits:
+    def test_too_many_patches(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(dataset, "_MOST_PATCHES", 2)
+        with pytest.raises(LimitError, match="holds 3 patches; lulc takes at most 2"):
+            open_patch_set(make(tmp_path, "A/1.png", "B/1.png", "B/2.png"))
+
+    def test_a_member_that_unpacks_to_too_much(self, tmp_path, monkeypatch):
+        found = open_patch_set(zipped(make(tmp_path / "t", "A/1.png", "B/1.png"), tmp_path / "t.zip"))
+        monkeypatch.setattr(dataset, "MOST_BYTES", 8)
+        with pytest.raises(LimitError, match=r"A/1\.png would unpack to \d+ bytes; leave it out"):
+            found.read(found.patches[0])
+
+    def test_names_that_are_no_plain_text(self, tmp_path):
+        with pytest.raises(InputError, match=r"a name that is not plain text: 'B/1\\x07\.png'; rename it"):
+            open_patch_set(make(tmp_path, "A/1.png", "B/1\a.png"))

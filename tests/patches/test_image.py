@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import rasterio
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from lulc.errors import InputError, LimitError
+from lulc.errors import InputError, LimitError, StorageError
 from lulc.patches.image import EUROSAT_MS, decode_image, read_image
 
 
@@ -154,3 +156,20 @@ class TestRefusals:
         for path in (tmp_path / "none.jpg", tmp_path):
             with pytest.raises(InputError, match="there is no file"):
                 read_image(path)
+
+
+def test_values_must_fit_their_names_and_mask(colors):
+    image = decode_image(encoded(colors), "a")
+    with pytest.raises(ValueError, match="1 bands"):
+        replace(image, names=("B04",))
+
+
+def test_a_file_that_may_not_be_read(colors, tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(encoded(colors))
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(StorageError, match=r"a\.png cannot be read: Permission denied"):
+        read_image(tmp_path / "a.png")

@@ -1,6 +1,10 @@
 """Networks by name, their heads, their last maps, and which parts are held still."""
 
+import json
+import shutil
+
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -75,6 +79,9 @@ class TestFreezing:
         assert all(weight.requires_grad for weight in network.head.parameters())
         assert not any(part.training for part in network.backbone.modules() if isinstance(part, nn.BatchNorm2d))
 
+    def test_nothing(self):
+        assert all(self.held("none", 0)[1])
+
     def test_gradually_from_the_end(self):
         _, first = self.held("gradual", 0)
         _, half = self.held("gradual", 5)
@@ -96,6 +103,26 @@ class TestFreezing:
 
 
 class TestStart:
+    def test_imagenet_from_the_hub(self, monkeypatch):
+        plain, asked = timm.create_model, []
+
+        def fetched(name, *, pretrained, num_classes):
+            asked.append((name, pretrained))
+            return plain(name, pretrained=False, num_classes=num_classes)
+
+        made = architecture("resnet18", classes=3)
+        network = build_patch_network(made)
+        monkeypatch.setattr(timm, "create_model", fetched)
+        said = start_patches(network, made, ("B04", "B03", "B02"), ("a", "b", "c"), "imagenet")
+        assert (said, asked) == ("backbone from ImageNet (the weights hub)", [("resnet18", True)])
+
+    def test_of_a_model_of_reflectance_pictures_learn_no_normalisation(self, trained, tmp_path):
+        folder = shutil.copytree(trained[0], tmp_path / "model")
+        card = json.loads((folder / "card.json").read_text())
+        (folder / "card.json").write_text(json.dumps(card | {"pictures": False, "picture_white": None}))
+        own = FeatureSpec(bands=("B03",), mean=(0.2,), std=(0.2,))
+        assert normalised_like(own, str(folder), pictures=True) == own
+
     def test_from_another_model(self, trained):
         folder, _ = trained
         same = architecture("cnn6", classes=3)
@@ -135,3 +162,23 @@ class TestStart:
             start_patches(
                 build_patch_network(architecture()), architecture(), ("B04", "B03", "B02"), ("a",), "imagenet"
             )
+
+
+class TestCard:
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            ({"features": {"bands": ["B04", "B08"], "indices": ["NDVI"]}}, "patch models see bands only"),
+            (
+                {"architecture": {"name": "tu-inception_v3", "side": 16}},
+                "cannot be built for 16 px: .*; its card is damaged",
+            ),
+        ],
+    )
+    def test_a_card_that_fits_no_network(self, trained, tmp_path, damage, message):
+        folder = shutil.copytree(trained[0], tmp_path / "model")
+        card = json.loads((folder / "card.json").read_text())
+        card |= {key: card[key] | value for key, value in damage.items()}
+        (folder / "card.json").write_text(json.dumps(card))
+        with pytest.raises(ModelError, match=message):
+            load_patch_model(folder)

@@ -9,6 +9,7 @@ import rasterio
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from lulc.cli.main import cli
@@ -158,6 +159,36 @@ class TestFileRefusals:
         assert found.output.count(": Lake") == 3
         assert "1b.png is not an image" in found.output
 
+    def test_a_whole_batch_may_be_refused(self, classifier, tree, tmp_path):
+        (tmp_path / "bad.png").write_bytes(b"hello")
+        files = [tmp_path / "bad.png", tree / "Lake" / "Lake_0.png"]
+        refused = []
+        answers = [
+            file
+            for file, _, _ in classifier.classify(
+                files, read_image, refused=lambda item, error: refused.append((item, error.exit_code)), batch=1
+            )
+        ]
+        assert (answers, refused) == (files[1:], [(files[0], 3)])
+
+    def test_folders_that_are_no_patches(self, model, tmp_path):
+        (tmp_path / "scene.SAFE").mkdir()
+        (tmp_path / "scene.SAFE" / "MTD_MSIL2A.xml").touch()
+        for name, code, said in (
+            ("scene.SAFE", 2, "classify its cells with --grid"),
+            ("none", 3, "holds no JPEG, PNG"),
+        ):
+            (tmp_path / name).mkdir(exist_ok=True)
+            found = run(tmp_path / name, "--model", model)
+            assert (found.exit_code, said in found.output) == (code, True), found.output
+
+    def test_pixels_of_another_size_are_said(self, model, tmp_path):
+        write_bands(tmp_path / "a.tif", described=True)
+        with rasterio.open(tmp_path / "a.tif", "r+") as file:
+            file.transform = rasterio.Affine(30, 0, 500_000, 0, -30, 5_000_000)
+        found = run(tmp_path / "a.tif", "--model", model)
+        assert "pixels are 30 m, tiny was trained at 10 m" in found.output
+
     def test_bands_that_lack(self, model, tmp_path):
         write_bands(tmp_path / "a.tif", names=("B02", "B08"), described=True)
         found = run(tmp_path / "a.tif", "--model", model)
@@ -292,6 +323,15 @@ class TestGrid:
     def test_refusals(self, scene, model, tmp_path):
         with pytest.raises(InputError, match="101 x 137 px; a cell takes 200"):
             classify_grid([scene], tmp_path / "map.tif", CellOptions(model=model, cell=200))
+        with rasterio.open(scene) as source, rasterio.open(tmp_path / "empty.tif", "w", **source.profile) as target:
+            target.write(0 * source.read())
+            target.descriptions = source.descriptions
+        with pytest.raises(InputError, match=r"empty\.tif has no cell with data"):
+            classify_grid([tmp_path / "empty.tif"], tmp_path / "map.tif", CellOptions(model=model))
+        with rasterio.open(tmp_path / "empty.tif", "r+") as target:
+            target.gcps = [GroundControlPoint(0, 0, 13, 45), GroundControlPoint(9, 0, 13, 44)], CRS.from_epsg(4326)
+        with pytest.raises(InputError, match=r"empty\.tif is placed by control points or RPCs; warp it"):
+            classify_grid([tmp_path / "empty.tif"], tmp_path / "map.tif", CellOptions(model=model))
         with pytest.raises(UsageError, match="is an input"):
             classify_grid([scene], scene, CellOptions(model=model, overwrite=True))
         assert not (tmp_path / "map.tif").exists()

@@ -508,3 +508,13 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(UsageError, match=r"openai; pip install 'lulc\[ask\]'$"):
         Adviser("http://localhost/v1", "eyes", CLASSES)
+
+
+def test_a_look_up_that_hangs_is_left_at_the_time_out(monkeypatch):
+    async def hangs(_self, _content, _key):
+        time.sleep(0.5)  # noqa: ASYNC251 - as the look-up of a name, it cannot be interrupted
+
+    monkeypatch.setattr("lulc.patches.second_opinion._GRACE_S", 0.0)
+    monkeypatch.setattr(Adviser, "_converse", hangs)
+    opinion = Adviser("http://127.0.0.1:9/v1", "eyes", CLASSES, timeout_s=0.05).ask(PATCH)
+    assert opinion.problem == "timed out after 0.05 s"

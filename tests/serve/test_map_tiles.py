@@ -14,7 +14,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.warp import Resampling, reproject
 
-from lulc.errors import InputError
+from lulc.errors import InputError, StorageError
 from lulc.grid import Window, map_points
 from lulc.io.scene.scene import open_scene
 from lulc.io.scene.true_color import write_true_color
@@ -301,3 +301,29 @@ def test_heat_tiles_are_transparent_where_it_is_cold(tmp_path):
     assert opacity.max() >= 229
     assert opacity.min() == 0
     assert heat_tile(raster, 14, 0, 0) is None
+
+
+def test_a_block_that_cannot_be_read_is_an_error_and_no_picture(tmp_path):
+    write(tmp_path / "map.tif", pixels(300, 400, seed=2))
+    raster = TiledRaster(tmp_path / "map.tif")
+    west, south, east, north = raster.bounds
+    tile = PYRAMID.tile((west + east) / 2, (south + north) / 2, raster.zooms[1])
+    content = (tmp_path / "map.tif").read_bytes()
+    (tmp_path / "map.tif").write_bytes(content[:2000] + bytes(len(content) - 2000))
+    damaged = TiledRaster(tmp_path / "map.tif")
+    with pytest.raises(StorageError, match=r"cannot read map\.tif at tile"):
+        damaged.read(tile.z, tile.x, tile.y, [1])
+    damaged.close()
+    raster.close()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_there_are_no_tiles_beside_a_picture_without_a_place(tmp_path):
+    write(tmp_path / "map.tif", pixels(300, 400), grid=grid_of(300, 400, Affine.identity(), None))
+    raster = TiledRaster(tmp_path / "map.tif")
+    deepest = raster.zooms[1]
+    assert raster.read(deepest, 0, 0, [1]) is not None
+    assert raster.read(deepest, 3, 0, [1]) is None
+    assert raster.read(deepest + 1, 0, 0, [1]) is None
+    assert color_tile(raster, deepest, 3, 0) is None
+    raster.close()

@@ -200,3 +200,14 @@ class TestFields:
             UploadOptions.of(fields)
         assert caught.value.status == 400
         assert next(iter(fields)) in caught.value.problem
+
+
+def test_a_request_without_a_body(tmp_path):
+    refusal = refused(tmp_path / "u", b"", "image/tiff", {"name": "s.tif"})
+    assert (refusal.status, refusal.problem) == (400, "the request has no body")
+
+
+def test_another_failure_of_the_disk_is_none_of_the_senders(tmp_path):
+    (tmp_path / "u").touch()
+    with pytest.raises(FileExistsError):
+        received(tmp_path / "u", TIFF, "image/tiff", {"name": "s.tif"})

@@ -170,6 +170,13 @@ class TestNamed:
             maps.get(map_id)
         assert maps.listed() == []
 
+    def test_a_map_that_is_damaged_later_is_one_line(self, product):
+        maps = ServedMaps([product])
+        map_id = maps.listed()[0]["id"]
+        product.write_bytes(b"II*\0damaged")
+        with pytest.raises(Refusal, match=r"map\.tif is not a readable"):
+            maps.get(map_id)
+
     def test_what_is_no_map_is_refused_at_start(self, product, tmp_path, data):
         scene = data / "scenes" / "aber_s2_20210527_10band.tif"
         with pytest.raises(InputError, match="was not made by lulc"):

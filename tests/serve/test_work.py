@@ -12,12 +12,13 @@ from click.testing import CliRunner
 from rasterio.transform import from_origin
 
 from lulc.cli.main import cli
-from lulc.errors import InputError, LimitError
+from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Shape
 from lulc.serve import work
-from lulc.serve.child import _lacks_memory, _shown_names
+from lulc.serve.child import _answer, _lacks_memory, _shown_names
 from lulc.serve.uploads import UploadOptions
 from lulc.tasks.classify.classify import classify
+from tests.support.product_samples import pixels, write
 
 MODELS = {"model": "dw9-s2-10m", "patch_model": "eurosat-rgb", "device": "cpu", "max_memory": 8_000_000_000}
 VALUES = 2_000_000_000
@@ -161,3 +162,50 @@ def test_want_of_memory_is_known_whoever_tells_it():
     assert _lacks_memory(MemoryError())
     assert not _lacks_memory(InputError("damaged"))
     assert not _lacks_memory(io.UnsupportedOperation("no"))
+
+
+def test_a_report_of_a_map(tmp_path):
+    write(tmp_path / "map.tif", pixels(100, 100))
+    told = []
+    assert work.report(lambda *stage: told.append(stage), str(tmp_path / "map.tif"), "mine.tif", str(tmp_path)) == {}
+    assert told == [("reporting", 0, 0)]
+    with zipfile.ZipFile(tmp_path / "report.zip") as report:
+        assert json.loads(report.read("report.json"))["title"] == "mine.tif"
+
+
+def test_a_scene_beneath_the_maps(tmp_path):
+    path = raster(tmp_path / "a.tif", 3, nodata=0)
+    with rasterio.open(path, "r+") as target:
+        target.descriptions = ("B04", "B03", "B02")
+    assert work.base(silent, str(path), "a.tif", str(tmp_path)) == {}
+    with rasterio.open(tmp_path / "base.tif") as drawn:
+        assert drawn.shape == (300, 300)
+    with rasterio.open(path, "r+") as target:
+        target.write(np.zeros((3, 300, 300), np.uint16))
+    with pytest.raises(InputError, match=r"a\.tif has no data in B04, B03 and B02; leave it out"):
+        work.base(silent, str(path), "a.tif", str(tmp_path))
+    write(tmp_path / "map.tif", pixels(100, 100))
+    with pytest.raises(UsageError, match=r"map\.tif is a map, not a scene; give it as a map instead"):
+        work.base(silent, str(tmp_path / "map.tif"), "map.tif", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "problem"),
+    [
+        (MemoryError(), 413, "this needs more than the 2 GB that it may take"),
+        (InputError("/x/upload is damaged"), 422, "a.tif is damaged"),
+        (ValueError("nobody foresaw\nthis"), 500, "lulc failed: ValueError: nobody foresaw"),
+    ],
+)
+def test_a_child_answers_whatever_happens(monkeypatch, capsys, error, status, problem):
+    def task(on_progress, **_):
+        on_progress("working", 1, 2)
+        raise error
+
+    monkeypatch.setitem(work.WORK, "base", task)
+    sent = io.StringIO()
+    request = {"task": "base", "arguments": {"path": "/x/upload", "name": "a.tif"}}
+    answer = _answer(request, sent, 2 * 10**9)["refused"]
+    assert json.loads(sent.getvalue()) == {"stage": "working", "done": 1, "total": 2}
+    assert (answer["status"], answer["problem"]) == (status, problem)
+    assert ("Traceback" in capsys.readouterr().err) == (status == 500)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import rasterio
+import rioxarray  # noqa: F401 - gives arrays their .rio
 import xarray as xr
 from rasterio.transform import from_origin
 

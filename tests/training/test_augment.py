@@ -123,3 +123,9 @@ def test_soft_labels_become_shares_that_sum_to_one():
     target = target_of(label, torch.ones(1, 1, 2, dtype=torch.bool))
     assert target.codes.flatten().tolist() == [1, 255]
     torch.testing.assert_close(target.shares[0, :, 0, 0], torch.tensor([0.2, 0.8]))
+
+
+def test_a_band_after_an_index_is_refused():
+    spec = FeatureSpec(bands=("B04", "B08"), indices=("NDVI",), mean=(0.0,) * 3, std=(1.0,) * 3)
+    with pytest.raises(ConfigError, match="planes B04, NDVI, B08; bands come before indices"):
+        Augment(AugmentSettings(), spec, ("B04", "NDVI", "B08"), 32)

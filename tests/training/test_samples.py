@@ -1,12 +1,14 @@
 """Samples: crops and mosaics, repeatable by step, balanced on request."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lulc.errors import InputError
 from lulc.in_order import in_order
+from lulc.io.labels.training_set import TrainingSet
 from lulc.training.samples import Cache, Samples, chip_odds
 from lulc.training.settings import SampleSettings
 from tests.support.training_sets import make_set
@@ -69,6 +71,34 @@ def test_the_cache_keeps_its_limit(blob_set):
     for chip in (*chips[:2], *chips[:2], chips[2], chips[1], chips[0]):
         cache(chip)
     assert read == [chips[0].name, chips[1].name, chips[2].name, chips[0].name]
+
+
+def test_two_threads_that_load_one_chip_keep_it_once(blob_set):
+    chip = blob_set.split("train")[0]
+    size = blob_set.image(chip).nbytes
+    waiting = [chip]
+
+    def load(_):
+        if waiting:
+            cache(waiting.pop())  # as another thread does meanwhile
+        return (blob_set.image(chip),)
+
+    cache = Cache(load, size)
+    cache(chip)
+    assert (cache._bytes, list(cache._kept)) == (size, [chip.name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pixels": (0, 0, 0)}, "has no labelled chips in the split 'train'"),
+        ({"weight": 0.0}, "have the weight 0"),
+    ],
+)
+def test_a_set_without_anything_to_draw_is_refused(blob_set, changes, message):
+    chips = [replace(chip, **changes) if chip.split == "train" else chip for chip in blob_set.chips]
+    with pytest.raises(InputError, match=message):
+        sampler(TrainingSet(blob_set.path, blob_set.card, chips))
 
 
 def test_reading_ahead_keeps_order_and_brings_errors():

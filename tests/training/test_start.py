@@ -8,7 +8,7 @@ from torch import nn
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network
-from lulc.training.start import inflated, packaged_weights, start_segmentation
+from lulc.training.start import by_name, inflated, packaged_weights, start_segmentation
 from tests.support.training_sets import BANDS
 
 RGB = ("B04", "B03", "B02")
@@ -76,6 +76,40 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch):
         with pytest.raises(ModelError, match=f"ImageNet weights of {encoder}.*{remedy}") as caught:
             start_segmentation(network, architecture(encoder), BANDS, "imagenet")
         assert "\n" not in str(caught.value)
+
+
+def test_imagenet_from_the_hub(monkeypatch):
+    donor = build_network(architecture("resnet18", channels=3)).encoder
+    asked = []
+
+    def fetched(name, **options):
+        asked.append((name, options["weights"]))
+        return donor
+
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.get_encoder", fetched)
+    network = build_network(architecture("resnet18"))
+    said = start_segmentation(network, architecture("resnet18"), BANDS, "imagenet")
+    assert (said, asked) == ("encoder from ImageNet (the weights hub)", [("resnet18", "imagenet")])
+    assert torch.equal(network.encoder.layer1[0].conv1.weight, donor.layer1[0].conv1.weight)
+
+
+def test_imagenet_weights_that_fit_only_in_part_are_refused(monkeypatch):
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.get_encoder", lambda *_, **__: nn.Conv2d(3, 4, 3))
+    with pytest.raises(ModelError, match=r"only 0 of \d+ ImageNet tensors fit resnet18"):
+        start_segmentation(build_network(architecture("resnet18")), architecture("resnet18"), BANDS, "imagenet")
+
+
+def test_a_bundle_of_another_network_is_refused(bundle):
+    network = nn.Sequential()
+    network.encoder = nn.Conv2d(4, 8, 3)
+    with pytest.raises(ModelError, match="no weights of textured fit this network"):
+        start_segmentation(network, architecture(), BANDS, str(bundle))
+
+
+def test_first_convolutions_of_other_channels_are_left_alone():
+    weight = torch.rand(8, 3, 3, 3)
+    assert by_name(weight, (8, 4, 3, 3), BANDS, BANDS, "mean") is weight
+    assert by_name(weight, (8, 5, 3, 3), RGB, BANDS, "mean") is weight
 
 
 def test_scratch_changes_nothing():

@@ -52,13 +52,9 @@ def _places(ground: Footprints) -> list[NDArray[np.int64]]:
     )
     unique, member = np.unique(cells, axis=0, return_inverse=True)
     label = np.arange(len(unique))
-    for _ in range(len(unique)):
-        before = label.copy()
-        for first in range(len(unique)):
-            beside = (unique[:, 0] == unique[first, 0]) & (np.abs(unique[:, 1:] - unique[first, 1:]).max(axis=1) <= 1)
-            label[beside] = label[beside].min()
-        if (label == before).all():
-            break
+    for first in range(len(unique)):
+        beside = (unique[:, 0] == unique[first, 0]) & (np.abs(unique[:, 1:] - unique[first, 1:]).max(axis=1) <= 1)
+        label[np.isin(label, label[beside])] = label[beside].min()  # groups that meet here become one
     group = label[member.reshape(-1)]
     return [np.flatnonzero(group == number) for number in np.unique(group)]
 

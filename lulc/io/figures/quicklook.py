@@ -86,7 +86,7 @@ class ReducedMap:
 
 def ground_of(grid: Grid, step: int = 1) -> Ground | None:
     """Ground size of `step` times the middle pixel (geodesic, WGS 84); None where no CRS and transform place it."""
-    if grid.crs is None or grid.gcps or not grid.on_earth():
+    if grid.gcps or not grid.on_earth():
         return None
     from pyproj import Geod
 

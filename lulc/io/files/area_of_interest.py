@@ -60,13 +60,13 @@ class Area:
             return Window(0, 0, 0, 0)
         move = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_wkt(grid.crs.to_wkt()), always_xy=True)
         points = shapely.get_coordinates(shapely.segmentize(near, _STEP_DEGREES))
-        x, y = move.transform(points[:, 0], points[:, 1])
-        cols, rows = map_points(~grid.transform, np.asarray(x), np.asarray(y))
-        known = np.isfinite(cols) & np.isfinite(rows)
+        x, y = np.asarray(move.transform(points[:, 0], points[:, 1]))
+        known = np.isfinite(x) & np.isfinite(y)
         if not known.any():
             return Window(0, 0, 0, 0)
-        top, left = (int(np.floor(axis[known].min() + _SNAP)) for axis in (rows, cols))
-        bottom, right = (int(np.ceil(axis[known].max() - _SNAP)) for axis in (rows, cols))
+        cols, rows = map_points(~grid.transform, x[known], y[known])
+        top, left = (int(np.floor(axis.min() + _SNAP)) for axis in (rows, cols))
+        bottom, right = (int(np.ceil(axis.max() - _SNAP)) for axis in (rows, cols))
         return Window(top, left, max(0, bottom - top), max(0, right - left)).intersection(grid.window)
 
 
@@ -119,7 +119,7 @@ def _degrees(geometry: Any, crs: CRS, path: Path) -> Any:  # noqa: ANN401
     west, south, east, north = geometry.bounds
     dense = shapely.segmentize(geometry, max(east - west, north - south) / _STEPS)
     move = Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
-    moved = shapely.make_valid(shapely.transform(dense, move.transform, interleaved=False))
+    moved = shapely.transform(dense, move.transform, interleaved=False)
     if not np.isfinite(shapely.get_coordinates(moved)).all() or shapely.is_empty(moved):
         raise InputError(f"{path} lies where its CRS has no place", "check its CRS")
-    return moved
+    return shapely.make_valid(moved)

@@ -23,6 +23,8 @@ UNFINISHED_NAME = r"\..+\.\d+\.partial(\..+)?|.*\.part"
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GDAL keeps beside a raster; of a former file they would give the new one wrong colours, statistics or pixels."""
 
+_PROC = Path("/proc")
+
 
 @contextmanager
 def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
@@ -128,10 +130,10 @@ def _remove_orphans(target: Path, folder: Path) -> None:
 
 def _is_over(process: int) -> bool:
     """True when a process has surely ended, also when nobody has asked how (a zombie)."""
-    if not Path("/proc/self").exists():
+    if not (_PROC / "self").exists():
         return False
     try:
-        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        state = (_PROC / str(process) / "stat").read_bytes().rpartition(b")")[2].split()[0]
     except FileNotFoundError:
         return True
     except OSError:

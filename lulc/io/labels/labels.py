@@ -1,6 +1,7 @@
 """Labels: class codes or shares on the grid of a scene, from rasters, colour masks, arrays or polygons."""
 
 import json
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -95,7 +96,7 @@ def _open_bands(path: Path) -> Source:
     return open_raster(path, categorical=True)
 
 
-class BandLabels(AbstractContextManager["BandLabels"]):
+class BandLabels(AbstractContextManager["BandLabels"], ABC):
     """Labels in the bands of a source: one of codes, or one of shares for each class; see `Labels`."""
 
     kind: str
@@ -117,9 +118,9 @@ class BandLabels(AbstractContextManager["BandLabels"]):
         """Shares, see `Labels`."""
         return normalised_shares(*self._read(grid, window))
 
+    @abstractmethod
     def _read(self, grid: Grid, window: Window) -> Raster:
         """Values (bands, height, width) and where there are any."""
-        raise NotImplementedError
 
 
 class RasterLabels(BandLabels):

@@ -5,6 +5,7 @@ centre, ignoring those without data. They therefore still sum to 1, and nothing 
 result does not depend on the window it is read in (`lulc.projection`).
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +79,7 @@ class ProductOnGrid:
 
 
 @dataclass(frozen=True)
-class ProductWindow:
+class ProductWindow(ABC):
     """A window of a product on another grid.
 
     Attributes:
@@ -89,7 +90,8 @@ class ProductWindow:
     product: ProductOnGrid
     window: Window
 
-    @cached_property
+    @property
+    @abstractmethod
     def classes(self) -> NDArray[np.uint8]:
         """Class codes: uint8 (height, width), 1..K, 255 nodata.
 
@@ -97,7 +99,6 @@ class ProductWindow:
             InputError: A pixel breaks the format of a product.
             StorageError: A block cannot be read.
         """
-        raise NotImplementedError
 
     @property
     def activations(self) -> NDArray[np.float32]:
@@ -132,9 +133,9 @@ class ProductWindow:
         stored /= SIXTEENTHS
         return stored
 
+    @abstractmethod
     def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
         """Activations in the units of the file, as an array that may be changed, and the factor to 0..1."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

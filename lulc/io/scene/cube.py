@@ -216,7 +216,7 @@ def _date(piece: xr.DataArray) -> str:
 
 
 def _radiometry(attributes: Mapping[Any, Any], pieces: list[xr.DataArray], path: Path) -> Radiometry | None:
-    """From a `quantification` attribute, or from a scale that makes the values reflectance already."""
+    """From a `quantification` attribute; values stored with a `scale_factor` are reflectance once unpacked."""
     for stated in (pieces[0].attrs, attributes):
         for name in ("quantification", "REFLECTANCE_SCALE"):
             if name in stated:

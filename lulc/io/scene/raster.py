@@ -120,7 +120,8 @@ class RasterSource:
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
-        for attempt in range(1, _TRIES + 1):
+        attempt = 1
+        while True:
             try:
                 with raise_logged_errors(logging.WARNING):
                     return self._read(bands, window)
@@ -131,7 +132,7 @@ class RasterSource:
                         self._failure(bands, window, error), "the file is damaged or its disk fails"
                     ) from error
                 _log.warning("reading again: %s", self._failure(bands, window, error))
-        raise AssertionError
+                attempt += 1
 
     def close(self) -> None:
         """Close every thread's handle."""

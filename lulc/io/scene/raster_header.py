@@ -25,7 +25,7 @@ def check_header(dataset: Any, path: Path, *, categorical: bool) -> None:  # noq
     """Refuse a raster that names other files, asks for more than is read, or holds numbers of the wrong kind.
 
     Raises:
-        InputError: It leads to another file, has no pixels, or a type that is not read.
+        InputError: It leads to another file, or holds a type that is not read.
         LimitError: Too many bands or pixels, or blocks that fill the memory.
     """
     refuse_foreign_files(dataset, path)
@@ -33,8 +33,6 @@ def check_header(dataset: Any, path: Path, *, categorical: bool) -> None:  # noq
         raise LimitError(f"{path} declares {dataset.count} bands, at most {_MOST_BANDS} are read", "split the file")
     if dataset.width * dataset.height > MOST_PIXELS:
         raise LimitError(f"{path} declares {dataset.width} x {dataset.height} pixels", "cut it into parts")
-    if not dataset.width * dataset.height * dataset.count:
-        raise InputError(f"{path} has no pixels", "check how it was made")
     readable = _READABLE | _LONG_INTEGERS if categorical else _READABLE
     wrong = next((name for name in dataset.dtypes if name not in readable), None)
     if wrong:

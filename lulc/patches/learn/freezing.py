@@ -26,16 +26,14 @@ class Freezing:
         """Freeze and free what a step needs."""
         if self._kind == "none":
             return
-        held = self.held(step)
+        held = self._held(step)
         for number, stage in enumerate(self._stages):
             _set_frozen(stage, frozen=number < held)
 
-    def held(self, step: int) -> int:
+    def _held(self, step: int) -> int:
         """Stages that are frozen at a step, counted from the input."""
         if self._kind == "backbone":
             return len(self._stages)
-        if self._kind == "none":
-            return 0
         return max(0, len(self._stages) - len(self._stages) * step // self._steps)
 
 

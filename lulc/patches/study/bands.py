@@ -103,8 +103,8 @@ def _train_missing(
             continue
         with folder.run(combination, fold, settings) as (run, own):
             report = train_patches(own, run, resume=True, progress=_shifted(progress, number, len(wanted)))
-            if report is not None:
-                folder.note(combination, fold, report.metrics["test"], report.seconds)
+            assert report is not None  # a study runs in one process
+            folder.note(combination, fold, report.metrics["test"], report.seconds)
 
 
 def choose_combinations(

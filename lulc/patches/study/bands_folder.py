@@ -68,7 +68,7 @@ class StudyFolder:
         row = self._rows.get(combination.name, BandRow(combination, ()))
         if row.combination != combination:
             begun = " ".join(row.combination.bands)
-            raise ConfigError(f"{self.path}: {combination.name} was begun with {begun}", "rename it")
+            raise ConfigError(f"{self.path}: {combination.name} was begun with {begun}", "use another OUT")
         return any(score.fold == fold for score in row.folds)
 
     @contextmanager

@@ -44,6 +44,8 @@ def evaluate_model(model: Path | str, training_set: Path, options: TrialOptions 
     if not matrix.total:
         raise InputError(f"no pixel of the split {split!r} has a class in both", "check the legends and crosswalks")
     after, before = tally.calibrated.result(), tally.uncalibrated.result()
+    assert after is not None
+    assert before is not None  # some pixel was compared
     return EvaluationReport(
         subject=f"{bundle.card.name} {bundle.card.version}",
         reference=f"{training_set} ({split})",
@@ -95,15 +97,14 @@ class _Tally:
 
 
 def _notes(
-    split: str, temperature: float, before: Calibration | None, after: Calibration | None, labels: str, legend: Legend
+    split: str, temperature: float, before: Calibration, after: Calibration, labels: str, legend: Legend
 ) -> tuple[str, ...]:
     notes = []
     if split != "test":
         notes.append("a model trained on this set has seen this split, or was chosen by it; --split test is honest")
-    if before is not None and after is not None:
-        notes.append(
-            f"calibration error {before.ece:.3f} without the card's temperature, {after.ece:.3f} with it ({temperature:g})"
-        )
+    notes.append(
+        f"calibration error {before.ece:.3f} without the card's temperature, {after.ece:.3f} with it ({temperature:g})"
+    )
     if labels == "shares":
         notes.append(f"the labels are shares of {legend.title}; each pixel counts as its most probable class")
     return tuple(notes)

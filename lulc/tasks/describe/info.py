@@ -335,8 +335,6 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not rows:
-        return []
     cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

@@ -5,6 +5,7 @@ transformer) and interpolated bilinearly, one pixel at a time. The result theref
 which the scene is cut.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -202,7 +203,7 @@ _MOST_VALUES = 1 << 24
 _NDVI = spectral_index("NDVI")
 
 
-class _AllDates:
+class _AllDates(ABC):
     """Several scenes, each read at every pixel on the grid of the first.
 
     Args:
@@ -239,8 +240,9 @@ class _AllDates:
             planes[:, *slices], source[slices] = self._reduce(strip)
         return planes, source
 
+    @abstractmethod
     def _reduce(self, strip: Window) -> tuple[Planes, NDArray[np.uint8]]:
-        raise NotImplementedError
+        """As `read`, for a window that all dates fit into memory for."""
 
 
 class Median(_AllDates):

@@ -94,6 +94,12 @@ def test_offsets_pass_four_gigabytes():
     assert end == 1000 + 2 * (7 + 8) + 18 * (2**31 + 8)
 
 
+def test_a_classic_tiff_that_grows_too_large_is_refused(tmp_path):
+    layout = CogLayout(Shape(10, 10), 1, bigtiff=False)
+    with pytest.raises(ValueError, match="a classic TIFF ends at 4 GB"):
+        write_cog(tmp_path / "a.tif", layout, {}, [np.array([[[2**32]]])], lambda *_: b"12345")
+
+
 def test_bigtiff_by_size_as_gdals_if_safer():
     assert not CogLayout(Shape(4096, 4096), 10).big
     assert CogLayout(Shape(40_000, 40_000), 10).big

@@ -1,4 +1,5 @@
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -255,3 +256,44 @@ def test_the_unfinished_file_of_a_killed_process_is_swept_away(tmp_path, name):
 def test_a_missing_folder_is_one_clear_line(tmp_path):
     with pytest.raises(StorageError, match="its folder does not exist"):
         TileStore(tmp_path / "no" / "w", LAYOUT, "f")
+
+
+def test_a_folder_that_cannot_be_taken_up_is_released(tmp_path):
+    (tmp_path / "w" / "job.json").mkdir(parents=True)
+    with pytest.raises((StorageError, OSError)):
+        TileStore(tmp_path / "w", LAYOUT, "f")
+    (tmp_path / "w" / "job.json").rmdir()
+    TileStore(tmp_path / "w", LAYOUT, "f").close()
+
+
+def test_a_tile_that_was_cut_short_meanwhile_is_an_error(tmp_path):
+    kept = TileStore(tmp_path / "w", LAYOUT, "f")
+    kept.put(0, tiles_of(0))
+    os.truncate(tmp_path / "w" / "chunk-000000.tiles", 1)
+    with pytest.raises(StorageError, match=r"chunk-000000\.tiles was cut short"):
+        kept.read(0, 1, 0, 6)
+    kept.close()
+
+
+def test_chunks_of_the_same_job_are_taken_over_and_no_others(tmp_path):
+    for name, fingerprint, chunks in (("a", "f", (0, 1)), ("b", "f", (1, 2)), ("c", "other", (3,))):
+        part = TileStore(tmp_path / name, LAYOUT, fingerprint)
+        for chunk in chunks:
+            part.put(chunk, tiles_of(chunk))
+        part.close()
+    whole = TileStore(tmp_path / "w", LAYOUT, "f")
+    for name in "abcd":
+        whole.take_over(tmp_path / name)
+    assert whole.finished == {0, 1, 2}
+    assert whole.read(0, 1, 2, 4) == bytes([2, 4])
+    whole.close()
+
+
+def test_the_lock_of_a_folder_that_was_made_anew_is_none(tmp_path):
+    (tmp_path / "lock").touch()
+    handle = os.open(tmp_path / "lock", os.O_RDWR)
+    (tmp_path / "lock").unlink()
+    (tmp_path / "lock").touch()
+    assert not store._locked(handle, tmp_path)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)

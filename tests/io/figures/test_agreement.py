@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.figures.agreement import write_confusion, write_reliability
+from lulc.io.figures.agreement import _short_count, write_confusion, write_reliability
 from lulc.metrics.calibration import Reliability
 from lulc.metrics.confusion import ConfusionMatrix
 
@@ -38,6 +38,14 @@ def test_any_number_of_classes(tmp_path, classes):
 def test_names_are_text_and_not_formulas(tmp_path):
     write_confusion(tmp_path / "confusion.png", matrix_of(3, r"$\frac{a}$ & _b_ " + 40 * "x"), "$x$ & y" * 40)
     assert size_of(tmp_path / "confusion.png")[0] < 1200
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.0k"), (12_400, "12k"), (3_400_000, "3.4M"), (2 * 10**9, "2.0G")],
+)
+def test_counts_have_three_digits_at_most(count, text):
+    assert _short_count(count) == text
 
 
 def test_no_pixels(tmp_path):

@@ -94,6 +94,10 @@ def test_the_mean_passes_over_pixels_without_data():
     assert (colors[1] == 0).all()
 
 
+def test_a_picture_without_data_is_grey():
+    assert (_true_color(Scene(grid_of(4, 4), values=np.zeros((4, 4, 4), np.uint16)), 2) == 235).all()
+
+
 def test_the_ground_size_of_a_pixel_and_the_direction_of_north():
     middle = Affine(10, 0, 499_000, 0, -10, 4_901_000)
     utm = ground_of(grid_of(200, 200, middle))
@@ -106,6 +110,8 @@ def test_the_ground_size_of_a_pixel_and_the_direction_of_north():
     mercator = ground_of(grid_of(10, 10, Affine(10, 0, 0, 0, -10, 8_399_737), "EPSG:3857"))
     assert mercator.width_m == pytest.approx(5.01, abs=0.02)
     assert ground_of(grid_of(5, 5, Affine.identity(), None)) is None
+    rim = Affine(10_000, 0, 6_370_000, 0, -10_000, 5000)  # of a picture of half the Earth: the next pixel shows sky
+    assert ground_of(grid_of(1, 1, rim, "+proj=ortho +lat_0=0 +lon_0=0")) is None
 
 
 @pytest.mark.parametrize(

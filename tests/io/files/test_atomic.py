@@ -8,7 +8,7 @@ import pytest
 
 from lulc.errors import StorageError
 from lulc.io.files import atomic
-from lulc.io.files.atomic import staged, write_whole
+from lulc.io.files.atomic import link_or_copy, publish, staged, write_whole
 from tests.support.product_samples import names
 
 NOBODY = 999_999_999
@@ -173,3 +173,57 @@ class TestPlaces:
                 path.write_text("x")
         finally:
             subprocess.run(["umount", tmp_path], check=True)
+
+
+class TestSecondName:
+    def test_it_is_the_same_file(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"whole")
+        link_or_copy(tmp_path / "a", tmp_path / "b")
+        assert (tmp_path / "b").samefile(tmp_path / "a")
+
+    def test_without_hard_links_it_is_a_copy(self, tmp_path, monkeypatch):
+        def other_disk(*_):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(atomic.Path, "hardlink_to", other_disk)
+        (tmp_path / "a").write_bytes(b"whole")
+        link_or_copy(tmp_path / "a", tmp_path / "b")
+        assert (tmp_path / "b").read_bytes() == b"whole"
+        assert not (tmp_path / "b").samefile(tmp_path / "a")
+
+    def test_a_name_that_is_taken_is_not_replaced(self, tmp_path):
+        for name in "ab":
+            (tmp_path / name).write_text(name)
+        with pytest.raises(FileExistsError):
+            link_or_copy(tmp_path / "a", tmp_path / "b")
+        assert (tmp_path / "b").read_text() == "b"
+
+
+def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    rename = atomic.Path.rename
+
+    def refused(self, target):
+        if self.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(atomic.Path, "rename", refused)
+    with pytest.raises(OSError, match="Input/output error"):
+        publish(tmp_path / "new", tmp_path / "old")
+    assert names(tmp_path) == ["new", "old"]
+    assert names(tmp_path / "old") == ["old"]
+
+
+@pytest.mark.parametrize("proc", ["there is none", "it may not be read"])
+def test_where_nobody_says_which_processes_live_their_files_stay(tmp_path, monkeypatch, proc):
+    monkeypatch.setattr(atomic, "_PROC", tmp_path / "proc")
+    if proc == "it may not be read":
+        (tmp_path / "proc" / "self").mkdir(parents=True)
+        (tmp_path / "proc" / str(NOBODY) / "stat").mkdir(parents=True)
+    half = tmp_path / f".a.{NOBODY}.partial.md"
+    half.write_bytes(b"half")
+    write_whole(tmp_path / "a.md", b"whole")
+    assert half.exists()

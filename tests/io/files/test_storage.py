@@ -35,3 +35,11 @@ def test_free_space_of_a_file_that_does_not_exist_is_that_of_its_folder(tmp_path
 def test_sizes_for_people():
     assert megabytes(1_500_000) == "1.5 MB"
     assert megabytes(2_340_000_000) == "2.3 GB"
+
+
+def test_a_disk_that_does_not_say_what_is_free_counts_as_full(tmp_path, monkeypatch):
+    def refused(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("shutil.disk_usage", refused)
+    assert free_bytes(tmp_path) == 0

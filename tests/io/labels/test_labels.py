@@ -431,3 +431,58 @@ def test_real_labels_are_read(data):
     with open_labels(path, load_legend("dynamic-world"), kind="shares") as labels:
         found = labels.on_grid(labels.grid, labels.grid.window)
     assert (found == 8).mean() > 0.8
+
+
+def test_labels_are_warped_anew_for_every_grid(tmp_path, values):
+    near, far = (
+        Grid(CRS.from_epsg(32632), from_origin(500_005 + m, 5_000_000, 20, 20), Shape(30, 40)) for m in (0, 99)
+    )
+    with open_labels(write(tmp_path / "a.tif", values), LEGEND) as labels:
+        first = labels.on_grid(near, near.window)
+        second = labels.on_grid(far, far.window)
+        assert (labels.on_grid(near, near.window) == first).all()
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"geometry_type": "Point", "shapes": [shapely.Point(13, 45)]}, "holds Point; give polygons"),
+        ({"geometry_type": "Polygon", "shapes": [shapely.box(0, 0, 1, 1)], "crs": None}, "has no CRS; set one"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+def test_shapes_that_cannot_be_labels(tmp_path, given, message):
+    shapes, kind = shapely.to_wkb(np.array(given["shapes"])), given["geometry_type"]
+    known = {"crs": given.get("crs", "EPSG:32632"), "geometry_type": kind}
+    pyogrio.raw.write(tmp_path / "a.fgb", shapes, [np.array(["water"])], ["cover"], driver="FlatGeobuf", **known)
+    with pytest.raises(InputError, match=message):
+        open_labels(tmp_path / "a.fgb", LEGEND)
+
+
+def test_features_without_a_shape_cannot_be_labels(tmp_path):
+    feature = {"type": "Feature", "geometry": None, "properties": {"cover": "water"}}
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    with pytest.raises(InputError, match="holds nothing; give polygons"):
+        open_labels(tmp_path / "a.geojson", LEGEND)
+
+
+def test_several_layers_or_columns_are_not_guessed(tmp_path):
+    path = polygons(tmp_path / "a.gpkg", [square(0, 0, 10)], ["water"])
+    pyogrio.raw.write(
+        path, shapely.to_wkb([square(0, 0, 9)]), [np.array([1])] * 2, ["a", "b"], layer="sea", geometry_type="Polygon",
+        crs="EPSG:32632", driver="GPKG", append=True,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="has the layers land, sea; choose one with --layer"):
+        open_labels(path, LEGEND)
+    with pytest.raises(InputError, match="has the columns a, b; say which holds the class with --attribute"):
+        open_labels(path, LEGEND, layer="sea")
+
+
+def test_polygons_beside_the_window_and_on_a_scene_without_a_place(tmp_path):
+    with open_labels(polygons(tmp_path / "a.gpkg", [square(0, 0, 10)], ["water"]), LEGEND) as labels:
+        assert (labels.on_grid(GRID, Window(30, 30, 5, 5)) == 255).all()
+        with pytest.raises(InputError, match="polygons need a scene with a CRS and a transform"):
+            labels.on_grid(Grid(None, GRID.transform, GRID.shape), GRID.window)
+        with pytest.raises(InputError, match="they have no shares; use --label-kind codes"):
+            labels.shares_on_grid(GRID, GRID.window)

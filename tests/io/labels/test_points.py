@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pyogrio
@@ -148,6 +149,17 @@ class TestGeoPackage:
         with pytest.raises(InputError, match="something else than points"):
             read_points(tmp_path / "p.gpkg")
 
+    @pytest.mark.filterwarnings("ignore:'crs' was not provided")
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [({"geometry_type": None}, "holds no points"), ({"geometry_type": "Point", "crs": None}, "has no CRS")],
+    )
+    def test_a_layer_without_places(self, tmp_path, given, message):
+        shapes = shapely.to_wkb(np.array([shapely.Point(13, 45)])) if given["geometry_type"] else None
+        pyogrio.raw.write(tmp_path / "p.gpkg", shapes, [np.array(["x"], object)], ["reference"], **given)
+        with pytest.raises(InputError, match=message):
+            read_points(tmp_path / "p.gpkg")
+
     def test_a_damaged_design(self, tmp_path):
         write_points(tmp_path / "p.gpkg", drawn(), GRID)
         pyogrio.raw.write(
@@ -255,3 +267,11 @@ def test_an_edited_design_is_refused(tmp_path, key, value):
     file.write_text(json.dumps(table))
     with pytest.raises(InputError, match="design"):
         read_points(tmp_path / "points.csv")
+
+
+def test_a_file_that_is_too_large_for_points(tmp_path):
+    path = tmp_path / "p.csv"
+    path.touch()
+    os.truncate(path, (1 << 30) + 1)
+    with pytest.raises(InputError, match=r"p\.csv is larger than 1 GiB"):
+        read_points(path)

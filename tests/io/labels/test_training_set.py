@@ -130,3 +130,20 @@ def test_a_label_with_a_code_that_is_no_class_is_refused(folder):
     write_chip(folder / "labels/c0.tif", np.full((2, 6, 8), 1, np.uint8), ["a", "b"])
     with pytest.raises(InputError, match="2 planes"):
         data.label(data.chips[0])
+
+
+def test_chips_of_another_shape_than_the_card_says_are_refused(folder):
+    data = open_training_set(folder)
+    write_chip(folder / "images/c0.tif", np.zeros((2, 6, 8), np.float32), ["a", "b"])
+    with pytest.raises(InputError, match=r"c0 has 2 planes; set\.json names 1"):
+        data.image(data.chips[0])
+    np.save(folder / "flat.npy", np.zeros((6, 8), np.float32))
+    with pytest.raises(InputError, match=r"has the shape \(6, 8\); a chip is \(planes, height, width\)"):
+        read_chip(folder / "flat.npy")
+
+
+def test_a_list_without_chips_is_no_set(folder):
+    heading = (folder / "chips.csv").read_text().splitlines()[0]
+    (folder / "chips.csv").write_text(f"{heading}\n")
+    with pytest.raises(InputError, match=r"chips\.csv lists no chips"):
+        open_training_set(folder)

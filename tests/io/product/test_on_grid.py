@@ -83,3 +83,8 @@ def test_apart_there_is_nothing(product):
     assert far.covered.shape.size == 0
     assert (far.classes(Window(0, 0, 50, 50)) == 255).all()
     assert np.isnan(far.activations(Window(0, 0, 50, 50))).all()
+
+
+def test_a_window_beside_the_product_has_no_data(product):
+    moved = on(product[0], grid_of(400, 500, Affine(10.0, 0.0, UTM.c - 70, 0.0, -10.0, UTM.f + 50)))
+    assert (moved.classes(Window(360, 440, 20, 30)) == 255).all()

@@ -387,6 +387,8 @@ def test_a_chunk_is_put_once(tmp_path):
     put_all(writer, data)
     with pytest.raises(ValueError, match="stored already"):
         writer.put(0, Window(0, 0, 60, 60), data)
+    with pytest.raises(ValueError, match="stored already"):
+        writer.put_encoded(0, [])
     writer.publish()
 
 

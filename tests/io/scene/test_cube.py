@@ -9,8 +9,9 @@ import xarray as xr
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from lulc.errors import InputError
+from lulc.errors import InputError, LimitError
 from lulc.grid import Window
+from lulc.io.scene import cube
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import NAMES, TRANSFORM, pixels, write_raster
 
@@ -148,21 +149,21 @@ def test_curvilinear_coordinates_place_nothing(tmp_path, caplog):
 
 
 class TestDates:
-    def cube(self, dates):
+    def made(self, dates):
         values = pixels(50, 70)
         times = np.datetime64("2021-06-01T10:50:31") + 5 * np.timedelta64(1, "D") * np.arange(dates)
         coords = axes(50, 70) | {"t": times, "spatial_ref": MAPPING}
         return values, xr.Dataset(variables(np.stack([values] * dates, 1), ("t", "y", "x")), coords=coords)
 
     def test_one_is_that_scene(self, tmp_path):
-        values, dataset = self.cube(1)
+        values, dataset = self.made(1)
         is_read(dataset, tmp_path, values)
         with open_scene([tmp_path / "cube.nc"]) as scene:
             assert scene.info.acquired == "2021-06-01T10:50:31"
 
     def test_several_are_refused_by_their_axis(self, tmp_path):
         with pytest.raises(InputError, match=r"B02 has 3 steps along t \(2021-06-01 to 2021-06-11\)"):
-            opened(self.cube(3)[1], tmp_path)
+            opened(self.made(3)[1], tmp_path)
 
 
 class TestBands:
@@ -215,7 +216,7 @@ class TestTwoGrids:
         return fine, np.maximum(coarse, 1)
 
     @pytest.fixture
-    def cube(self, values):
+    def dataset(self, values):
         fine, coarse = values
         below = {f"{name}_20m": axis for name, axis in axes(30, 45, 20).items()}
         return xr.Dataset(
@@ -223,27 +224,52 @@ class TestTwoGrids:
             coords=axes(60, 90) | below | {"spatial_ref": MAPPING},
         )
 
-    def test_the_coarser_is_brought_to_the_finer_as_band_files_are(self, tmp_path, values, cube):
+    def test_the_coarser_is_brought_to_the_finer_as_band_files_are(self, tmp_path, values, dataset):
         fine, coarse = values
         (tmp_path / "bands").mkdir()
         for number, name in enumerate(NAMES):
             plane, size = (fine[number], 10) if number < 2 else (coarse[number - 2], 20)
             place = from_origin(TRANSFORM.c, TRANSFORM.f, size, size)
             write_raster(tmp_path / "bands" / f"{name}.tif", plane[None], (name,), transform=place)
-        with opened(cube, tmp_path) as scene, open_scene([tmp_path / "bands"]) as files:
+        with opened(dataset, tmp_path) as scene, open_scene([tmp_path / "bands"]) as files:
             assert scene.names == NAMES
             assert scene.grid.transform == files.grid.transform
             found, wanted = scene.reflectance(NAMES, scene.grid.window), files.reflectance(NAMES, scene.grid.window)
         np.testing.assert_allclose(found, wanted, atol=1e-4)  # band files are rounded to whole digital numbers
 
-    def test_windows_make_the_whole(self, tmp_path, cube):
-        with opened(cube, tmp_path) as scene:
+    def test_windows_make_the_whole(self, tmp_path, dataset):
+        with opened(dataset, tmp_path) as scene:
             whole = scene.read(NAMES, scene.grid.window)
             for top, bottom in pairwise((0, 7, 32, 60)):
                 for left, right in pairwise((0, 13, 55, 90)):
                     part = scene.read(NAMES, Window(top, left, bottom - top, right - left))
                     np.testing.assert_array_equal(part.valid, whole.valid[top:bottom, left:right])
                     np.testing.assert_array_equal(part.data, whole.data[:, top:bottom, left:right])
+
+
+def test_bands_without_names_are_named_by_the_user(tmp_path):
+    values = pixels(50, 70)
+    dataset = xr.Dataset({"data": (("band", "row", "col"), values), "note": ((), "made for a test")})
+    dataset.to_netcdf(tmp_path / "cube.nc")
+    with open_scene([tmp_path / "cube.nc"], bands=NAMES) as scene:
+        assert not scene.grid.georeferenced
+        np.testing.assert_array_equal(scene.read(["B04"], scene.grid.window).data[0], values[2])
+
+
+def test_packed_values_are_reflectance_once_unpacked(tmp_path):
+    values = pixels(50, 70)[:1]
+    packed = {"dtype": "uint16", "scale_factor": 1e-4, "add_offset": 0.0, "_FillValue": 65535}
+    dataset = xr.Dataset(variables(values / 10_000, names=NAMES[:1]), coords=axes(50, 70) | {"spatial_ref": MAPPING})
+    dataset.to_netcdf(tmp_path / "cube.nc", encoding={"B02": packed})
+    with open_scene([tmp_path / "cube.nc"]) as scene:
+        assert (scene.radiometry.quantification, scene.radiometry.source) == (1.0, "metadata")
+        np.testing.assert_allclose(scene.read(["B02"], scene.grid.window).data, values / 10_000, atol=1e-6)
+
+
+def test_more_pixels_than_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cube, "MOST_PIXELS", 3499)
+    with pytest.raises(LimitError, match="has 3500 pixels a band in chunks of 3500"):
+        opened(plain(pixels(50, 70)), tmp_path)
 
 
 def test_the_groups_of_an_eopf_product_are_one_scene(tmp_path):

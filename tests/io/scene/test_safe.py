@@ -126,3 +126,41 @@ def test_another_zip_is_refused(tmp_path):
         archive.writestr("readme.txt", "x")
     with pytest.raises(InputError, match="without Sentinel-2 metadata"):
         open_scene([tmp_path / "some.zip"])
+
+
+def test_a_product_may_be_named_by_its_metadata_file(product):
+    assert is_safe(product / "MTD_MSIL2A.xml")
+    with open_scene([product / "MTD_MSIL2A.xml"]) as scene:
+        assert set(scene.names) == {"B01", "B04", "B08", "B11"}
+
+
+def without_images(product):
+    shutil.rmtree(product / "GRANULE")
+    (product / "GRANULE").mkdir()
+
+
+def with_a_second_granule(product):
+    shutil.copytree(product / "GRANULE" / "L2A_T34UCF", product / "GRANULE" / "L2A_T34UDF")
+
+
+def with_a_second_level(product):
+    shutil.copy(product / "MTD_MSIL2A.xml", product / "MTD_MSIL1C.xml")
+
+
+def with_a_text_for_a_band(product):
+    next(product.glob("GRANULE/*/IMG_DATA/R10m/*_B04_10m.jp2")).write_text("no picture")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without_images, "holds no band files under GRANULE"),
+        (with_a_second_granule, "holds 2 granules; give the product of one tile"),
+        (with_a_second_level, "holds 2 MTD_MSIL1C/L2A.xml files"),
+        (with_a_text_for_a_band, r"B04_10m\.jp2 is not a JPEG 2000 file"),
+    ],
+)
+def test_a_product_that_is_not_whole_or_not_one(product, damage, message):
+    damage(product)
+    with pytest.raises(InputError, match=message):
+        open_scene([product])

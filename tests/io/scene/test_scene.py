@@ -402,3 +402,65 @@ def test_names_against_those_of_the_file_are_warned_of(data):
     with open_scene([path], bands=swapped) as scene:
         said = [text for text in scene.warnings if "because you named" in text]
     assert said == [f"the file's {own[1]} is taken as {own[2]}, and 1 more, because you named the bands so"]
+
+
+def test_what_is_neither_a_file_nor_a_folder(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "neither a file nor a folder" in refused([tmp_path / "pipe"])
+
+
+def test_files_of_a_folder_that_name_no_band_are_left_out(tmp_path, caplog):
+    folder = FORMATS["band_files"](tmp_path, pixels())
+    write_raster(folder / "preview.tif", pixels()[:1], names=None)
+    with open_scene([folder]) as scene:
+        assert sorted(scene.names) == sorted(NAMES)
+    assert "preview.tif is not used: it names no band" in caplog.text
+
+
+def test_a_grid_that_is_turned_is_counted_in_rows_and_columns(tmp_path):
+    with open_scene([write_raster(tmp_path / "scene.tif", pixels(), **GRIDS["rotated"])]) as scene:
+        lazy = scene.to_xarray(NAMES)
+        assert lazy.x.values.tolist() == [col + 0.5 for col in range(170)]
+        assert lazy.y.values.tolist() == [row + 0.5 for row in range(150)]
+
+
+def test_inputs_of_different_scale_are_no_scene_unless_the_user_says_so(tmp_path):
+    paths = [write_raster(tmp_path / f"{name}.tif", pixels()[:1], names=(name,)) for name in ("B02", "B03")]
+    with rasterio.open(paths[1], "r+") as target:
+        target.update_tags(REFLECTANCE_SCALE="1000")
+    assert "the inputs differ in quantification: 1000, 10000; give --quantification" in refused(
+        paths, quantification=None
+    )
+    with open_scene(paths, quantification=5000) as scene:
+        assert scene.radiometry.quantification == 5000
+
+
+def test_where_an_alpha_band_is_clear_there_is_no_data(tmp_path):
+    values = np.full((4, 150, 170), 500, np.uint16)
+    values[3, 10:20, 30:40] = 0
+    names = ("B04", "B03", "B02", None)
+    path = write_raster(tmp_path / "a.tif", values, names=names, nodata=None, photometric="RGB", alpha="YES")
+    with open_scene([path]) as scene:
+        assert scene.names == names[:3]
+        assert (scene.read(names[:3], WHOLE)[1] == (values[3] > 0)).all()
+
+
+def test_an_index_packed_with_a_scale_is_refused(tmp_path):
+    path = write_raster(tmp_path / "ndvi.tif", pixels()[:1], names=("NDVI",))
+    with rasterio.open(path, "r+") as target:
+        target.scales = (1e-4,)
+    assert "holds NDVI packed with a scale; write it as float32 values" in refused([path])
+
+
+@pytest.mark.parametrize("array", [np.zeros(5), np.zeros((2, 3, 4, 5)), np.zeros((1, 3, 4), bool), np.zeros((0, 3, 4))])
+def test_an_array_that_is_no_image(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    assert "give numbers as (bands, height, width)" in refused([tmp_path / "a.npy"])
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_arrays_of_two_sizes(tmp_path):
+    for name, side in (("a", 4), ("b", 8)):
+        np.save(tmp_path / f"{name}.npy", np.ones((1, side, side), np.uint16))
+    with pytest.raises(InputError, match="size"):
+        open_scene([tmp_path / "a.npy", tmp_path / "b.npy"], bands=["B02", "B03"])

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.files.http import web_address
 from lulc.io.scene.scene import open_scene
-from lulc.io.scene.stac import band_assets, read_item
+from lulc.io.scene.stac import band_assets, item_level, item_sources, read_item
 from lulc.io.scene.stac_radiometry import item_radiometry, processing_baseline
 from tests.support.stac_items import COARSE, FINE, random_pixels, write_item
 
@@ -56,6 +57,29 @@ class TestLayouts:
         path.write_text(json.dumps(document))
         assert band_assets(read_item(str(path)))["B04"].key == "B04"
         assert set(band_assets(read_item(str(path)))) == {*ALL, "SCL"}
+
+    def test_the_side_of_a_pixel_may_be_said_by_the_transform(self, tmp_path):
+        path = write_item(tmp_path, random_pixels(), layout="planetary-computer")
+        document = json.loads(path.read_text())
+        fine = {"href": "fine.tif", "proj:transform": [5, 0, 0, 0, -5, 0]}
+        document["assets"]["B04_5m"] = document["assets"]["B04"] | fine
+        path.write_text(json.dumps(document))
+        assert band_assets(read_item(str(path)))["B04"].key == "B04_5m"
+
+    def test_reflectance_stays_as_it_is(self, tmp_path):
+        pixels = {name: (plane / 10_000).astype(np.float32) for name, plane in random_pixels().items() if name in FINE}
+        pixels["B02"][3, 4] = np.nan
+        with open_scene([write_item(tmp_path, pixels)]) as scene:
+            assert scene.radiometry.quantification == 1
+            raw, valid = scene.read(["B02"], WHOLE)
+        assert not valid[3, 4]
+        np.testing.assert_array_equal(raw[0][valid], pixels["B02"][valid])
+
+    def test_a_level_that_is_not_said_is_empty(self):
+        item = Item("a", None, None, datetime(2021, 6, 3, tzinfo=UTC), {})
+        assert item_level(item) == ""
+        item.properties["processing:level"] = "L2A"
+        assert item_level(item) == "L2A"
 
     def test_the_fingerprint_sees_pixels_and_properties_not_signatures(self, tmp_path):
         path = write_item(tmp_path, random_pixels())
@@ -202,6 +226,17 @@ class TestRefusals:
         with pytest.raises(InputError, match=f"{reason}|no Sentinel-2 bands") as caught:
             open_scene([path])
         assert "\n" not in str(caught.value)
+
+    def test_a_band_file_that_is_damaged_is_named_by_its_asset(self, tmp_path):
+        path = write_item(tmp_path, random_pixels())
+        next(tmp_path.glob("*_B04.tif")).write_bytes(b"II*\0rest")
+        with pytest.raises(InputError, match=r"asset red: .*B04\.tif is not a readable GeoTIFF"):
+            open_scene([path])
+
+    def test_a_band_that_an_item_lacks_is_named(self, tmp_path):
+        item = read_item(str(write_item(tmp_path, random_pixels())))
+        with pytest.raises(InputError, match="has no B09; it has B02, B03, "):
+            item_sources(item, tmp_path, ["B02", "B09"])
 
     def test_a_remote_item_never_points_into_this_machine(self, tmp_path):
         document = json.loads(write_item(tmp_path, random_pixels(), base=f"file://{tmp_path}/").read_text())

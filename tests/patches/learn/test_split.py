@@ -26,6 +26,14 @@ def listed(**counts):
     return SimpleNamespace(classes=classes, patches=tuple(patches))
 
 
+class TestNoFile:
+    def test_what_is_no_list(self, tmp_path):
+        (tmp_path / "latin.csv").write_bytes(b"name,split\nB\xe4ume/1.png,test\n")
+        for name in ("latin.csv", "none.csv"):
+            with pytest.raises(InputError, match=f"{name} cannot be read: .*columns name and split"):
+                read_split(tmp_path / name)
+
+
 class TestDeal:
     @pytest.mark.parametrize("shares", [(0.6, 0.2, 0.2), (0.8, 0.2, 0.0), (0.75, 0.05, 0.2)])
     def test_every_class_by_the_same_shares(self, shares):

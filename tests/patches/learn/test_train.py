@@ -2,26 +2,32 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import lulc.training.train as module
+from lulc.cli.main import cli
 from lulc.config import read_config
 from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError, UsageError
+from lulc.legend import load_legend
 from lulc.model.bundle import load_bundle
 from lulc.patches.card import load_patch_model
 from lulc.patches.dataset import open_patch_set
-from lulc.patches.learn.samples import Batch, PatchSamples
+from lulc.patches.learn.duplicates import patch_signatures
+from lulc.patches.learn.samples import Batch, PatchReader, PatchSamples
 from lulc.patches.learn.settings import PatchSettings, recipe
 from lulc.patches.learn.split import model_split
 from lulc.patches.learn.task import cut_mixed, zoomed
-from lulc.patches.learn.train import train_patches
+from lulc.patches.learn.train import plan_patches, train_patches
 from lulc.patches.learn.trained import legend_of
 from lulc.patches.networks import build_patch_network
 from lulc.resources import config_path, shipped_names
 from lulc.tasks.describe.info import describe
+from lulc.training.distributed import ProcessGroup
 from tests.support.patch_samples import CLASSES, SIDE, settings_for, write_bands, write_tree, write_zip
 
 
@@ -170,6 +176,69 @@ class TestBands:
         with pytest.raises(ConfigError, match="was trained on other patches"):
             train_patches(settings_for(tree, fit__epochs=1), tmp_path / "run", resume=True)
         assert (tmp_path / "run" / "split.csv").read_bytes() == split
+
+
+class TestPlan:
+    """What is decided before the first step."""
+
+    def planned(self, tree, **changes):
+        return plan_patches(settings_for(tree, **changes), ProcessGroup(torch.device("cpu")))
+
+    @pytest.mark.parametrize(
+        ("kind", "mean", "std"), [("imagenet", 0.485, 0.229), ("rescale", 0.0, 1.0), ("statistics", None, None)]
+    )
+    def test_normalisation(self, tree, kind, mean, std):
+        features = self.planned(tree, network__normalise=kind).features
+        assert features.bands[0] == "B04"
+        if mean is None:
+            assert 0.1 < features.mean[0] < 0.6
+        else:
+            assert (features.mean[0], features.std[0]) == (mean, std)
+
+    def test_steps_may_be_given_in_place_of_epochs(self, tree):
+        fit = self.planned(tree, fit__epochs=0, fit__steps=70, fit__batch=500).settings.fit
+        assert (fit.steps, fit.batch) == (70, 36)
+
+    def test_a_legend_that_knows_the_classes_in_order_is_taken(self):
+        known = load_legend("eurosat")
+        assert legend_of(known.names, "eurosat") is not None
+        assert legend_of(known.names, "eurosat").to_table() == known.to_table()
+        assert legend_of(known.names[:2], "eurosat").name == "patches"
+
+    def test_several_processes_freeze_nothing(self, tree):
+        group = ProcessGroup(torch.device("cpu"), rank=0, size=2)
+        with pytest.raises(ConfigError, match=r"network\.freeze does not work under torchrun"):
+            plan_patches(settings_for(tree, network__freeze="backbone"), group)
+
+    def test_reflectance_among_pictures(self, tmp_path):
+        tree = write_tree(tmp_path / "t", 4)
+        write_bands(tree / "Town" / "z.tif", described=True)
+        with pytest.raises(InputError, match=r"Town/z\.tif is reflectance, Field/Field_0\.png is a picture"):
+            patch_signatures(open_patch_set(tree))
+        reader = PatchReader(open_patch_set(tree), ("B04",), SIDE, 10, pictures=True)
+        with pytest.raises(InputError, match=r"z\.tif is reflectance, other patches are a picture"):
+            reader.read(open_patch_set(tree).patches)
+
+
+def test_the_command(tree, tmp_path):
+    """`lulc patches train`, for people and for programs."""
+    small = ("network.name=cnn6", f"network.side={SIDE}", "fit.epochs=1", "fit.batch=36", "fit.device=cpu")
+    changes = [word for change in (*small, "fit.precision=fp32", "augment.haze=0") for word in ("--set", change)]
+    given = ["patches", "train", "cnn6", str(tmp_path / "run"), "--data", str(tree), *changes]
+    done = CliRunner().invoke(cli, given)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'run'}: ")
+    assert "confidences are not calibrated: that takes" in done.stdout
+    done = CliRunner().invoke(cli, [*given, "--overwrite", "--json", "--quiet"])
+    assert json.loads(done.stdout)["patches"] == {"train": 45, "val": 3, "test": 12}
+
+
+def test_calibrated_confidences_need_no_remark(trained):
+    report = trained[1]
+    many = {split: scores | {"patches": 1000} for split, scores in report.metrics.items()}
+    assert "confidences are not calibrated" in report.to_text()
+    assert "confidences are not calibrated" not in replace(report, metrics=many).to_text()
 
 
 class TestRefusals:

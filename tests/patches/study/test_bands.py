@@ -1,6 +1,7 @@
 """The band study: folds, combinations, a study that is killed and goes on, and one real training of a tiny network."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -213,6 +214,24 @@ class TestStudy:
         )
         assert [asked for asked, _, _ in trainer.calls] == [("B08",)] * 2 + [("B02", "B08")] * 2
         assert [row.combination.name for row in study.rows] == ["B02+B08", "B08"]
+
+    def test_patches_that_have_lost_a_band(self, tiny, tmp_path, trainer):
+        patches = shutil.copytree(tiny, tmp_path / "set")
+
+        def study(**more):
+            asked = StudyOptions(folds=2, combinations=["all"], **more)
+            return study_bands(patches, tmp_path / "out", settings=settings(), options=asked)
+
+        study()
+        for path in patches.rglob("*.tif"):
+            with rasterio.open(path) as file:
+                pixels, profile = file.read()[1:], file.profile | {"count": 3}
+            with rasterio.open(path, "w", **profile) as file:
+                file.write(pixels)
+                file.descriptions = BANDS[1:]
+        with pytest.raises(ConfigError, match="all was begun with B02 B03 B04 B08; use another OUT"):
+            study(resume=True)
+        assert len(trainer.calls) == 2
 
     def test_a_patch_model_is_no_start(self, tiny, tmp_path, trainer):
         own = settings()

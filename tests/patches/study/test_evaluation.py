@@ -292,6 +292,12 @@ class TestWhole:
         assert report.matrix.total == 36
         assert report.notes[0].startswith("colours was trained on 18 of these 36 patches")
 
+    def test_patches_that_chose_the_weights(self, home, tmp_path):
+        model = copied(home / "model", tmp_path / "model")
+        PatchSplit({f"red/red_{n}.png": "val" if n < 3 else "test" for n in range(12)}).write(model / "split.csv")
+        notes = evaluate_patches(model, home / "data", PatchEvaluateOptions(split="val")).notes
+        assert notes[-1] == "3 of these 3 patches chose the weights and the temperature of colours"
+
     def test_the_same_ground_in_another_format(self, home, tmp_path):
         for name in COLORS:
             (tmp_path / name).mkdir()

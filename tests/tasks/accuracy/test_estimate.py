@@ -8,7 +8,9 @@ from affine import Affine
 from lulc.errors import InputError
 from lulc.io.labels.points import read_points, write_points
 from lulc.io.product.reader import open_product
+from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import Legend
+from lulc.tasks.accuracy.agreement_report import PICTURES
 from lulc.tasks.accuracy.area_report import NOT_A_SAMPLE
 from lulc.tasks.accuracy.estimate import estimate_areas
 from lulc.tasks.accuracy.options import EstimateOptions, SampleOptions
@@ -267,3 +269,37 @@ class TestReport:
         sample_map(product, points)
         label(points, np.where(REAL == 3, 1, REAL))
         assert "| built" not in estimate_areas(product, points).to_markdown().split("## Sample design")[0]
+
+
+def test_a_class_that_no_point_shows_is_said(case):
+    rows = read_rows(case[1])
+    for row in rows:
+        row["reference"] = "water" if row["reference"] == "built" else row["reference"]
+    write_rows(case[1], rows)
+    assert estimate_areas(*case).remarks == ("no point is labelled as 'built': producer's accuracy is not defined",)
+
+
+def test_a_point_of_another_stratum_is_seen_among_missing_ones(case):
+    rows = read_rows(case[1])
+    here, lost = (next(row for row in rows if row["map_class"] == name) for name in ("built", "water"))
+    lost["stratum"] = here["stratum"]
+    write_rows(case[1], [row for row in rows if row is not rows[-1]])
+    with pytest.raises(InputError, match="holds more points of a stratum than were drawn; only the labels may change"):
+        estimate_areas(*case, EstimateOptions(allow_missing=True))
+
+
+def test_rows_of_the_map_without_points_are_not_read(case):
+    rows = [row for row in read_rows(case[1]) if int(row["row"]) < 64]
+    write_rows(case[1], rows)
+    found = estimate_areas(*case, EstimateOptions(allow_missing=True)).estimates
+    assert found.counts.sum() == len(rows)
+
+
+def test_a_report_of_areas_takes_the_place_of_one_of_agreement(case, tmp_path):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    for name in PICTURES:
+        (folder / name).touch()
+    report = estimate_areas(*case)
+    write_report(report, folder, report.pictures(), overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([JSON, MARKDOWN])

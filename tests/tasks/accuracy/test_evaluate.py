@@ -354,3 +354,9 @@ def test_real_scene_against_plain_arithmetic(data, tmp_path):
     assert report.matrix.overall == pytest.approx((np.roll(values, 1, axis=1) == values).mean(), abs=1e-12)
     assert report.edges.any_in_3x3 > 0.998
     assert report.edges.inside > report.matrix.overall
+
+
+def test_a_map_without_a_place_is_refused(tmp_path, reference, coarse):
+    np.save(tmp_path / "map.npy", np.full((200, 300), 10, np.uint8))
+    with pytest.raises(InputError, match=r"map\.npy has no georeference; give a raster with a CRS as the map"):
+        evaluate_map(tmp_path / "map.npy", reference, EvaluateOptions(legend=coarse, map_legend=coarse))

@@ -72,6 +72,30 @@ def test_what_does_not_fit_is_refused(bundle, chips):
         evaluate_model(bundle, chips, TrialOptions(split="test", to="corine-3"))
 
 
+def test_a_split_that_the_model_may_know_and_soft_labels_are_said(bundle, chips, tmp_path):
+    assert "has seen this split" in evaluate_model(bundle, chips, TrialOptions(split="train")).notes[0]
+    data = open_training_set(chips)
+    soft = data.card.model_copy(update={"labels": "shares"})
+    for chip in data.split("test"):
+        codes = data.label(chip)[0]
+        shares = np.stack([np.where(codes == code, 210, 5) for code in range(1, 10)]).astype(np.uint8)
+        shares[:, codes == 255] = 255
+        write_pair(tmp_path, soft, chip.name, data.image(chip), shares)
+    write_set_lists(tmp_path, soft, data.split("test"))
+    hard, said = (evaluate_model(bundle, path, TrialOptions(split="test")) for path in (chips, tmp_path))
+    np.testing.assert_array_equal(said.matrix.counts, hard.matrix.counts)
+    assert said.notes[-1].startswith("the labels are shares of Dynamic World")
+
+
+def test_a_split_without_a_class_in_both_is_refused(bundle, chips, tmp_path):
+    data = open_training_set(chips)
+    (chip,) = data.split("test")[:1]
+    write_pair(tmp_path, data.card, chip.name, data.image(chip), np.full((1, chip.height, chip.width), 255, np.uint8))
+    write_set_lists(tmp_path, data.card, [chip])
+    with pytest.raises(InputError, match="no pixel of the split 'test' has a class in both"):
+        evaluate_model(bundle, tmp_path, TrialOptions(split="test"))
+
+
 def test_info_describes_a_set(chips):
     told = describe([chips])
     assert told.kind == "training set"

@@ -147,6 +147,12 @@ def test_verify_seams_finds_none_in_an_exact_map_and_some_without_halo(scene_fil
     assert rough.seams.flips_near_percent > rough.seams.flips_elsewhere_percent
 
 
+def test_seams_of_a_product_without_activations_are_told_by_its_classes(scene_file, bundle, tmp_path):
+    scene = scene_file(600, 100)  # one column of cores
+    report = classify([scene], tmp_path / "a.tif", options(bundle, window=272, activations="none"), seam_windows=2)
+    assert (report.seams.windows, report.seams.max_difference, report.seams.flips_percent) == (2, None, 0)
+
+
 def test_the_plan_writes_nothing_and_says_what_would_happen(scene_file, bundle, tmp_path):
     job = plan_classification([scene_file(700, 611)], options(bundle, window=272))
     summary = job.summary()

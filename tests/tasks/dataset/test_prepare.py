@@ -405,3 +405,24 @@ def test_eight_bit_pictures_are_reflectance_over_255(tmp_path, labels):
     prepare([picture], [labels], tmp_path / "set", options())
     data = open_training_set(tmp_path / "set")
     assert data.image(data.chips[0]).max() == pytest.approx(1.0, abs=0.02)
+
+
+def test_scenes_of_other_bands_and_a_file_in_the_way_are_refused(tmp_path, scene, labels):
+    with rasterio.open(scene) as source:
+        less = write(tmp_path / "less.tif", source.read()[:3], names=BANDS[:3])
+    with pytest.raises(InputError, match=r"less\.tif offers B02, B03, B04, the first scene B02, B03, B04, B08"):
+        prepare([scene, less], [labels, labels], tmp_path / "set", options())
+    (tmp_path / "set").write_text("mine")
+    with pytest.raises(StorageError, match="set is a file; a training set is a folder"):
+        prepare([scene], [labels], tmp_path / "set", options())
+
+
+def test_an_index_that_the_scene_holds_is_kept_as_it_is(tmp_path, labels):
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(0.1, 0.4, (3, 320, 384)).astype(np.float32)
+    prepare([write(tmp_path / "own.tif", pixels, names=("B04", "B08", "NDVI"))], [labels], tmp_path / "set",
+            options(indices=("NDVI",), select=("B04", "B08")))  # fmt: skip
+    data = open_training_set(tmp_path / "set")
+    chip = data.chips[0]
+    image = data.image(chip)
+    np.testing.assert_array_equal(image[2], pixels[2, chip.row : chip.row + 32, chip.col : chip.col + 32])

@@ -284,3 +284,23 @@ class TestRealScenes:
     def test_the_scale_of_a_thousand_is_noticed_when_not_told(self, data):
         found = describe([data / "scenes" / "aber_s2_20210527_10band.tif"], quantification=100)
         assert any("quantification" in text for text in found.problems)
+
+
+def test_a_shipped_model_is_described_by_its_name():
+    found = describe(["dw9-s2-10m"])
+    assert (found.kind, found.problems) == ("model", ())
+    assert found.to_text().splitlines()[0].endswith("dw9-s2-10m: model")
+
+
+def test_indices_alone_say_nothing_of_the_scale(tmp_path):
+    path = scene_file(tmp_path / "ndvi.tif", ("NDVI",))
+    assert all("needed by the model" in problem for problem in describe([path]).problems)
+
+
+def test_patches_of_which_none_can_be_read(tmp_path):
+    for name in "AB":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"no image")
+    found = describe([tmp_path])
+    assert found.facts == {"patches": 2, "looked_at": 2}
+    assert found.problems[0].startswith("2 of 2 looked at are refused; ")

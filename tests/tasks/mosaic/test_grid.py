@@ -66,7 +66,12 @@ def test_other_resolutions_name_both_files():
         mosaic_grid([placed()], resolution=30.0)
 
 
-@pytest.mark.parametrize("wrong", [(0, 0, 0, 0), (2, 0, 1, 5), (np.nan, 0, 1, 1)])
+def test_maps_that_a_crs_does_not_show_are_refused():
+    with pytest.raises(InputError, match=r"a\.tif cannot be projected to .*choose another --crs"):
+        mosaic_grid([placed()], crs="+proj=ortho +lat_0=0 +lon_0=-170", resolution=10.0)
+
+
+@pytest.mark.parametrize("wrong", [(0, 0, 0, 0), (2, 0, 1, 5), (np.nan, 0, 1, 1), (3e5, 0, 3e5 + 1e-9, 9)])
 def test_empty_bounds_are_refused(wrong):
     with pytest.raises(UsageError, match="bounds"):
         mosaic_grid([placed()], bounds=wrong)

@@ -210,6 +210,11 @@ class TestCommand:
             (["--dilate", "3"], 2, "--dilate grows clouds"),
             (["--clouds", "scl", "--cloud-classes", "4,9"], 3, "mask fewer clouds"),
             (["--composite", "mean"], 2, "mean"),
+            (
+                ["--clouds", "auto", "--cloud-classes", "3", "--fill", "{plain}", "--select", "B04"],
+                3,
+                "no band SCL, whose classes --cloud-classes names",
+            ),
             (["--composite", "max-ndvi", "--select", "B04", "--fill", "{plain}"], 3, "lacks B08"),
             (["--clouds", "auto", "--fill", "{plain}", "--select", "B04"], 3, "neither a band SCL nor QA60"),
         ],
@@ -235,6 +240,23 @@ class TestCommand:
         result = run(path, tmp_path / "out.tif", "--clouds", "auto")
         assert result.exit_code == 0, result.output
         assert "QA60 holds no clouds" in result.output
+        with rasterio.open(path, "r+") as raster:
+            raster.update_tags(ACQUISITION_DATE="2021-05-01")
+        assert "QA60 holds no clouds" not in run(path, tmp_path / "other.tif", "--clouds", "auto").output
+
+    def test_clouds_may_be_found_by_the_network(self, dates, tmp_path, monkeypatch):
+        class Network:
+            def __init__(self, scene):
+                self.scene = scene
+
+            def read(self, window):
+                return np.ones((window.height, window.width), bool)
+
+        monkeypatch.setattr("lulc.tasks.stack.clouds.CloudNetwork", Network)
+        with open_scene([dates[0][0]]) as scene:
+            seen = clear_scene(scene, StackOptions(clouds="model"))
+            assert seen.masked_by == "ukis-csmask"
+            assert np.isnan(seen.reflectance(["B04"], Window(0, 0, 9, 9))).all()
 
 
 @pytest.mark.parametrize("change", [{"dilate": 201, "clouds": "scl"}, {"dilate": 2}, {"cloud_classes": ("3",)}])

@@ -75,6 +75,16 @@ def holed(grid=GRID):
     return Memory(pixels, grid, name="first"), hole
 
 
+def test_a_window_beside_the_other_scene_takes_nothing_from_it():
+    here = Memory(smooth(GRID), GRID)
+    there = Grid(UTM, Affine(10, 0, 350_005.0, 0, -10, 5_070_000.0), Shape(20, 20))
+    other = Memory(smooth(there), there)
+    donor = module.donor(other, here, NAMES)
+    assert np.isnan(donor.whole(Window(60, 60, 10, 10))).all()
+    assert other.reads == []
+    assert np.isfinite(donor.at(np.array([9]), np.array([9]))).all()
+
+
 class TestSameGrid:
     def test_holes_come_from_the_second_and_only_they(self):
         first, hole = holed()
