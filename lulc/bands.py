@@ -9,6 +9,19 @@ from typing import Any
 from lulc.errors import InputError
 from lulc.resources import read_toml
 
+_PRODUCT = re.compile(r"(\w+_)?t\d\d[a-z]{3}_(\w+_)?(?P<band>b\d[\da])(_\d\dm)?(\.(jp2|tiff?))?")
+"""Names of Sentinel-2 product files: they name a tile, and the band last."""
+
+_BAND_PART = re.compile(r"b\d{1,2}a?")
+_BEHIND = re.compile(
+    r"\d\dm|\d{4}|\d{8}(t\d{6})?|raw|sr|toa|boa|rho|refl(ectance)?|cog|clip(ped)?|crop(ped)?|cut|sub(set)?|masked"
+    r"|resampled|warp(ed)?|reproj(ected)?|utm\w*|epsg\w*|merged?|mosaic|median|mean|composite|tiff?|jp2"
+)
+_MADE_OF_BANDS = re.compile(
+    r"std\w*|var|variance|p\d{1,2}|count|minus|diff\w*|delta|change|slope|trend|ratio|anomaly|zscore|norm\w*"
+    r"|contrast|entropy|corr\w*|asm|idm|homogeneity|dissimilarity|texture|glcm"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -38,6 +51,7 @@ class Sensor:
         baseline_offset: Offset added to DN under current processing baselines (-1000 for Sentinel-2 from 04.00).
         nodata_dn: Digital number that means "no data".
         saturated_dn: Digital number that means "saturated".
+        conventions: A label, and what others mean where it is seen beside them.
     """
 
     name: str
@@ -46,19 +60,20 @@ class Sensor:
     baseline_offset: float
     nodata_dn: int
     saturated_dn: int
+    conventions: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def spellings(self) -> Mapping[str, str]:
         """Map each lower-case spelling, aliases included, to its canonical band name."""
         return {spelling.lower(): band.name for band in self.bands for spelling in (band.name, *band.aliases)}
 
     def canonical(self, text: str | None) -> str | None:
-        """Canonical band name for a band description in a file; None when it names no band or several.
+        """Canonical band name for what a file calls a band; None when it names no band.
 
-        Only exact spellings match, save for two forms met in real files: GDAL's `B4, central wavelength 665 nm` and
-        product file names such as `T31TDH_20180101T105441_B04_10m`.
+        The whole text must be the name: `B8_stdDev` is no B08. Beside exact spellings that is GDAL's
+        `B4, central wavelength 665 nm` and the names of product files such as `T31TDH_20180101T105441_B04_10m`.
 
         Args:
-            text: Description, alias or file name; None or empty gives None.
+            text: Description or alias; None or empty gives None.
         """
         if not text:
             return None
@@ -69,8 +84,32 @@ class Sensor:
         leading, comma, rest = plain.partition(",")
         if comma and rest.strip().startswith("central wavelength"):
             return spellings.get(leading.strip())
-        tokens = [token for token in re.split(r"[^a-z0-9]+", plain) if re.fullmatch(r"b\d{1,2}a?", token)]
-        return spellings.get(tokens[0]) if len(tokens) == 1 else None
+        product = _PRODUCT.fullmatch(plain)
+        return spellings.get(product["band"]) if product else None
+
+    def of_file(self, stem: str) -> str | None:
+        """Band that the name of a file says, without its suffix; None when it says none, or something made of a band.
+
+        One part of the name is the band, such as in `..._L2A_B02_(Raw)` or `HLS.S30.T31TCJ.2021179T105031.v2.0.B02`.
+        Behind it only resolution, date and words of processing may stand.
+        """
+        parts = [part for part in re.split(r"[^a-z0-9]+", stem.lower()) if part]
+        at = [number for number, part in enumerate(parts) if _BAND_PART.fullmatch(part)]
+        if len(at) != 1 or any(_MADE_OF_BANDS.fullmatch(part) for part in parts):
+            return self.canonical(stem)
+        before, behind = parts[: at[0]], parts[at[0] + 1 :]
+        numbered = len(before) == 1 and before[0].isdigit()  # 0_B4 is the band of another image
+        plain = not numbered and all(_BEHIND.fullmatch(part) for part in behind)
+        return self.spellings().get(parts[at[0]]) if plain else None
+
+    def canonical_names(self, labels: Sequence[str | None]) -> list[str | None]:
+        """Canonical names of all bands of a scene: a convention that some labels show decides what others mean.
+
+        FORCE calls band 8 BROADNIR and band 8A NIR; alone, NIR is band 8.
+        """
+        seen = {label.strip().lower() for label in labels if label}
+        means = {label: band for shown, names in self.conventions if shown in seen for label, band in names.items()}
+        return [means.get((label or "").strip().lower()) or self.canonical(label) for label in labels]
 
     def has(self, names: Iterable[str]) -> bool:
         """True when every name is a canonical band of this sensor."""
@@ -113,7 +152,8 @@ def sensor(name: str = "sentinel-2") -> Sensor:
     """
     table = read_toml("sensors", name)
     bands = tuple(Band(**{**entry, "aliases": tuple(entry.get("aliases", ()))}) for entry in table.pop("bands"))
-    return Sensor(bands=bands, **table)
+    conventions = tuple((entry["seen"], entry["means"]) for entry in table.pop("conventions", ()))
+    return Sensor(bands=bands, conventions=conventions, **table)
 
 
 def check_bands(name: str, wanted: Iterable[str], held: Sequence[str], remedy: str) -> None:

@@ -46,6 +46,11 @@ class TestSensor:
             ("T31TDH_20180101T105441_B04_10m", "B04"),
             ("T31TDH_20180101T105441_B8A.jp2", "B8A"),
             ("L1C_T32TQM_A006640_20160929T101207_B12", "B12"),
+            ("L2A_T31TCJ_20170701T105031_B02_10m.jp2", "B02"),
+            ("nbart_nir_1", "B08"),
+            ("nbart_nir_2", "B8A"),
+            ("nbart_swir_3", "B12"),
+            ("NIR_Narrow", "B8A"),
         ],
     )
     def test_spellings_met_in_files(self, text, name):
@@ -66,10 +71,47 @@ class TestSensor:
             "B8, B4 difference",
             "B02_B03",
             "TCI",
+            "B8_stdDev",
+            "B8_contrast",
+            "B4_median",
+            "B8_minus_2020",
+            "0_B4",
+            "B4_1",
+            "mean_B8",
         ],
     )
     def test_anything_else_is_not_a_band(self, text):
         assert SENTINEL2.canonical(text) is None
+
+    @pytest.mark.parametrize(
+        ("stem", "name"),
+        [
+            ("B04", "B04"),
+            ("red", "B04"),
+            ("T31TCJ_20180708T105031_B04_10m", "B04"),
+            ("2019-04-16-00_00_2019-04-16-23_59_Sentinel-2_L2A_B02_(Raw)", "B02"),
+            ("HLS.S30.T31TCJ.2021179T105031.v2.0.B8A", "B8A"),
+            ("SENTINEL2A_20210628-105857-855_L2A_T31TCJ_C_V2-2_FRE_B2", "B02"),
+            ("S2A_OPER_MSI_L1C_TL_SGS__20160615T152456_A005124_T31PEM_B12", "B12"),
+            ("post_B8A", "B8A"),
+            ("field_B11_20m_clip", "B11"),
+            ("B08_stdDev", None),
+            ("glcm_B08_contrast", None),
+            ("0_B4", None),
+            ("B4_1", None),
+            ("B04_B08", None),
+            ("diff_B08", None),
+            ("B8_p90", None),
+            ("TCI", None),
+        ],
+    )
+    def test_names_of_files(self, stem, name):
+        assert SENTINEL2.of_file(stem) == name
+
+    def test_a_convention_decides_what_others_of_it_mean(self):
+        force = ["BLUE", "GREEN", "RED", "REDEDGE1", "REDEDGE2", "REDEDGE3", "BROADNIR", "NIR", "SWIR1", "SWIR2"]
+        assert SENTINEL2.canonical_names(force)[5:] == ["B07", "B08", "B8A", "B11", "B12"]
+        assert SENTINEL2.canonical_names(["RED", "NIR", None]) == ["B04", "B08", None]
 
     def test_every_spelling_leads_to_its_band(self):
         for band in SENTINEL2.bands:

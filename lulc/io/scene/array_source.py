@@ -40,6 +40,7 @@ class ArraySource:
         self.labels: tuple[str | None, ...] = (None,) * len(array)
         self.dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype
         self.counts = array.dtype.kind in "iu"
+        self.zeros: tuple[float, ...] | None = (0.0,) * len(array)
         self.block_shape = Shape(256, 256)
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:

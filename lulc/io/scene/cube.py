@@ -23,6 +23,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube_place import grid_of_plane
 from lulc.io.scene.cube_planes import Plane, planes_of
+from lulc.io.scene.platform import platform_of
 from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
@@ -74,6 +75,7 @@ class CubeSource:
         self.grid = self._own = grid_of_plane(self._pieces[0], self._datasets[0], path)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in self._pieces)
+        self.zeros = None if any(map(_states_nodata, self._pieces)) else tuple(map(_unpacked_zero, self._pieces))
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
         attributes = self._datasets[0].attrs
         self.origin = Origin(
@@ -82,6 +84,7 @@ class CubeSource:
             level=str(attributes.get("LEVEL", "")),
             acquired=stated_date(str(attributes.get("ACQUISITION_DATE", "")), path) or _date(self._pieces[0]),
             radiometry=_radiometry(attributes, self._pieces, path),
+            platform=platform_of(attributes),
         )
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
@@ -99,13 +102,7 @@ class CubeSource:
         for plane, band in zip(raw, bands, strict=True):
             for nodata in self._nodata[band]:
                 valid &= plane != nodata
-        return Raster(raw, valid & self._counted(raw, bands) if self.counts else valid)
-
-    def _counted(self, raw: NDArray[np.float32], bands: Sequence[int]) -> NDArray[np.bool_]:
-        """Where some stored count is not 0: unpacking turns a 0 into the `add_offset` of its variable."""
-        zeros = [np.float32(self._pieces[band].encoding.get("add_offset", 0.0)) for band in bands]
-        counted: NDArray[np.bool_] = np.any([plane != zero for plane, zero in zip(raw, zeros, strict=True)], axis=0)
-        return counted
+        return Raster(raw, valid)
 
     def _resampled(self, bands: Sequence[int], window: Window) -> Raster:
         """A window of the finer grid, bilinear between pixels that have data."""
@@ -205,6 +202,18 @@ def _undecoded_nodata(piece: xr.DataArray, path: Path) -> tuple[np.float32, ...]
     stated = [value for name in _NODATA_NAMES if name in piece.attrs for value in np.atleast_1d(piece.attrs[name])]
     numbers = {_number(value, "nodata", path) for value in stated}
     return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
+
+
+def _states_nodata(piece: xr.DataArray) -> bool:
+    """True when some value other than 0 is declared to mean no data."""
+    decoded = [piece.encoding[name] for name in ("_FillValue", "missing_value") if name in piece.encoding]
+    stated = [*decoded, *(piece.attrs[name] for name in _NODATA_NAMES if name in piece.attrs)]
+    return any(str(value) not in {"0", "0.0"} for each in stated for value in np.atleast_1d(each))
+
+
+def _unpacked_zero(piece: xr.DataArray) -> float:
+    """What unpacking makes of a stored 0: the `add_offset` of its variable, as float32."""
+    return float(np.float32(piece.encoding.get("add_offset", 0.0)))
 
 
 def _date(piece: xr.DataArray) -> str:

@@ -111,6 +111,8 @@ class RasterSource:
         self.origin = origin or stated or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
         self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
+        told = self._masked or self._alpha or self.origin.nodata not in {None, 0.0} or categorical
+        self.zeros: tuple[float, ...] | None = None if told else (0.0,) * dataset.count
 
     def on_grid(self, grid: Grid) -> "RasterSource":
         """The same bands warped to a grid: bilinear, or nearest where categorical; exact at every pixel."""

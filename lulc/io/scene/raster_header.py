@@ -12,11 +12,16 @@ from lulc.grid import Grid, Shape
 from lulc.indices import INDICES
 from lulc.io.files.foreign_files import refuse_foreign_files
 from lulc.io.scene.acquired import stated_date
-from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, canonical_name
+from lulc.io.scene.platform import platform_of
+from lulc.io.scene.source import ALPHA, LARGEST_BLOCK, MOST_PIXELS, Origin, canonical_name, canonical_names
 
 _MOST_BANDS = 512
 _READABLE = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _LONG_INTEGERS = {"uint64", "int64"}  # of codes; float32 could not hold them as measurements
+_NAME_TAGS = ("DESCRIPTION", "Domain", "long_name", "band_name", "BandName", "Band_Name")
+_MASKS = {"datamask", "mask", "valid"}
+"""What masks beside the one band of a file are called."""
+
 OFFSET_SOURCE = "LULC_OFFSET_SOURCE"
 """Tag that says where the offset of a fetched scene came from."""
 
@@ -62,11 +67,19 @@ def _refuse_packed_and_palettes(dataset: Any, path: Path) -> None:  # noqa: ANN4
 
 
 def band_labels(dataset: Any, path: Path) -> tuple[str | None, ...]:  # noqa: ANN401
-    """Band descriptions; a file of one band without any may say it by its name."""
-    described = tuple(dataset.descriptions)
-    if len(described) == 1 and canonical_name(described[0], sensor()) is None:
-        return (path.stem,)
-    return described
+    """What each band is called: its description, else a tag of it; a lone band may say it by the name of its file."""
+    alpha = [color == ColorInterp.alpha for color in dataset.colorinterp]
+    said = [dataset.descriptions[index] or _tagged(dataset, index + 1) for index in range(dataset.count)]
+    lone = [index for index, label in enumerate(said) if not (alpha[index] or (label or "").lower() in _MASKS)]
+    if len(lone) == 1 and canonical_name(said[lone[0]], sensor()) is None:
+        said[lone[0]] = sensor().of_file(path.stem) or path.stem
+    return tuple(ALPHA if transparent else label for transparent, label in zip(alpha, said, strict=True))
+
+
+def _tagged(dataset: Any, index: int) -> str | None:  # noqa: ANN401
+    """A band's name where openEO, FORCE and others write it instead of a description."""
+    tags = dataset.tags(index) | {"Domain": dataset.tags(index, ns="FORCE").get("Domain", "")}
+    return next((tags[name] for name in _NAME_TAGS if tags.get(name)), None)
 
 
 def grid_of(dataset: Any) -> Grid:  # noqa: ANN401
@@ -98,12 +111,13 @@ def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
         acquired=stated_date(tags.get("ACQUISITION_DATE", ""), path),
         radiometry=_radiometry(dataset, tags),
         nodata=dataset.nodata,
+        platform=platform_of(tags | dataset.tags(1, ns="FORCE")),
     )
 
 
 def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
     """The one statement of all spectral bands; of the first band where none is named."""
-    names = [canonical_name(label, sensor()) for label in dataset.descriptions]
+    names = canonical_names(dataset.descriptions, sensor())
     spectral = [index for index, name in enumerate(names, 1) if name and name not in INDICES] or [1]
     stated = {_band_radiometry(dataset, tags, index) for index in spectral}
     if len(stated) > 1:

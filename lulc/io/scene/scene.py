@@ -18,10 +18,11 @@ from lulc.indices import INDICES
 from lulc.io.files.fingerprint import file_fingerprint, input_files
 from lulc.io.files.http import web_path
 from lulc.io.scene.inputs import open_sources
+from lulc.io.scene.platform import refuse_other_satellites
 from lulc.io.scene.plausibility import implausible, renamed
 from lulc.io.scene.quality import Label, quality_bands, quality_name
 from lulc.io.scene.radiometry import RadiometryOverride
-from lulc.io.scene.source import Raster, Source, canonical_name, closed_on_error
+from lulc.io.scene.source import ALPHA, Raster, Source, canonical_names, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,6 +78,8 @@ class Scene:
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
         labels = _labels(self._sources, bands)
+        if bands is None:
+            refuse_other_satellites(self._sources)
         self._renamed = renamed(self._sources, bands)
         self._bands, unnamed = _bands_by_name(self._sources, labels, named=bands is not None)
         self.quality = quality_bands(sources, labels, self.grid)
@@ -111,8 +114,8 @@ class Scene:
 
         Returns:
             Raw values (len(names), height, width) in `dtype`, and bool (height, width), True where every one of them
-            has data: not nodata, not NaN, not masked, and for integers not 0 in all bands. What lies in invalid
-            pixels is not defined.
+            has data: not nodata, not NaN, not masked. Where nothing says what means no data, 0 in all spectral bands of
+            the scene does. What lies in invalid pixels is not defined.
 
         Raises:
             StorageError: The input cannot be read there.
@@ -123,17 +126,34 @@ class Scene:
             raw, valid = sources[0].read([band.band for band in bands], window)
         else:
             raw, valid = self._gather(bands, window)
-        counts = [
-            plane
-            for plane, name, (number, _) in zip(raw, names, bands, strict=True)
-            if name not in INDICES and self._sources[number].counts
-        ]
-        if counts:
-            nonzero = counts[0] != 0
-            for plane in counts[1:]:
-                nonzero |= plane != 0
-            valid &= nonzero
-        return Raster(raw, valid)
+        return Raster(raw, valid & ~self._blank(names, raw, window))
+
+    def _blank(self, names: Sequence[str], raw: NDArray[np.generic], window: Window) -> NDArray[np.bool_]:
+        """True where all spectral bands hold a 0 that may mean no data; bool (height, width).
+
+        The answer is the same whichever bands are asked for: where these are 0, the others are looked at.
+        """
+        zeros = self._zeros
+        blank = np.full((window.height, window.width), bool(zeros))
+        for plane, name in zip(raw, names, strict=True):
+            if name in zeros:
+                blank &= plane == zeros[name]
+        for name in zeros.keys() - set(names):
+            if not blank.any():
+                break
+            source, band = self._bands[name]
+            blank &= self._sources[source].read([band], window).data[0] == zeros[name]
+        return blank
+
+    @cached_property
+    def _zeros(self) -> dict[str, float]:
+        """The spectral bands in which a 0 may mean no data, and what that 0 has become."""
+        found = {}
+        for name, (number, band) in self._bands.items():
+            zeros = self._sources[number].zeros
+            if name not in INDICES and zeros is not None:
+                found[name] = zeros[band]
+        return found
 
     def _gather(self, bands: Sequence[SourceBand], window: Window) -> Raster:
         """Planes of several sources in one array."""
@@ -254,11 +274,19 @@ def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
     ]
     if bands is None:
         return labels
-    if len(bands) != len(labels):
+    opaque = [label for label in labels if label[2] != ALPHA]
+    named = opaque if len(bands) == len(opaque) else labels
+    if len(bands) != len(named):
         raise InputError(
             f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
         )
-    return [(number, band, name) for (number, band, _), name in zip(labels, bands, strict=True)]
+    for (number, band, label), name in zip(named, bands, strict=True):
+        if label == ALPHA and name != "-":
+            raise InputError(
+                f"{sources[number].origin.path}: its band {band + 1} is transparency, not {name}",
+                "leave it out of --bands, or write - for it",
+            )
+    return [(number, band, name) for (number, band, _), name in zip(named, bands, strict=True)]
 
 
 def _bands_by_name(
@@ -267,9 +295,9 @@ def _bands_by_name(
     """Name to (source, band of it), and the labels that name nothing; `named` when the user gave them."""
     found: dict[str, SourceBand] = {}
     unnamed = []
-    for number, band, label in labels:
-        name = canonical_name(label, sensor())
-        if name is None and quality_name(label):
+    names = canonical_names([label for _, _, label in labels], sensor())
+    for (number, band, label), name in zip(labels, names, strict=True):
+        if name is None and (quality_name(label) or label == ALPHA):
             continue
         if name is None:
             unnamed.append(label or f"band {band + 1}")

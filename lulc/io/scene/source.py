@@ -16,6 +16,9 @@ from lulc.indices import INDICES
 MOST_PIXELS = 20_000_000_000
 """Largest raster that is opened; a header may declare anything."""
 
+ALPHA = "alpha"
+"""Label of a band of transparency."""
+
 LARGEST_BLOCK = 256 << 20
 """Largest block, bytes, that is decoded at once."""
 
@@ -45,6 +48,7 @@ class Origin:
         nodata: Value that means no data; None when not said.
         files: Where its pixels lie on this machine, when that is not `path`.
         blank: True when 0 means no data beside `nodata`.
+        platform: Satellite or instrument, as it is named; empty when not said.
         stated: Text that tells this input from others where its files cannot, such as the addresses of a STAC Item.
     """
 
@@ -56,6 +60,7 @@ class Origin:
     nodata: float | None = None
     files: tuple[Path, ...] = ()
     blank: bool = False
+    platform: str = ""
     stated: str = ""
 
 
@@ -67,7 +72,9 @@ class Source(Protocol):
         grid: Where its pixels lie.
         labels: What the file calls its bands, in order; None where it says nothing.
         dtype: Type of the raw values.
-        counts: True when the file stores integers: digital numbers, of which 0 is no data in Sentinel-2.
+        counts: True when the file stores integers.
+        zeros: What a stored 0 of each band has become. None when 0 is a value like others: something else is stated to
+            mean no data, or a mask says where it is.
         block_shape: Size of the blocks that are decoded at once.
     """
 
@@ -76,6 +83,7 @@ class Source(Protocol):
     labels: tuple[str | None, ...]
     dtype: np.dtype[Any]
     counts: bool
+    zeros: tuple[float, ...] | None
     block_shape: Shape
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
@@ -132,6 +140,11 @@ class NamedPixels(Protocol):
 
 def canonical_name(label: str | None, sensor: Sensor) -> str | None:
     """Name of the band or index that a label stands for, or None."""
-    if label and label.strip().upper() in INDICES:
-        return label.strip().upper()
-    return sensor.canonical(label)
+    return canonical_names([label], sensor)[0]
+
+
+def canonical_names(labels: Sequence[str | None], sensor: Sensor) -> list[str | None]:
+    """Names of the bands and indices that the labels of one scene stand for; None for what is neither."""
+    indices = [(label or "").strip().upper() for label in labels]
+    bands = sensor.canonical_names(labels)
+    return [index if index in INDICES else band for index, band in zip(indices, bands, strict=True)]

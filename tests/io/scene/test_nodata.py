@@ -1,0 +1,86 @@
+"""What is no data is decided from the file and all its spectral bands: the same whichever bands are asked for."""
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+
+from lulc.errors import InputError
+from lulc.grid import Window
+from lulc.io.scene.scene import open_scene
+from tests.support.scene_files import NAMES, write_raster
+
+SHAPE = (40, 60)
+WHOLE = Window(0, 0, *SHAPE)
+SELECTIONS = [NAMES, ("B02", "B08"), ("B04", "B08"), ("B08",), ("B04",)]
+
+
+@pytest.fixture
+def values():
+    """Four bands without data outside of a swath, and water on which two of them are 0."""
+    planes = np.random.default_rng(3).integers(200, 4000, (4, *SHAPE)).astype(np.int16)
+    planes[2:, 10:20, 20:40] = 0
+    planes[:, :, :5] = 0
+    return planes
+
+
+@pytest.mark.parametrize("names", SELECTIONS, ids=",".join)
+@pytest.mark.parametrize("kind", ["integers", "floats", "declared"])
+def test_a_pixel_with_data_keeps_it_whichever_bands_are_asked_for(tmp_path, values, names, kind):
+    has_data = values.any(0)
+    nodata = None
+    if kind == "floats":
+        values = (values / 10_000).astype(np.float32)
+    elif kind == "declared":
+        values, nodata = np.where(has_data, values, -32768).astype(np.int16), -32768
+    path = write_raster(tmp_path / "scene.tif", values, nodata=nodata)
+    with open_scene([path]) as scene:
+        np.testing.assert_array_equal(scene.read(names, WHOLE).valid, has_data)
+
+
+def test_bands_of_other_files_of_the_scene_count(tmp_path, values):
+    for name, plane in zip(NAMES, values, strict=True):
+        write_raster(tmp_path / f"{name}.tif", plane[None], (name,), nodata=None)
+    with open_scene([tmp_path / f"{name}.tif" for name in NAMES]) as scene:
+        np.testing.assert_array_equal(scene.read(["B08"], WHOLE).valid, values.any(0))
+
+
+def test_where_a_value_is_declared_zero_is_one_like_others(tmp_path, values):
+    values[:, 30, 30], values[:, 31, 31] = 0, -9999
+    path = write_raster(tmp_path / "scene.tif", values, nodata=-9999)
+    with open_scene([path]) as scene:
+        valid = scene.read(NAMES, WHOLE).valid
+    assert valid[30, 30]
+    assert not valid[31, 31]
+
+
+class TestTransparency:
+    @pytest.fixture
+    def picture(self, tmp_path):
+        """Four bands of which the last says where there is data; some of it is black."""
+        planes = np.random.default_rng(4).integers(1, 200, (4, *SHAPE)).astype(np.uint8)
+        planes[:3, 5:9, 5:9] = 0
+        planes[3] = 255
+        planes[3, :, :10] = 0
+        path = write_raster(tmp_path / "picture.tif", planes, names=None, nodata=None, photometric="RGB", alpha="yes")
+        with rasterio.open(path) as made:
+            assert made.colorinterp[3] == ColorInterp.alpha
+        return path, planes
+
+    def test_is_no_band(self, picture):
+        with pytest.raises(InputError, match="its band 4 is transparency, not B08"):
+            open_scene([picture[0]], bands=("B04", "B03", "B02", "B08"))
+
+    @pytest.mark.parametrize("bands", [("B04", "B03", "B02"), ("B04", "B03", "B02", "-")])
+    def test_says_where_there_is_data_also_where_it_is_black(self, picture, bands):
+        path, planes = picture
+        with open_scene([path], bands=bands) as scene:
+            assert scene.names == ("B04", "B03", "B02")
+            np.testing.assert_array_equal(scene.read(["B03"], WHOLE).valid, planes[3] > 0)
+
+
+def test_an_index_alone_has_data_where_the_bands_have(tmp_path, values):
+    bands = write_raster(tmp_path / "bands.tif", values, nodata=None)
+    index = write_raster(tmp_path / "ndvi.tif", np.zeros((1, *SHAPE), np.float32), ("NDVI",), nodata=None)
+    with open_scene([bands, index]) as scene:
+        np.testing.assert_array_equal(scene.read(["NDVI"], WHOLE).valid, values.any(0))
