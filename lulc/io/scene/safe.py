@@ -21,13 +21,20 @@ from lulc.io.scene.raster import RasterSource, driver_of
 from lulc.io.scene.source import Origin
 
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
-_METADATA = re.compile(r"(^|/)MTD_MSI(L1C|L2A)\.xml$")
-_BAND_FILE = re.compile(r"/IMG_DATA/(?:R\d\dm/)?[^/]*_(B\d[\dA])(?:_(\d\d)m)?\.jp2$")
+_METADATA = re.compile(r"(^|/)(MTD_MSI(L1C|L2A)|S2[A-D]_(OPER|USER)_MTD_SAFL(1C|2A)_[^/]*)\.xml$")
+"""Of the product; the second form until December 2016."""
+
+_BAND_FILE = re.compile(r"(?:^|/)IMG_DATA/(?:R\d\dm/)?[^/]*_(B\d[\dA])(?:_(\d\d)m)?\.jp2$")
 _SCL_FILE = re.compile(r"/IMG_DATA/R20m/[^/]*_SCL_20m\.jp2$")
 _GRANULE = re.compile(r"(?:^|/)GRANULE/([^/]+)/IMG_DATA/")
 _MOST_METADATA = 16 << 20
 _OFFSETS_FROM = "04.00"
 _MOST_MEMBERS = 10_000
+_LEVELS_BELOW = 4
+"""Folders of a product above a band file: GRANULE/NAME/IMG_DATA/R10m."""
+
+_COMPANION = re.compile(r"(^|/)(\._[^/]*|__MACOSX/.*)$")
+"""What macOS puts beside every file on other systems' disks and into archives."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class _Archive:
         self.path = path
         self._zip = path.is_file()
         with raised_as(InputError, f"{path} cannot be listed", "fetch the product again", OSError, zipfile.BadZipFile):
-            self.members = sorted(self._list())
+            self.members = sorted(member for member in self._list() if not _COMPANION.search(member))
 
     def _list(self) -> Iterable[str]:
         if not self._zip:
@@ -94,36 +101,61 @@ class _Archive:
 
 
 def is_safe(path: Path) -> bool:
-    """True for a folder or zip that holds SAFE metadata, and for that metadata file itself."""
+    """True for a folder or zip that holds SAFE metadata, for that metadata file itself, and for a part of a product."""
     if path.is_file() and _METADATA.search(path.name):
         return True
-    if path.is_dir():
-        return any(_METADATA.search(entry.name) for entry in path.glob("MTD_MSI*.xml"))
-    if not zipfile.is_zipfile(path):
+    if path.is_dir() and _holds_metadata(path):
+        return True
+    if product_above(path) is not None:
+        return True
+    if path.is_dir() or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(_METADATA.search(name) for name in archive.namelist())
+        return any(_METADATA.search(name) and not _COMPANION.search(name) for name in archive.namelist())
+
+
+def product_above(path: Path) -> Path | None:
+    """The SAFE product that a folder of it, or one of its band files, lies in: its metadata say what the pixels mean."""
+    inside = path.absolute()
+    if "GRANULE" not in inside.parts or (path.is_file() and not _BAND_FILE.search(inside.as_posix())):
+        return None
+    above = [inside] if path.is_dir() else []
+    places = [*above, *inside.parents][: _LEVELS_BELOW + 1]
+    return next((place for place in places if _holds_metadata(place)), None)
+
+
+def _holds_metadata(folder: Path) -> bool:
+    return any(_METADATA.search(entry.name) for entry in folder.glob("*.xml"))
 
 
 def open_safe(path: Path) -> list[RasterSource]:
     """One source per band, each at its best resolution, and the scene classification of Level-2A last.
 
+    Args:
+        path: A product, its metadata file, or a part of it: a granule, IMG_DATA, R20m, or one band file.
+
     Raises:
         InputError: Metadata missing, unsafe or without bands.
     """
-    path = path.parent if _METADATA.search(path.name) else path
-    archive = _Archive(path)
+    path = path.parent if path.is_file() and _METADATA.search(path.name) else path
+    product = product_above(path) or path
+    archive = _Archive(product)
+    within = "" if product == path else path.absolute().relative_to(product).as_posix()
+    members = [member for member in archive.members if not within or f"{member}/".startswith(f"{within}/")]
     found = [member for member in archive.members if _METADATA.search(member)]
-    granules = {part for member in archive.members for part in _GRANULE.findall(member)}
+    granules = sorted({part for member in members for part in _GRANULE.findall(member)})
     if len(granules) > 1:
-        raise InputError(f"{path} holds {len(granules)} granules", "give the product of one tile")
+        raise InputError(
+            f"{path} holds {len(granules)} granules: {', '.join(granules[:3])}{', ...' if len(granules) > 3 else ''}",  # noqa: PLR2004
+            f"give the folder of one, such as {path}/GRANULE/{granules[0]}",
+        )
     if len(found) != 1:
-        raise InputError(f"{path} holds {len(found)} MTD_MSIL1C/L2A.xml files", "give one Sentinel-2 product")
-    metadata = read_metadata(archive.text(found[0]), path)
-    files = _best_files(archive.members)
+        raise InputError(f"{path} holds {len(found)} metadata files of products", "give one Sentinel-2 product")
+    metadata = read_metadata(archive.text(found[0]), product)
+    files = _best_files(members)
     if not files:
         raise InputError(f"{path} holds no band files under GRANULE/*/IMG_DATA", "fetch the product again")
-    classes = [("SCL", member) for member in archive.members if _SCL_FILE.search(member)][:1]
+    classes = [("SCL", member) for member in members if _SCL_FILE.search(member)][:1]
     return [
         _band_source(path, band, archive.driver(member), archive.location(member), metadata)
         for band, member in (*sorted(files.items()), *classes)
@@ -139,7 +171,7 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
     problem, remedy = f"{path}: its metadata is not safe XML", "fetch the product again"
     with raised_as(InputError, problem, remedy, ParseError, DefusedXmlException):
         root = fromstring(xml)
-    texts = {_local(element): (element.text or "").strip() for element in root.iter()}
+    texts = {_local(element).removeprefix("L2A_"): (element.text or "").strip() for element in root.iter()}
     level = "L2A" if "Level-2A" in _local(root) else "L1C"
     quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
     if quantification is None:

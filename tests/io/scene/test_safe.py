@@ -155,8 +155,11 @@ def with_a_text_for_a_band(product):
     ("damage", "message"),
     [
         (without_images, "holds no band files under GRANULE"),
-        (with_a_second_granule, "holds 2 granules; give the product of one tile"),
-        (with_a_second_level, "holds 2 MTD_MSIL1C/L2A.xml files"),
+        (
+            with_a_second_granule,
+            r"holds 2 granules: L2A_T34UCF, L2A_T34UDF; give the folder of one, such as .*/GRANULE/L2A_T34UCF",
+        ),
+        (with_a_second_level, "holds 2 metadata files of products"),
         (with_a_text_for_a_band, r"B04_10m\.jp2 is not a JPEG 2000 file"),
     ],
 )
@@ -164,3 +167,74 @@ def test_a_product_that_is_not_whole_or_not_one(product, damage, message):
     damage(product)
     with pytest.raises(InputError, match=message):
         open_scene([product])
+
+
+class TestParts:
+    """A folder of a product, or its files, mean what the product's metadata say: baseline 05.09 has an offset."""
+
+    @pytest.mark.parametrize(
+        "part", ["GRANULE/L2A_T34UCF", "GRANULE/L2A_T34UCF/IMG_DATA", "GRANULE/L2A_T34UCF/IMG_DATA/R20m"]
+    )
+    def test_folders(self, product, part):
+        with open_scene([product]) as whole, open_scene([product / part]) as scene:
+            assert scene.radiometry == whole.radiometry
+            assert (scene.radiometry.offset, scene.info.level) == (-1000, "L2A")
+            size = 20 if part.endswith("R20m") else 10
+            assert scene.grid.transform.a == size
+            assert set(scene.names) == ({"B04", "B11"} if size == 20 else set(whole.names))
+
+    def test_files(self, product):
+        files = sorted(product.glob("GRANULE/*/IMG_DATA/R20m/*.jp2"))
+        with open_scene([product / "GRANULE/L2A_T34UCF/IMG_DATA/R20m"]) as folder, open_scene(files) as scene:
+            assert scene.radiometry == folder.radiometry
+            window = scene.grid.window
+            np.testing.assert_array_equal(
+                scene.reflectance(["B04", "B11"], window), folder.reflectance(["B04", "B11"], window)
+            )
+
+    def test_one_granule_of_several(self, product):
+        with_a_second_granule(product)
+        with open_scene([product / "GRANULE" / "L2A_T34UDF"]) as scene:
+            assert scene.radiometry.offset == -1000
+
+    def test_a_folder_of_the_same_name_elsewhere_has_no_metadata(self, product, tmp_path):
+        alone = tmp_path / "GRANULE" / "x" / "IMG_DATA"
+        shutil.copytree(product / "GRANULE/L2A_T34UCF/IMG_DATA/R10m", alone)
+        with open_scene([alone]) as scene:
+            assert scene.radiometry.source == "default"
+
+
+def test_a_product_of_2016_says_how_to_give_one_granule(product):
+    """Long names, several granules: `S2A_OPER_MTD_SAFL1C_...xml` beside them."""
+    (product / "MTD_MSIL2A.xml").rename(product / "S2A_OPER_MTD_SAFL2A_PDMC_20160616T104721.xml")
+    with_a_second_granule(product)
+    with pytest.raises(InputError, match="holds 2 granules: L2A_T34UCF"):
+        open_scene([product])
+    with open_scene([product / "GRANULE" / "L2A_T34UCF"]) as scene:
+        assert set(scene.names) == {"B01", "B04", "B08", "B11"}
+
+
+def test_metadata_of_2017_have_other_names():
+    xml = (
+        b"<n1:Level-2A_User_Product xmlns:n1='urn:x'><PRODUCT_START_TIME>2017-07-01T10:50:31.026Z</PRODUCT_START_TIME>"
+        b"<PROCESSING_BASELINE>02.05</PROCESSING_BASELINE><L1C_TOA_QUANTIFICATION_VALUE>9999</L1C_TOA_QUANTIFICATION_VALUE>"
+        b"<L2A_BOA_QUANTIFICATION_VALUE>10000</L2A_BOA_QUANTIFICATION_VALUE></n1:Level-2A_User_Product>"
+    )
+    found = read_metadata(xml, Path("a.SAFE"))
+    assert (found.level, found.quantification, found.offsets) == ("L2A", 10_000, {})
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_companions_of_macos_are_no_bands(product, zipped, tmp_path):
+    for file in [entry for entry in product.rglob("*") if entry.is_file()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4072))
+    given = product
+    if zipped:
+        given = tmp_path / "product.zip"
+        with zipfile.ZipFile(given, "w") as archive:
+            for file in sorted(product.rglob("*")):
+                folder = "__MACOSX/" if file.name.startswith("._") else ""
+                archive.write(file, folder + str(file.relative_to(tmp_path)))
+    with open_scene([given]) as scene:
+        assert set(scene.names) == {"B01", "B04", "B08", "B11"}
+        assert scene.radiometry.offset == -1000
