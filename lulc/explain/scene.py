@@ -69,6 +69,7 @@ def explain_scene(
     options = options or ExplainSceneOptions()
     radiometry = {"offset": options.offset, "quantification": options.quantification}
     with open_scene(paths, bands=options.bands, name=name, **radiometry) as scene:
+        scene.check_reflectance()
         explained_window = _window(scene, options.window)
         grid = scene.grid if explained_window == scene.grid.window else scene.grid.part(explained_window)
         files = planned_outputs(output, paths, grid, overwrite=options.overwrite)

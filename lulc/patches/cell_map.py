@@ -100,6 +100,7 @@ def classify_grid(
     classifier = options.classifier()
     card = classifier.card
     with options.open_scene(inputs) as scene:
+        scene.check_reflectance()
         cells = cells_of(scene, card, options)
         notes = level_note(scene.info.level, card)
         with running(progress, NOTHING_KEPT) as run:

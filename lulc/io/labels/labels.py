@@ -16,7 +16,7 @@ from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VECTOR_SUFFIXES, VectorLabels
 from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
-from lulc.io.scene.cube import is_netcdf, open_cube
+from lulc.io.scene.cube.cube import is_netcdf, open_cube
 from lulc.io.scene.raster import RasterSource, open_raster, sniff
 from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.legend import NODATA_CODE, Legend

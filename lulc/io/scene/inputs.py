@@ -2,12 +2,14 @@
 
 import logging
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lulc.bands import sensor
 from lulc.errors import InputError, raised_as
 from lulc.io.scene.array_source import ArraySource, is_array
-from lulc.io.scene.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.scene.cube.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.scene.maja import is_maja, open_maja
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import open_raster, sniff
 from lulc.io.scene.safe import is_safe, open_safe
@@ -45,16 +47,9 @@ def _open(path: Path) -> list[Source]:
 
 
 def _by_kind(path: Path) -> list[Source]:
-    if is_zarr(path):
-        return list(open_cube(path))
-    if is_safe(path):
-        return list(open_safe(path))
-    if path.is_dir():
-        return _band_files(path)
-    if is_netcdf(path):
-        return list(open_cube(path))
-    if is_array(path):
-        return [ArraySource(path)]
+    for is_kind, open_kind in _READERS:
+        if is_kind(path):
+            return list(open_kind(path))
     if zipfile.is_zipfile(path):
         raise InputError(f"{path} is a zip without Sentinel-2 metadata", "unpack it, or give a SAFE archive")
     return [open_raster(path)]
@@ -78,3 +73,14 @@ def _band_files(folder: Path) -> list[Source]:
             _log.warning("%s is not used: it names no band", source.origin.path)
             source.close()
     return list(used or sources)
+
+
+_READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Iterable[Source]]], ...] = (
+    (is_zarr, open_cube),
+    (is_safe, open_safe),
+    (is_maja, open_maja),
+    (Path.is_dir, _band_files),
+    (is_netcdf, open_cube),
+    (is_array, lambda path: [ArraySource(path)]),
+)
+"""How a kind of input is told, and who reads it; the first that fits counts."""

@@ -1,12 +1,14 @@
 """Does a scene look like reflectance? A few small samples tell a missing offset or a wrong scale."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
 from lulc.grid import Window
+from lulc.io.scene.raster_header import EO_BROWSER
 from lulc.io.scene.source import NamedPixels, Source, canonical_name
 
 _SIDE = 64
@@ -17,24 +19,84 @@ _NEAR_OFFSET_DN = 1400.0
 _NOISE_DN = -100.0
 _MOST_NEGATIVE = 0.05
 _DARKEST, _BRIGHTEST = 0.001, 1.0
+_IMPOSSIBLE = (-0.1, 2.0)
+"""No surface reflects less or more, not even after a poor atmospheric correction or on a cloud."""
+
+_FEW, _NEARLY_ALL = 0.001, 0.9
 
 CATALOGUE = "STAC: "
 """How the source of a radiometry begins that a catalogue states; its pixels are checked against it."""
 
 
-def implausible(scene: NamedPixels) -> tuple[str, ...]:
-    """Warnings, a sentence each."""
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What samples of a scene say against it.
+
+    Attributes:
+        fatal: Problem and remedy when pixels without data, which nothing marks as such, pass for reflectance.
+        warnings: A sentence each.
+    """
+
+    fatal: tuple[str, str] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def doubts_of(scene: NamedPixels) -> Doubts:
+    """Look at a few small samples of the visible bands, or of the first bands where these are missing."""
     names = [name for name in _VISIBLE if name in scene.names]
-    if not names:
-        return ()
-    samples = _samples(scene, names)
+    others = [name for name in scene.names if sensor().has((name,))][: len(_VISIBLE)]
+    samples = _samples(scene, names or others) if names or others else np.empty((0, 0))
     if not samples.size:
+        return Doubts()
+    if fatal := _unmarked(samples, scene.radiometry):
+        return Doubts(fatal)
+    visible = _implausible(samples, names, scene.radiometry) if names else ()
+    return Doubts(None, (*_assumed(scene.radiometry), *(visible or _impossible(samples, scene.radiometry))))
+
+
+def _assumed(radiometry: Radiometry) -> tuple[str, ...]:
+    """A warning where the scale follows from the name of a file."""
+    if radiometry.source != EO_BROWSER:
         return ()
-    doubts = _doubted_offset(samples, scene.radiometry) if len(names) == len(_VISIBLE) else []
-    median = float(np.median(scene.radiometry.reflectance(samples)))
+    return (f"taken as reflectance x {radiometry.quantification:g}, by the {EO_BROWSER}: else give --quantification",)
+
+
+def _unmarked(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str, str] | None:
+    """Problem and remedy when one number makes nearly all impossibly dark samples: -9999, -10000, -32768."""
+    low = samples[radiometry.reflectance(samples) < _IMPOSSIBLE[0]]
+    if low.size <= _FEW * samples.size:
+        return None
+    values, counts = np.unique(low, return_counts=True)
+    most = int(counts.argmax())
+    if counts[most] < _NEARLY_ALL * low.size:
+        return None
+    share, reflectance = counts[most] / samples.size, float(radiometry.reflectance(values[most]))
+    return (
+        f"{share:.1%} of the samples hold {values[most]:g}, a reflectance of {reflectance:.2f}: it must mean no data",
+        f"declare it, such as with gdal_edit.py -a_nodata {values[most]:g}, or as _FillValue",
+    )
+
+
+def _impossible(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str, ...]:
+    """A warning where more than a few samples cannot be reflectance."""
+    reflectance = radiometry.reflectance(samples)
+    lowest, highest = _IMPOSSIBLE
+    share = float(((reflectance < lowest) | (reflectance > highest)).mean())
+    if share <= _FEW:
+        return ()
+    said = f"offset {radiometry.offset:g} and quantification {radiometry.quantification:g} ({radiometry.source})"
+    return (
+        f"{share:.1%} of the samples have a reflectance below {lowest:g} or above {highest:g}: check {said}, and what means no data",
+    )
+
+
+def _implausible(samples: NDArray[np.float64], names: Sequence[str], radiometry: Radiometry) -> tuple[str, ...]:
+    """Warnings about visible samples that may be reflectance, a sentence each."""
+    doubts = _doubted_offset(samples, radiometry) if len(names) == len(_VISIBLE) else []
+    median = float(np.median(radiometry.reflectance(samples)))
     if not _DARKEST <= median <= _BRIGHTEST and not doubts:
         return (
-            f"the median visible reflectance is {median:.3g}: check --quantification (now {scene.radiometry.quantification:g})",
+            f"the median visible reflectance is {median:.3g}: check --quantification (now {radiometry.quantification:g})",
         )
     return tuple(doubts)
 

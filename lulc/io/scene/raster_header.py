@@ -1,5 +1,6 @@
 """What a raster file says about itself before a pixel is read: limits, band names, grid, radiometry."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ _LONG_INTEGERS = {"uint64", "int64"}  # of codes; float32 could not hold them as
 _NAME_TAGS = ("DESCRIPTION", "Domain", "long_name", "band_name", "BandName", "Band_Name")
 _MASKS = {"datamask", "mask", "valid"}
 """What masks beside the one band of a file are called."""
+
+_EO_BROWSER = re.compile(r".*Sentinel-2_L(1C|2A)_B\w\w_\(Raw\)")
+_FULL_SCALE = 65535.0
+EO_BROWSER = "name of the file, as EO Browser gives it"
 
 OFFSET_SOURCE = "LULC_OFFSET_SOURCE"
 """Tag that says where the offset of a fetched scene came from."""
@@ -109,10 +114,16 @@ def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
         kind,
         level=tags.get("LEVEL", ""),
         acquired=stated_date(tags.get("ACQUISITION_DATE", ""), path),
-        radiometry=_radiometry(dataset, tags),
+        radiometry=_radiometry(dataset, tags) or _of_eo_browser(dataset, path),
         nodata=dataset.nodata,
         platform=platform_of(tags | dataset.tags(1, ns="FORCE")),
     )
+
+
+def _of_eo_browser(dataset: Any, path: Path) -> Radiometry | None:  # noqa: ANN401
+    """Raw bands of EO Browser in 16 bits: reflectance x 65535, which they say by their name alone."""
+    named = _EO_BROWSER.fullmatch(path.stem) and dataset.dtypes[0] == "uint16"
+    return Radiometry(_FULL_SCALE, 0.0, EO_BROWSER) if named else None
 
 
 def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401

@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.bands import sensor
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
 from lulc.io.files.fingerprint import file_fingerprint, input_files
 from lulc.io.files.http import web_path
+from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
-from lulc.io.scene.platform import refuse_other_satellites
-from lulc.io.scene.plausibility import implausible, renamed
-from lulc.io.scene.quality import Label, quality_bands, quality_name
+from lulc.io.scene.plausibility import Doubts, doubts_of, renamed
+from lulc.io.scene.quality import quality_bands
 from lulc.io.scene.radiometry import RadiometryOverride
-from lulc.io.scene.source import ALPHA, Raster, Source, canonical_names, closed_on_error
+from lulc.io.scene.source import Raster, Source, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,13 +50,6 @@ class SceneInfo:
     unnamed: tuple[str, ...]
 
 
-class SourceBand(NamedTuple):
-    """Where a scene finds a band: indices of its source and of the band in it, from 0."""
-
-    source: int
-    band: int
-
-
 class Scene:
     """Named bands on one grid; made by `open_scene`.
 
@@ -77,11 +69,9 @@ class Scene:
         self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
-        labels = _labels(self._sources, bands)
-        if bands is None:
-            refuse_other_satellites(self._sources)
+        labels = labels_of(self._sources, bands)
         self._renamed = renamed(self._sources, bands)
-        self._bands, unnamed = _bands_by_name(self._sources, labels, named=bands is not None)
+        self._bands, unnamed = bands_by_name(self._sources, labels, named=bands is not None)
         self.quality = quality_bands(sources, labels, self.grid)
         self.names = tuple(self._bands)
         spectral = {number for name, (number, _) in self._bands.items() if name not in INDICES}
@@ -193,7 +183,21 @@ class Scene:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is implausible about names and pixels, of which a few small samples are read."""
-        return (*self._renamed, *implausible(self))
+        return (*self._renamed, *(self._doubts.fatal or ())[:1], *self._doubts.warnings)
+
+    def check_reflectance(self) -> None:
+        """Look at a few samples before work begins.
+
+        Raises:
+            InputError: Pixels without data, which nothing marks as such, pass for reflectance.
+        """
+        if self._doubts.fatal:
+            problem, remedy = self._doubts.fatal
+            raise InputError(f"{self.info.name}: {problem}", remedy)
+
+    @cached_property
+    def _doubts(self) -> Doubts:
+        return doubts_of(self)
 
     def files(self) -> list[Path]:
         """Files on this machine that it is read from, and what lies beside them."""
@@ -265,63 +269,6 @@ def _same_ground(coarse: Grid, fine: Grid) -> bool:
     cols, rows = map_points(~coarse.transform, *corners)
     off = np.abs([cols - across * coarse.shape.width, rows - down * coarse.shape.height])
     return bool(off.max() < 1)
-
-
-def _labels(sources: list[Source], bands: Sequence[str] | None) -> list[Label]:
-    """What every band is called: by the user, else by the input."""
-    labels = [
-        (number, band, label) for number, source in enumerate(sources) for band, label in enumerate(source.labels)
-    ]
-    if bands is None:
-        return labels
-    opaque = [label for label in labels if label[2] != ALPHA]
-    named = opaque if len(bands) == len(opaque) else labels
-    if len(bands) != len(named):
-        raise InputError(
-            f"--bands names {len(bands)} bands, the input has {len(labels)}", "name each one; - skips a band"
-        )
-    for (number, band, label), name in zip(named, bands, strict=True):
-        if label == ALPHA and name != "-":
-            raise InputError(
-                f"{sources[number].origin.path}: its band {band + 1} is transparency, not {name}",
-                "leave it out of --bands, or write - for it",
-            )
-    return [(number, band, name) for (number, band, _), name in zip(named, bands, strict=True)]
-
-
-def _bands_by_name(
-    sources: list[Source], labels: list[Label], *, named: bool
-) -> tuple[dict[str, SourceBand], tuple[str, ...]]:
-    """Name to (source, band of it), and the labels that name nothing; `named` when the user gave them."""
-    found: dict[str, SourceBand] = {}
-    unnamed = []
-    names = canonical_names([label for _, _, label in labels], sensor())
-    for (number, band, label), name in zip(labels, names, strict=True):
-        if name is None and (quality_name(label) or label == ALPHA):
-            continue
-        if name is None:
-            unnamed.append(label or f"band {band + 1}")
-        elif name in found:
-            raise InputError(
-                f"{sources[number].origin.path}: {name} is there twice",
-                "give each band once, or name them with --bands",
-            )
-        else:
-            found[name] = SourceBand(number, band)
-    if named:
-        strange = [label for label in unnamed if label != "-"]
-        if strange:
-            raise InputError(
-                f"--bands names {', '.join(strange)}, which is no band of {sensor().name}",
-                "use names such as B02 and B8A, or -",
-            )
-    if not found:
-        listed = ", ".join(unnamed)
-        raise InputError(
-            f"{sources[0].origin.path} does not name its bands: it has {listed}",
-            "name them in order with --bands B02,B03,...",
-        )
-    return found, tuple(unnamed)
 
 
 def _info(sources: list[Source], unnamed: tuple[str, ...], name: str) -> SceneInfo:

@@ -173,6 +173,7 @@ def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str
             f"{scene.info.name} has no CRS, ground control points or RPCs",
             "georeference it first, or accept a map without georeference with --allow-no-georef",
         )
+    scene.check_reflectance()
     return [*scene.warnings, *compatibility_warnings(scene, card)]
 
 

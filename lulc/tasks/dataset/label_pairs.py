@@ -97,4 +97,5 @@ def open_pair(pair: Pair, options: PrepareOptions) -> Iterator[tuple[Scene, Labe
             tolerance=options.tolerance,
         ) as labels,
     ):
+        scene.check_reflectance()
         yield scene, labels

@@ -162,6 +162,8 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
     for path in options.fill:
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)
         scenes.append(opened.enter_context(other))
+    for scene in scenes:
+        scene.check_reflectance()
     return scenes
 
 

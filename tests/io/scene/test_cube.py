@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 
 from lulc.errors import InputError, LimitError
 from lulc.grid import Window
-from lulc.io.scene import cube
+from lulc.io.scene.cube import cube
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import NAMES, TRANSFORM, pixels, write_raster
 

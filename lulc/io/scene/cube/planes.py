@@ -10,7 +10,7 @@ import xarray as xr
 
 from lulc.bands import sensor
 from lulc.errors import InputError
-from lulc.io.scene.cube_place import role_of
+from lulc.io.scene.cube.place import role_of
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.source import canonical_name
 

@@ -21,8 +21,8 @@ from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene.acquired import stated_date
-from lulc.io.scene.cube_place import grid_of_plane
-from lulc.io.scene.cube_planes import Plane, planes_of
+from lulc.io.scene.cube.place import grid_of_plane
+from lulc.io.scene.cube.planes import Plane, planes_of
 from lulc.io.scene.platform import platform_of
 from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 

@@ -1,0 +1,1 @@
+"""NetCDF and Zarr as scenes: their planes, their place, their pixels."""
