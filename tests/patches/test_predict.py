@@ -24,7 +24,7 @@ from lulc.patches.cells import Cells
 from lulc.patches.classifier import Classifier, tta_views
 from lulc.patches.image import read_image
 from lulc.patches.options import CellOptions
-from lulc.patches.pixels import as_trained, level_note, resized
+from lulc.patches.pixels import _resized, as_trained, level_note, resized
 from lulc.patches.predict import classify_files
 from tests.support.patch_samples import CLASSES, SIDE, picture, write_bands
 from tests.support.vision_server import VisionServer, says
@@ -229,6 +229,11 @@ class TestMissingPixels:
         holes = whole.copy()
         holes[:, :, ::4, ::4] = np.nan
         np.testing.assert_allclose(resized(holes, 32), resized(whole, 32), atol=1e-6)
+
+    def test_counts_stay_whole_and_reflectance_does_not(self):
+        values, valid = np.array([[[1, 2], [2, 4]]]), np.ones((2, 2), bool)
+        assert _resized(values.astype(np.uint16), valid, 1)[0].tolist() == [[[2]]]
+        assert _resized(values.astype(np.float32), valid, 1)[0].tolist() == [[[2.25]]]
 
     def test_too_few_leave_none(self):
         values = np.full((1, 1, 64, 64), np.nan, np.float32)

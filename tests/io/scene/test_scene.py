@@ -9,6 +9,7 @@ from rasterio.transform import Affine, from_origin
 
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Window
+from lulc.io.scene.array_source import ArraySource
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import FORMATS, NAMES, TRANSFORM, geotiff, pixels, write_raster
 
@@ -464,3 +465,6 @@ def test_arrays_of_two_sizes(tmp_path):
         np.save(tmp_path / f"{name}.npy", np.ones((1, side, side), np.uint16))
     with pytest.raises(InputError, match="size"):
         open_scene([tmp_path / "a.npy", tmp_path / "b.npy"], bands=["B02", "B03"])
+    array = ArraySource(tmp_path / "a.npy")
+    with pytest.raises(InputError, match="has another size than the scene"):
+        array.on_grid(ArraySource(tmp_path / "b.npy").grid)

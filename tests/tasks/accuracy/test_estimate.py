@@ -288,11 +288,18 @@ def test_a_point_of_another_stratum_is_seen_among_missing_ones(case):
         estimate_areas(*case, EstimateOptions(allow_missing=True))
 
 
-def test_rows_of_the_map_without_points_are_not_read(case):
-    rows = [row for row in read_rows(case[1]) if int(row["row"]) < 64]
-    write_rows(case[1], rows)
-    found = estimate_areas(*case, EstimateOptions(allow_missing=True)).estimates
+def test_rows_of_the_map_without_points_count_as_area_alone(tmp_path):
+    """A map of several strips of rows, of which points of others lie in the first."""
+    real = truth(1100, 60)
+    product, points = write_map(tmp_path / "map.tif", mapped(real)), tmp_path / "points.csv"
+    sample_map(product, points, SampleOptions(total=600))
+    label(points, real)
+    rows = [row for row in read_rows(points) if int(row["row"]) < 200]
+    write_rows(points, rows)
+    points.with_name("points.design.json").unlink()
+    found = estimate_areas(product, points).estimates
     assert found.counts.sum() == len(rows)
+    assert found.sampled_area == pytest.approx(0.01 * np.count_nonzero(mapped(real) != 255))
 
 
 def test_a_report_of_areas_takes_the_place_of_one_of_agreement(case, tmp_path):

@@ -17,6 +17,7 @@ from lulc.model.device import choose_placement
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
+from tests.support.whole_runs import texture
 
 FP32 = {"precision": "fp32", "device": "cpu"}
 
@@ -222,3 +223,15 @@ def test_a_network_that_gives_nan_is_refused(scene_file, bundle, tmp_path, monke
     with pytest.raises(Exception, match="not finite"):
         classify([scene_file(50, 60)], tmp_path / "map.tif", options(bundle))
     assert [entry.name for entry in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.parametrize("blend", [0, 16])
+def test_tiles_without_data_are_not_shown_to_the_network(scene_file, bundle, tmp_path, blend):
+    pixels = texture(300, 900)
+    pixels[:, :, 200:700] = 0
+    scene = scene_file(300, 900, pixels=pixels)
+    classify([scene], tmp_path / "map.tif", options(bundle, window=192, halo=32, blend=blend))
+    product = read(tmp_path / "map.tif")
+    invalid = (pixels == 0).any(axis=0)
+    assert ((product == 255) == invalid).all()
+    assert (product[1:, ~invalid].sum(axis=0, dtype=int) == 250).all()
