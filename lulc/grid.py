@@ -137,6 +137,12 @@ class Grid:
         """True when a CRS with a transform, ground control points or RPCs georeference the raster."""
         return bool(self.gcps) or self.rpcs is not None or self.crs is not None
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Its middle, in the coordinates of its CRS."""
+        x, y = map_points(self.transform, np.array([self.shape.width / 2]), np.array([self.shape.height / 2]))
+        return float(x[0]), float(y[0])
+
     def part(self, window: Window) -> "Grid":
         """Grid of a window of this one.
 

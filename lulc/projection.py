@@ -90,7 +90,7 @@ class GridProjection:
 
         Longitudes, and what comes round like them, are moved by whole turns to lie nearest to the grid.
         """
-        x = unwrapped(x, self._middle, self._turn)
+        x = unwrapped(x, self.end.middle[0], self._turn)
         cols, rows = map_points(~self.end.transform, x, y)
         return rows - 0.5, cols - 0.5
 
@@ -100,10 +100,15 @@ class GridProjection:
         return turn_of(self.end.crs)
 
     @cached_property
-    def _middle(self) -> float:
-        """First coordinate of the middle of `end`."""
-        middle = np.array([self.end.shape.width / 2]), np.array([self.end.shape.height / 2])
-        return float(map_points(self.end.transform, *middle)[0][0])
+    def whole_turns(self) -> float:
+        """How far, in whole turns, `start` projects to from where it lies nearest to `end`; in units of the CRS of `end`.
+
+        GDAL knows no turns: a raster that it shall find there must be moved by as much.
+        """
+        x, _ = self._project(
+            np.array([self.start.shape.height / 2 - 0.5]), np.array([self.start.shape.width / 2 - 0.5])
+        )
+        return float((x - unwrapped(x, self.end.middle[0], self._turn))[0]) if np.isfinite(x[0]) else 0.0
 
     def meets(self) -> bool:
         """True when the grids overlap, judged by a lattice of points over each."""

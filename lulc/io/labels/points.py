@@ -32,6 +32,7 @@ from lulc.io.labels.point_tables import (
     write_geopackage,
 )
 from lulc.legend import Legend
+from lulc.turns import turn_of, unwrapped
 
 SUFFIXES = (".gpkg", ".geojson", ".csv")
 """What points are written to and read from."""
@@ -152,7 +153,8 @@ def pixels_at(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Rows and columns of the pixels that hold points on the ground, and which points lie inside the grid."""
     x, y = transform_points(_WGS84, grid.crs, lon, lat)
-    across, down = map_points(~grid.transform, np.asarray(x), np.asarray(y))
+    x = unwrapped(x, grid.middle[0], turn_of(grid.crs)) if grid.crs else np.asarray(x)
+    across, down = map_points(~grid.transform, x, np.asarray(y))
     inside = (across >= 0) & (across < grid.shape.width) & (down >= 0) & (down < grid.shape.height)
     return np.where(inside, down, 0).astype(np.int64), np.where(inside, across, 0).astype(np.int64), inside
 

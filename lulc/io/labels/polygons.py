@@ -18,6 +18,7 @@ from rasterio.features import rasterize
 from lulc.errors import InputError, did_you_mean, raised_as
 from lulc.grid import Grid, Window, map_points
 from lulc.legend import NODATA_CODE, Legend
+from lulc.turns import turn_of, unwrapped
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
         """Class codes on a window: a pixel belongs to the polygon that holds its centre, the last one if several do."""
         if grid.crs is None or grid.gcps:
             raise InputError("polygons need a scene with a CRS and a transform", f"{self._path} cannot be placed on it")
-        shapes, tree = self._on(grid.crs)
+        shapes, tree = self._on(grid.crs, grid.middle[0])
         transform = grid.part(window).transform
         columns, rows = np.array([0, 1, 1, 0]) * window.width, np.array([0, 0, 1, 1]) * window.height
         corners = np.column_stack(map_points(transform, columns, rows))
@@ -85,13 +86,13 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
         del grid, window
         raise InputError(f"{self._path} holds polygons", "they have no shares; use --label-kind codes")
 
-    def _on(self, crs: Any) -> tuple[Any, shapely.STRtree]:  # noqa: ANN401 - rasterio's CRS
-        """The polygons in the CRS of a grid, and an index of them."""
-        if self._placed is None or self._placed[0] != crs:
+    def _on(self, crs: Any, middle: float) -> tuple[Any, shapely.STRtree]:  # noqa: ANN401 - rasterio's CRS
+        """The polygons in the CRS of a grid, moved by whole turns to lie nearest to its middle, and an index of them."""
+        if self._placed is None or self._placed[0] != (crs, middle):
             with raised_as(InputError, f"{self._path}: its CRS cannot be used", "set it anew with ogr2ogr", CRSError):
                 move = Transformer.from_crs(CRS.from_user_input(self._crs), CRS.from_wkt(crs.to_wkt()), always_xy=True)
-            shapes = shapely.transform(self._shapes, move.transform, interleaved=False)
-            self._placed = crs, shapes, shapely.STRtree(shapes)
+            shapes = _turned(shapely.transform(self._shapes, move.transform, interleaved=False), middle, turn_of(crs))
+            self._placed = (crs, middle), shapes, shapely.STRtree(shapes)
         return self._placed[1], self._placed[2]
 
     def _warn_of_overlaps(self, pairs: list[tuple[Any, int]], shape: tuple[int, int], transform: Affine) -> None:
@@ -110,6 +111,18 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
                 self._path,
                 count,
             )
+
+
+def _turned(shapes: Any, middle: float, turn: float | None) -> Any:  # noqa: ANN401 - arrays of shapely
+    """Shapes moved by whole turns to lie nearest to the middle of a grid."""
+    bounds = shapely.bounds(shapes)
+    centres = (bounds[:, 0] + bounds[:, 2]) / 2
+    moved = np.nan_to_num(unwrapped(centres, middle, turn) - centres)
+    shapes = np.array(shapes)
+    for by in set(moved[moved != 0].tolist()):
+        chosen = moved == by
+        shapes[chosen] = shapely.transform(shapes[chosen], lambda x, y, by=by: (x + by, y), interleaved=False)
+    return shapes
 
 
 def holds_points(path: Path) -> bool:

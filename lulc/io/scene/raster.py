@@ -7,13 +7,14 @@ is not opened.
 import logging
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -26,6 +27,7 @@ from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import Origin, Raster
+from lulc.projection import GridProjection
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class RasterSource:
         self._target: Grid | None = None
         dataset = self._first_open(path, kind)
         check_header(dataset, path, categorical=categorical)
-        self.grid = grid_of(dataset)
+        self.grid = self._own = grid_of(dataset)
         self.labels = labels or band_labels(dataset, path)
         self.tags: dict[str, str] = dataset.tags()
         self.colors: tuple[ColorInterp, ...] = dataset.colorinterp
@@ -107,15 +109,21 @@ class RasterSource:
         self.block_shape = Shape(*max(dataset.block_shapes))
         self.declared_nodata: float | None = dataset.nodata
         self.nodata_in: Literal["any", "all"] = "any"
-        stated = Origin(path, kind, nodata=dataset.nodata) if categorical else None
-        self.origin = origin or stated or origin_of(dataset, path, kind)
+        own = Origin(path, kind, nodata=dataset.nodata) if categorical else None
+        self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
         self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
-        told = self._masked or self._alpha or self.origin.nodata not in {None, 0.0} or categorical
+        self._nodata_of = _one_nan(dataset.nodatavals if origin is None else (origin.nodata,) * dataset.count)
+        told = self._masked or self._alpha or {*self._nodata_of} - {None, 0.0} or categorical
         self.zeros: tuple[float, ...] | None = None if told else (0.0,) * dataset.count
 
     def on_grid(self, grid: Grid) -> "RasterSource":
         """The same bands warped to a grid: bilinear, or nearest where categorical; exact at every pixel."""
+        if len({*self._nodata_of}) > 1:
+            raise InputError(
+                f"{self.origin.path} declares another nodata value for each band",
+                "resample it first, such as with gdalwarp",
+            )
         other = copy(self)
         other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
         return other
@@ -146,20 +154,26 @@ class RasterSource:
         dataset = self._dataset()
         part = window.for_rasterio()
         data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
-        return Raster(data, self._valid(dataset, data, part))
+        return Raster(data, self._valid(dataset, data, bands, part))
 
-    def _valid(self, dataset: Any, data: NDArray[Any], part: RasterioWindow) -> NDArray[np.bool_]:  # noqa: ANN401
+    def _valid(
+        self,
+        dataset: Any,  # noqa: ANN401
+        data: NDArray[Any],
+        bands: Sequence[int],
+        part: RasterioWindow,
+    ) -> NDArray[np.bool_]:
         valid = np.ones(data.shape[1:], dtype=bool)
-        nodata = None if self._nodata is None or np.isnan(self._nodata) else self._nodata
-        for plane in data:
+        for plane, band in zip(data, bands, strict=True):
+            nodata = self._nodata_of[band] if self._target is None else self._nodata
             if data.dtype.kind == "f":
                 valid &= np.isfinite(plane)
             if nodata is not None and self.nodata_in == "any":
                 valid &= plane != nodata
             if self.origin.blank:
                 valid &= plane != 0
-        if nodata is not None and self.nodata_in == "all":
-            valid &= (data != nodata).any(axis=0)
+        if self._nodata is not None and self.nodata_in == "all":
+            valid &= (data != self._nodata).any(axis=0)
         if self._masked and self._target is None:
             valid &= dataset.dataset_mask(window=part) > 0
         elif self._adds_alpha and self._target is not None:
@@ -198,6 +212,7 @@ class RasterSource:
         return WarpedVRT(
             dataset,
             src_crs=dataset.crs or grid.crs,
+            src_transform=self._nearer(grid, dataset.transform),
             crs=grid.crs or dataset.crs,
             transform=grid.transform,
             height=grid.shape.height,
@@ -210,6 +225,13 @@ class RasterSource:
             XSCALE=1,  # else the kernel would follow the cut of the windows
             YSCALE=1,
         )
+
+    def _nearer(self, grid: Grid, transform: Affine) -> Affine | None:
+        """The transform moved by whole turns when a raster at 170 west shall lie on a grid at 190 east; else None."""
+        if grid.crs is None or self._own.crs is None or self._own.gcps or grid.gcps:
+            return None
+        turns = GridProjection(grid, self._own).whole_turns
+        return Affine.translation(turns, 0) @ transform if turns else None
 
     def _open(self) -> Any:  # noqa: ANN401
         options = ({} if self._categorical else _INTERNAL) | (
@@ -241,6 +263,11 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def _one_nan(values: Iterable[float | None]) -> tuple[float | None, ...]:
+    """The values with one and the same NaN, so that a set of them holds it once."""
+    return tuple(np.nan if value is not None and np.isnan(value) else value for value in values)
 
 
 def open_raster(path: Path, *, categorical: bool = False) -> RasterSource:

@@ -15,6 +15,7 @@ from rasterio.warp import Resampling, reproject
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.labels.labels import open_labels
+from lulc.io.labels.points import pixels_at
 from lulc.io.product.bands import ExtraBand
 from lulc.legend import LandClass, Legend, load_legend
 from tests.support.product_samples import LEGEND as PRODUCT_LEGEND
@@ -486,3 +487,54 @@ def test_polygons_beside_the_window_and_on_a_scene_without_a_place(tmp_path):
             labels.on_grid(Grid(None, GRID.transform, GRID.shape), GRID.window)
         with pytest.raises(InputError, match="they have no shares; use --label-kind codes"):
             labels.shares_on_grid(GRID, GRID.window)
+
+
+class TestAcross180Degrees:
+    """Longitudes are the same ground a whole turn apart: labels at 170 west lie on a scene at 190 east."""
+
+    SIZE = Shape(60, 80)
+    VALUES = np.where(np.arange(80) < 40, 10, 40).astype(np.uint8)[None, None].repeat(60, 1)
+    CODES = np.where(VALUES[0] == 10, 1, 4)
+    """Of tree cover and cropland in the legend worldcover."""
+
+    def scene(self, west):
+        return Grid(CRS.from_epsg(4326), from_origin(west, 65, 2e-4, 2e-4), self.SIZE)
+
+    @pytest.mark.parametrize(("there", "here"), [(-170, 190), (190, -170), (-170, -170), (550, -170)])
+    def test_rasters(self, tmp_path, there, here):
+        path = write(tmp_path / "labels.tif", self.VALUES, self.scene(there))
+        with open_labels(path, load_legend("worldcover")) as labels:
+            found = labels.on_grid(self.scene(here), self.SIZE.window)
+        np.testing.assert_array_equal(found, self.CODES)
+
+    def test_rasters_of_all_longitudes(self, tmp_path):
+        world = Grid(CRS.from_epsg(4326), from_origin(-180, 90, 1, 1), Shape(180, 360))
+        values = np.where(np.arange(360) < 10, 10, 40).astype(np.uint8)[None, None].repeat(180, 1)
+        with open_labels(write(tmp_path / "labels.tif", values, world), load_legend("worldcover")) as labels:
+            found = labels.on_grid(self.scene(185), self.SIZE.window)
+        assert (found == 1).all()
+
+    @pytest.mark.parametrize("west", [-170.3, 189.7])
+    def test_rasters_in_degrees_on_a_scene_in_metres(self, tmp_path, west):
+        utm = Grid(CRS.from_epsg(32602), from_origin(541_000, 7_205_000, 10, 10), Shape(50, 50))
+        values = np.full((1, 600, 800), 10, np.uint8)
+        wide = Grid(CRS.from_epsg(4326), from_origin(west, 65.2, 1e-3, 1e-3), Shape(600, 800))
+        with open_labels(write(tmp_path / "labels.tif", values, wide), load_legend("worldcover")) as labels:
+            assert (labels.on_grid(utm, utm.window) == 1).all()
+
+    @pytest.mark.parametrize(("there", "here"), [(-170, 190), (190, -170)])
+    def test_polygons(self, tmp_path, there, here):
+        halves = [shapely.box(there, 64.9, there + 0.008, 65.1), shapely.box(there + 0.008, 64.9, there + 0.1, 65.1)]
+        path = tmp_path / "labels.gpkg"
+        pyogrio.raw.write(
+            path, shapely.to_wkb(np.array(halves)), [np.array(["tree cover", "cropland"], object)], ["class"],
+            geometry_type="Polygon", crs="EPSG:4326",
+        )  # fmt: skip
+        with open_labels(path, load_legend("worldcover"), attribute="class") as labels:
+            found = labels.on_grid(self.scene(here), self.SIZE.window)
+        np.testing.assert_array_equal(found, self.CODES)
+
+    def test_points(self):
+        row, col, inside = pixels_at(self.scene(190), np.array([-169.9989, 10.0]), np.array([64.9989, 64.9989]))
+        assert inside.tolist() == [True, False]
+        assert (row[0], col[0]) == (5, 5)

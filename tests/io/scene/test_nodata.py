@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.enums import ColorInterp
+from rasterio.shutil import copy
 
 from lulc.errors import InputError
 from lulc.grid import Window
@@ -84,3 +85,26 @@ def test_an_index_alone_has_data_where_the_bands_have(tmp_path, values):
     index = write_raster(tmp_path / "ndvi.tif", np.zeros((1, *SHAPE), np.float32), ("NDVI",), nodata=None)
     with open_scene([bands, index]) as scene:
         np.testing.assert_array_equal(scene.read(["NDVI"], WHOLE).valid, values.any(0))
+
+
+def test_each_band_may_declare_its_own(tmp_path, values):
+    """ERDAS Imagine can hold one value a band; GDAL copies them from a VRT."""
+    values[1, 25, 25], values[2, 26, 26] = 5, 5
+    write_raster(tmp_path / "plain.tif", values, nodata=None)
+    bands = "".join(
+        f'<VRTRasterBand dataType="Int16" band="{number}"><Description>{name}</Description>{declared}<SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">plain.tif</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource>'
+        "</VRTRasterBand>"
+        for number, (name, declared) in enumerate(
+            zip(NAMES, ("", "<NoDataValue>5</NoDataValue>", "", ""), strict=True), start=1
+        )
+    )
+    size = 'rasterXSize="60" rasterYSize="40"'
+    (tmp_path / "scene.vrt").write_text(f"<VRTDataset {size}>{bands}</VRTDataset>")
+    copy(tmp_path / "scene.vrt", tmp_path / "scene.img", driver="HFA")
+    with rasterio.open(tmp_path / "scene.img") as made:
+        assert made.nodatavals == (None, 5.0, None, None)
+    with open_scene([tmp_path / "scene.img"], bands=NAMES) as scene:
+        valid = scene.read(NAMES, WHOLE).valid
+    assert not valid[25, 25]
+    assert valid[26, 26]
