@@ -116,16 +116,16 @@ class Scene:
             raw, valid = sources[0].read([band.band for band in bands], window)
         else:
             raw, valid = self._gather(bands, window)
-        return Raster(raw, valid & ~self._blank(names, raw, window))
+        return Raster(raw, valid & ~self._blank(names, Raster(raw, valid), window))
 
-    def _blank(self, names: Sequence[str], raw: NDArray[np.generic], window: Window) -> NDArray[np.bool_]:
-        """True where all spectral bands hold a 0 that may mean no data; bool (height, width).
+    def _blank(self, names: Sequence[str], read: Raster, window: Window) -> NDArray[np.bool_]:
+        """True where all spectral bands hold a 0 that may mean no data, of the pixels that are valid so far.
 
         The answer is the same whichever bands are asked for: where these are 0, the others are looked at.
         """
         zeros = self._zeros
-        blank = np.full((window.height, window.width), bool(zeros))
-        for plane, name in zip(raw, names, strict=True):
+        blank = read.valid & bool(zeros)
+        for plane, name in zip(read.data, names, strict=True):
             if name in zeros:
                 blank &= plane == zeros[name]
         for name in zeros.keys() - set(names):
