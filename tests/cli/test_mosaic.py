@@ -24,6 +24,7 @@ def maps(tmp_path):
     return tmp_path / "a.tif", tmp_path / "b.tif"
 
 
+@pytest.mark.torch
 def test_text_names_the_areas_and_json_the_maps(maps, tmp_path):
     done = run(*maps, tmp_path / "c.tif")
     assert done.exit_code == 0, done.output
@@ -37,6 +38,7 @@ def test_text_names_the_areas_and_json_the_maps(maps, tmp_path):
     assert (found["width"], found["height"], len(found["maps"]), found["seams"]) == (120, 60, 2, None)
 
 
+@pytest.mark.torch
 def test_maps_without_a_valid_pixel_are_refused(maps, tmp_path):
     write(tmp_path / "z.tif", np.full((10, 60, 80), 255, np.uint8))
     done = run(tmp_path / "z.tif", tmp_path / "c.tif")

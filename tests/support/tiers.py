@@ -1,5 +1,6 @@
 """Tiers of tests: marks that follow from files and fixtures, and what a quick test must not do."""
 
+import platform
 import sys
 from fnmatch import fnmatch
 
@@ -62,6 +63,7 @@ class Quick:
 
     def __init__(self):
         self._test, self._offences = "", []
+        platform.processor()  # asks a process, once: else the first test that uses openai would
         sys.meta_path.insert(0, self)
         sys.addaudithook(self._heard)
 
