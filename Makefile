@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# Two cores: with more than one thread each, processes would wait for one another. The third works while others wait.
+# Two processes share two cores: with more than one thread each they would wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1
-PARALLEL := -m pytest --numprocesses 3 --dist loadfile
+PARALLEL := -m pytest --numprocesses 2 --dist loadfile
 SERIAL = -m pytest -m serial $(shell grep -rl 'mark\.serial' --include='test_*.py' tests)
 
 .DEFAULT_GOAL := help
