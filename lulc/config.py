@@ -12,9 +12,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Table(BaseModel):
-    """Base of every configuration table: frozen, unknown keys refused."""
+    """Base of every table of a configuration, card, plan or of options: frozen, unknown keys refused, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_config(model: type[Model], path: Path, **changes: Any) -> Model:  # noqa: ANN401 - any key of the file

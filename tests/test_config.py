@@ -9,6 +9,7 @@ from lulc.errors import ConfigError
 
 class Inner(Table):
     steps: int = Field(default=3, ge=1)
+    rate: float = 1e-3
 
 
 class Outer(Table):
@@ -49,6 +50,14 @@ def test_a_change_below_a_value_is_refused(tmp_path):
 def test_what_is_wrong_is_named(table, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(Outer, table, "file")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_numbers_are_finite(tmp_path, number):
+    file = tmp_path / "a.toml"
+    file.write_text(f'name = "x"\n[fit]\nrate = {number}\n')
+    with pytest.raises(ConfigError, match=r"fit\.rate = .*finite"):
+        read_config(Outer, file)
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"name = ", "not valid TOML"), (b"\xff", "not valid TOML")])

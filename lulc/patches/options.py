@@ -97,7 +97,7 @@ class PatchChangeOptions(CellOptions, ChangeOptions):
     threshold: Annotated[float, Option(metavar="P")] = Field(default=THRESHOLD, gt=0, le=1)
     """Probability of change from which a cell is changed."""
 
-    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0, ge=0, allow_inf_nan=False)
+    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0, ge=0)
     """Minimum mapping unit: smaller patches of change are none. At most 1024 cells; a cell of 64 pixels of 10 m is 41 ha."""
 
 

@@ -82,6 +82,9 @@ def test_one_flipped_byte_in_the_weights_is_refused(bundle, position):
     [
         ({"surprise": 1}, "surprise"),
         ({"temperature": 0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"resolution_m": float("nan")}, "resolution_m"),
         ({"name": "../../etc"}, "name"),
         ({"weights_sha256": "abc"}, "weights_sha256"),
         ({"weights_bytes": 10**12}, "weights_bytes"),
@@ -91,6 +94,15 @@ def test_one_flipped_byte_in_the_weights_is_refused(bundle, position):
 def test_a_wrong_card_is_refused_naming_the_field(bundle, fields, message):
     change_card(bundle, **fields)
     with pytest.raises(ModelError, match=message):
+        read_card(bundle)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_normalisation_by_no_number_is_refused(bundle, name, wrong):
+    features = json.loads((bundle / "card.json").read_text())["features"]
+    change_card(bundle, features=features | {name: [wrong, *features[name][1:]]})
+    with pytest.raises(ModelError, match=rf"features\.{name}"):
         read_card(bundle)
 
 

@@ -223,7 +223,7 @@ class Scene:
 
 
 def open_scene(
-    paths: Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str],
     *,
     bands: Sequence[str] | None = None,
     offset: float | None = None,
@@ -233,7 +233,7 @@ def open_scene(
     """Open one scene from a file, a folder, or several files that are stacked.
 
     Args:
-        paths: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder of band files, or several.
+        paths: One, or several that are stacked: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder of band files, or several.
         bands: Names of the bands in the order of the input, when the files do not say; `-` skips one.
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
@@ -244,7 +244,8 @@ def open_scene(
         InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
         LimitError: A header that asks for more than lulc reads.
     """
-    sources = open_sources([web_path(str(path)) for path in paths])
+    given = [paths] if isinstance(paths, Path | str) else paths
+    sources = open_sources([web_path(str(path)) for path in given])
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
 

@@ -21,9 +21,7 @@ class MosaicOptions(Options):
     crs: Annotated[str | None, Option(metavar="EPSG:N", unset="that of most pixels")] = None
     """CRS of the mosaic."""
 
-    resolution: Annotated[float | None, Option(unset="that of the maps")] = Field(
-        default=None, ge=1e-9, le=1e6, allow_inf_nan=False
-    )
+    resolution: Annotated[float | None, Option(unset="that of the maps")] = Field(default=None, ge=1e-9, le=1e6)
     """Side of a pixel, in units of the CRS."""
 
     bounds: Annotated[tuple[float, float, float, float] | None, Option(metavar="W,S,E,N", unset="all maps")] = None

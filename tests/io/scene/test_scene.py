@@ -468,3 +468,10 @@ def test_arrays_of_two_sizes(tmp_path):
     array = ArraySource(tmp_path / "a.npy")
     with pytest.raises(InputError, match="has another size than the scene"):
         array.on_grid(ArraySource(tmp_path / "b.npy").grid)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_needs_no_list(tmp_path, kind):
+    path = geotiff(tmp_path, pixels())
+    with open_scene(kind(path)) as one, open_scene([path]) as listed:
+        assert one.info == listed.info
