@@ -19,6 +19,10 @@ from lulc.ground_area import row_areas_ha
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 
 
+_SMALLEST_PIXEL = 1e-30
+"""Area, in the square of any unit, below which numbers are noise of a header that was never filled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Size of a raster in pixels."""
@@ -136,6 +140,11 @@ class Grid:
     def georeferenced(self) -> bool:
         """True when a CRS with a transform, ground control points or RPCs georeference the raster."""
         return bool(self.gcps) or self.rpcs is not None or self.crs is not None
+
+    @property
+    def sound(self) -> bool:
+        """False when the transform of a damaged header gives pixels without a finite place or size."""
+        return bool(np.isfinite(tuple(self.transform)).all()) and abs(self.transform.determinant) > _SMALLEST_PIXEL
 
     @property
     def middle(self) -> tuple[float, float]:

@@ -1,10 +1,12 @@
 """What a raster file says about itself before a pixel is read: limits, band names, grid, radiometry."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from rasterio.enums import ColorInterp, Interleaving
 
 from lulc.bands import Radiometry, sensor
@@ -91,7 +93,7 @@ def grid_of(dataset: Any) -> Grid:  # noqa: ANN401
     """Where the pixels lie; a CRS without a transform places nothing."""
     gcps, gcps_crs = dataset.gcps
     placed = not dataset.transform.is_identity
-    return Grid(
+    grid = Grid(
         crs=dataset.crs if placed else None,
         transform=dataset.transform,
         shape=Shape(*dataset.shape),
@@ -100,6 +102,7 @@ def grid_of(dataset: Any) -> Grid:  # noqa: ANN401
         rpcs=dataset.rpcs,
         point=dataset.tags().get("AREA_OR_POINT") == "Point",
     )
+    return grid if grid.sound or grid.crs is not None else replace(grid, transform=Affine.identity())
 
 
 def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401

@@ -66,6 +66,8 @@ class Scene:
     def __init__(
         self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
     ) -> None:
+        for source in sources:
+            _check_place(source)
         self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
@@ -233,7 +235,8 @@ def open_scene(
     """Open one scene from a file, a folder, or several files that are stacked.
 
     Args:
-        paths: One, or several that are stacked: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder of band files, or several.
+        paths: One, or several that are stacked: GeoTIFF, COG, JPEG 2000, .img, NetCDF, Zarr, SAFE folder or zip, a folder
+            of band files.
         bands: Names of the bands in the order of the input, when the files do not say; `-` skips one.
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
@@ -248,6 +251,15 @@ def open_scene(
     sources = open_sources([web_path(str(path)) for path in given])
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
+
+
+def _check_place(source: Source) -> None:
+    if not source.grid.sound:
+        numbers = ", ".join(f"{value:g}" for value in tuple(source.grid.transform)[:6])
+        raise InputError(
+            f"{source.origin.path}: its transform ({numbers}) gives pixels no place or size",
+            "georeference it anew, such as with gdal_edit.py -a_ullr",
+        )
 
 
 def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:

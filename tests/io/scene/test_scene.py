@@ -475,3 +475,27 @@ def test_one_path_needs_no_list(tmp_path, kind):
     path = geotiff(tmp_path, pixels())
     with open_scene(kind(path)) as one, open_scene([path]) as listed:
         assert one.info == listed.info
+
+
+DEGENERATE = [
+    (np.nan, 0, 1, 0, -1, 9),
+    (0, 0, 3e5, 0, 0, 4.9e6),
+    (1e-310, 0, 0, 0, 1e-310, 0),
+    (np.inf, 0, 0, 0, -10, 0),
+]
+
+
+@pytest.mark.parametrize("numbers", DEGENERATE, ids=str)
+def test_a_transform_that_places_nothing_is_one_line(tmp_path, numbers):
+    path = write_raster(tmp_path / "scene.tif", pixels(), transform=Affine(*numbers))
+    with pytest.raises(InputError, match="gives pixels no place or size"):
+        open_scene([path])
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("numbers", DEGENERATE, ids=str)
+def test_without_a_crs_it_says_nothing(tmp_path, numbers):
+    path = write_raster(tmp_path / "scene.tif", pixels(), transform=Affine(*numbers), crs=None)
+    with open_scene([path]) as scene:
+        assert not scene.grid.georeferenced
+        assert scene.grid.transform.is_identity
