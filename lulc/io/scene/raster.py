@@ -7,7 +7,7 @@ is not opened.
 import logging
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
@@ -113,13 +113,18 @@ class RasterSource:
         self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
         self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
-        self._nodata_of = _one_nan(dataset.nodatavals if origin is None else (origin.nodata,) * dataset.count)
-        told = self._masked or self._alpha or {*self._nodata_of} - {None, 0.0} or categorical
-        self.zeros: tuple[float, ...] | None = None if told else (0.0,) * dataset.count
+        several = len({*map(str, dataset.nodatavals)}) > 1
+        self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
+
+    @property
+    def zeros(self) -> tuple[float, ...] | None:
+        """0 for each band, where nothing else says what means no data; see `Source`."""
+        told = self._masked or self._alpha or self._categorical or self._nodata_by_band
+        return None if told or self.origin.nodata not in {None, 0.0} else (0.0,) * len(self.labels)
 
     def on_grid(self, grid: Grid) -> "RasterSource":
         """The same bands warped to a grid: bilinear, or nearest where categorical; exact at every pixel."""
-        if len({*self._nodata_of}) > 1:
+        if self._nodata_by_band:
             raise InputError(
                 f"{self.origin.path} declares another nodata value for each band",
                 "resample it first, such as with gdalwarp",
@@ -165,7 +170,7 @@ class RasterSource:
     ) -> NDArray[np.bool_]:
         valid = np.ones(data.shape[1:], dtype=bool)
         for plane, band in zip(data, bands, strict=True):
-            nodata = self._nodata_of[band] if self._target is None else self._nodata
+            nodata = self._nodata_by_band[band] if self._nodata_by_band else self._nodata
             if data.dtype.kind == "f":
                 valid &= np.isfinite(plane)
             if nodata is not None and self.nodata_in == "any":
@@ -263,11 +268,6 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
-
-
-def _one_nan(values: Iterable[float | None]) -> tuple[float | None, ...]:
-    """The values with one and the same NaN, so that a set of them holds it once."""
-    return tuple(np.nan if value is not None and np.isnan(value) else value for value in values)
 
 
 def open_raster(path: Path, *, categorical: bool = False) -> RasterSource:

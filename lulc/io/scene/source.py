@@ -83,8 +83,11 @@ class Source(Protocol):
     labels: tuple[str | None, ...]
     dtype: np.dtype[Any]
     counts: bool
-    zeros: tuple[float, ...] | None
     block_shape: Shape
+
+    @property
+    def zeros(self) -> tuple[float, ...] | None:
+        """See above."""
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Read bands (counted from 0) inside a window of the grid.
