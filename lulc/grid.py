@@ -14,10 +14,7 @@ from rasterio.errors import CRSError
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import UsageError, raised_as
-from lulc.ground_area import row_areas_ha
-
-_SQUARE_METRES_PER_HECTARE = 10_000.0
-
+from lulc.ground_area import SQUARE_METRES_PER_HECTARE, row_areas_ha
 
 _SMALLEST_PIXEL = 1e-30
 """Area, in the square of any unit, below which numbers are noise of a header that was never filled."""
@@ -184,7 +181,7 @@ class Grid:
     def pixel_size_m(self) -> float | None:
         """Side of a square of the ground area of a pixel in the middle row, metres; None where it cannot be known."""
         area_ha = self.pixel_areas_ha()[self.shape.height // 2]
-        return float(np.sqrt(area_ha * _SQUARE_METRES_PER_HECTARE)) if np.isfinite(area_ha) else None
+        return float(np.sqrt(area_ha * SQUARE_METRES_PER_HECTARE)) if np.isfinite(area_ha) else None
 
     def on_earth(self) -> bool:
         """True when the CRS gives the middle of the raster a finite longitude and latitude."""
@@ -236,10 +233,8 @@ def parse_crs(text: str) -> CRS:
     problem, remedy = f"{text[:80]!r} is not a CRS", "write it as EPSG:32631, or as WKT"
     if not _CRS_TEXT.fullmatch(text):
         raise UsageError(problem, remedy)
-    with (
-        raised_as(UsageError, problem, remedy, CRSError, ValueError),
-        Env(),
-    ):  # without it PROJ's own message goes to stderr
+    refused = raised_as(UsageError, problem, remedy, CRSError, ValueError)
+    with refused, Env():  # without it PROJ's own message would go to stderr
         return CRS.from_user_input(text)
 
 

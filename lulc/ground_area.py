@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-_SQUARE_METRES_PER_HECTARE = 10_000.0
+SQUARE_METRES_PER_HECTARE = 10_000.0
 
 _NEARLY = 0.005
 """UTM, in and near its zone, and national grids stretch areas by less than this share. Their pixels count as what their
@@ -33,15 +33,13 @@ def row_areas_ha(crs: CRS, transform: Affine, height: int, width: int) -> NDArra
     Returns:
         NaN where it cannot be known: off the Earth, or in a system without units of length.
     """
-    every = np.arange(height)
     if not height or not width:
         return np.full(height, np.nan)
     nominal = _nominal(crs, transform)
-    some = _spread(height)
-    ground = None if nominal is None else _on_ellipsoid(crs, transform, some, width)
+    ground = None if nominal is None else _on_ellipsoid(crs, transform, _spread(height), width)
     if nominal is not None and (ground is None or np.nanmax(np.abs(ground / nominal - 1), initial=0) < _NEARLY):
         return np.full(height, nominal)
-    found = _on_ellipsoid(crs, transform, every, width)
+    found = _on_ellipsoid(crs, transform, np.arange(height), width)
     return np.full(height, np.nan) if found is None else found
 
 
@@ -53,7 +51,7 @@ def _nominal(crs: CRS, transform: Affine) -> float | None:
         metres = crs.linear_units_factor[1]
     except CRSError:  # of a drawing's own system
         return None
-    return float(abs(transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE)
+    return float(abs(transform.determinant) * metres**2 / SQUARE_METRES_PER_HECTARE)
 
 
 def _on_ellipsoid(crs: CRS, transform: Affine, rows: NDArray[np.int64], width: int) -> NDArray[np.float64] | None:
@@ -75,7 +73,7 @@ def _on_ellipsoid(crs: CRS, transform: Affine, rows: NDArray[np.int64], width: i
         ]
     except (CRSError, ProjError):
         return None
-    return _mean_finite(_polygon_areas(np.array(corners)) / _SQUARE_METRES_PER_HECTARE)
+    return _mean_finite(_polygon_areas(np.array(corners)) / SQUARE_METRES_PER_HECTARE)
 
 
 def _placed(transform: Affine, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:

@@ -26,8 +26,9 @@ from lulc.grid import Grid, Shape, Window
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
-from lulc.io.scene.source import Origin, Raster
+from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
+from lulc.turns import turn_of
 
 _log = logging.getLogger(__name__)
 
@@ -227,13 +228,12 @@ class RasterSource:
             src_nodata=self._nodata,
             nodata=self._nodata,
             add_alpha=self._adds_alpha,
-            XSCALE=1,  # else the kernel would follow the cut of the windows
-            YSCALE=1,
+            **FIXED_KERNEL,
         )
 
     def _nearer(self, grid: Grid, transform: Affine) -> Affine | None:
         """The transform moved by whole turns when a raster at 170 west shall lie on a grid at 190 east; else None."""
-        if grid.crs is None or self._own.crs is None or self._own.gcps or grid.gcps:
+        if grid.crs is None or self._own.crs is None or self._own.gcps or grid.gcps or not turn_of(self._own.crs):
             return None
         turns = GridProjection(grid, self._own).whole_turns
         return Affine.translation(turns, 0) @ transform if turns else None

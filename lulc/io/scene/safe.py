@@ -176,7 +176,8 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
     quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
     if quantification is None:
         raise InputError(
-            f"{path}: its metadata states no quantification value", "give --quantification and the bands' files"
+            f"{path}: its metadata states no quantification value",
+            "copy its band files out of the product, and give them with --quantification",
         )
     acquired, baseline = texts.get("PRODUCT_START_TIME", ""), texts.get("PROCESSING_BASELINE", "")
     with raised_as(InputError, f"{path}: its metadata holds no usable numbers", remedy, ValueError, IndexError):

@@ -23,6 +23,10 @@ LARGEST_BLOCK = 256 << 20
 """Largest block, bytes, that is decoded at once."""
 
 
+FIXED_KERNEL = {"XSCALE": 1, "YSCALE": 1}
+"""Of GDAL's warper: else the kernel would follow the cut of the windows."""
+
+
 class Raster(NamedTuple):
     """Pixels of a window with their mask.
 

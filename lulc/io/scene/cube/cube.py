@@ -24,7 +24,7 @@ from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube.place import grid_of_plane
 from lulc.io.scene.cube.planes import Plane, planes_of
 from lulc.io.scene.platform import platform_of
-from lulc.io.scene.source import LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
+from lulc.io.scene.source import FIXED_KERNEL, LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
 _NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
@@ -123,8 +123,7 @@ class CubeSource:
                 src_nodata=np.nan,
                 dst_nodata=np.nan,
                 resampling=Resampling.bilinear,
-                XSCALE=1,  # else the kernel would follow the cut of the windows
-                YSCALE=1,
+                **FIXED_KERNEL,
             )
         return Raster(fine, np.logical_and.reduce(np.isfinite(fine)))
 
