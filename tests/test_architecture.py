@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import time
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -221,12 +222,15 @@ def test_files_stay_readable():
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
+@cache
 def functions():
     """Every function of the library: its name, and its node."""
-    for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{name}.{node.name}", node
+    return [
+        (f"{name}.{node.name}", node)
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def body_lines(node):

@@ -240,6 +240,7 @@ def test_a_folder_without_permission(tmp_path):
         writer_of(tmp_path / "a.tif", pixels(20, 20))
 
 
+@pytest.mark.whole
 def test_too_little_space_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(product, "free_bytes", lambda _: 1_000_000)
     with pytest.raises(StorageError, match=r"1\.0 MB free, the product needs about 23\.9 MB"):
