@@ -22,7 +22,10 @@ from lulc.io.files.lock import refuse_link
 from lulc.io.files.outputs import check_outputs, check_target
 from lulc.io.product.parts import part_folder
 from lulc.model.bundle import load_bundle
+from lulc.resources import read_regular
 from lulc.tasks.classify.options import ClassifyOptions
+
+_MOST_PLAN_BYTES = 1 << 30
 
 
 class PlannedScene(Table):
@@ -205,7 +208,7 @@ def read_plan(path: Path) -> ShardPlan:
         ConfigError: The file is missing or is not a plan.
     """
     with raised_as(ConfigError, f"{path} cannot be read", "give the file of lulc hpc plan", OSError):
-        content = path.read_bytes()
+        content = read_regular(path, _MOST_PLAN_BYTES)
     with raised_as(ConfigError, f"{path} is not a plan of shards", "make it with lulc hpc plan", ValueError):
         table = json.loads(content)
     if not isinstance(table, dict):

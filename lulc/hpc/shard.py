@@ -15,7 +15,8 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
 from lulc.io.product.writer import product_layout
-from lulc.model.bundle import Bundle, load_bundle, locate
+from lulc.model.bundle import Bundle, load_bundle
+from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent

@@ -2,10 +2,10 @@
 
 import inspect
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lulc.config import Table
@@ -13,6 +13,12 @@ from lulc.errors import ModelError, did_you_mean, raised_as
 
 NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
 """Classes of segmentation-models-pytorch that a bundle may name."""
+
+
+Width = Annotated[int, Field(ge=-1, le=4096)]
+"""A whole number of an architecture, such as a number of channels."""
+
+_MOST_STAGES, _MOST_UPSAMPLING = 16, 32
 
 
 class Architecture(Table):
@@ -32,7 +38,16 @@ class Architecture(Table):
     in_channels: int = Field(gt=0, le=1000)
     classes: int = Field(gt=1, le=250)
     encoder_depth: int = Field(default=5, ge=1, le=6)
-    options: dict[str, bool | int | float | str | list[int] | None] = Field(default_factory=dict)
+    options: dict[str, bool | Width | float | str | list[Width] | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        if any(isinstance(value, list) and len(value) > _MOST_STAGES for value in self.options.values()):
+            raise ValueError(f"a list of options has more than {_MOST_STAGES} numbers")
+        factor = self.options.get("upsampling")
+        if isinstance(factor, int) and factor > _MOST_UPSAMPLING:
+            raise ValueError(f"upsampling is at most {_MOST_UPSAMPLING}")
+        return self
 
 
 PROBE = 128

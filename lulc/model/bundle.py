@@ -5,8 +5,7 @@ Sizes, names and the SHA-256 of the weights are checked before a byte of the wei
 
 import hashlib
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -19,15 +18,14 @@ from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
-from lulc.resources import SHIPPED_MODEL, pretrained_dir
-
-CARD = "card.json"
-WEIGHTS = "model.safetensors"
+from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
+from lulc.model.weights import Network, Shapes, built_for, read_shapes
+from lulc.resources import SHIPPED_MODEL
 
 _MAX_CARD_BYTES = 1 << 20
 _MAX_WEIGHT_BYTES = 4 << 30
+_PIECE_BYTES = 1 << 20
 _MAX_BESIDE_BYTES = 1 << 30
-_MAX_ZIP_RATIO = 100
 
 
 class BundleCard(Table):
@@ -135,22 +133,6 @@ class Bundle:
     network: nn.Module
 
 
-def locate(model: str | Path) -> Path:
-    """Path of a bundle given by path, or by the name of a shipped one.
-
-    Raises:
-        ModelError: There is no such bundle.
-    """
-    shipped = pretrained_dir() / str(model)
-    for path in (Path(model), shipped):
-        if (path / CARD).is_file() or (path.is_file() and zipfile.is_zipfile(path)):
-            return path
-    names = ", ".join(sorted(path.parent.name for path in pretrained_dir().glob(f"*/{CARD}"))) or "none"
-    raise ModelError(
-        f"no model bundle {str(model)!r}", f"give a folder or zip with {CARD} and {WEIGHTS}, or one of: {names}"
-    )
-
-
 def read_beside(model: str | Path, name: str) -> bytes | None:
     """Read a further file of a bundle; None when there is none of that name.
 
@@ -158,12 +140,7 @@ def read_beside(model: str | Path, name: str) -> bytes | None:
         ModelError: There is no bundle, or the file cannot be read.
     """
     path = locate(model)
-    if path.is_file():
-        with zipfile.ZipFile(path) as archive:
-            there = any(member.rpartition("/")[2] == name for member in archive.namelist())
-    else:
-        there = (path / name).is_file()
-    return _member(path, name, _MAX_BESIDE_BYTES) if there else None
+    return read_member(path, name, _MAX_BESIDE_BYTES) if has_member(path, name) else None
 
 
 def card_kind(model: str | Path) -> str:
@@ -174,7 +151,7 @@ def card_kind(model: str | Path) -> str:
     """
     path = locate(model)
     with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError, RecursionError):
-        table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
+        table = json.loads(read_member(path, CARD, _MAX_CARD_BYTES))
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 
 
@@ -198,13 +175,61 @@ def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
     if wanted in COMMANDS and kind != wanted and kind in COMMANDS:
         raise ModelError(f"{path} is a model for {COMMANDS[kind]}", f"give one for {COMMANDS[wanted]}")
     try:
-        return schema.model_validate_json(_member(path, CARD, _MAX_CARD_BYTES))
+        return schema.model_validate_json(read_member(path, CARD, _MAX_CARD_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "card"
         raise ModelError(f"{path}: {CARD} is not valid: {key}: {first['msg']}") from error
     except ConfigError as error:
         raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
+
+
+def network_for(model: str | Path, card: BundleCard, build: Callable[[], Network]) -> Network:
+    """Build the network that the stored weights are meant for; it has weights of its own.
+
+    Args:
+        model: The bundle.
+        card: Its card.
+        build: Builds the network that the card describes.
+
+    Raises:
+        ModelError: The weights are damaged, or fit another network.
+    """
+    try:
+        return built_for(_stored_shapes(model), build, card.name)
+    except ModelError:
+        check_weights(model, card)  # damage explains more than a misfit
+        raise
+
+
+def check_weights(model: str | Path, card: BundleCard) -> None:
+    """Check the weights file of a bundle against the size and SHA-256 in its card, piece by piece.
+
+    Raises:
+        ModelError: The file is missing, or is not the one that the card describes.
+    """
+    path, digest, size = locate(model), hashlib.sha256(), 0
+    with opened_member(path, WEIGHTS, card.weights_bytes) as file:
+        while part := file.read(_PIECE_BYTES):
+            digest.update(part)
+            size += len(part)
+    _refuse_other(path, card, size, digest.hexdigest())
+
+
+def _refuse_other(path: Path, card: BundleCard, size: int, digest: str) -> None:
+    if (size, digest) != (card.weights_bytes, card.weights_sha256):
+        raise ModelError(f"{path}: {WEIGHTS} is not the file that {CARD} describes", "fetch the bundle again")
+
+
+def _stored_shapes(model: str | Path) -> Shapes:
+    """Names and shapes of the stored weights, from the header of their file."""
+    path = locate(model)
+    causes = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+    with (
+        opened_member(path, WEIGHTS, _MAX_WEIGHT_BYTES) as file,
+        raised_as(ModelError, f"{path}: {WEIGHTS} is damaged", "fetch the bundle again", *causes),
+    ):
+        return read_shapes(file)
 
 
 def read_weights(model: str | Path, card: BundleCard) -> bytes:
@@ -214,9 +239,8 @@ def read_weights(model: str | Path, card: BundleCard) -> bytes:
         ModelError: The file is missing, or is not the one that the card describes.
     """
     path = locate(model)
-    weights = _member(path, WEIGHTS, card.weights_bytes)
-    if len(weights) != card.weights_bytes or hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise ModelError(f"{path}: {WEIGHTS} is not the file that {CARD} describes", "fetch the bundle again")
+    weights = read_member(path, WEIGHTS, card.weights_bytes)
+    _refuse_other(path, card, len(weights), hashlib.sha256(weights).hexdigest())
     return weights
 
 
@@ -227,7 +251,7 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
         ModelError: There is no bundle, it is damaged, or its weights do not fit its network.
     """
     card = read_card(model)
-    network = build_network(card.architecture)
+    network = network_for(model, card, lambda: build_network(card.architecture))
     fill_weights(network, model, card)
     return Bundle(card, network)
 
@@ -277,29 +301,3 @@ def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Ten
     text = json.dumps(described.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
     return described
-
-
-def _member(path: Path, name: str, limit: int) -> bytes:
-    causes = (OSError, KeyError, zipfile.BadZipFile, RuntimeError)
-    with raised_as(ModelError, f"{path}: cannot read {name}", "fetch the bundle again", *causes):
-        return _zip_member(path, name, limit) if path.is_file() else _folder_member(path, name, limit)
-
-
-def _folder_member(path: Path, name: str, limit: int) -> bytes:
-    size = (path / name).stat().st_size
-    if size > limit:
-        raise ModelError(f"{path}: {name} holds {size} bytes, at most {limit} are expected", "fetch the bundle again")
-    return (path / name).read_bytes()
-
-
-def _zip_member(path: Path, name: str, limit: int) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        found = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == name]
-        if len(found) != 1:
-            raise ModelError(
-                f"{path}: holds {len(found)} files named {name}", f"a bundle holds one {CARD} and one {WEIGHTS}"
-            )
-        size, packed = found[0].file_size, found[0].compress_size
-        if size > limit or size > _MAX_ZIP_RATIO * max(packed, 1):
-            raise ModelError(f"{path}: {name} would unpack to {size} bytes", "fetch the bundle again")
-        return archive.read(found[0])

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lulc.errors import ConfigError, ModelError
-from lulc.model.bundle import BundleCard, fill_weights, read_card_as, write_bundle_as
+from lulc.model.bundle import BundleCard, fill_weights, network_for, read_card_as, write_bundle_as
 from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
 from lulc.resources import SHIPPED_PATCH_MODEL
 
@@ -55,7 +55,7 @@ def load_patch_model(model: str | Path = SHIPPED_PATCH_MODEL) -> PatchModel:
     """
     card = read_card_as(PatchCard, model)
     try:
-        network = build_patch_network(card.architecture)
+        network = network_for(model, card, lambda: build_patch_network(card.architecture))
     except ConfigError as error:
         raise ModelError(f"{card.name}: {error.problem}", "its card is damaged") from error
     fill_weights(network, model, card)

@@ -23,7 +23,7 @@ from lulc.errors import ConfigError, StorageError, raised_as
 from lulc.io.files.atomic import append_line, write_whole
 from lulc.io.files.lock import HeldError, take_lock
 from lulc.io.files.storage import storage_errors
-from lulc.model.bundle import CARD, WEIGHTS
+from lulc.model.bundle_files import CARD, WEIGHTS
 
 SETTINGS, HISTORY, CHECKPOINT = "settings.json", "history.jsonl", "checkpoint.pt"
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from lulc.config import read_config
-from lulc.model.bundle import CARD, WEIGHTS
+from lulc.model.bundle_files import CARD, WEIGHTS
 from lulc.patches.card import PatchCard, load_patch_model
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.learn.split import SPLIT_FILE, read_split

@@ -1,5 +1,9 @@
 import json
 import os
+import shutil
+import subprocess
+import sys
+import time
 import zipfile
 
 import pytest
@@ -8,8 +12,10 @@ import torch
 from lulc.errors import ModelError
 from lulc.features import FeatureSpec
 from lulc.legend import load_legend
+from lulc.model import weights
 from lulc.model.build import Architecture, build_network
-from lulc.model.bundle import CARD, WEIGHTS, load_bundle, locate, read_card, write_bundle
+from lulc.model.bundle import load_bundle, read_card, write_bundle
+from lulc.model.bundle_files import CARD, WEIGHTS, locate
 
 BANDS = ("B02", "B03", "B04")
 
@@ -70,9 +76,9 @@ def test_layers_that_never_run_are_not_stored(bundle):
 
 @pytest.mark.parametrize("position", [0, 8, 1000, -1])
 def test_one_flipped_byte_in_the_weights_is_refused(bundle, position):
-    weights = bytearray((bundle / WEIGHTS).read_bytes())
-    weights[position] ^= 1
-    (bundle / WEIGHTS).write_bytes(weights)
+    content = bytearray((bundle / WEIGHTS).read_bytes())
+    content[position] ^= 1
+    (bundle / WEIGHTS).write_bytes(content)
     with pytest.raises(ModelError, match=r"not the file that card\.json describes"):
         load_bundle(bundle)
 
@@ -121,7 +127,9 @@ def test_a_legend_that_does_not_match_the_network_is_refused(bundle):
 
 def test_a_card_that_is_too_large_is_not_read(bundle):
     os.truncate(bundle / CARD, 1 << 30)
-    with pytest.raises(ModelError, match=r"card\.json holds 1073741824 bytes, at most \d+ are expected"):
+    with pytest.raises(
+        ModelError, match=r"cannot read card\.json: it holds 1073741824 bytes, at most \d+ are expected"
+    ):
         read_card(bundle)
 
 
@@ -156,3 +164,106 @@ def test_two_cards_in_a_zip_are_refused(bundle, tmp_path):
 def test_no_bundle_there(tmp_path):
     with pytest.raises(ModelError, match=r"no model bundle .*give a folder or zip"):
         locate(tmp_path / "nothing")
+
+
+GROWTH_MB = 300
+"""Most memory, MB, that refusing a bundle may take beside what torch takes."""
+
+
+def peak_growth_mb(*folders):
+    """Main memory that a process takes to refuse bundles, beyond that of building a small network first."""
+    code = f"""
+import resource
+from lulc.errors import ModelError
+from lulc.model.bundle import load_bundle
+from lulc.model.build import build_network, Architecture
+build_network(Architecture(network="Unet", encoder="tu-resnet10t", in_channels=3, classes=9))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+refused = 0
+for folder in {list(map(str, folders))}:
+    try:
+        load_bundle(folder)
+    except ModelError:
+        refused += 1
+assert refused == {len(folders)}
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return int(done.stdout)
+
+
+def _pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _endless(path):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_pipe, _endless, _folder])
+@pytest.mark.parametrize("name", [CARD, WEIGHTS])
+def test_what_is_no_regular_file_is_refused_at_once(bundle, name, spoil):
+    spoil(bundle / name)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=f"cannot read {name}: it is no regular file"):
+        load_bundle(bundle)
+    assert time.monotonic() - started < 5
+
+
+def test_a_link_to_a_regular_file_is_read(bundle, tmp_path):
+    (bundle / WEIGHTS).rename(tmp_path / "elsewhere")
+    (bundle / WEIGHTS).symlink_to(tmp_path / "elsewhere")
+    load_bundle(bundle)
+
+
+ABSURD = (
+    {"options": {"decoder_channels": [4096, 4096, 4096]}},
+    {"options": {"decoder_channels": [1_000_000, 8, 8]}},
+    {"options": {"decoder_channels": [8] * 1000}},
+    {"options": {"upsampling": 4096}, "network": "PSPNet"},
+    {"encoder": "tu-vit_giant_patch14_224", "encoder_depth": 3},
+    {"encoder": "tu-convnext_xxlarge", "encoder_depth": 4},
+    {"encoder": "tu-resnet152", "encoder_depth": 5},
+    {"classes": 10_000_000},
+    {"encoder_depth": 10**9},
+)
+
+
+@pytest.mark.process
+def test_absurd_architectures_take_no_memory(bundle, tmp_path):
+    card = json.loads((bundle / CARD).read_text())
+    folders = [tmp_path / f"absurd-{number}" for number in range(len(ABSURD))]
+    for folder, architecture in zip(folders, ABSURD, strict=True):
+        shutil.copytree(bundle, folder)
+        change_card(folder, architecture=card["architecture"] | architecture)
+    assert peak_growth_mb(*folders) < GROWTH_MB
+
+
+@pytest.mark.process
+def test_weights_of_a_network_that_is_none_take_no_memory(bundle):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 29], "data_offsets": [0, 1 << 31]}}).encode()
+    (bundle / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(bundle / WEIGHTS, 8 + len(header) + (1 << 31))
+    change_card(bundle, weights_bytes=8 + len(header) + (1 << 31))
+    assert peak_growth_mb(bundle) < GROWTH_MB
+
+
+def test_a_network_that_drops_most_of_its_weights_is_built(bundle, monkeypatch):
+    monkeypatch.setattr(weights, "_MORE", 0)
+    monkeypatch.setattr(weights, "_TIMES", 1)
+    load_bundle(bundle)
+
+
+def test_a_zip_packed_in_an_unusual_way_is_refused(bundle, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(bundle / CARD, CARD)
+        archive.write(bundle / WEIGHTS, WEIGHTS)
+    with pytest.raises(ModelError, match="packed in an unusual way"):
+        read_card(tmp_path / "a.zip")

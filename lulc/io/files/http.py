@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lulc.errors import InputError, StorageError, raised_as
+from lulc.resources import read_regular
 
 if TYPE_CHECKING:
     import requests
@@ -126,9 +127,9 @@ def read_json(location: str) -> dict[str, Any]:
 
 def _local(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.is_file() and path.stat().st_size > _LARGEST:
             raise InputError(f"{path} is larger than {_LARGEST >> 20} MiB", "that is no STAC document")
-        return path.read_bytes()
+        return read_regular(path, _LARGEST)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}", "check the path") from error
     except ValueError as error:

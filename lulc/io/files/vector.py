@@ -19,7 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from pyproj.exceptions import CRSError
 
 from lulc.errors import InputError, raised_as
-from lulc.io.files.regular import open_regular
+from lulc.resources import open_regular
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 """Endings of vector files."""

@@ -9,6 +9,7 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,12 @@ from lulc.io.files.storage import storage_errors
 from lulc.io.labels.chip_files import read_chip, write_chip
 from lulc.legend import NODATA_CODE, Legend
 from lulc.options import ChipFormat
+from lulc.resources import open_regular, read_regular
 from lulc.split import SPLITS
 
 SET_CARD = "set.json"
 CHIP_LIST = "chips.csv"
+_MOST_CARD_BYTES, _MOST_LIST_BYTES = 16 << 20, 4 << 30
 
 Labels = Literal["codes", "shares"]
 
@@ -176,8 +179,8 @@ def open_training_set(path: Path) -> TrainingSet:
     """
     problem, remedy = f"{path} is not a training set", "make one with lulc prepare"
     with raised_as(InputError, problem, remedy, OSError, ValueError, TypeError, KeyError):
-        card = parse_config(SetCard, json.loads((path / SET_CARD).read_text("utf-8")), str(path / SET_CARD))
-        with (path / CHIP_LIST).open(encoding="utf-8", newline="") as file:
+        card = parse_config(SetCard, json.loads(read_regular(path / SET_CARD, _MOST_CARD_BYTES)), str(path / SET_CARD))
+        with os.fdopen(open_regular(path / CHIP_LIST, _MOST_LIST_BYTES), encoding="utf-8", newline="") as file:
             chips = [_parsed(row, len(card.classes)) for row in csv.DictReader(file)]
     if not chips:
         raise InputError(f"{path / CHIP_LIST} lists no chips", "prepare the training set again")

@@ -15,10 +15,10 @@ from rasterio.errors import RasterioError
 from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
-from lulc.io.files.regular import open_regular
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
+from lulc.resources import open_regular
 
 _STEPS = 250
 _FLOAT_SLACK = 2e-3

@@ -16,6 +16,7 @@ from lulc.errors import InputError, raised_as
 from lulc.io.scene.acquired import iso_date
 from lulc.io.scene.raster import RasterSource, sniff
 from lulc.io.scene.source import Origin, closed_on_error
+from lulc.resources import read_regular
 
 _METADATA = "*_MTD_ALL.xml"
 _BAND_FILE = re.compile(r".*_(?P<kind>FRE|SRE)_(?P<band>B\d{1,2}A?)\.tif", re.IGNORECASE)
@@ -77,9 +78,7 @@ def _files(folder: Path) -> list[Path]:
 def _origin(path: Path, metadata: Path) -> Origin:
     problem, remedy = f"{metadata}: its metadata cannot be read", "fetch the product again"
     with raised_as(InputError, problem, remedy, ParseError, DefusedXmlException, OSError, ValueError):
-        if metadata.stat().st_size > _MOST_METADATA:
-            raise ValueError("too large")
-        root = fromstring(metadata.read_bytes())
+        root = fromstring(read_regular(metadata, _MOST_METADATA))
         quantification = float(root.findtext(".//REFLECTANCE_QUANTIFICATION_VALUE") or sensor().quantification)
         special = {each.get("name", "").lower(): each.text for each in root.iter("SPECIAL_VALUE")}
         return Origin(

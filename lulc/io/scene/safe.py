@@ -19,6 +19,7 @@ from lulc.bands import Radiometry
 from lulc.errors import InputError, raised_as
 from lulc.io.scene.raster import RasterSource, driver_of
 from lulc.io.scene.source import Origin
+from lulc.resources import read_regular
 
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 _METADATA = re.compile(r"(^|/)(MTD_MSI(L1C|L2A)|S2[A-D]_(OPER|USER)_MTD_SAFL(1C|2A)_[^/]*)\.xml$")
@@ -77,8 +78,7 @@ class _Archive:
 
     def _bytes(self, member: str) -> bytes:
         if not self._zip:
-            size = (self.path / member).stat().st_size
-            return (self.path / member).read_bytes() if size <= _MOST_METADATA else b""
+            return read_regular(self.path / member, _MOST_METADATA)
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(member) if archive.getinfo(member).file_size <= _MOST_METADATA else b""
 

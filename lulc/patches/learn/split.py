@@ -15,10 +15,12 @@ from lulc.io.files.csv_text import csv_text
 from lulc.model.bundle import read_beside
 from lulc.patches.dataset import Patch, PatchSet
 from lulc.patches.learn.settings import SplitSettings
+from lulc.resources import read_regular
 from lulc.split import SPLITS, stratified_split
 
 SPLIT_FILE = "split.csv"
 
+_MOST_BYTES = 1 << 30
 _COLUMNS = ["name", "split"]
 
 
@@ -54,7 +56,7 @@ def read_split(path: Path) -> PatchSplit:
         InputError: Not there, or not such a file.
     """
     try:
-        return _parsed(path.read_bytes(), str(path))
+        return _parsed(read_regular(path, _MOST_BYTES), str(path))
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error}", "give a CSV file with the columns name and split"

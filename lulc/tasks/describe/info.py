@@ -118,7 +118,7 @@ def is_bundle(path: Path) -> bool:
     """True for a folder or a zip archive that holds a model card."""
     if path.is_dir():
         return (path / _CARD).is_file()
-    if not zipfile.is_zipfile(path):
+    if not (path.is_file() and zipfile.is_zipfile(path)):
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.rpartition("/")[2] == _CARD for name in archive.namelist())
@@ -184,7 +184,7 @@ def describe_product(path: Path) -> Description | None:
 
 def describe_patches(path: Path, bands: Sequence[str] | None) -> Description | None:
     """Describe class folders of patches; None when the path is something else."""
-    if not (path.is_dir() or zipfile.is_zipfile(path)):
+    if not (path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))):
         return None
     try:
         return Description(str(path), "patches", *patch_facts(path, bands))
@@ -198,14 +198,14 @@ def describe_model(path: Path) -> Description:
     Raises:
         ModelError: The card cannot be read.
     """
-    from lulc.model.bundle import COMMANDS, CommonCard, card_kind, read_card, read_card_as, read_weights
+    from lulc.model.bundle import COMMANDS, CommonCard, card_kind, check_weights, read_card, read_card_as
 
     segments = card_kind(path) == "segmentation"
     card = read_card(path) if segments else read_card_as(CommonCard, path)
     network = card.architecture
     problems = []
     try:
-        read_weights(path, card)
+        check_weights(path, card)
     except ModelError as error:
         problems.append(str(error))
     facts = {

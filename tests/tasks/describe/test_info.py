@@ -12,7 +12,8 @@ from lulc.grid import Grid, Shape
 from lulc.io.cog.check import cog_problems
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import load_legend
-from lulc.model.bundle import CARD, WEIGHTS, read_card
+from lulc.model.bundle import read_card
+from lulc.model.bundle_files import CARD, WEIGHTS
 from lulc.tasks.describe import info
 from lulc.tasks.describe.info import describe, is_bundle, shipped_features
 from lulc.tasks.describe.product_check import sample_windows
