@@ -135,7 +135,8 @@ def run_shard(
         _refuse_changed(job, inputs, fingerprint)
         cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
         layout = product_layout(job.plan.shape, job.card.classes, options.activations, options.creation_options)
-        with closing(PartWriter(folder, layout, job.fingerprint, resume=options.resume)) as writer, cache:
+        part = PartWriter(folder, layout, job.fingerprint, resume=options.resume, inputs=scene.unchanged)
+        with closing(part) as writer, cache:
             filled = infer_missing(scene, job, writer, chunks, run, times)
     return ShardReport(
         chunks=len(chunks),

@@ -169,7 +169,13 @@ def write_cells(
         "LULC_NOTE": "; ".join(notes),
     }
     with ProductWriter(
-        output, cells.coarse, classifier.card.classes, tags=tags, overwrite=overwrite, resume=False
+        output,
+        cells.coarse,
+        classifier.card.classes,
+        tags=tags,
+        overwrite=overwrite,
+        resume=False,
+        inputs=scene.unchanged,
     ) as writer:
         writer.put(0, cells.coarse.window, data)
     return confidence

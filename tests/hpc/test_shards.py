@@ -19,6 +19,7 @@ from lulc.io.cog.work_folder import take_folder, work_folder
 from lulc.io.product.parts import part_folder, parts_folder
 from lulc.tasks.classify.classify import classify
 from tests.support.command import start
+from tests.support.rewritten import rewriting
 from tests.support.shard_samples import WINDOW, sha256
 from tests.support.whole_runs import messages, write_scene
 
@@ -410,3 +411,14 @@ def test_cuts_that_do_not_rise_are_refused(region, cuts):
     path.write_text(json.dumps(table))
     with pytest.raises(ConfigError, match="cuts must rise from 0"):
         read_plan(path)
+
+
+def test_a_shard_whose_scene_is_rewritten_stores_no_more_chunks(region):
+    path, _, _ = region
+    plan = read_plan(path)
+    (scene,) = plan.scenes[0].inputs
+    with pytest.raises(StorageError, match="was changed while it was read"):
+        run_planned(plan, path, 0, progress=rewriting(scene))
+    assert len(list(plan.shard(0).folder.glob("chunk*.tiles"))) < len(plan.shard(0).chunks)
+    with pytest.raises(InputError, match="changed"):
+        run_planned(plan, path, 0)

@@ -30,11 +30,14 @@ from lulc.errors import StorageError
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.work_folder import remove_file, remove_own, take_folder
 from lulc.io.files.atomic import link_or_copy, sync_folder, write_whole
+from lulc.io.files.fingerprint import Unchanged
 from lulc.io.files.storage import storage_errors
 
 _MAGIC = b"LULC-TILES-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _OPEN_FILES = 64
+_FEW_FILES = 100
+"""Inputs that are looked at for each chunk: a Zarr may be 100,000 files."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,26 @@ class TileStore:
         layout: Geometry and encoding of the product.
         fingerprint: Hash of everything that decides the pixels; chunks stored under another one are discarded.
         resume: False discards all stored chunks.
+        inputs: What chunks are made of; none is stored once it has changed.
+
+    Attributes:
+        inputs: As above.
 
     Raises:
         StorageError: Another process holds the folder, writing failed, or the folder holds foreign files.
     """
 
-    def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        layout: CogLayout,
+        fingerprint: str,
+        *,
+        resume: bool = True,
+        inputs: Unchanged | None = None,
+    ) -> None:
         self.folder = folder
+        self.inputs = inputs or Unchanged()
         self._layout = layout
         self._index = [_LevelIndex(layout, level) for level in layout.levels]
         self._files: list[str] = []
@@ -109,8 +125,9 @@ class TileStore:
         """Store the full-resolution tiles of a chunk. Once it returns they survive a kill and a power cut.
 
         Raises:
-            StorageError: The disk is full or writing failed; the chunk is not stored.
+            StorageError: The inputs have changed, the disk is full or writing failed; the chunk is not stored.
         """
+        self.inputs.check(_FEW_FILES)
         path = self.folder / f"chunk-{chunk:06d}.tiles"
         rows = [[tile.row, tile.col, tile.checksum, *map(len, tile.parts)] for tile in tiles]
         table = np.array(rows, dtype="<i8")

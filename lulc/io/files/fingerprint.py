@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,52 @@ _HEAD, _SPREAD, _BYTES = 1 << 20, 16, 64 << 10
 def input_files(path: Path) -> Iterator[Path]:
     """Files that make up an input: all of a folder, or a file with what GDAL reads beside it."""
     if path.is_dir():
-        yield from sorted(entry for entry in path.rglob("*") if entry.is_file())
+        yield from sorted(entry for entry in path.rglob("*") if entry.is_file() and not _is_work(entry, path))
     else:
         beside = (path, path.with_name(f"{path.name}.msk"), path.with_suffix(".ige"))
         yield from (file for file in beside if file.is_file())
+
+
+def _is_work(entry: Path, folder: Path) -> bool:
+    """True for what a run keeps in its work folder, when its output lies in the folder of its input."""
+    return any(part.endswith((".lulc", ".partial")) for part in entry.relative_to(folder).parts[:-1])
+
+
+class Unchanged:
+    """Input files as they were when a run began: nothing is made of a mixture of what they held and hold.
+
+    Size and time of writing tell, as they do for stored chunks; files on other machines are not looked at.
+
+    Args:
+        files: What is read.
+    """
+
+    def __init__(self, files: Iterable[Path] = ()) -> None:
+        self._states = {file: _state(file) for file in files}
+
+    def check(self, most: int | None = None) -> None:
+        """Refuse to go on when a file was written to, replaced or removed.
+
+        Args:
+            most: Look at so many files only; None for all.
+
+        Raises:
+            StorageError: One was, or cannot be looked at.
+        """
+        for file, before in islice(self._states.items(), most):
+            if _state(file) != before:
+                raise StorageError(f"{file} was changed while it was read", "run the same command again when it rests")
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Size and time of writing; None for a file that is not there."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot read {file}: {error.strerror}", "check the file and its disk") from error
+    return status.st_size, status.st_mtime_ns
 
 
 def file_fingerprint(path: Path, name: str | None = None, *, times: bool = True) -> bytes:

@@ -21,6 +21,7 @@ from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import TileStore
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.cog.work_folder import FolderInUseError, discard_folder
+from lulc.io.files.fingerprint import Unchanged
 from lulc.io.files.lock import is_locked, refuse_link
 from lulc.io.files.storage import storage_errors
 
@@ -54,17 +55,20 @@ class PartWriter:
         layout: Layout of the whole product, from `product_layout`.
         fingerprint: Fingerprint of the job; chunks of another one are discarded.
         resume: Keep the finished chunks of an earlier run of this shard.
+        inputs: As for `ProductWriter`.
 
     Raises:
         StorageError: Another process works on the shard, or writing failed.
     """
 
-    def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> None:
+    def __init__(
+        self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool, inputs: Unchanged | None = None
+    ) -> None:
         self.layout = layout
         refuse_link(folder.parent)
         with storage_errors(folder):
             folder.parent.mkdir(exist_ok=True)
-        self._store = _opened(folder, layout, fingerprint, resume=resume)
+        self._store = _opened(folder, layout, fingerprint, resume=resume, inputs=inputs)
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "compress")
 
     @property
@@ -98,12 +102,12 @@ class PartWriter:
             folder.parent.rmdir()
 
 
-def _opened(folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> TileStore:
+def _opened(folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool, inputs: Unchanged | None) -> TileStore:
     """The store of a part. Retry briefly while a killed shard or `lulc hpc status` still holds the lock."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return TileStore(folder, layout, fingerprint, resume=resume)
+            return TileStore(folder, layout, fingerprint, resume=resume, inputs=inputs)
         except FolderInUseError:
             if time.monotonic() > deadline:
                 raise

@@ -28,6 +28,7 @@ from lulc.io.cog.store import EncodedTile, TileStore
 from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
 from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.atomic import publish
+from lulc.io.files.fingerprint import Unchanged
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
 from lulc.io.product.bands import ExtraBand, band_infos
@@ -114,6 +115,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
             mask and overviews of an earlier file.
         resume: Take over the finished chunks of an interrupted run of the same job.
         parts: Work folders of shards, whose chunks are taken over if they belong to the same job.
+        inputs: What the chunks are made of; once it has changed, none is stored and nothing is published.
         threads: Compression threads; None for the machine's cores, at most 4.
 
     Attributes:
@@ -140,6 +142,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         overwrite: bool = False,
         resume: bool = True,
         parts: Iterable[Path] = (),
+        inputs: Unchanged | None = None,
         threads: int | None = None,
     ) -> None:
         self.path, self._legend, self._overwrite = Path(path), legend, overwrite
@@ -152,7 +155,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         self.keep_after_failure = False
         self._published: PublishReport | None = None
         self._assembled: _Assembled | None = None
-        self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
+        self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume, inputs=inputs)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:
             for part in parts:
@@ -232,6 +235,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
             StorageError: As `assembled`.
         """
         whole = self._assembled or self._assemble()
+        self._store.inputs.check()
         write_sidecars(self.path, self._legend, self._store.folder, self._code_tables())
         with storage_errors(self.path):
             publish(whole.path, self.path)
@@ -268,6 +272,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         size = write_cog(made, self.layout, self._geo_tags, self._store.sizes, self._store.read)
         blocks = read_back(made, self.layout, self._store.checksum, self._threads)
         self._check_target()
+        self._store.inputs.check()
         return _Assembled(made, size, blocks, began, began_cpu)
 
     def _code_tables(self) -> dict[int, tuple[tuple[int, str], ...]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
-from lulc.io.files.fingerprint import file_fingerprint, input_files
+from lulc.io.files.fingerprint import Unchanged, file_fingerprint, input_files
 from lulc.io.files.http import web_path
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
@@ -61,6 +61,7 @@ class Scene:
         dtype: Type of the raw values.
         block_shape: Largest block that is decoded at once.
         quality: Quality bands by name (`SCL`, `QA60`), codes on the scene's grid.
+        unchanged: Its files as they were when it was opened.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Scene:
             max(source.block_shape.width for source in self._sources),
         )
         self.info = _info(self._sources, unnamed, name)
+        self.unchanged = Unchanged(self.files())
 
     def __enter__(self) -> Self:
         return self

@@ -158,6 +158,7 @@ class _Change:
             creation_options=self.options.creation_options,
             overwrite=self.options.overwrite,
             resume=self.options.resume,
+            inputs=self.pair.unchanged,
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """Two maps as two dates of one grid and one legend, or refused with both named."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import ceil, inf
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lulc.crosswalk import Crosswalk, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
-from lulc.io.files.fingerprint import file_fingerprint
+from lulc.io.files.fingerprint import Unchanged, file_fingerprint
 from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import ProductReader, open_product
@@ -78,6 +78,7 @@ class MapPair:
         grid: The part of the earlier map's grid that both maps reach.
         crosswalk: From the maps' legend to that of the comparison.
         edge: How much of the last row and column of `grid` lies inside the scenes of both, 0..1.
+        unchanged: The files of both as they were when they were opened.
     """
 
     before: DatedMap
@@ -85,6 +86,7 @@ class MapPair:
     grid: Grid
     crosswalk: Crosswalk
     edge: tuple[float, float] = WHOLE
+    unchanged: Unchanged = field(default_factory=Unchanged)
 
     @property
     def legend(self) -> Legend:
@@ -180,6 +182,7 @@ def open_pair(
     """
     if before.resolve() == after.resolve():
         raise UsageError(f"{before} is given for both dates", "give two maps")
+    unchanged = Unchanged((before, after))
     first, second = (_dated(*one) for one in zip((before, after), named or (None, None), strict=True))
     both = f"{first.name} and {second.name}"
     if first.legend.names != second.legend.names:
@@ -188,7 +191,7 @@ def open_pair(
             "classify both scenes with models of one legend",
         )
     grid, edge = _common_ground(first, second, both)
-    return MapPair(first, second, grid, _crosswalk(first.legend, to, crosswalk), edge)
+    return MapPair(first, second, grid, _crosswalk(first.legend, to, crosswalk), edge, unchanged)
 
 
 def _ignored(crosswalk: Crosswalk) -> list[str]:

@@ -130,6 +130,7 @@ def product_writer(
         overwrite=job.options.overwrite or overwrite,
         resume=job.options.resume,
         parts=parts,
+        inputs=scene.unchanged,
     )
 
 

@@ -149,6 +149,7 @@ def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[
         creation_options=plan.options.creation_options,
         overwrite=plan.options.overwrite,
         resume=plan.options.resume,
+        inputs=plan.unchanged,
     )
     with writer:
         resumed = len(writer.finished)

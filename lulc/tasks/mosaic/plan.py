@@ -13,7 +13,7 @@ import numpy as np
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint
+from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, json_fingerprint
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
@@ -80,11 +80,13 @@ class MosaicPlan:
         maps: Maps in order of precedence, numbered from 1.
         grid: Grid of the mosaic.
         options: Options of the merge.
+        unchanged: The maps' files as they were when the plan was begun.
     """
 
     maps: tuple[SourceMap, ...]
     grid: Grid
     options: MosaicOptions
+    unchanged: Unchanged
 
     @property
     def legend(self) -> Legend:
@@ -185,6 +187,7 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
         LimitError: The mosaic would have too many pixels.
     """
     _check_paths(paths)
+    unchanged = Unchanged(paths)
     maps = [SourceMap.of(path) for path in paths]
     _check_legends(maps)
     if options.method in {"activations", "confidence"}:
@@ -193,7 +196,7 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
         maps = _latest_first(maps)
     grids = [NamedGrid(str(one.path), one.grid) for one in maps]
     grid = mosaic_grid(grids, options.crs, options.resolution, options.bounds)
-    plan = MosaicPlan(tuple(maps), grid, options)
+    plan = MosaicPlan(tuple(maps), grid, options, unchanged)
     if len(maps) > SOURCES_A_BAND * SOURCES_A_BAND:
         raise UsageError(f"{len(maps)} maps are too many for one mosaic", "mosaic parts first")
     if not plan.near(grid.window):

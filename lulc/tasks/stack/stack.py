@@ -90,6 +90,8 @@ def stack(
                 fewer = "" if options.clouds == "none" else ", or mask fewer clouds"
                 remedy = f"check its nodata value and its bands{fewer}"
                 raise InputError(f"{scenes[0].info.name} has no valid pixel", remedy)
+            for scene in scenes:
+                scene.unchanged.check()
         sources = _source_counts(dates, counts, options)
         return _report(output, recipe, dates, listed, sources, options, time.perf_counter() - start)
 

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from lulc.errors import ConfigError, InputError, Interrupted, LulcError, UsageError
+from lulc.errors import ConfigError, InputError, Interrupted, LulcError, StorageError, UsageError
 from lulc.io.product.areas import PixelAreas
 from lulc.io.product.reader import open_product
 from lulc.legend import LandClass, Legend, load_legend
@@ -26,6 +26,7 @@ from lulc.tasks.describe.info import describe_product
 from tests.support.change_samples import FINE, PATCHES, PLACE, changed, noisy, product, shares, sharp, write_pair
 from tests.support.evaluation_samples import COARSE, CROSSWALK
 from tests.support.point_samples import label, read_rows, write_map, write_rows
+from tests.support.rewritten import rewriting
 
 NEXT_ZONE = Affine(10.0, 0.0, -180_500.0, 0.0, -10.0, 4_933_500.0)
 
@@ -345,3 +346,11 @@ class TestAsAProduct:
             with pytest.raises(InputError, match=words):
                 map_change(*pair, tmp_path / "change.tif", reference=tmp_path / name)
         assert not list(tmp_path.glob("change*"))
+
+
+def test_a_map_that_is_rewritten_is_refused_and_nothing_is_left(tmp_path):
+    before, after = write_pair(tmp_path)
+    there = sorted(tmp_path.iterdir())
+    with pytest.raises(StorageError, match="was changed while it was read"):
+        map_change(before, after, tmp_path / "change.tif", progress=rewriting(after))
+    assert sorted(tmp_path.iterdir()) == there

@@ -17,6 +17,7 @@ from lulc.model.device import choose_placement
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
+from tests.support.rewritten import rewriting
 from tests.support.whole_runs import texture
 
 FP32 = {"precision": "fp32", "device": "cpu"}
@@ -235,3 +236,11 @@ def test_tiles_without_data_are_not_shown_to_the_network(scene_file, bundle, tmp
     invalid = (pixels == 0).any(axis=0)
     assert ((product == 255) == invalid).all()
     assert (product[1:, ~invalid].sum(axis=0, dtype=int) == 250).all()
+
+
+def test_an_input_that_is_rewritten_is_refused_and_no_mixture_is_kept(scene_file, bundle, tmp_path):
+    scene, out = scene_file(700, 611), tmp_path / "map.tif"
+    with pytest.raises(StorageError, match=r"scene\.tif was changed while it was read"):
+        classify([scene], out, options(bundle, window=272), progress=rewriting(scene))
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+    classify([scene], out, options(bundle, window=272))

@@ -27,6 +27,7 @@ from lulc.tasks.mosaic.plan import plan_mosaic
 from tests.support.command import lulc, start
 from tests.support.product_samples import LEGEND, grid_of, pixels, write
 from tests.support.region_samples import BANDS, WEST, ground_transform, write_region, write_scene
+from tests.support.rewritten import rewriting
 
 
 @pytest.fixture(scope="module")
@@ -365,3 +366,10 @@ def test_a_resolution_out_of_range_is_a_usage_error(tmp_path, value):
         cli, ["mosaic", str(small_map(tmp_path / "a.tif")), str(tmp_path / "m.tif"), "--resolution", value]
     )
     assert result.exit_code == 2
+
+
+def test_a_map_that_is_rewritten_is_refused_and_nothing_is_left(tmp_path):
+    first, second = small_map(tmp_path / "a.tif"), small_map(tmp_path / "b.tif", col=150, seed=1)
+    with pytest.raises(StorageError, match=r"b\.tif was changed while it was read"):
+        mosaic([first, second], tmp_path / "m.tif", progress=rewriting(second))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("m.")]

@@ -16,6 +16,7 @@ from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.recipe import Recipe, choose_recipe, load_recipe
 from lulc.tasks.stack.stack import stack
 from tests.support.memory import peak_bytes
+from tests.support.rewritten import rewriting
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 PLACE = Affine(10, 0, 350_000.0, 0, -10, 5_070_000.0)
@@ -348,3 +349,13 @@ def test_memory_does_not_grow_with_the_scene(tmp_path, suffix):
         path.unlink()
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 0.6e9
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_scene_that_is_rewritten_is_refused_and_nothing_is_left(scene, tmp_path, suffix):
+    fill = tmp_path / "fill.tif"
+    scene_file(fill, seed=1)
+    options = StackOptions(fill=(fill,), chunk=256)
+    with pytest.raises(StorageError, match=r"fill\.tif was changed while it was read"):
+        stack([scene], tmp_path / f"out{suffix}", options, progress=rewriting(fill))
+    assert left(tmp_path) == ["fill.tif", "scene.tif"]
