@@ -20,7 +20,6 @@ from lulc.model.allocator import keep_freed_memory
 from lulc.serve.refusal import Refusal
 
 _ENVIRONMENT = {
-    "GDAL_GEOREF_SOURCES": "INTERNAL",  # what lies beside an upload does not place it
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": "256",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address

@@ -12,6 +12,7 @@ from rasterio.enums import ColorInterp
 
 from lulc.errors import ConfigError, InputError, raised_as
 from lulc.grid import Grid, Window
+from lulc.io.files.georeference import check_georeference
 from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VECTOR_SUFFIXES, VectorLabels
 from lulc.io.labels.values import codes_of, largest_share, normalised_shares
@@ -79,6 +80,7 @@ def open_labels(
         return VectorLabels(path, legend, attribute, layer)
     source = _open_bands(path)
     with closed_on_error([source]):
+        check_georeference(source.grid, path)
         if isinstance(source, RasterSource):
             return RasterLabels(source, legend, kind, tolerance)
         return ArrayLabels(source, legend, kind)

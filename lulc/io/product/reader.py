@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.files.georeference import check_georeference
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
@@ -158,7 +159,8 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
         sound: True refuses pixels that break the format; False reads them as they are.
 
     Raises:
-        InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates.
+        InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates, or its
+            georeference is none.
     """
     with raised_as(InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError):
         dataset = rasterio.open(path, driver="GTiff")
@@ -169,4 +171,6 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
             legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:
             raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
-        yield ProductReader(Path(path), grid_of(dataset), legend, tags, dataset, sound)
+        grid = grid_of(dataset)
+        check_georeference(grid, path)
+        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)

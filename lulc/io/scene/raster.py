@@ -42,7 +42,9 @@ _MAGIC = {
     b"\xff\xd8\xff": ("JPEG", "JPEG"),
     b"\x89PNG\r\n\x1a\n": ("PNG", "PNG"),
 }
-_INTERNAL = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
+_GEOREF_SOURCES = {"GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE"}
+"""What the file says of its place counts; where it says nothing, an .aux.xml beside it, then a world file."""
+
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
 _TRIES = 3
 _HEAD_BYTES = 16
@@ -70,7 +72,7 @@ class RasterSource:
         labels: Names of its bands, when the container says them better than the file.
         origin: What the container says; None reads it from the file's tags.
         categorical: The numbers are labels, not measurements: they keep their type, are never interpolated, and 0 is
-            a value like others. Files beside it may georeference it, and it may have a palette.
+            a value like others, and it may have a palette.
 
     Attributes:
         tags: Of the file.
@@ -239,9 +241,7 @@ class RasterSource:
         return Affine.translation(turns, 0) @ transform if turns else None
 
     def _open(self) -> Any:  # noqa: ANN401
-        options = ({} if self._categorical else _INTERNAL) | (
-            GDAL_HTTP if self._location.startswith("/vsicurl/") else {}
-        )
+        options = _GEOREF_SOURCES | (GDAL_HTTP if self._location.startswith("/vsicurl/") else {})
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the grid says so itself
             return rasterio.open(self._location, driver=self._driver)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
 from lulc.io.files.fingerprint import file_fingerprint, input_files
+from lulc.io.files.georeference import check_georeference
 from lulc.io.files.http import web_path
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
@@ -67,7 +68,7 @@ class Scene:
         self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
     ) -> None:
         for source in sources:
-            _check_place(source)
+            check_georeference(source.grid, source.origin.path)
         self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
@@ -220,6 +221,7 @@ class Scene:
         for stated in dict.fromkeys(source.origin.stated for source in self._given):
             digest.update(stated.encode())
         meaning = [list(self._bands.items()), self.radiometry.quantification, self.radiometry.offset]
+        meaning += [[source.origin.nodata, *_stated_place(source.grid)] for source in self._given]
         digest.update(json.dumps(meaning).encode())
         return digest.hexdigest()
 
@@ -253,13 +255,10 @@ def open_scene(
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
 
 
-def _check_place(source: Source) -> None:
-    if not source.grid.sound:
-        numbers = ", ".join(f"{value:g}" for value in tuple(source.grid.transform)[:6])
-        raise InputError(
-            f"{source.origin.path}: its transform ({numbers}) gives pixels no place or size",
-            "georeference it anew, such as with gdal_edit.py -a_ullr",
-        )
+def _stated_place(grid: Grid) -> tuple[Any, ...]:
+    """Where a grid lies, as JSON values: a file beside the raster may say it."""
+    crs = grid.gcps_crs if grid.gcps else grid.crs
+    return crs.to_wkt() if crs else None, list(grid.transform)[:6], grid.control_points()
 
 
 def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
