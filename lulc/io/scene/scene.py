@@ -186,7 +186,7 @@ class Scene:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is implausible about names and pixels, of which a few small samples are read."""
-        return (*self._renamed, *(self._doubts.fatal or ())[:1], *self._doubts.warnings)
+        return (*self._renamed, *self._doubts.refusal, *self._doubts.warnings)
 
     def check_reflectance(self) -> None:
         """Look at a few samples before work begins.
