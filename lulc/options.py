@@ -76,6 +76,10 @@ Device = Annotated[
     str, Option(metavar="auto|cpu|cuda"), Field(description="Where the network runs: auto, cpu, cuda, cuda:1, ...")
 ]
 Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
+RequireData = Annotated[
+    bool,
+    Field(description="Refuse a scene without a valid pixel; otherwise its output is empty, and a warning says so."),
+]
 Resume = Annotated[bool, Field(description="Continue an interrupted run of the same job.")]
 Changes = Annotated[
     dict[str, Any],

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import click
 
 from lulc.cli.lazy import LazyGroup
-from lulc.errors import EXIT_CODES, LulcError
+from lulc.errors import EXIT_CODES, LimitError, LulcError, lacks_memory
 from lulc.model.allocator import keep_freed_memory
 
 _COMMANDS = {
@@ -31,6 +31,11 @@ _NETWORKS = {"classify", "evaluate", "hpc", "patches", "train"}
 """Commands that run networks in this process, which then keeps the memory that it frees."""
 
 
+_NO_MEMORY = LimitError(
+    "this needs more memory than there is", "free some, or ask for less: a smaller --window, --chunk, --batch or input"
+)
+
+
 class _Lulc(LazyGroup):
     """Turns `LulcError` into a line and an exit code."""
 
@@ -43,8 +48,9 @@ class _Lulc(LazyGroup):
         try:
             return super().invoke(context)
         except LulcError as error:
-            click.echo(f"lulc: {error}", err=True)
-            context.exit(error.exit_code)
+            refusal = error if isinstance(error, LimitError) or not lacks_memory(error) else _NO_MEMORY
+            click.echo(f"lulc: {refusal}", err=True)
+            context.exit(refusal.exit_code)
         except KeyboardInterrupt:
             click.echo("lulc: stopped at once", err=True)
             context.exit(130)
@@ -52,6 +58,11 @@ class _Lulc(LazyGroup):
             # The reader of our output has gone; nothing is left to say, not even by the interpreter's last flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            click.echo(f"lulc: {_NO_MEMORY}", err=True)
+            context.exit(_NO_MEMORY.exit_code)
 
 
 @click.group(
@@ -64,5 +75,6 @@ class _Lulc(LazyGroup):
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Land-cover maps from whole Sentinel-2 scenes."""
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL prints by itself; its errors still become lulc's
     if context.invoked_subcommand in _NETWORKS:
         keep_freed_memory()

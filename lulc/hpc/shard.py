@@ -19,7 +19,7 @@ from lulc.model.bundle import Bundle, load_bundle, locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, refuse_empty
+from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -171,7 +171,7 @@ def merge_parts(
             missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
             if missing:
                 raise MissingChunksError(output, missing)
-            refuse_empty(writer, scene)
+            tell_empty(writer, scene, options)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

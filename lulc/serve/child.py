@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from lulc.errors import LulcError
+from lulc.errors import LulcError, lacks_memory
 from lulc.model.allocator import keep_freed_memory
 from lulc.serve.refusal import Refusal
 
@@ -24,15 +24,6 @@ _ENVIRONMENT = {
     "GDAL_CACHEMAX": "256",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address
 }
-_SIGNS_OF_NO_MEMORY = (
-    "can't allocate memory",
-    "bad_alloc",
-    "Cannot allocate memory",
-    "out of memory",
-    "failed to map segment",
-    "could not create a primitive",
-    "can't start new thread",
-)
 
 
 def main() -> None:
@@ -85,7 +76,7 @@ def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict
 
         return {"result": WORK[request["task"]](on_progress, **arguments)}
     except Exception as error:  # noqa: BLE001 - sent to the server; the process can go on
-        if _lacks_memory(error):
+        if lacks_memory(error):
             return _refused(_out_of_memory(memory_bytes))
         if isinstance(error, LulcError):
             return _refused(Refusal.of(error, renamed))
@@ -98,15 +89,6 @@ def _shown_names(arguments: dict[str, Any]) -> dict[str, str]:
     """Text to show in messages instead of paths on this machine."""
     path, name = arguments.get("path", ""), arguments.get("name", "")
     return {location: shown for location, shown in ((path, name), (f"{Path(path).parent}/", "")) if path and name}
-
-
-def _lacks_memory(error: BaseException | None) -> bool:
-    """True when an error, or one that caused it, means out of memory; every library reports that in its own way."""
-    while error is not None:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _out_of_memory(memory_bytes: int) -> Refusal:

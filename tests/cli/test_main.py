@@ -30,6 +30,17 @@ def test_ctrl_c_is_one_line_and_130(tmp_path, monkeypatch):
     assert (done.exit_code, done.stdout, done.stderr) == (130, "", "lulc: stopped at once\n")
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=str)
+def test_memory_that_is_not_there_is_one_line_and_6(tmp_path, monkeypatch, error):
+    def exhausted(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lulc.tasks.describe.info.describe", exhausted)
+    done = CliRunner().invoke(cli, ["info", str(tmp_path)])
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert done.stderr.startswith("lulc: this needs more memory than there is")
+
+
 @pytest.mark.process
 def test_a_reader_who_has_gone_is_no_error(tmp_path):
     write(tmp_path / "map.tif", pixels(100, 100))

@@ -185,7 +185,8 @@ def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
     assert sha256(merge_planned(all_run(path), path, 0)) == sha256(tmp_path / "whole.tif")
 
 
-def test_a_scene_without_data_is_refused_by_the_merge(settings, tmp_path):
+def test_a_scene_without_data_is_refused_by_the_merge_when_data_are_asked_for(settings, tmp_path):
+    settings = settings.model_copy(update={"require_data": True})
     scene = write_scene(tmp_path / "scene.tif", 600, 100, pixels=np.zeros((4, 600, 100), np.uint16))
     (tmp_path / "maps").mkdir()
     path = tmp_path / "plan.json"

@@ -115,7 +115,7 @@ class RasterSource:
         own = Origin(path, kind, nodata=dataset.nodata) if categorical else None
         self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
-        self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
+        self._masked = _has_mask(dataset) and not self._alpha
         several = len({*map(str, dataset.nodatavals)}) > 1
         self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
 
@@ -141,8 +141,10 @@ class RasterSource:
         attempt = 1
         while True:
             try:
+                with raise_logged_errors():
+                    dataset = self._dataset()
                 with raise_logged_errors(logging.WARNING):
-                    return self._read(bands, window)
+                    return self._read(dataset, bands, window)
             except (RasterioError, LoggedGdalError, OSError) as error:
                 self._forget()
                 if attempt == _TRIES:
@@ -158,8 +160,7 @@ class RasterSource:
             dataset.close()
         self._opened.clear()
 
-    def _read(self, bands: Sequence[int], window: Window) -> Raster:
-        dataset = self._dataset()
+    def _read(self, dataset: Any, bands: Sequence[int], window: Window) -> Raster:  # noqa: ANN401
         part = window.for_rasterio()
         data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
         return Raster(data, self._valid(dataset, data, bands, part))
@@ -268,6 +269,14 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def _has_mask(dataset: Any) -> bool:  # noqa: ANN401
+    with (
+        rasterio.Env(),
+        raise_logged_errors(),
+    ):  # GDAL looks through all directories of the file and says what it thinks
+        return MaskFlags.per_dataset in dataset.mask_flag_enums[0]
 
 
 def open_raster(path: Path, *, categorical: bool = False) -> RasterSource:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ from lulc.io.scene.source import Raster, Source, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,21 @@ class Scene:
         if self._doubts.fatal:
             problem, remedy = self._doubts.fatal
             raise InputError(f"{self.info.name}: {problem}", remedy)
+
+    def tell_empty(self, remedy: str = "check its nodata value and its bands", *, refuse: bool) -> None:
+        """Warn that no pixel has data.
+
+        Args:
+            remedy: What to look at.
+            refuse: Refuse instead.
+
+        Raises:
+            InputError: `refuse` is set.
+        """
+        refusal = InputError(f"{self.info.name} has no valid pixel", remedy)
+        if refuse:
+            raise refusal
+        _log.warning("%s", refusal)
 
     @cached_property
     def _doubts(self) -> Doubts:

@@ -15,10 +15,14 @@ from lulc.options import (
     Overwrite,
     Precision,
     Quantification,
+    RequireData,
     Resume,
     Stored,
 )
 from lulc.resources import SHIPPED_MODEL
+
+_MOST_THREADS = 1024
+"""No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
 
 
 class ClassifyOptions(Options):
@@ -50,7 +54,7 @@ class ClassifyOptions(Options):
     """Windows per forward pass; halved when the device runs out of memory."""
 
     # The bytes of a map are promised for one number of threads only, so shards of one plan share it on any machine.
-    threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=_MOST_THREADS)
     """CPU threads of the network; auto is the cores that lulc may use. Equal bytes are promised for equal threads."""
 
     max_memory: Annotated[int | None, Option(size=True, metavar="SIZE")] = Field(default=None, ge=1)
@@ -61,6 +65,8 @@ class ClassifyOptions(Options):
     creation_options: CreationOptions = Field(default_factory=dict)
     allow_no_georef: bool = False
     """Accept a scene without georeference; the map has none either."""
+
+    require_data: RequireData = False
 
 
 class ClassifyCommandOptions(Options):

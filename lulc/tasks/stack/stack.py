@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import UsageError
 from lulc.grid import Grid, Window
 from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
@@ -89,7 +89,7 @@ def stack(
             if not counts[1:].any():
                 fewer = "" if options.clouds == "none" else ", or mask fewer clouds"
                 remedy = f"check its nodata value and its bands{fewer}"
-                raise InputError(f"{scenes[0].info.name} has no valid pixel", remedy)
+                scenes[0].tell_empty(remedy, refuse=options.require_data)
         sources = _source_counts(dates, counts, options)
         return _report(output, recipe, dates, listed, sources, options, time.perf_counter() - start)
 

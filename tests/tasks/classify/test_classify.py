@@ -189,7 +189,7 @@ def test_bf16_differs_no_more_near_seams_than_elsewhere(scene_file, bundle, tmp_
 
 
 REFUSED = {
-    "all nodata": ({"pixels": np.zeros((4, 50, 60), np.uint16)}, {}, InputError, "no valid pixel"),
+    "all nodata": ({"pixels": np.zeros((4, 50, 60), np.uint16)}, {"require_data": True}, InputError, "no valid pixel"),
     "missing band": ({"descriptions": ("B02", "B03", "B04", "B11")}, {}, InputError, "lacks B08"),
     "no georeference": ({"crs": None, "transform": None}, {}, InputError, "--allow-no-georef"),
     "window below halo": ({}, {"window": 100}, UsageError, "use --window"),
@@ -205,6 +205,15 @@ def test_refusals_leave_nothing_behind(scene_file, bundle, tmp_path, case):
     with pytest.raises(error, match=message):
         classify([path], tmp_path / "map.tif", options(bundle, **fields))
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith("scene.tif")] == []
+
+
+def test_a_scene_without_data_is_an_empty_map_and_a_warning(scene_file, bundle, tmp_path, caplog):
+    report = classify(
+        [scene_file(50, 60, pixels=np.zeros((4, 50, 60), np.uint16))], tmp_path / "map.tif", options(bundle)
+    )
+    assert (read(tmp_path / "map.tif") == 255).all()
+    assert [entry.pixels for entry in report.areas] == [0] * 9
+    assert "scene.tif has no valid pixel" in caplog.text
 
 
 def test_an_existing_output_is_not_touched(scene_file, bundle, tmp_path):
