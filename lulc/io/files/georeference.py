@@ -53,7 +53,7 @@ def same_place(grid: Grid, crs: CRS | None) -> bool:
     own = grid.gcps_crs if grid.gcps else grid.crs
     if own is None or crs is None or own == crs:
         return own == crs
-    if _engineering(own.to_wkt()) or _engineering(crs.to_wkt()):
+    if any(_flaw_of_crs(each.to_wkt()) or _engineering(each.to_wkt()) for each in (own, crs)):
         return False
     x, y = _spread(grid)
     here, there = places(own, x, y), places(crs, x, y)
