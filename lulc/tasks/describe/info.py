@@ -1,6 +1,7 @@
 """Describe a scene, a product, a model bundle, a training set or patches, and list problems of using it.
 
-Pixels are sampled in a few windows spread over the raster, so that a description takes a second at any size.
+Pixels of scenes are sampled in a few windows spread over the raster, so that a description takes a second at any size.
+Classes of maps are counted, or not told where that would take longer.
 """
 
 import json
@@ -22,9 +23,9 @@ from lulc.io.files.http import web_address
 from lulc.io.labels.training_set import SET_CARD
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.legend import NODATA_CODE
+from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import pretrained_dir
-from lulc.tasks.describe.product_check import check_samples, layout_problems, sample_windows
+from lulc.tasks.describe.product_check import check_samples, count_codes, layout_problems, sample_windows
 from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
@@ -158,24 +159,22 @@ def describe_product(path: Path) -> Description | None:
     """Describe a product of `lulc classify`; None when the path is something else."""
     try:
         with open_product(path, sound=False) as product:
-            codes, problems = check_samples(product)
+            counts, problems = count_codes(product), check_samples(product)
+            table, valid_share = _class_table(product.legend, counts)
+            if valid_share == 0:
+                problems.append("no pixel has data")
             facts = {
                 "format": "GeoTIFF",
                 **_grid_facts(product.grid),
                 "legend": product.legend.title,
                 "activations": product.has_activations,
-                "shares": "of sampled windows; lulc report counts all pixels",
-                "valid_share": round(float(np.mean(codes != NODATA_CODE)), 4),
+                "valid_share": valid_share,
                 **{
                     name.removeprefix("LULC_").lower(): text
                     for name, text in sorted(product.tags.items())
                     if name != "LULC_LEGEND"
                 },
             }
-            table = tuple(
-                {"code": entry.code, "class": entry.name, "color": entry.color, "share": _share(codes, entry.code)}
-                for entry in product.legend
-            )
             problems += _grid_problems(product.grid) + layout_problems(path)
             return Description(str(path), "product", _plain(facts), table, tuple(problems))
     except InputError:
@@ -307,9 +306,15 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _share(codes: NDArray[np.uint8], code: int) -> float:
-    valid = np.count_nonzero(codes != NODATA_CODE)
-    return round(np.count_nonzero(codes == code) / valid, 4) if valid else 0.0
+def _class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:
+    """Rows of classes with the share of each, and the share of pixels with data; without shares when not counted."""
+    rows = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in legend)
+    if counts is None:
+        return rows, None
+    valid = int(counts.sum() - counts[NODATA_CODE])
+    shares = [round(float(counts[entry.code]) / max(valid, 1), 4) for entry in legend]
+    table = tuple({**row, "share": share} for row, share in zip(rows, shares, strict=True))
+    return table, round(valid / max(int(counts.sum()), 1), 4)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

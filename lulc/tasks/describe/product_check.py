@@ -13,6 +13,9 @@ from lulc.legend import NODATA_CODE
 
 _SAMPLES_A_SIDE = 4
 _SAMPLE_SIDE = 256
+_MOST_COUNTED = 128_000_000
+"""Pixels of a map that are counted: a whole tile takes about a second."""
+
 _SUM_TOLERANCE = 2e-3
 _TIE_TOLERANCE = 1e-6
 
@@ -27,28 +30,35 @@ def sample_windows(shape: Shape) -> Iterator[Window]:
             yield Window(int(row), int(col), height, width)
 
 
-def check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]:
-    """Check the invariants of sampled pixels.
-
-    Args:
-        product: An open product.
-
-    Returns:
-        Class codes of the sampled pixels, uint8 (n,), 255 nodata; and the invariants that are broken, in words.
+def count_codes(product: ProductReader) -> NDArray[np.int64] | None:
+    """Pixels of each class code 0..255, (256,); None for a map so large that counting takes seconds.
 
     Raises:
         StorageError: A block cannot be read.
     """
-    codes, problems = [], set()
+    if product.grid.shape.size > _MOST_COUNTED:
+        return None
+    counts = np.zeros(256, np.int64)
+    for window in product.block_rows():
+        counts += np.bincount(product.classes(window).ravel(), minlength=counts.size)
+    return counts
+
+
+def check_samples(product: ProductReader) -> list[str]:
+    """Invariants that sampled pixels break, in words.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
+    problems: set[str] = set()
     for window in sample_windows(product.grid.shape):
         classes = product.classes(window)
-        codes.append(classes.ravel())
         valid = classes != NODATA_CODE
         if not np.isin(classes[valid], [entry.code for entry in product.legend]).all():
             problems.add("it holds class codes that are not in its legend")
         elif product.has_activations:
             problems |= _broken_activations(classes, valid, product.activations(window))
-    return np.concatenate(codes), sorted(problems)
+    return sorted(problems)
 
 
 def _broken_activations(
