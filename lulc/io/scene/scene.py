@@ -250,6 +250,7 @@ def open_scene(
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
+    date: str | None = None,
     name: str | None = None,
 ) -> Scene:
     """Open one scene from a file, a folder, or several files that are stacked.
@@ -261,6 +262,7 @@ def open_scene(
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
             floating-point files.
+        date: Date to take of a cube that holds several, or the beginning of its text, such as `2021-05-27`.
         name: Overrides the file name in messages and tags.
 
     Raises:
@@ -268,7 +270,7 @@ def open_scene(
         LimitError: A header that asks for more than lulc reads.
     """
     given = [paths] if isinstance(paths, Path | str) else paths
-    sources = open_sources([web_path(str(path)) for path in given])
+    sources = open_sources([web_path(str(path)) for path in given], date)
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
 

@@ -90,7 +90,12 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
         StorageError: A file cannot be read.
     """
     return open_scene(
-        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, name=name
+        inputs,
+        bands=options.bands,
+        offset=options.offset,
+        quantification=options.quantification,
+        date=options.date,
+        name=name,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from lulc.options import (
     Bands,
     CreationOptions,
+    Date,
     Device,
     Offset,
     Option,
@@ -34,6 +35,7 @@ class ClassifyOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None
     window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
     """Side of what the network sees at once, halo included, in pixels."""
 

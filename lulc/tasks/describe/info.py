@@ -23,9 +23,8 @@ from lulc.io.files.http import web_address
 from lulc.io.labels.training_set import SET_CARD
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import pretrained_dir
-from lulc.tasks.describe.product_check import check_samples, count_codes, layout_problems, sample_windows
+from lulc.tasks.describe.product_check import check_samples, class_table, count_codes, layout_problems, sample_windows
 from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
@@ -80,6 +79,7 @@ def describe(
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
+    date: str | None = None,
 ) -> Description:
     """Describe a model bundle, a training set, a product, labelled patches, or a scene.
 
@@ -88,6 +88,7 @@ def describe(
         bands: Names of a scene's bands in order, when the files do not state them.
         offset: Added to a scene's digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        date: Date to take of a cube that holds several.
 
     Raises:
         InputError: There is nothing that lulc can read.
@@ -106,7 +107,7 @@ def describe(
     if len(paths) == 1 and (product := describe_product(first)):
         return product
     try:
-        with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
+        with open_scene(paths, bands=bands, offset=offset, quantification=quantification, date=date) as scene:
             return describe_scene(scene, ", ".join(str(path) for path in paths))
     except InputError:
         patches = describe_patches(first, bands) if len(paths) == 1 else None
@@ -160,7 +161,7 @@ def describe_product(path: Path) -> Description | None:
     try:
         with open_product(path, sound=False) as product:
             counts, problems = count_codes(product), check_samples(product)
-            table, valid_share = _class_table(product.legend, counts)
+            table, valid_share = class_table(product.legend, counts)
             if valid_share == 0:
                 problems.append("no pixel has data")
             facts = {
@@ -304,17 +305,6 @@ def _band_table(names: Sequence[str], valid: NDArray[np.float32]) -> tuple[dict[
 
 def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:
-    """Rows of classes with the share of each, and the share of pixels with data; without shares when not counted."""
-    rows = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in legend)
-    if counts is None:
-        return rows, None
-    valid = int(counts.sum() - counts[NODATA_CODE])
-    shares = [round(float(counts[entry.code]) / max(valid, 1), 4) for entry in legend]
-    table = tuple({**row, "share": share} for row, share in zip(rows, shares, strict=True))
-    return table, round(valid / max(int(counts.sum()), 1), 4)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

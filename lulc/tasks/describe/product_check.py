@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from lulc.grid import Shape, Window
 from lulc.io.cog.check import cog_problems
 from lulc.io.product.reader import ProductReader
-from lulc.legend import NODATA_CODE
+from lulc.legend import NODATA_CODE, Legend
 
 _SAMPLES_A_SIDE = 4
 _SAMPLE_SIDE = 256
@@ -42,6 +43,17 @@ def count_codes(product: ProductReader) -> NDArray[np.int64] | None:
     for window in product.block_rows():
         counts += np.bincount(product.classes(window).ravel(), minlength=counts.size)
     return counts
+
+
+def class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:
+    """Rows of classes with the share of each, and the share of pixels with data; without shares when not counted."""
+    rows = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in legend)
+    if counts is None:
+        return rows, None
+    valid = int(counts.sum() - counts[NODATA_CODE])
+    shares = [round(float(counts[entry.code]) / max(valid, 1), 4) for entry in legend]
+    table = tuple({**row, "share": share} for row, share in zip(rows, shares, strict=True))
+    return table, round(valid / max(int(counts.sum()), 1), 4)
 
 
 def check_samples(product: ProductReader) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lulc.options import Bands, Offset, Option, Options, Overwrite, Quantification, RequireData
+from lulc.options import Bands, Date, Offset, Option, Options, Overwrite, Quantification, RequireData
 
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
@@ -29,6 +29,7 @@ class StackOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None
     fill: Annotated[tuple[Path, ...], Option(repeat=True, web=True, metavar="OTHER")] = Field(
         default=(), max_length=_MOST_FILLS
     )

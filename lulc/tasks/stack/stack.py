@@ -157,7 +157,9 @@ def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -
 
 
 def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: ExitStack) -> list[Scene]:
-    first = open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
+    first = open_scene(
+        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, date=options.date
+    )
     scenes = [opened.enter_context(first)]
     for path in options.fill:
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)
