@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from lulc.errors import ConfigError
+from lulc.io.files.lock import refuse_link
 
 
 def claim(folder: Path, make: int) -> None:
@@ -17,8 +18,10 @@ def claim(folder: Path, make: int) -> None:
 
     Raises:
         ConfigError: Another one that works here is still running on this machine.
+        StorageError: The file is a link.
     """
     path = folder / "make.pid"
+    refuse_link(path)
     with path.open("a+", encoding="utf-8", errors="replace") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)

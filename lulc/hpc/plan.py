@@ -18,6 +18,7 @@ from lulc.config import Table, parse_config
 from lulc.errors import ConfigError, InputError, UsageError, raised_as
 from lulc.hpc.shard import decide, lasting, pinned
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.lock import refuse_link
 from lulc.io.files.outputs import check_outputs, check_target
 from lulc.io.product.parts import part_folder
 from lulc.model.bundle import load_bundle
@@ -191,6 +192,7 @@ def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:
     head = json.dumps(table, indent=1).removesuffix("\n}")
     write_whole(path, f'{head},\n "scenes": [\n{scenes}\n ]\n}}\n'.encode())
     notes = notes_folder(path)
+    refuse_link(notes)
     for kind in ("shard-*.error", "scene-*.merg*", "jobs.jsonl"):
         for note in notes.glob(kind):
             note.unlink(missing_ok=True)

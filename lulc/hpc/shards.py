@@ -10,7 +10,7 @@ from typing import Any
 from lulc.errors import Interrupted, LulcError, ShardError, UsageError
 from lulc.hpc.plan import PlannedScene, Shard, ShardPlan, notes_folder
 from lulc.hpc.shard import MissingChunksError, ShardReport, merge_parts, run_shard
-from lulc.io.cog.store import FolderInUseError
+from lulc.io.cog.work_folder import FolderInUseError
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.storage import storage_errors
 from lulc.io.product.parts import PartState, discard_parts, part_folders, part_state

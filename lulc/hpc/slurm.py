@@ -12,7 +12,7 @@ from lulc.hpc.plan import ShardPlan, notes_folder
 from lulc.hpc.render import ArrayPart, array_parts, merge_dependency, render
 from lulc.hpc.shards import ShardStatus, shard_statuses
 from lulc.hpc.site import Site
-from lulc.io.files.atomic import write_whole
+from lulc.io.files.atomic import append_line, write_whole
 from lulc.io.files.storage import storage_errors
 
 _TIMEOUT_S = 60
@@ -151,9 +151,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 def _record_job(path: Path, kind: str, job: str, part: ArrayPart) -> None:
     numbers = [part.first + task for task in part.tasks]
     line = json.dumps({"kind": kind, "job": job, "first": part.first, "numbers": numbers})
-    notes = notes_folder(path) / "jobs.jsonl"
-    with storage_errors(notes), notes.open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    append_line(notes_folder(path) / "jobs.jsonl", line)
 
 
 def _jobs(path: Path, kind: str) -> list[dict[str, Any]]:

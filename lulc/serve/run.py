@@ -1,7 +1,6 @@
 """Start and end a server: its address, its own folder, and the folders left by killed servers."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lulc.errors import ModelError, StorageError, UsageError
+from lulc.io.files.lock import HeldError, take_lock
 from lulc.serve.app import create_app
 from lulc.serve.refusal import Refusal
 from lulc.serve.server import Server
@@ -150,25 +150,34 @@ def _own_folder(parent: Path | None) -> Iterator[Path]:
     try:
         where.mkdir(parents=True, exist_ok=True)
         _remove_orphans(where)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
-        lock = (folder / _LOCK).open("w")
+        folder, lock = _locked_folder(where)
     except OSError as error:
         raise StorageError(
             f"no folder can be made in {where}: {error.strerror}", "choose one with --work-dir"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
-        lock.close()
+        os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(where: Path) -> tuple[Path, int]:
+    """A fresh folder, and the handle that holds its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+        with suppress(FileNotFoundError, HeldError):  # a server that starts took it for an orphan before it was locked
+            return folder, take_lock(folder / _LOCK)
 
 
 def _remove_orphans(where: Path) -> None:
     for folder in where.glob(f"{_PREFIX}*"):
-        with suppress(OSError), (folder / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.is_symlink() or not (folder / _LOCK).exists():
+            continue
+        with suppress(OSError, StorageError):
+            lock = take_lock(folder / _LOCK)
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 @contextmanager

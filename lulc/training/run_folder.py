@@ -1,13 +1,13 @@
 """What a training run leaves behind: settings, history, checkpoint, best weights.
 
 * OUT/settings.json    what ran
+* OUT/.lock            held (flock) by the training at work; says where it runs
 * OUT/history.jsonl    one line a step that was noted: loss, learning rate, scores
 * OUT/checkpoint.pt    everything needed to continue
 * OUT/best-loss.safetensors, OUT/best-score.safetensors
 * OUT/card.json, OUT/model.safetensors, OUT/curves.png   when training has ended
 """
 
-import fcntl
 import io
 import json
 import os
@@ -20,12 +20,14 @@ import torch
 from torch import Tensor
 
 from lulc.errors import ConfigError, StorageError, raised_as
-from lulc.io.files.atomic import write_whole
+from lulc.io.files.atomic import append_line, write_whole
+from lulc.io.files.lock import HeldError, take_lock
 from lulc.io.files.storage import storage_errors
 from lulc.model.bundle import CARD, WEIGHTS
 
 SETTINGS, HISTORY, CHECKPOINT = "settings.json", "history.jsonl", "checkpoint.pt"
 
+_LOCK = ".lock"
 _FILES = (CHECKPOINT, HISTORY, CARD, "best-loss.safetensors", "best-score.safetensors", WEIGHTS, "curves.png")
 
 
@@ -46,18 +48,28 @@ class RunFolder:
         Raises:
             StorageError: Another process trains into it, or it cannot be made.
         """
-        with storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        handle = self._take()
         try:
-            problem, remedy = f"{self.path} is in use by another training", "wait for it, or use another OUT"
-            with raised_as(StorageError, problem, remedy, OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         finally:
+            with suppress(OSError):
+                (self.path / _LOCK).unlink()
             os.close(handle)
             with suppress(OSError):
                 self.path.rmdir()  # refused unless it is empty
+
+    def _take(self) -> int:
+        """Make the folder and lock it; the handle holds the lock."""
+        with storage_errors(self.path):
+            while True:
+                self.path.mkdir(parents=True, exist_ok=True)
+                try:
+                    return take_lock(self.path / _LOCK)
+                except FileNotFoundError:
+                    continue  # a training that has just ended removed the empty folder: make it again
+                except HeldError as error:
+                    problem = f"{self.path} is in use by another training ({error.holder})"
+                    raise StorageError(problem, "wait for it, or use another OUT") from error
 
     def _is_run(self) -> bool:
         """True when the settings in the folder are those of a training."""
@@ -73,7 +85,7 @@ class RunFolder:
         Raises:
             StorageError: It exists and may neither be continued nor replaced.
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if holds_nothing(self.path):
             return
         if (resume or overwrite) and not self._is_run():
             raise StorageError(f"{self.path} holds no training run", "it is not replaced; choose another name")
@@ -164,8 +176,7 @@ class RunFolder:
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Add a line to the history."""
-        with storage_errors(self.path / HISTORY), (self.path / HISTORY).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path / HISTORY, json.dumps(line))
 
     def history(self, until: int | None = None) -> list[dict[str, Any]]:
         """Lines of the history up to a step; a last line that a kill cut short is left out."""
@@ -185,6 +196,11 @@ class RunFolder:
         """Forget what was noted after a step: it will be noted again."""
         kept = "".join(json.dumps(line) + "\n" for line in self.history(step))
         write_whole(self.path / HISTORY, kept.encode())
+
+
+def holds_nothing(folder: Path) -> bool:
+    """True for a folder that is not there, or empty but for the lock of a training."""
+    return not folder.exists() or (folder.is_dir() and all(path.name == _LOCK for path in folder.iterdir()))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[tuple[str, Any, Any]]:

@@ -133,3 +133,11 @@ def test_the_page_is_opened_when_asked_for(monkeypatch):
     assert run("--view-only", "--open").output == "http://127.0.0.1:1/ (Ctrl-C ends it)\n"
     assert run("--view-only").exit_code == 0
     assert opened == ["http://127.0.0.1:1/"]
+
+
+def test_a_link_under_the_name_of_a_servers_folder_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "lock").touch()
+    (tmp_path / "lulc-serve-x").symlink_to(tmp_path / "mine")
+    _remove_orphans(tmp_path)
+    assert (tmp_path / "mine" / "lock").exists()

@@ -16,7 +16,7 @@ from distributed.utils import get_mp_context
 from lulc.errors import ConfigError, ShardError, UsageError
 from lulc.hpc.cluster import _ALLOWED_FAILURES, _local, cluster_client
 from lulc.hpc.remote import _tasks, fill_on
-from lulc.io.cog.store import work_folder
+from lulc.io.cog.work_folder import work_folder
 from lulc.tasks.classify.classify import classify
 from tests.support.command import forking
 from tests.support.shard_samples import ENVIRONMENT, WINDOW, lulc, sha256

@@ -15,7 +15,7 @@ from lulc.cli.main import cli
 from lulc.errors import ConfigError, InputError, ShardError, StorageError, UsageError
 from lulc.hpc.plan import make_plan, notes_folder, read_plan, scene_name, write_plan
 from lulc.hpc.shards import _merge, merge_planned, merge_scenes, run_planned, shard_statuses
-from lulc.io.cog.store import _take_folder, work_folder
+from lulc.io.cog.work_folder import take_folder, work_folder
 from lulc.io.product.parts import part_folder, parts_folder
 from lulc.tasks.classify.classify import classify
 from tests.support.command import start
@@ -224,7 +224,7 @@ def test_a_killed_merge_gives_leave_to_overwrite_its_own_product_alone(region, s
     plan = all_run(path)
     begun = notes_folder(path) / "scene-0000.merging"
     begun.write_text(f"{plan.scenes[0].fingerprint}\n")
-    lock = _take_folder(work_folder(out))
+    lock = take_folder(work_folder(out))
     with pytest.raises(StorageError, match="another process"):
         merge_planned(plan, path, 0)
     os.close(lock)

@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def full_disk(pattern):
-    """Flushing fails, as on a full disk, for files whose name matches the pattern; outputs begin as `.STEM.PID.partial`."""
+    """Flushing fails, as on a full disk, for files whose name matches the pattern; outputs begin in `.NAME.*.partial/`."""
     fsync = os.fsync
 
     def full(handle):

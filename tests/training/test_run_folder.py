@@ -1,5 +1,7 @@
 """The folder of a run: checkpoints whole or absent, histories that rewind, settings that must not change."""
 
+import os
+
 import pytest
 import torch
 
@@ -119,3 +121,26 @@ def test_damaged_weights_are_named(tmp_path):
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(StorageError, match=r"best-loss\.safetensors is damaged"):
         run.load_weights("best-loss")
+
+
+def test_who_trains_is_told_and_a_lock_that_a_kill_left_is_no_run(tmp_path):
+    path = tmp_path / "run"
+    with (
+        RunFolder(path).held(),
+        pytest.raises(StorageError, match=rf"in use by another training \(process {os.getpid()} on"),
+    ):
+        RunFolder(path).held().__enter__()
+    path.mkdir()
+    (path / ".lock").write_text("lulc process 1 on elsewhere")
+    RunFolder(path).check(resume=False, overwrite=False)
+    with RunFolder(path).held():
+        pass
+    assert not path.exists()
+
+
+def test_a_history_that_is_a_link_is_not_written_to(tmp_path):
+    (tmp_path / "thesis").write_text("dear")
+    (tmp_path / HISTORY).symlink_to(tmp_path / "thesis")
+    with pytest.raises(StorageError, match=HISTORY):
+        RunFolder(tmp_path).note({"step": 1})
+    assert (tmp_path / "thesis").read_text() == "dear"

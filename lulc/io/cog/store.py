@@ -1,7 +1,7 @@
 """The work folder beside the output: finished, compressed tiles, kept so that an interrupted run can resume.
 
     OUT.parts/0003.lulc/        such a folder of a shard, which keeps its chunks until a merge takes them over
-    OUT.lulc/lock               held (flock) by the one process that may write OUT
+    OUT.lulc/lock               held (flock) by the one process that may write OUT, on whatever machine; says which
     OUT.lulc/job.json           identity of the chunks: the caller's fingerprint and the layout
     OUT.lulc/chunk-000012.tiles the tiles of a finished chunk, with their SHA-256; whole or absent
     OUT.lulc/overviews.tiles    overview tiles of this process; made anew by the next
@@ -10,11 +10,11 @@
 A chunk of another job, or a damaged one, is discarded and computed again. It is never used.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import re
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 
 from lulc.errors import StorageError
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.files.atomic import UNFINISHED_NAME, link_or_copy, sync_folder, write_whole
+from lulc.io.cog.work_folder import remove_file, remove_own, take_folder
+from lulc.io.files.atomic import link_or_copy, sync_folder, write_whole
 from lulc.io.files.storage import storage_errors
 
 _MAGIC = b"LULC-TILES-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _OPEN_FILES = 64
-_OWN_NAMES = re.compile(rf"lock|job\.json|overviews\.tiles|product\.tif|chunk-\d{{6,}}\.tiles|{UNFINISHED_NAME}")
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,6 @@ class EncodedTile:
     col: int
     checksum: int
     parts: tuple[bytes, ...]
-
-
-class FolderInUseError(StorageError):
-    """Another process holds the lock of a work folder."""
-
-
-def work_folder(output: Path) -> Path:
-    """Work folder of an output: `out.tif.lulc`."""
-    return output.with_name(f"{output.name}.lulc")
 
 
 class TileStore:
@@ -88,7 +79,7 @@ class TileStore:
         self._chunks: dict[int, list[tuple[int, int]]] = {}
         self._overviews: IO[bytes] | None = None
         self._overviews_file = -1
-        self._lock: int | None = _take_folder(folder)
+        self._lock: int | None = take_folder(folder)
         try:
             card = json.dumps({"fingerprint": fingerprint, "layout": asdict(layout)}, sort_keys=True)
             self._adopt(card.encode(), resume=resume)
@@ -184,7 +175,7 @@ class TileStore:
         with storage_errors(self.folder):
             for path in sorted(part.glob("chunk-*.tiles")):
                 own = self.folder / path.name
-                if not own.exists():
+                if not own.exists() and stat.S_ISREG(path.lstat().st_mode):
                     link_or_copy(path, own)
                     if not self._load(own):
                         own.unlink()
@@ -193,7 +184,7 @@ class TileStore:
     def discard(self) -> None:
         """Remove lulc's own files and the work folder, and release the lock."""
         self._close_files()
-        _remove_own(self.folder)
+        remove_own(self.folder)
         self.close()
 
     def close(self) -> None:
@@ -223,7 +214,7 @@ class TileStore:
                 if path.name in {"lock", "job.json"}:
                     continue
                 if not (same and self._load(path)):
-                    path.unlink()
+                    remove_file(path)
         if not same:
             write_whole(card, job)
 
@@ -288,61 +279,3 @@ def _read_table(path: Path, layout: CogLayout) -> NDArray[np.int64] | None:
     tiles = layout.tiles(0)
     fits = (table[:, 0] < tiles.height).all() and (table[:, 1] < tiles.width).all()
     return table if fits else None
-
-
-def discard_folder(folder: Path) -> None:
-    """Remove lulc's own files in a work folder that no process holds, and the folder once it is empty.
-
-    Raises:
-        StorageError: A process holds the folder, or it holds foreign files.
-    """
-    lock = _take_folder(folder)
-    _remove_own(folder)
-    os.close(lock)
-
-
-def _remove_own(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        for path in sorted(folder.iterdir(), key=lambda path: (path.name != "job.json", path.name == "lock")):
-            if _OWN_NAMES.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _take_folder(folder: Path) -> int:
-    """Create the folder and lock it; the returned file descriptor holds the lock until it is closed."""
-    with storage_errors(folder):
-        while True:
-            folder.mkdir(exist_ok=True)
-            _refuse_foreign(folder)
-            with suppress(FileNotFoundError):  # removed by the process that just finished: make it again
-                handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                if _locked(handle, folder):
-                    sync_folder(folder.parent)
-                    return handle
-
-
-def _locked(handle: int, folder: Path) -> bool:
-    """True when the handle holds the lock and still is the lock file of the folder."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        output = folder.name.removesuffix(".lulc")
-        raise FolderInUseError(
-            f"another process is writing {folder.with_name(output)}", "wait for it to end"
-        ) from error
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(handle), (folder / "lock").stat()):
-            return True
-    os.close(handle)
-    return False
-
-
-def _refuse_foreign(folder: Path) -> None:
-    foreign = sorted(path.name for path in folder.iterdir() if not _OWN_NAMES.fullmatch(path.name))
-    if foreign:
-        raise StorageError(
-            f"{folder} holds files that lulc did not write ({foreign[0]})", "move them or choose another output"
-        )

@@ -6,23 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from lulc.errors import InputError, UsageError, raised_as
 from lulc.grid import Grid, Window, map_points
+from lulc.io.files.vector import VECTOR_SUFFIXES, read_vector, vector_layers
 
 _NUMBER = r"\s*([+-]?\d+(?:\.\d*)?)\s*"
 _BOX = re.compile(",".join([_NUMBER] * 4))
-_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 _STEPS = 64
 _STEP_DEGREES = 0.01
 _BESIDE = 0.05
 _SNAP = 1e-6
-_UNREADABLE = (DataSourceError, DataLayerError, CRSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,15 @@ def read_area(text: str) -> Area:
 
 
 def _polygons(path: Path) -> Any:  # noqa: ANN401 - shapely geometry
-    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
-        reason = "is not there" if path.suffix.lower() in _SUFFIXES else f"ends in none of {', '.join(_SUFFIXES)}"
+    known = path.suffix.lower() in VECTOR_SUFFIXES
+    if not known or not path.is_file():
+        reason = "is not there" if known else f"ends in none of {', '.join(VECTOR_SUFFIXES)}"
         raise InputError(f"--area {path} {reason}", "give a file of polygons, or west,south,east,north")
-    with raised_as(InputError, f"{path} is no readable file of polygons", "check that it is whole", *_UNREADABLE):
-        layers = pyogrio.list_layers(path)
-        if len(layers) > 1:
-            raise InputError(f"{path} holds the layers {', '.join(name for name, _ in layers)}", "give a file of one")
-        meta, _, shapes, _ = pyogrio.raw.read(path, columns=[], force_2d=True)
+    layers = vector_layers(path)
+    if len(layers) > 1:
+        raise InputError(f"{path} holds the layers {', '.join(layers)}", "give a file of one")
+    meta, shapes, _ = read_vector(path, columns=[], force_2d=True)
+    with raised_as(InputError, f"{path} has a CRS that cannot be used", "set it anew with ogr2ogr", CRSError):
         crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
     if crs is None:
         raise InputError(f"{path} has no CRS", "set one, such as with ogr2ogr -a_srs EPSG:4326")

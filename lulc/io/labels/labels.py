@@ -13,8 +13,9 @@ from rasterio.enums import ColorInterp
 from lulc.errors import ConfigError, InputError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.georeference import check_georeference
+from lulc.io.files.vector import VECTOR_SUFFIXES
 from lulc.io.labels.color_mask import decode_colors
-from lulc.io.labels.polygons import VECTOR_SUFFIXES, VectorLabels
+from lulc.io.labels.polygons import VectorLabels
 from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube.cube import is_netcdf, open_cube

@@ -11,12 +11,12 @@ import numpy as np
 import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
 
 from lulc.errors import InputError, raised_as
+from lulc.io.files.vector import read_vector, vector_layers
 
 Table = dict[str, Sequence[Any] | NDArray[Any]]
 """Columns of one length by their name."""
@@ -25,7 +25,6 @@ Rows = list[dict[str, Any]] | None
 """The design table that came with the points, one mapping a row."""
 
 _POINTS, _DESIGN = "points", "design"
-_SQLITE = b"SQLite format 3\0"
 _WGS84 = CRS.from_epsg(4326)
 
 
@@ -52,17 +51,12 @@ def read_geopackage(path: Path) -> tuple[Table, Rows]:
     Raises:
         InputError: Not a GeoPackage with points, or without a CRS.
     """
-    with path.open("rb") as file:
-        if file.read(len(_SQLITE)) != _SQLITE:
-            raise InputError(f"{path} is not a GeoPackage", "write it again as GeoPackage")
-    causes = (DataSourceError, DataLayerError, FeatureError)
-    with raised_as(InputError, f"{path} is not a readable GeoPackage", "write it again as GeoPackage", *causes):
-        layers = {str(name): kind for name, kind in pyogrio.list_layers(path)}
-        spatial = [name for name, kind in layers.items() if kind is not None]
-        if not spatial:
-            raise InputError(f"{path} holds no points", "give a layer of points")
-        info, columns, geometries = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
-        _, design, _ = _layer(path, _DESIGN) if _DESIGN in layers else (None, None, None)
+    layers = vector_layers(path)
+    spatial = [name for name, kind in layers.items() if kind is not None]
+    if not spatial:
+        raise InputError(f"{path} holds no points", "give a layer of points")
+    info, columns, geometries = _layer(path, _POINTS if _POINTS in spatial else spatial[0])
+    _, design, _ = _layer(path, _DESIGN) if _DESIGN in layers else (None, None, None)
     lon, lat = _degrees(path, info["crs"], geometries)
     rows = (
         None if design is None else [dict(zip(design, row, strict=True)) for row in zip(*design.values(), strict=True)]
@@ -142,8 +136,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _layer(path: Path, name: str) -> tuple[Mapping[str, Any], Table, NDArray[Any] | None]:
-    info, _, geometries, values = pyogrio.raw.read(path, layer=name)
-    return info, dict(zip(map(str, info["fields"]), (column.tolist() for column in values), strict=True)), geometries
+    info, geometries, values = read_vector(path, name)
+    return info, {column: cells.tolist() for column, cells in values.items()}, geometries
 
 
 def _degrees(path: Path, crs: str | None, geometries: NDArray[Any] | None) -> tuple[list[float], list[float]]:

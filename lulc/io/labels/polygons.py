@@ -6,26 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError, FieldError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 
 from lulc.errors import InputError, did_you_mean, raised_as
 from lulc.grid import Grid, Window, map_points
+from lulc.io.files.vector import read_vector, vector_layers
 from lulc.legend import NODATA_CODE, Legend
 from lulc.turns import turn_of, unwrapped
 
 _log = logging.getLogger(__name__)
-
-VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
-"""Files that are read as polygons."""
-
-_HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb"}
 
 
 class VectorLabels(AbstractContextManager["VectorLabels"]):
@@ -46,9 +40,6 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
 
     def __init__(self, path: Path, legend: Legend, attribute: str | None, layer: str | None) -> None:
         self._path = path
-        if not _has_head(path):
-            suffix = path.suffix.lower()
-            raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")
         meta, shapes, columns = _read(path, layer)
         name = _column(attribute, list(columns), path)
         self._codes = _codes(columns[name], legend, name, path)
@@ -131,35 +122,25 @@ def holds_points(path: Path) -> bool:
     What cannot be read holds none; whoever opens it next says why.
     """
     suffix = path.suffix.lower()
-    if suffix == ".csv" or suffix not in {".gpkg", ".geojson"} or not path.is_file() or not _has_head(path):
+    if suffix == ".csv" or suffix not in {".gpkg", ".geojson"} or not path.is_file():
         return suffix == ".csv"
     try:
-        return any(str(kind).startswith("Point") for _, kind in pyogrio.list_layers(path))
-    except DataSourceError:
+        return any(kind is not None and kind.startswith("Point") for kind in vector_layers(path).values())
+    except InputError:
         return False
-
-
-def _has_head(path: Path) -> bool:
-    """True when a file begins as its name says: GDAL would follow a virtual file to wherever it points."""
-    with path.open("rb") as file:
-        head = file.read(256)
-    known = _HEADS[path.suffix.lower()]
-    return (head if known != b"{" else head.lstrip(b"\xef\xbb\xbf \t\r\n")).startswith(known)
 
 
 def _read(path: Path, layer: str | None) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """Metadata, geometries as WKB and columns by name."""
-    causes = (DataSourceError, DataLayerError, FieldError, ValueError)
-    with raised_as(InputError, f"{path} is not a readable vector file", "give GeoPackage or GeoJSON", *causes):
-        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
-        if layer is None and len(layers) > 1:
-            raise InputError(f"{path} has the layers {', '.join(layers)}", "choose one with --layer")
-        if layer is not None and layer not in layers:
-            raise InputError(f"{path} has no layer {layer!r}", did_you_mean(layer, layers))
-        meta, _, shapes, columns = pyogrio.raw.read(path, layer=layer, force_2d=True)
+    layers = list(vector_layers(path))
+    if layer is None and len(layers) > 1:
+        raise InputError(f"{path} has the layers {', '.join(layers)}", "choose one with --layer")
+    if layer is not None and layer not in layers:
+        raise InputError(f"{path} has no layer {layer!r}", did_you_mean(layer, layers))
+    meta, shapes, columns = read_vector(path, layer, force_2d=True)
     if shapes is None or not len(shapes):
         raise InputError(f"{path} holds no polygons", "check the layer")
-    return meta, shapes, dict(zip(meta["fields"].tolist(), columns, strict=True))
+    return meta, shapes, columns
 
 
 def _column(name: str | None, names: list[str], path: Path) -> str:

@@ -3,7 +3,6 @@
 OUT.parts/0003.lulc/        chunks of shard 3, a work folder as described in `lulc.io.cog.store`
 """
 
-import fcntl
 import json
 import os
 import re
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 from lulc.errors import StorageError
 from lulc.grid import Window
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
+from lulc.io.cog.store import TileStore
 from lulc.io.cog.tiles import encode_tile, split_chunk
+from lulc.io.cog.work_folder import FolderInUseError, discard_folder
+from lulc.io.files.lock import is_locked, refuse_link
 from lulc.io.files.storage import storage_errors
 
 _PART = re.compile(r"\d{4,}\.lulc")
@@ -60,6 +61,7 @@ class PartWriter:
 
     def __init__(self, folder: Path, layout: CogLayout, fingerprint: str, *, resume: bool) -> None:
         self.layout = layout
+        refuse_link(folder.parent)
         with storage_errors(folder):
             folder.parent.mkdir(exist_ok=True)
         self._store = _opened(folder, layout, fingerprint, resume=resume)
@@ -129,27 +131,14 @@ def part_state(folder: Path) -> PartState:
         fingerprint = str(json.loads((folder / "job.json").read_bytes())["fingerprint"])
         names = [_CHUNK.fullmatch(path.name) for path in folder.iterdir()]
     except (OSError, ValueError, KeyError):
-        return PartState("", frozenset(), is_held(folder))
-    return PartState(fingerprint, frozenset(int(name[1]) for name in names if name), is_held(folder))
-
-
-def is_held(folder: Path) -> bool:
-    """True when a process holds the lock of a work folder."""
-    try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+        return PartState("", frozenset(), is_locked(folder / "lock"))
+    return PartState(fingerprint, frozenset(int(name[1]) for name in names if name), is_locked(folder / "lock"))
 
 
 def discard_parts(output: Path) -> None:
-    """Remove the parts of a product, except those held by a process and files that are not lulc's."""
+    """Remove the parts of a product, except those held by a process, links, and files that are not lulc's."""
+    if parts_folder(output).is_symlink():
+        return
     for folder in part_folders(output):
         with suppress(StorageError):
             discard_folder(folder)

@@ -1,6 +1,7 @@
 """Read a product: classes, activations, legend and provenance."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
 from lulc.io.files.georeference import check_georeference
+from lulc.io.files.regular import open_regular
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
@@ -162,8 +164,11 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
         InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates, or its
             georeference is none.
     """
-    with raised_as(InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError):
-        dataset = rasterio.open(path, driver="GTiff")
+    with raised_as(
+        InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError, OSError
+    ):
+        os.close(open_regular(Path(path)))  # rasterio would take an address for a file
+        dataset = rasterio.open(Path(path).absolute(), driver="GTiff")
     with dataset:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}

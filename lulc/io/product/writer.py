@@ -24,8 +24,9 @@ from lulc.io.cog.creation_options import encoding_of
 from lulc.io.cog.geotags import BandInfo, geo_tags
 from lulc.io.cog.overviews import OverviewBuilder, PixelTile, halve
 from lulc.io.cog.readback import read_back
-from lulc.io.cog.store import EncodedTile, TileStore, work_folder
+from lulc.io.cog.store import EncodedTile, TileStore
 from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
+from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.atomic import publish
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors

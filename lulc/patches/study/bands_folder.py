@@ -12,10 +12,12 @@ from typing import Any
 from lulc.errors import ConfigError, StorageError
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.fingerprint import json_fingerprint
+from lulc.io.files.lock import refuse_link
 from lulc.io.files.storage import storage_errors
 from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.learn.split import PatchSplit
 from lulc.patches.study.bands_report import BandRow, Combination, FoldScore
+from lulc.training.run_folder import holds_nothing
 
 ROWS, TABLE, PICTURE = "bands.json", "bands.md", "bands.png"
 
@@ -33,7 +35,7 @@ class StudyFolder:
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder that must not be written, before any work is done."""
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if holds_nothing(self.path):
             return
         if not (resume or overwrite):
             raise StorageError(f"{self.path} exists", "continue it with --resume, or replace it with --overwrite")
@@ -122,6 +124,7 @@ class StudyFolder:
             for name in (ROWS, TABLE, PICTURE):
                 (self.path / name).unlink(missing_ok=True)
             for folder in (*self.path.glob("run-*-*"), self.path / "folds"):
+                refuse_link(folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lulc.errors import UsageError
-from lulc.io.cog.store import work_folder
+from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.outputs import check_outputs
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.in_order import in_order
-from lulc.io.cog.store import work_folder
+from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import ClassArea, class_areas

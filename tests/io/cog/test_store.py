@@ -1,6 +1,8 @@
 import errno
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,9 +17,11 @@ from lulc.errors import StorageError
 from lulc.grid import Shape
 from lulc.io.cog import store
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.cog.store import EncodedTile, TileStore, work_folder
+from lulc.io.cog.store import EncodedTile, TileStore
+from lulc.io.cog.work_folder import discard_folder, work_folder
 from lulc.io.files import atomic
 from tests.support.product_samples import names
+from tests.support.unfinished import unfinished_name
 
 LAYOUT = CogLayout(Shape(150, 100), 2, block=16)
 COLUMNS = 7
@@ -124,7 +128,7 @@ def test_a_damaged_job_card_starts_afresh(tmp_path, content):
 def test_a_second_store_is_refused_at_once_and_the_first_goes_on(tmp_path):
     first = TileStore(work_folder(tmp_path / "a.tif"), LAYOUT, "f")
     started = time.monotonic()
-    with pytest.raises(StorageError, match=r"another process is writing .*a\.tif; "):
+    with pytest.raises(StorageError, match=r"another process is writing .*a\.tif \(process "):
         TileStore(work_folder(tmp_path / "a.tif"), LAYOUT, "f")
     assert time.monotonic() - started < 1
     first.put(0, tiles_of(0))
@@ -244,10 +248,12 @@ def test_a_chunk_that_does_not_fit_the_disk_is_not_stored(tmp_path, monkeypatch)
     kept.close()
 
 
-@pytest.mark.parametrize("name", [".chunk-000000.999999999.partial.tiles", "chunk-000000.tiles.part"])
-def test_the_unfinished_file_of_a_killed_process_is_swept_away(tmp_path, name):
+def test_the_unfinished_file_of_a_killed_process_is_swept_away(tmp_path):
     TileStore(tmp_path / "w", LAYOUT, "f").close()
-    (tmp_path / "w" / name).write_bytes(b"half")
+    left = tmp_path / "w" / unfinished_name("chunk-000000.tiles")
+    left.mkdir()
+    (left / "lock").touch()
+    (left / "chunk-000000.tiles").write_bytes(b"half")
     (tmp_path / "w" / "product.tif").write_bytes(b"half")
     TileStore(tmp_path / "w", LAYOUT, "f").close()
     assert names(tmp_path / "w") == ["job.json", "lock"]
@@ -289,11 +295,45 @@ def test_chunks_of_the_same_job_are_taken_over_and_no_others(tmp_path):
     whole.close()
 
 
-def test_the_lock_of_a_folder_that_was_made_anew_is_none(tmp_path):
-    (tmp_path / "lock").touch()
-    handle = os.open(tmp_path / "lock", os.O_RDWR)
-    (tmp_path / "lock").unlink()
-    (tmp_path / "lock").touch()
-    assert not store._locked(handle, tmp_path)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(handle)
+class TestLinks:
+    def test_a_work_folder_that_is_a_link_is_refused(self, tmp_path):
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for name in ("film.part", "lock", "job.json"):
+            (mine / name).write_text("dear")
+        (tmp_path / "w").symlink_to(mine)
+        for take in (lambda folder: TileStore(folder, LAYOUT, "f"), discard_folder):
+            with pytest.raises(StorageError, match="w is a link"):
+                take(tmp_path / "w")
+        assert {path.read_text() for path in mine.iterdir()} == {"dear"}
+        assert names(mine) == ["film.part", "job.json", "lock"]
+
+    @pytest.mark.parametrize("name", ["film.part", "chunk-000000.tiles", "lock", "job.json", "overviews.tiles"])
+    @pytest.mark.parametrize("kind", ["link", "second name"])
+    def test_what_lulc_did_not_make_stays(self, tmp_path, name, kind):
+        (tmp_path / "thesis").write_text("dear")
+        (tmp_path / "w").mkdir()
+        inside = tmp_path / "w" / name
+        inside.symlink_to(tmp_path / "thesis") if kind == "link" else inside.hardlink_to(tmp_path / "thesis")
+        with suppress(StorageError):
+            TileStore(tmp_path / "w", LAYOUT, "f").discard()
+        assert (tmp_path / "thesis").read_text() == "dear"
+        assert kind == "second name" or inside.is_symlink()
+
+    def test_a_link_in_a_part_is_not_taken_over(self, tmp_path):
+        part, whole = TileStore(tmp_path / "a", LAYOUT, "f"), TileStore(tmp_path / "w", LAYOUT, "f")
+        part.put(0, tiles_of(0))
+        (tmp_path / "a" / "chunk-000000.tiles").rename(tmp_path / "elsewhere")
+        (tmp_path / "a" / "chunk-000000.tiles").symlink_to(tmp_path / "elsewhere")
+        whole.take_over(tmp_path / "a")
+        assert whole.finished == frozenset()
+        part.close()
+        whole.close()
+
+
+def test_who_holds_a_folder_is_told(tmp_path):
+    kept = TileStore(tmp_path / "w.lulc", LAYOUT, "f")
+    holder = rf"process {os.getpid()} on {re.escape(socket.gethostname())} since \d{{4}}-"
+    with pytest.raises(StorageError, match=rf"another process is writing .*/w \({holder}.*\); wait for it"):
+        TileStore(tmp_path / "w.lulc", LAYOUT, "f")
+    kept.close()

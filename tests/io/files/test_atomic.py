@@ -3,13 +3,16 @@
 import errno
 import os
 import subprocess
+import sys
 
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.files import atomic
-from lulc.io.files.atomic import link_or_copy, publish, staged, write_whole
+from lulc.io.files import atomic, lock
+from lulc.io.files.atomic import append_line, link_or_copy, publish, staged, write_whole
+from lulc.io.files.lock import take_lock
 from tests.support.product_samples import names
+from tests.support.unfinished import left_unfinished, unfinished_name
 
 NOBODY = 999_999_999
 """A process that has surely ended: Linux counts to four million."""
@@ -36,36 +39,108 @@ class TestWriteWhole:
         assert names(tmp_path) == ["a"]
 
     def test_what_killed_processes_left_goes(self, tmp_path):
-        for name in (f".a.{NOBODY}.partial.md", "a.md.part"):
-            (tmp_path / name).write_bytes(b"half")
+        left_unfinished(tmp_path / "a.md")
         write_whole(tmp_path / "a.md", b"whole")
         assert names(tmp_path) == ["a.md"]
 
     def test_what_others_write_stays(self, tmp_path):
-        kept = [f".a.{os.getppid()}.partial.md", f".b.{NOBODY}.partial.md", f".a.{NOBODY}.partial.json", "b.md.part"]
-        for name in kept:
-            (tmp_path / name).write_bytes(b"half")
+        left_unfinished(tmp_path / "b.md")
+        left_unfinished(tmp_path / "a.json")
+        for name in ("a.md.part", f".a.{NOBODY}.partial.md", ".a.md.partial"):
+            (tmp_path / name).write_bytes(b"dear")
+        before = names(tmp_path)
         write_whole(tmp_path / "a.md", b"whole")
-        assert names(tmp_path) == sorted([*kept, "a.md"])
+        assert names(tmp_path) == sorted([*before, "a.md"])
 
-    @pytest.mark.parametrize(
-        "name",
-        [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"],
-        ids=["of a process that is gone", "of this process", "of an older version"],
-    )
-    def test_a_link_under_an_unfinished_name_is_not_followed(self, tmp_path, name):
+    def test_what_a_process_holds_stays(self, tmp_path):
+        half = left_unfinished(tmp_path / "a.md")
+        handle = take_lock(half / "lock")
+        write_whole(tmp_path / "a.md", b"whole")
+        assert (half / "a.md").read_bytes() == b"half"
+        os.close(handle)
+        write_whole(tmp_path / "a.md", b"whole")
+        assert names(tmp_path) == ["a.md"]
+
+    def test_an_empty_folder_of_a_process_killed_early_goes(self, tmp_path):
+        (tmp_path / unfinished_name("a.md")).mkdir()
+        write_whole(tmp_path / "a.md", b"whole")
+        assert names(tmp_path) == ["a.md"]
+
+    def test_the_unfinished_file_may_lie_in_another_folder(self, tmp_path):
+        (tmp_path / "work").mkdir()
+        left_unfinished(tmp_path / "work" / "a.md")
+        write_whole(tmp_path / "a.md", b"whole", beside=tmp_path / "work")
+        assert names(tmp_path) == ["a.md", "work"]
+        assert names(tmp_path / "work") == []
+
+    def test_the_longest_name_that_a_disk_takes(self, tmp_path):
+        write_whole(tmp_path / ("ä" * 127), b"whole")
+        assert names(tmp_path) == ["ä" * 127]
+
+
+class TestLinks:
+    @pytest.mark.parametrize("name", [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"])
+    @pytest.mark.parametrize("kind", ["link", "second name"])
+    def test_a_file_with_another_name_is_not_emptied(self, tmp_path, name, kind):
         (tmp_path / "thesis").write_text("dear")
-        (tmp_path / name).symlink_to(tmp_path / "thesis")
+        link = tmp_path / name
+        link.symlink_to(tmp_path / "thesis") if kind == "link" else link.hardlink_to(tmp_path / "thesis")
+        write_whole(tmp_path / "a.md", b"whole")
+        assert (tmp_path / "thesis").read_text() == "dear"
+
+    @pytest.mark.parametrize("kind", ["link", "second name"])
+    def test_nor_in_what_a_killed_process_left(self, tmp_path, kind):
+        (tmp_path / "thesis").write_text("dear")
+        link = left_unfinished(tmp_path / "a.md") / "a.md"
+        link.unlink()
+        link.symlink_to(tmp_path / "thesis") if kind == "link" else link.hardlink_to(tmp_path / "thesis")
         write_whole(tmp_path / "a.md", b"whole")
         assert (tmp_path / "thesis").read_text() == "dear"
         assert names(tmp_path) == ["a.md", "thesis"]
 
-    def test_the_unfinished_file_may_lie_in_another_folder(self, tmp_path):
-        (tmp_path / "work").mkdir()
-        (tmp_path / "work" / f".a.{NOBODY}.partial.md").write_bytes(b"half")
-        write_whole(tmp_path / "a.md", b"whole", beside=tmp_path / "work")
-        assert names(tmp_path) == ["a.md", "work"]
-        assert names(tmp_path / "work") == []
+    def test_a_link_to_a_folder_is_not_followed(self, tmp_path):
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for name in ("lock", "a.md"):
+            (mine / name).touch()
+        (tmp_path / unfinished_name("a.md")).symlink_to(mine)
+        write_whole(tmp_path / "a.md", b"whole")
+        assert names(mine) == ["a.md", "lock"]
+
+    def test_a_line_is_not_added_to_what_a_link_leads_to(self, tmp_path):
+        (tmp_path / "thesis").write_text("dear")
+        (tmp_path / "notes").symlink_to(tmp_path / "thesis")
+        with pytest.raises(StorageError, match="notes"):
+            append_line(tmp_path / "notes", "line")
+        assert (tmp_path / "thesis").read_text() == "dear"
+
+
+_ONE_OF_TWO = """
+import os, sys, time
+from pathlib import Path
+from lulc.io.files.atomic import staged
+assert os.getpid() < 50, "not in a process namespace of its own"
+with staged(Path(sys.argv[1]), overwrite=True) as path:
+    path.write_text(sys.argv[2] * 1000)
+    print("written", flush=True)
+    sys.stdin.readline()
+    assert path.read_text() == sys.argv[2] * 1000
+"""
+
+
+@pytest.mark.process
+def test_two_containers_with_one_process_number_do_not_hurt_each_other(tmp_path):
+    isolated = ["unshare", "-rpf", "--mount-proc", sys.executable, "-c", _ONE_OF_TWO, tmp_path / "out"]
+    if subprocess.run(["unshare", "-rpf", "--mount-proc", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("namespaces are not allowed here")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*isolated, letter], **pipes) for letter in "ab"]
+    assert [one.stdout.readline() for one in both] == ["written\n"] * 2
+    for one, letter in zip(both, "ab", strict=True):
+        one.communicate("\n", timeout=30)
+        assert one.returncode == 0
+        assert (tmp_path / "out").read_text() == letter * 1000
+    assert names(tmp_path) == ["out"]
 
 
 class TestFiles:
@@ -217,13 +292,13 @@ def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pat
     assert names(tmp_path / "old") == ["old"]
 
 
-@pytest.mark.parametrize("proc", ["there is none", "it may not be read"])
-def test_where_nobody_says_which_processes_live_their_files_stay(tmp_path, monkeypatch, proc):
-    monkeypatch.setattr(atomic, "_PROC", tmp_path / "proc")
-    if proc == "it may not be read":
-        (tmp_path / "proc" / "self").mkdir(parents=True)
-        (tmp_path / "proc" / str(NOBODY) / "stat").mkdir(parents=True)
-    half = tmp_path / f".a.{NOBODY}.partial.md"
-    half.write_bytes(b"half")
+def test_where_a_disk_gives_no_locks_nothing_of_others_is_removed(tmp_path, monkeypatch):
+    half = left_unfinished(tmp_path / "a.md")
+
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", unknown)
     write_whole(tmp_path / "a.md", b"whole")
-    assert half.exists()
+    assert (tmp_path / "a.md").read_bytes() == b"whole"
+    assert names(tmp_path) == [half.name, "a.md"]

@@ -84,7 +84,10 @@ def test_a_folder_that_was_made_goes_when_nothing_could_be_written(tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    with full_disk(".report.*.json"), pytest.raises(StorageError, match=r"disk is full while writing .*report\.json"):
+    with (
+        full_disk(".report.json.*/report.json"),
+        pytest.raises(StorageError, match=r"disk is full while writing .*report\.json"),
+    ):
         write_report(Found(), tmp_path, {})
     assert sorted(contents(tmp_path)) == ["report.md"]
 

@@ -8,7 +8,7 @@ from affine import Affine
 from lulc.crosswalk import load_crosswalk
 from lulc.errors import ConfigError
 from lulc.grid import Grid, Shape
-from lulc.io.cog.store import work_folder
+from lulc.io.cog.work_folder import work_folder
 from lulc.legend import load_legend
 from lulc.tasks.change.files import _left_by
 from lulc.tasks.change.inputs import DatedMap, MapPair, _crosswalk

@@ -71,7 +71,10 @@ class TestFolder:
     @pytest.mark.whole
     def test_a_full_disk_and_the_same_command_again(self, pair, whole, tmp_path):
         out, folder = tmp_path / "change.tif", tmp_path / "out"
-        with full_disk(".report.*.md"), pytest.raises(StorageError, match=r"disk is full while writing .*report\.md"):
+        with (
+            full_disk(".report.md.*/report.md"),
+            pytest.raises(StorageError, match=r"disk is full while writing .*report\.md"),
+        ):
             map_change(*pair, out, folder=folder)
         assert not out.exists()
         assert (folder / "change.png").exists()

@@ -17,6 +17,7 @@ from lulc.io.labels.training_set import open_training_set
 from lulc.tasks.dataset.chip_writer import ChannelStatistics
 from lulc.tasks.dataset.options import PrepareOptions
 from lulc.tasks.dataset.prepare import prepare
+from tests.support.unfinished import left_unfinished
 
 BANDS = ("B02", "B03", "B04", "B08")
 UTM = CRS.from_epsg(32632)
@@ -368,9 +369,7 @@ def test_inputs_and_other_files_inside_the_output_are_never_removed(tmp_path, sc
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, scene, labels):
-    orphan = tmp_path / ".set.999999999.partial"
-    orphan.mkdir()
-    (orphan / "big.tif").write_bytes(bytes(10))
+    orphan = left_unfinished(tmp_path / "set", bytes(10))
     prepare([scene], [labels], tmp_path / "set", options())
     assert not orphan.exists()
 
