@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from lulc.config import read_toml
 from lulc.errors import InputError
-from lulc.resources import read_toml
 
 _PRODUCT = re.compile(r"(\w+_)?t\d\d[a-z]{3}_(\w+_)?(?P<band>b\d[\da])(_\d\dm)?(\.(jp2|tiff?))?")
 """Names of Sentinel-2 product files: they name a tile, and the band last."""

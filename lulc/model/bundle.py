@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
-from lulc.config import Table
+from lulc.config import Table, parse_json
 from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
@@ -173,8 +173,8 @@ def card_kind(model: str | Path) -> str:
         ModelError: There is no bundle, or its card is not JSON.
     """
     path = locate(model)
-    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError, RecursionError):
-        table = json.loads(_member(path, CARD, _MAX_CARD_BYTES))
+    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError):
+        table = parse_json(_member(path, CARD, _MAX_CARD_BYTES))
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 
 

@@ -4,7 +4,6 @@ OUT.parts/0003.lulc/        chunks of shard 3, a work folder as described in `lu
 """
 
 import fcntl
-import json
 import os
 import re
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from lulc.config import parse_json
 from lulc.errors import StorageError
 from lulc.grid import Window
 from lulc.io.cog.assembly import CogLayout
@@ -126,7 +126,7 @@ class PartState:
 def part_state(folder: Path) -> PartState:
     """State of a part, read without changing it; a missing part is empty."""
     try:
-        fingerprint = str(json.loads((folder / "job.json").read_bytes())["fingerprint"])
+        fingerprint = str(parse_json((folder / "job.json").read_bytes())["fingerprint"])
         names = [_CHUNK.fullmatch(path.name) for path in folder.iterdir()]
     except (OSError, ValueError, KeyError):
         return PartState("", frozenset(), is_held(folder))

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lulc.bands import check_bands, sensor
-from lulc.config import Table, parse_config
+from lulc.config import Table, parse_config, read_toml
 from lulc.errors import UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import Scene
-from lulc.resources import read_toml
 from lulc.tasks.stack.options import StackOptions
 
 
