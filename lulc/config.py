@@ -1,6 +1,7 @@
 """Documents that somebody else wrote: TOML or JSON in, a frozen model out. An unknown key is refused with the nearest known one."""
 
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ _DEEPEST = 100
 
 _BOM = "\ufeff"
 
+
+_PYDANTIC = re.compile(r"^(Input|String|Tuple|List|Dictionary) should ")
 
 _LONGEST = 60
 """Characters of a value that a message quotes."""
@@ -73,6 +76,7 @@ _KINDS = {
     "int": "must be a whole number",
     "list": "must be a list",
     "model": "must be a table",
+    "path": "must be a path",
     "string": "must be a text",
     "tuple": "must be a list",
 }
@@ -83,14 +87,14 @@ def _complaint(model: type[BaseModel], error: ValidationError, table: object) ->
     """Problem and remedy of the first error."""
     first = error.errors()[0]
     key_path, row = ".".join(str(part) for part in first["loc"]), _row(table, first["loc"])
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys(model, [str(part) for part in first["loc"][:-1]])
         return f"there is no key {key_path}{row}", did_you_mean(str(first["loc"][-1]), known)
     if first["type"] == "missing":
         return f"{key_path} is missing{row}", "add it"
     kind, _, what = first["type"].partition("_")
     message = _KINDS.get(kind, "") if what in ("type", "parsing", "from_float", "attributes_type") else ""
-    message = message or first["msg"].removeprefix("Value error, ")
+    message = message or _PYDANTIC.sub("must ", first["msg"].removeprefix("Value error, "))
     shown = f" = {_short(first['input'])}" if isinstance(first["input"], str | int | float | bool) else ""
     prefix = f"{key_path}{shown}{row}: " if key_path else ""
     return prefix + message, "correct that value"
@@ -166,6 +170,8 @@ def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 - whatever the docu
         return _shallow(json.loads(content.removeprefix(_BOM) if isinstance(content, str) else content))
     except RecursionError:
         raise _too_deep() from None
+    except UnicodeDecodeError as error:
+        raise _not_text(error) from error
 
 
 def parse_toml_text(content: str | bytes) -> dict[str, Any]:
@@ -180,8 +186,7 @@ def parse_toml_text(content: str | bytes) -> dict[str, Any]:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line} is not UTF-8 text") from error
+        raise _not_text(error) from error
     try:
         table: dict[str, Any] = _shallow(tomllib.loads(text.removeprefix(_BOM)))
     except RecursionError:
@@ -201,6 +206,10 @@ def _shallow(document: Any) -> Any:  # noqa: ANN401
 
 def _parts(value: Any) -> Any:  # noqa: ANN401
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _not_text(error: UnicodeDecodeError) -> ValueError:
+    return ValueError(f"line {error.object.count(10, 0, error.start) + 1} is not UTF-8 text: save the file as UTF-8")
 
 
 def _too_deep() -> ValueError:

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import StrictInt
+from pydantic import Field, StrictInt
 
 from lulc.config import Table, parse_config, read_toml
 from lulc.errors import ConfigError
@@ -21,18 +21,21 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _EXAMPLE = 'a legend is: name = "mine", then for each class [[classes]] code = 1, name = "water", color = "#419bdf"'
 
 
+_Value = Annotated[StrictInt, Field(ge=-(2**31), lt=2**32)]
+
+
 class _ClassTable(Table):
     code: StrictInt
     name: str
     color: str
-    values: tuple[StrictInt, ...] = ()
+    values: tuple[_Value, ...] = ()
 
 
 class _LegendTable(Table):
     name: str
     title: str = ""
     classes: tuple[_ClassTable, ...]
-    nodata_values: tuple[StrictInt, ...] = ()
+    nodata_values: tuple[_Value, ...] = ()
     nodata_colors: tuple[str, ...] = ()
 
 
@@ -59,8 +62,8 @@ class LandClass:
         object.__setattr__(self, "values", tuple(self.values))
         if not 1 <= self.code <= _MAX_CLASSES:
             raise ConfigError(f"class {self.name!r} has code {self.code}", f"use 1..{_MAX_CLASSES}; 0 is never a class")
-        if not self.name.strip():
-            raise ConfigError(f"class {self.code} has an empty name", "name it")
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ConfigError(f"class {self.code} has the name {self.name!r}", "give a name of one printable line")
         if not _COLOR.fullmatch(self.color):
             raise ConfigError(f"class {self.name!r} has colour {self.color!r}", "write it as #rrggbb")
 
@@ -93,6 +96,8 @@ class Legend:
     nodata_colors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ConfigError(f"a legend has the name {self.name!r}", "give a name of one printable line")
         codes = [entry.code for entry in self.classes]
         if not codes:
             raise ConfigError(f"legend {self.name!r} has no classes", "give at least one")

@@ -70,7 +70,7 @@ class SetCard(Table):
     @property
     def classes(self) -> Legend:
         """The legend as an object."""
-        return Legend.from_table(self.legend)
+        return Legend.from_table(self.legend, f"legend of the training set {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
