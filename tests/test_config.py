@@ -87,7 +87,9 @@ def test_json_that_is_no_text_names_the_line():
 @pytest.mark.parametrize("value", ["[" * NESTED + "]" * NESTED, "{a=" * NESTED + "1" + "}" * NESTED])
 def test_toml_that_is_nested_deeply_is_one_line(tmp_path, value):
     (tmp_path / "a.toml").write_text(f"name = {value}")
-    with pytest.raises(ConfigError, match=r"a\.toml is not valid TOML: it is nested more than 100 levels deep; correct"):
+    with pytest.raises(
+        ConfigError, match=r"a\.toml is not valid TOML: it is nested more than 100 levels deep; correct"
+    ):
         read_config(Outer, tmp_path / "a.toml")
 
 

@@ -4,6 +4,7 @@ OUT.parts/0003.lulc/        chunks of shard 3, a work folder as described in `lu
 """
 
 import fcntl
+import logging
 import os
 import re
 import time
@@ -21,7 +22,10 @@ from lulc.grid import Window
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import FolderInUseError, TileStore, discard_folder
 from lulc.io.cog.tiles import encode_tile, split_chunk
+from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.storage import storage_errors
+
+_log = logging.getLogger(__name__)
 
 _PART = re.compile(r"\d{4,}\.lulc")
 _CHUNK = re.compile(r"chunk-(\d{6,})\.tiles")
@@ -131,6 +135,21 @@ def part_state(folder: Path) -> PartState:
     except (OSError, ValueError, KeyError):
         return PartState("", frozenset(), is_held(folder))
     return PartState(fingerprint, frozenset(int(name[1]) for name in names if name), is_held(folder))
+
+
+def warn_of_unused(folder: Path, fingerprint: str) -> None:
+    """Warn that chunks of an earlier run are computed again, and why.
+
+    Args:
+        folder: Work folder of the output.
+        fingerprint: Fingerprint of this run, of `named_fingerprint`.
+    """
+    earlier = part_state(folder)
+    if earlier.chunks and earlier.fingerprint != fingerprint:
+        changed = changed_parts(earlier.fingerprint, fingerprint)
+        _log.warning(
+            "%d finished parts of an earlier run are not used: changed since: %s", len(earlier.chunks), changed
+        )
 
 
 def is_held(folder: Path) -> bool:
