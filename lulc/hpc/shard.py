@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import InputError, ShardError
+from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
@@ -125,7 +126,7 @@ def run_shard(
         progress: Called after each chunk with the pixels done and in all.
 
     Raises:
-        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         LulcError: As `classify`.
     """
     times = StageTimes()
@@ -160,7 +161,7 @@ def merge_parts(
 
     Raises:
         MissingChunksError: No part of this job holds some chunks. Nothing is left behind.
-        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         StorageError: The output exists, or writing failed.
     """
     with open_input(inputs, options) as scene:
@@ -176,6 +177,5 @@ def merge_parts(
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:
     if job.fingerprint != fingerprint:
-        raise InputError(
-            f"{inputs[0]}, the model, lulc or torch has changed since the plan was made", "make the plan again"
-        )
+        changed = changed_parts(fingerprint, job.fingerprint)
+        raise InputError(f"{inputs[0]}: changed since the plan was made: {changed}", "make the plan again")

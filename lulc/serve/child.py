@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+from lulc.config import parse_json
 from lulc.errors import LulcError, lacks_memory
 from lulc.model.allocator import keep_freed_memory
 from lulc.serve.refusal import Refusal
@@ -61,7 +62,7 @@ def _own_output() -> TextIO:
 
 def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
     for line in sys.stdin:
-        requests.put(json.loads(line))
+        requests.put(parse_json(line))
     os._exit(0)
 
 

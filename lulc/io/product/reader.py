@@ -1,6 +1,5 @@
 """Read a product: classes, activations, legend and provenance."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
@@ -173,7 +173,7 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
         try:
-            legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
+            legend = Legend.from_table(parse_json(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:
             raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
         grid = grid_of(dataset)

@@ -31,6 +31,7 @@ from lulc.io.files.atomic import publish
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
 from lulc.io.product.bands import ExtraBand, band_infos
+from lulc.io.product.parts import warn_of_unused
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
 from lulc.options import Stored
@@ -152,6 +153,8 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         self.keep_after_failure = False
         self._published: PublishReport | None = None
         self._assembled: _Assembled | None = None
+        if resume:
+            warn_of_unused(work_folder(self.path), fingerprint)
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:

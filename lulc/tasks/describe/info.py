@@ -4,7 +4,6 @@ Pixels of scenes are sampled in a few windows spread over the raster, so that a 
 Classes of maps are counted, or not told where that would take longer.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
+from lulc.config import parse_json
 from lulc.errors import InputError, ModelError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
@@ -286,7 +286,7 @@ def shipped_features() -> dict[str, FeatureSpec]:
     """Channels of every shipped model by its name, read from the cards without loading torch."""
     cards = sorted(pretrained_dir().glob(f"*/{_CARD}"))
     return {
-        path.parent.name: FeatureSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["features"])
+        path.parent.name: FeatureSpec.model_validate(parse_json(path.read_text(encoding="utf-8"))["features"])
         for path in cards
     }
 

@@ -389,7 +389,7 @@ def test_without_times_the_fingerprint_is_that_of_the_content(tmp_path):
     os.utime(path, (1, 1))
     with open_scene([path]) as scene:
         assert scene.fingerprint(times=False) == known
-        assert scene.fingerprint() != timed
+        assert scene.fingerprint() == timed  # small enough that all of its content decides
 
 
 def test_names_against_those_of_the_file_are_warned_of(data):
