@@ -3,11 +3,14 @@
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
 from lulc.cli.lazy import LazyGroup
 from lulc.errors import EXIT_CODES, LimitError, LulcError, lacks_memory
+from lulc.io.files.names import undecodable
+from lulc.io.files.storage import storage_error
 from lulc.model.allocator import keep_freed_memory
 
 _COMMANDS = {
@@ -47,10 +50,6 @@ class _Lulc(LazyGroup):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
-        except LulcError as error:
-            refusal = error if isinstance(error, LimitError) or not lacks_memory(error) else _NO_MEMORY
-            click.echo(f"lulc: {refusal}", err=True)
-            context.exit(refusal.exit_code)
         except KeyboardInterrupt:
             click.echo("lulc: stopped at once", err=True)
             context.exit(130)
@@ -59,10 +58,24 @@ class _Lulc(LazyGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
         except Exception as error:
-            if not lacks_memory(error):
+            refusal = _refusal_of(error)
+            if refusal is None:
                 raise
-            click.echo(f"lulc: {_NO_MEMORY}", err=True)
-            context.exit(_NO_MEMORY.exit_code)
+            click.echo(f"lulc: {refusal}", err=True)
+            context.exit(refusal.exit_code)
+
+
+def _refusal_of(error: Exception) -> LulcError | None:
+    """What an error means to the user; None for a defect of lulc."""
+    if lacks_memory(error) and not isinstance(error, LimitError):
+        return _NO_MEMORY
+    if isinstance(error, LulcError):
+        return error
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return undecodable(os.fsencode(str(error.object)))
+    if isinstance(error, OSError) and error.errno and isinstance(error.filename, str | bytes):
+        return storage_error(error, Path(os.fsdecode(error.filename)))
+    return None
 
 
 @click.group(

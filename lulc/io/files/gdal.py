@@ -1,16 +1,26 @@
 """What GDAL is told: the size of its cache for the length of a run, and the profile of a GeoTIFF to create."""
 
+import errno
+import os
+import sys
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import rasterio
+from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from lulc.errors import InputError
-from lulc.grid import Grid
+from lulc.grid import Grid, Window
 from lulc.io.files.georeference import same_place
+
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_MOST_HEARD = 1 << 20
 
 
 def gdal_cache(size: int) -> rasterio.Env:
@@ -20,6 +30,46 @@ def gdal_cache(size: int) -> rasterio.Env:
         size: Bytes. The cache is one for all threads of the process.
     """
     return rasterio.Env(GDAL_CACHEMAX=size)
+
+
+@contextmanager
+def libtiff_heard() -> Iterator[None]:
+    """Raise what libtiff prints when it cannot write, inside a `with` block that writes or closes a GeoTIFF.
+
+    GDAL tells that a write failed and not why; libtiff prints why to standard error, past all handlers.
+
+    Raises:
+        OSError: The disk is full or refuses, with the number that says so.
+    """
+    sys.stderr.flush()
+    with _standard_error_in_memory() as heard:
+        try:
+            yield
+        except RasterioError as error:
+            printed = heard()
+            for number in _REFUSALS:
+                if os.strerror(number).encode() in printed:
+                    raise OSError(number, os.strerror(number)) from error
+            raise
+
+
+@contextmanager
+def _standard_error_in_memory() -> Iterator[Callable[[], bytes]]:
+    """Collects what this process prints to standard error; what is not libtiff's is printed at the end."""
+    memory, shown = os.memfd_create("stderr"), os.dup(2)
+    os.dup2(memory, 2)
+
+    def heard() -> bytes:
+        return os.pread(memory, _MOST_HEARD, 0)
+
+    try:
+        yield heard
+    finally:
+        os.dup2(shown, 2)
+        others = [line for line in heard().splitlines(keepends=True) if not line.startswith(b"_tiff")]
+        os.write(2, b"".join(others))
+        os.close(shown)
+        os.close(memory)
 
 
 def georeference(grid: Grid) -> dict[str, Any]:
@@ -60,3 +110,28 @@ def tiled_profile(grid: Grid, bands: int, dtype: str, block: int, **others: Any)
     """
     size = {"height": grid.shape.height, "width": grid.shape.width, "blockxsize": block, "blockysize": block}
     return {"driver": "GTiff", "tiled": True, "count": bands, "dtype": dtype, **size, **georeference(grid), **others}
+
+
+@contextmanager
+def created_raster(path: Path, profile: Mapping[str, Any]) -> Iterator[Any]:
+    """A new GeoTIFF, closed at the end of the block; write to it through `write_block`.
+
+    Raises:
+        OSError: The disk is full or refuses.
+    """
+    dataset = rasterio.open(path, "w", **profile)
+    try:
+        yield dataset
+    finally:
+        with libtiff_heard():
+            dataset.close()
+
+
+def write_block(dataset: Any, window: Window, planes: NDArray[Any], bands: Sequence[int] | None = None) -> None:  # noqa: ANN401
+    """Write planes (bands, height, width) to a window of bands, counted from 1; of all bands if None.
+
+    Raises:
+        OSError: The disk is full or refuses.
+    """
+    with libtiff_heard():
+        dataset.write(planes, list(bands) if bands else None, window=window.for_rasterio())

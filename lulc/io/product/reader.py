@@ -16,6 +16,7 @@ from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
 from lulc.io.files.georeference import check_georeference
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.regular import open_regular
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
@@ -167,6 +168,7 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     with raised_as(
         InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError, OSError
     ):
+        refuse_undecodable(Path(path))
         os.close(open_regular(Path(path)))  # rasterio would take an address for a file
         dataset = rasterio.open(Path(path).absolute(), driver="GTiff")
     with dataset:

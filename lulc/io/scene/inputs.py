@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lulc.bands import sensor
 from lulc.errors import InputError, raised_as
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube.cube import is_cube, open_cube
 from lulc.io.scene.maja import is_maja, open_maja
@@ -46,6 +47,7 @@ def _open(path: Path, date: str | None) -> list[Source]:
         )
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
+    refuse_undecodable(path)
     with raised_as(InputError, f"{path} may not be read", "check its permissions", PermissionError):
         return list(_by_kind(path, date))
 

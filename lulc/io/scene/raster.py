@@ -25,6 +25,7 @@ from lulc.errors import InputError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
@@ -100,6 +101,7 @@ class RasterSource:
         self._local = threading.local()
         self._opened: list[Any] = []
         self._target: Grid | None = None
+        refuse_undecodable(Path(self._location))
         dataset = self._first_open(path, kind)
         check_header(dataset, path, categorical=categorical)
         self.grid = self._own = grid_of(dataset)
