@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+
+from lulc.config import Table, parse_config, read_toml
 from lulc.errors import InputError
-from lulc.resources import read_toml
+from lulc.resources import config_path
 
 _PRODUCT = re.compile(r"(\w+_)?t\d\d[a-z]{3}_(\w+_)?(?P<band>b\d[\da])(_\d\dm)?(\.(jp2|tiff?))?")
 """Names of Sentinel-2 product files: they name a tile, and the band last."""
@@ -38,6 +41,8 @@ class Band:
     wavelength_nm: float
     gsd_m: float
     aliases: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,21 @@ class Sensor:
         return set(names) <= {band.name for band in self.bands}
 
 
+class _Convention(Table):
+    seen: str
+    means: dict[str, str]
+
+
+class _SensorTable(Table):
+    name: str
+    bands: tuple[Band, ...]
+    quantification: float
+    baseline_offset: float
+    nodata_dn: int
+    saturated_dn: int
+    conventions: tuple[_Convention, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Radiometry:
     """Conversion of one scene's digital numbers to reflectance: (DN + offset) / quantification.
@@ -148,12 +168,11 @@ def sensor(name: str = "sentinel-2") -> Sensor:
     """Load a sensor by the name of its file in configs/sensors.
 
     Raises:
-        ConfigError: No such sensor.
+        ConfigError: No such sensor, or a key of its file is missing, unknown or of the wrong type.
     """
-    table = read_toml("sensors", name)
-    bands = tuple(Band(**{**entry, "aliases": tuple(entry.get("aliases", ()))}) for entry in table.pop("bands"))
-    conventions = tuple((entry["seen"], entry["means"]) for entry in table.pop("conventions", ()))
-    return Sensor(bands=bands, conventions=conventions, **table)
+    table = parse_config(_SensorTable, read_toml("sensors", name), str(config_path("sensors", name)))
+    conventions = tuple((entry.seen, entry.means) for entry in table.conventions)
+    return Sensor(**{**dict(table), "conventions": conventions})
 
 
 def check_bands(name: str, wanted: Iterable[str], held: Sequence[str], remedy: str) -> None:

@@ -95,6 +95,26 @@ def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Ex
         raise kind(f"{problem}: {reason}", remedy) from error
 
 
+_SIGNS_OF_NO_MEMORY = (
+    "can't allocate memory",
+    "bad_alloc",
+    "cannot allocate memory",
+    "out of memory",
+    "failed to map segment",
+    "could not create a primitive",
+    "can't start new thread",
+)
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """True when an error, or one that caused it, means out of memory; every library reports that in its own way."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS_OF_NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 EXIT_CODES: dict[int, str] = {
     0: "done",
     2: "usage: an option or argument is wrong",

@@ -11,6 +11,9 @@ from lulc.grid import Grid, Window
 METRES_PER_DEGREE = 110_574.0
 """Length of a degree of latitude at the equator, metres. It is the shortest, so distances are never overstated."""
 
+ROUND = [0, 1, 3, 2]
+"""Corners of a chip, which are counted row by row, in order round it."""
+
 _HALF_THE_EARTH = 180.0
 _ROUND_THE_EARTH = 2 * _HALF_THE_EARTH * METRES_PER_DEGREE
 
@@ -27,6 +30,7 @@ class Footprints:
         y: Northward coordinate of the centre, float64 (n,), metres; pixels downward without georeference.
         half_width: Half the extent along x, float64 (n,), in the units of x.
         half_height: Half the extent along y, float64 (n,), in the units of y.
+        corners: Corners as x and y from the centre, in order round the chip, float64 (n, 4, 2).
         stretch: Factor from a difference in x to a distance on the ground, float64 (n,).
     """
 
@@ -35,7 +39,24 @@ class Footprints:
     y: NDArray[np.float64]
     half_width: NDArray[np.float64]
     half_height: NDArray[np.float64]
+    corners: NDArray[np.float64]
     stretch: NDArray[np.float64]
+
+    @classmethod
+    def of_corners(
+        cls, plane: NDArray[np.int64], corners: NDArray[np.float64], stretch: NDArray[np.float64]
+    ) -> "Footprints":
+        """Footprints of chips with these corners.
+
+        Args:
+            plane: Number of the plane of each chip, int64 (n,).
+            corners: x and y of the corners, in order round the chip, float64 (n, 4, 2).
+            stretch: Factor from a difference in x to a distance on the ground, float64 (n,).
+        """
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        centre, half = (low + high) / 2, (high - low) / 2
+        (x, y), (half_width, half_height) = centre.T, half.T
+        return cls(plane, x, y, half_width, half_height, corners - centre[:, None], stretch)
 
     @classmethod
     def joined(cls, parts: "list[Footprints]") -> "Footprints":
@@ -65,7 +86,9 @@ class Footprints:
     def neighbours(
         self, chosen: NDArray[np.bool_], others: NDArray[np.bool_], gap: float
     ) -> dict[int, NDArray[np.int64]]:
-        """Find, for each chosen chip, the other chips that overlap it or lie nearer than `gap`.
+        """Find, for each chosen chip, the other chips whose boxes overlap its box or lie nearer than `gap`.
+
+        A box follows x and y, and a chip may lie askew in it, so a neighbour may touch the chip without overlapping it.
 
         Args:
             chosen: True for chips whose neighbours are wanted, bool of shape (n,).
@@ -78,9 +101,8 @@ class Footprints:
         found: dict[int, NDArray[np.int64]] = {}
         candidates = np.flatnonzero(others)
         for chip in np.flatnonzero(chosen):
-            across = (
-                self._apart(candidates, self.x[chip], int(chip)) - self.half_width[candidates] - self.half_width[chip]
-            )
+            apart = np.abs(self._eastward(candidates, self.x[chip], int(chip)))
+            across = apart - self.half_width[candidates] - self.half_width[chip]
             down = np.abs(self.y[candidates] - self.y[chip]) - self.half_height[candidates] - self.half_height[chip]
             distance = np.hypot(np.maximum(across, 0) * self.stretch[chip], np.maximum(down, 0))
             meets = (distance < gap) | ((across < 0) & (down < 0))
@@ -89,10 +111,10 @@ class Footprints:
                 found[int(chip)] = close
         return found
 
-    def _apart(self, chips: NDArray[np.int64] | int, x: NDArray[np.float64], chip: int) -> NDArray[np.float64]:
-        """Absolute difference in x between chip centres and locations; on the Earth the short way round."""
-        apart: NDArray[np.float64] = np.abs(self.x[chips] - x)
-        return np.minimum(apart, _ROUND_THE_EARTH - apart) if self.plane[chip] == 0 else apart
+    def _eastward(self, chips: NDArray[np.int64] | int, x: NDArray[np.float64], chip: int) -> NDArray[np.float64]:
+        """Difference in x from chip centres to locations; on the Earth the short way round."""
+        apart: NDArray[np.float64] = x - self.x[chips]
+        return apart - np.round(apart / _ROUND_THE_EARTH) * _ROUND_THE_EARTH if self.plane[chip] == 0 else apart
 
     def too_close(
         self, chips: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], gap: float
@@ -110,11 +132,33 @@ class Footprints:
         """
         close = np.zeros(x.shape, dtype=bool)
         for chip in chips:
-            across = np.maximum(self._apart(chip, x, chip) - self.half_width[chip], 0) * self.stretch[chip]
-            down = np.maximum(np.abs(y - self.y[chip]) - self.half_height[chip], 0)
-            distance = np.hypot(across, down)
-            close |= (distance < gap) | (distance == 0)
+            scale = np.array([self.stretch[chip], 1.0])
+            places = np.stack([self._eastward(chip, x, chip), y - self.y[chip]], axis=-1) * scale
+            inside, distance = _from_outline(self.corners[chip] * scale, places)
+            close |= inside | (distance < gap)
         return close
+
+
+def _from_outline(
+    corners: NDArray[np.float64], places: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which places lie inside a convex outline, and their distances from it.
+
+    The box around an outline would not do: chips of one scene lie askew on the Earth, so their boxes overlap.
+
+    Args:
+        corners: x and y in order round the outline, float64 (4, 2).
+        places: x and y, float64 (..., 2).
+    """
+    left, right = np.ones(places.shape[:-1], dtype=bool), np.ones(places.shape[:-1], dtype=bool)
+    nearest = np.full(places.shape[:-1], np.inf)
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge, offset = end - start, places - start
+        side = edge[0] * offset[..., 1] - edge[1] * offset[..., 0]
+        left, right = left & (side > 0), right & (side < 0)
+        along = np.clip(offset @ edge / max(edge @ edge, np.finfo(float).tiny), 0, 1)[..., None]
+        nearest = np.minimum(nearest, np.linalg.norm(offset - along * edge, axis=-1))
+    return left | right, nearest
 
 
 def on_ground(grid: Grid) -> bool:
@@ -130,17 +174,13 @@ def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprin
         windows: n windows of the scene, pixels.
         plane: Index of the scene, which numbers its plane when it has no georeference.
     """
-    corners = np.stack([_corners(grid, window) for window in windows])
-    x, y = corners[..., 0].reshape(len(windows), 4), corners[..., 1].reshape(len(windows), 4)
+    corners = np.stack([_corners(grid, window) for window in windows]).reshape(len(windows), 4, 2)
     georeferenced = on_ground(grid)
-    latitude = np.deg2rad(y.mean(axis=1) / METRES_PER_DEGREE) if georeferenced else np.zeros(len(windows))
-    return Footprints(
+    degrees = corners[..., 1].mean(axis=1) / METRES_PER_DEGREE
+    return Footprints.of_corners(
         plane=np.full(len(windows), 0 if georeferenced else plane + 1),
-        x=(x.max(axis=1) + x.min(axis=1)) / 2,
-        y=(y.max(axis=1) + y.min(axis=1)) / 2,
-        half_width=np.ptp(x, axis=1) / 2,
-        half_height=np.ptp(y, axis=1) / 2,
-        stretch=np.cos(latitude),
+        corners=corners[:, ROUND],
+        stretch=np.cos(np.deg2rad(degrees)) if georeferenced else np.ones(len(windows)),
     )
 
 

@@ -1,18 +1,42 @@
 """Land-cover classes: their codes, names and colours, the same in rasters, tags and figures."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from lulc.errors import ConfigError, raised_as
-from lulc.resources import read_toml
+from pydantic import Field, StrictInt
+
+from lulc.config import Table, parse_config, read_toml
+from lulc.errors import ConfigError
+from lulc.resources import config_path
 
 NODATA_CODE = 255
 """Nodata value of the class band and of every activation band."""
 
 _MAX_CLASSES = 250
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_EXAMPLE = 'a legend is: name = "mine", then for each class [[classes]] code = 1, name = "water", color = "#419bdf"'
+
+
+_Value = Annotated[StrictInt, Field(ge=-(2**31), lt=2**32)]
+
+
+class _ClassTable(Table):
+    code: StrictInt
+    name: str
+    color: str
+    values: tuple[_Value, ...] = ()
+
+
+class _LegendTable(Table):
+    name: str
+    title: str = ""
+    classes: tuple[_ClassTable, ...]
+    nodata_values: tuple[_Value, ...] = ()
+    nodata_colors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +62,9 @@ class LandClass:
         object.__setattr__(self, "values", tuple(self.values))
         if not 1 <= self.code <= _MAX_CLASSES:
             raise ConfigError(f"class {self.name!r} has code {self.code}", f"use 1..{_MAX_CLASSES}; 0 is never a class")
-        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ConfigError(f"class {self.code} has the name {self.name!r}", "give a name of one printable line")
+        if not _COLOR.fullmatch(self.color):
             raise ConfigError(f"class {self.name!r} has colour {self.color!r}", "write it as #rrggbb")
 
     @property
@@ -70,15 +96,21 @@ class Legend:
     nodata_colors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not (self.name.strip() and self.name.isprintable()):
+            raise ConfigError(f"a legend has the name {self.name!r}", "give a name of one printable line")
         codes = [entry.code for entry in self.classes]
+        if not codes:
+            raise ConfigError(f"legend {self.name!r} has no classes", "give at least one")
         if codes != list(range(1, len(codes) + 1)):
             raise ConfigError(f"legend {self.name!r} has codes {codes}", "number the classes 1, 2, 3, ...")
-        names = [entry.name for entry in self.classes]
-        if len(set(names)) != len(names) or not names:
-            raise ConfigError(f"legend {self.name!r} has no classes or a name twice", "name each class once")
+        for name in _repeated(entry.name for entry in self.classes):
+            raise ConfigError(f"legend {self.name!r} has a name twice: {name!r}", "name each class once")
         values = [*(value for entry in self.classes for value in entry.values or (entry.code,)), *self.nodata_values]
-        if len(set(values)) != len(values):
-            raise ConfigError(f"legend {self.name!r} has a pixel value twice", "give each value to one class")
+        for value in _repeated(values):
+            raise ConfigError(f"legend {self.name!r} has a pixel value twice: {value}", "give each value to one class")
+        for color in self.nodata_colors:
+            if not _COLOR.fullmatch(color):
+                raise ConfigError(f"legend {self.name!r} has nodata_colors {color!r}", "write colours as #rrggbb")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -97,22 +129,27 @@ class Legend:
         return codes | dict.fromkeys(self.nodata_values, NODATA_CODE)
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Legend":
+    def from_table(cls, table: object, source: str = "legend") -> "Legend":
         """Build a legend from a parsed legend file or from the legend of a model card.
+
+        Args:
+            table: As parsed from TOML or JSON.
+            source: What to call it in messages.
 
         Raises:
             ConfigError: A key is missing, unknown or of the wrong type.
         """
-        remedy = "give name and classes with code, name, color"
-        with raised_as(ConfigError, "legend is not complete", remedy, KeyError, TypeError):
-            classes = tuple(LandClass(**entry) for entry in table["classes"])
+        parsed = parse_config(_LegendTable, table, source, _EXAMPLE)
+        try:
             return cls(
-                name=table["name"],
-                title=table.get("title", table["name"]),
-                classes=classes,
-                nodata_values=tuple(table.get("nodata_values", ())),
-                nodata_colors=tuple(table.get("nodata_colors", ())),
+                name=parsed.name,
+                title=parsed.title or parsed.name,
+                classes=tuple(LandClass(entry.code, entry.name, entry.color, entry.values) for entry in parsed.classes),
+                nodata_values=parsed.nodata_values,
+                nodata_colors=parsed.nodata_colors,
             )
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error.problem}", error.remedy) from error
 
     def to_table(self) -> dict[str, Any]:
         """Plain form, as stored in model cards and products. Pixel values of third-party label rasters are left out."""
@@ -126,4 +163,8 @@ def load_legend(name: str | Path) -> Legend:
     Raises:
         ConfigError: No such file, or it is not a legend.
     """
-    return Legend.from_table(read_toml("legends", name))
+    return Legend.from_table(read_toml("legends", name), str(config_path("legends", name)))
+
+
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    return [value for value, times in Counter(values).items() if times > 1]

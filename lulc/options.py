@@ -72,10 +72,19 @@ Quantification = Annotated[
         description="Digital numbers per unit reflectance: auto (from metadata), 10000 for Sentinel-2, 255 for 8-bit pictures.",
     ),
 ]
+Date = Annotated[
+    str | None,
+    Option(metavar="DATE"),
+    Field(description="Date to take of a cube that holds several, such as 2021-05-27, as its coordinate gives it."),
+]
 Device = Annotated[
     str, Option(metavar="auto|cpu|cuda"), Field(description="Where the network runs: auto, cpu, cuda, cuda:1, ...")
 ]
 Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
+RequireData = Annotated[
+    bool,
+    Field(description="Refuse a scene without a valid pixel; otherwise its output is empty, and a warning says so."),
+]
 Resume = Annotated[bool, Field(description="Continue an interrupted run of the same job.")]
 Changes = Annotated[
     dict[str, Any],

@@ -1,15 +1,12 @@
-"""Files that are read whole: those that ship with lulc, TOML, and any regular file of bounded size."""
+"""Files that ship with lulc (`configs/` and the pretrained models), and the reading of any regular file of bounded size."""
 
 import errno
 import os
 import stat
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from lulc.errors import ConfigError, did_you_mean, raised_as
+from lulc.errors import ConfigError, did_you_mean
 
-_MOST_TOML_BYTES = 4 << 20
 _PACKAGE = Path(__file__).parent
 
 SHIPPED_MODEL = "dw9-s2-10m"
@@ -48,30 +45,6 @@ def config_path(kind: str, name: str | Path) -> Path:
         remedy = did_you_mean(str(name), shipped_names(kind))
         raise ConfigError(f"no {kind} file {name}", f"{remedy}, or give a path ending in .toml")
     return configs_dir() / kind / f"{name}.toml"
-
-
-def read_toml(kind: str, name: str | Path) -> dict[str, Any]:
-    """Parse a TOML file, given by path or by the name of a shipped one.
-
-    Args:
-        kind: Sub-folder of `configs/`, such as `legends`.
-        name: `dynamic-world` for a shipped file, or a path ending in `.toml`.
-
-    Raises:
-        ConfigError: There is no such file, or it is not valid TOML.
-    """
-    return parse_toml(config_path(kind, name))
-
-
-def parse_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file.
-
-    Raises:
-        ConfigError: There is no such file, or it is not valid TOML.
-    """
-    missing = raised_as(ConfigError, f"{path} cannot be read", "give the path of a TOML file", OSError)
-    with raised_as(ConfigError, f"{path} is not valid TOML", "correct that line", ValueError), missing:
-        return tomllib.loads(read_regular(path, _MOST_TOML_BYTES).decode())
 
 
 def open_regular(path: Path, limit: int | None = None) -> int:

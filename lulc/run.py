@@ -12,8 +12,8 @@ from lulc.errors import Interrupted
 Progress = Callable[[int, int], None]
 """Called as a run advances, with the pixels done and the pixels in all."""
 
-StepProgress = Callable[[int, int, float], None]
-"""Called after each training step, with the steps done, the steps in all, and the loss."""
+StepProgress = Callable[[int, int, float | None], None]
+"""Called after each training step, with the steps done, the steps in all, and the loss; None until it is measured."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _ECHO_S = 5.0
@@ -22,7 +22,7 @@ _ECHO_S = 5.0
 _CONTINUE = "finished parts are kept; run the same command again to continue"
 
 
-def silent(_done: int, _total: int, _loss: float = 0.0) -> None:
+def silent(_done: int, _total: int, _loss: float | None = None) -> None:
     """A progress callback that reports nothing."""
 
 

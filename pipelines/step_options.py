@@ -1,6 +1,5 @@
 """Tables of options in a region file as command lines that their commands accept."""
 
-import json
 import re
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, did_you_mean
 from lulc.resources import SHIPPED_MODEL, config_path, pretrained_dir, shipped_names
 
@@ -129,4 +129,4 @@ def _shipped(option: str | None) -> dict[str, Path]:
 
 
 def _is_for_patches(card: Path) -> bool:
-    return json.loads(card.read_text(encoding="utf-8")).get("kind") == "patches"
+    return parse_json(card.read_bytes()).get("kind") == "patches"

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lulc"
 LAYERS = [
     ("errors", "ground_area", "in_order", "turns"),
     ("resources", "run"),
-    ("grid", "bands", "legend", "config"),
+    ("config",),
+    ("grid", "bands", "legend"),
     ("crosswalk", "footprints", "indices", "options", "projection", "split", "tiling"),
     ("features", "blend"),
     ("metrics",),

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import Field
 
-from lulc.config import Table, parse_config, read_config
+from lulc.config import Table, parse_config, parse_json, read_config
 from lulc.errors import ConfigError
 
 
@@ -58,6 +58,70 @@ def test_numbers_are_finite(tmp_path, number):
     file.write_text(f'name = "x"\n[fit]\nrate = {number}\n')
     with pytest.raises(ConfigError, match=r"fit\.rate = .*finite"):
         read_config(Outer, file)
+
+
+NESTED = 10_000
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * NESTED + "]" * NESTED, '{"a":' * NESTED + "1" + "}" * NESTED, "[" * 101 + "]" * 101, "[" * NESTED]
+)
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_json_that_is_nested_deeply_or_cut_is_a_value_error(text, kind):
+    with pytest.raises(ValueError, match=r"nested more than 100 levels deep|Expecting value"):
+        parse_json(kind(text))
+
+
+def test_json_of_a_hundred_levels_is_read():
+    found = parse_json("[" * 100 + "]" * 100)
+    for _ in range(99):
+        (found,) = found
+    assert found == []
+
+
+def test_json_that_is_no_text_names_the_line():
+    with pytest.raises(ValueError, match="line 2 is not UTF-8 text: save the file as UTF-8"):
+        parse_json('{"a": 1,\n"é": 2}'.encode("latin-1"))
+
+
+@pytest.mark.parametrize("value", ["[" * NESTED + "]" * NESTED, "{a=" * NESTED + "1" + "}" * NESTED])
+def test_toml_that_is_nested_deeply_is_one_line(tmp_path, value):
+    (tmp_path / "a.toml").write_text(f"name = {value}")
+    with pytest.raises(
+        ConfigError, match=r"a\.toml is not valid TOML: it is nested more than 100 levels deep; correct"
+    ):
+        read_config(Outer, tmp_path / "a.toml")
+
+
+def test_marks_and_line_ends_of_windows_are_read(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfname = 'x'\r\n[fit]\r\nsteps = 7\r\n")
+    assert read_config(Outer, tmp_path / "a.toml").fit.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([], "file: must be a table"),
+        (None, "file: must be a table"),
+        ({"name": ["x"]}, "file: name: must be a text"),
+        ({"name": "x", "fit": [{}]}, "file: fit: must be a table"),
+        ({"name": "x", "fit": {"steps": 1.5}}, r"file: fit\.steps = 1\.5: must be a whole number"),
+        ({"name": "x", "fit": {"steps": "y"}}, r"file: fit\.steps = 'y': must be a whole number"),
+        ({"name": "x", "fit": {"rate": []}}, r"file: fit\.rate: must be a number"),
+        ({"name": "x", "parts": {}}, "file: parts: must be a list"),
+        ({"name": "x", "fit": {"steps": 0}}, r"fit\.steps = 0: must be greater than or equal to 1"),
+        ({"name": "x" * 500, "fit": 3, "more": "y" * 500}, r"fit = 3: must be a table"),
+    ],
+)
+def test_types_are_called_as_the_file_calls_them(table, message):
+    with pytest.raises(ConfigError, match=message) as found:
+        parse_config(Outer, table, "file")
+    assert len(str(found.value)) < 200
+
+
+def test_an_example_ends_the_message():
+    with pytest.raises(ConfigError, match='name is missing; add it; such as name = "x"'):
+        parse_config(Outer, {}, "file", 'such as name = "x"')
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"name = ", "not valid TOML"), (b"\xff", "not valid TOML")])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lulc.crosswalk import Crosswalk, load_crosswalk
+from lulc.crosswalk import Crosswalk, coarsened, load_crosswalk
 from lulc.errors import ConfigError
 from lulc.legend import LandClass, Legend, load_legend
 from lulc.resources import shipped_names
@@ -77,7 +77,14 @@ def test_equal_legends_need_no_file():
         ('source = "fine"\ntarget = "coarse"\n[classes]\noka = "forest"\n', "did you mean 'oak'"),
         ('source = "fine"\ntarget = "coarse"\n[classes]\noak = "woods"\n', "no class 'woods'"),
         ('source = "other"\ntarget = "coarse"\n', "source is 'other'"),
-        ('source = "fine"\ntarget = "coarse"\nmore = 1\n', "unknown key 'more'"),
+        (
+            'source = "fine"\ntarget = "coarse"\nmore = 1\n',
+            r"walk\.toml: there is no key more; .*; a crosswalk is: source = ",
+        ),
+        ('source = "fine"\ntarget = "coarse"\n[classes]\noak = 3\n', "classes.oak = 3: must be the name of a class"),
+        ('source = "fine"\ntarget = "coarse"\n[classes]\noak = []\n', "classes.oak: must be the name of a class"),
+        ('source = "fine"\ntarget = "coarse"\nclasses = ["oak"]\n', "classes: must be a table"),
+        ('target = "coarse"\n', "source is missing; add it; a crosswalk is"),
     ],
 )
 def test_a_crosswalk_that_is_wrong_says_where(tmp_path, text, message):
@@ -90,6 +97,55 @@ def test_a_crosswalk_that_is_wrong_says_where(tmp_path, text, message):
 def test_no_crosswalk_lists_what_there_is():
     with pytest.raises(ConfigError, match="corine-3-to-corine-2"):
         load_crosswalk(FINE, COARSE)
+
+
+SHRUBBY = """source = "mine"
+target = "dynamic-world"
+[classes]
+lake = "water"
+forest = "trees"
+range = ["grass", "shrub & scrub"]
+"""
+MINE = Legend(
+    "mine", "mine", tuple(LandClass(i, name, "#000000") for i, name in enumerate(("lake", "forest", "range"), 1))
+)
+
+
+@pytest.fixture
+def undecided(tmp_path):
+    (tmp_path / "walk.toml").write_text(SHRUBBY)
+    return load_crosswalk(MINE, load_legend("dynamic-world"), tmp_path / "walk.toml")
+
+
+def test_a_class_that_may_be_any_of_several_is_none_of_them(undecided):
+    assert undecided.codes == (1, 2, 255)
+    assert undecided.ignored == ()
+    assert undecided.undecided == ("mine's range may be grass or shrub & scrub",)
+
+
+def test_a_comparison_takes_those_several_as_one_class(undecided):
+    world = load_legend("dynamic-world")
+    of_labels, of_map = coarsened(undecided, load_crosswalk(world, world))
+    assert of_labels.target == of_map.target
+    assert of_map.target.names[:4] == ("water", "trees", "grass or shrub & scrub", "flooded vegetation")
+    assert len(of_map.target) == 8
+    assert of_labels.relabel(np.array([1, 2, 3, 255], np.uint8)).tolist() == [1, 2, 3, 255]
+    shares = np.array([0.0, 0.4, 0.3, 0.0, 0.0, 0.3, 0.0, 0.0, 0.0], np.float32)[:, None]
+    assert of_map.sum_activations(shares)[:, 0] == pytest.approx([0, 0.4, 0.6, 0, 0, 0, 0, 0])
+    assert of_map.merged == ("grass or shrub & scrub count as one class",)
+
+
+def test_crosswalks_without_such_a_class_stay_as_they_are():
+    assert coarsened(WALK) == (WALK,)
+
+
+def test_classes_that_overlap_in_pairs_become_one():
+    legend = Legend("abcd", "abcd", tuple(LandClass(i, name, "#000000") for i, name in enumerate("abcd", 1)))
+    pairs = Crosswalk(FINE, legend, (255, 255, 4, 255), {1: (1, 2), 2: (2, 3)})
+    assert coarsened(pairs)[0].target.names == ("a or b or c", "d")
+    every = Crosswalk(FINE, legend, (255, 255, 255, 255), {1: (1, 2), 2: (2, 3), 3: (3, 4)})
+    with pytest.raises(ConfigError, match="all classes of abcd become one, because fine's oak may be a or b"):
+        coarsened(every)
 
 
 @pytest.mark.parametrize("codes", [(1, 1, 2), (1, 1, 2, 3)])

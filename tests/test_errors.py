@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from lulc import errors
-from lulc.errors import EXIT_CODES, InputError, LulcError
+from lulc.errors import EXIT_CODES, InputError, LulcError, StorageError, lacks_memory
 
 KINDS = [
     kind
@@ -30,3 +30,27 @@ def test_every_kind_has_a_documented_exit_code(kind):
 
 def test_every_exit_code_has_an_error():
     assert set(EXIT_CODES) - {0, 130} == {kind.exit_code for kind in KINDS}  # 130: KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("CUDA out of memory"),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libtorch.so: failed to map segment from shared object"),
+    ],
+    ids=str,
+)
+def test_out_of_memory_is_known_from_every_library_and_as_a_cause(error):
+    assert lacks_memory(error)
+    refusal = StorageError("cannot read a.tif")
+    refusal.__cause__ = error
+    assert lacks_memory(refusal)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no"), StorageError("the disk is full")], ids=str)
+def test_other_errors_are_not_out_of_memory(error):
+    assert not lacks_memory(error)

@@ -1,7 +1,8 @@
 import pytest
 
+from lulc.config import read_toml
 from lulc.errors import ConfigError
-from lulc.resources import configs_dir, pretrained_dir, read_toml, shipped_names
+from lulc.resources import configs_dir, pretrained_dir, shipped_names
 
 
 def test_shipped_files_are_found():

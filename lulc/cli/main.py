@@ -3,11 +3,14 @@
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
 from lulc.cli.lazy import LazyGroup
-from lulc.errors import EXIT_CODES, LulcError
+from lulc.errors import EXIT_CODES, LimitError, LulcError, lacks_memory
+from lulc.io.files.names import undecodable
+from lulc.io.files.storage import storage_error
 from lulc.model.allocator import keep_freed_memory
 
 _COMMANDS = {
@@ -31,6 +34,11 @@ _NETWORKS = {"classify", "evaluate", "hpc", "patches", "train"}
 """Commands that run networks in this process, which then keeps the memory that it frees."""
 
 
+_NO_MEMORY = LimitError(
+    "this needs more memory than there is", "free some, or ask for less: a smaller --window, --chunk, --batch or input"
+)
+
+
 class _Lulc(LazyGroup):
     """Turns `LulcError` into a line and an exit code."""
 
@@ -42,9 +50,6 @@ class _Lulc(LazyGroup):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
-        except LulcError as error:
-            click.echo(f"lulc: {error}", err=True)
-            context.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("lulc: stopped at once", err=True)
             context.exit(130)
@@ -52,6 +57,25 @@ class _Lulc(LazyGroup):
             # The reader of our output has gone; nothing is left to say, not even by the interpreter's last flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
+        except Exception as error:
+            refusal = _refusal_of(error)
+            if refusal is None:
+                raise
+            click.echo(f"lulc: {refusal}", err=True)
+            context.exit(refusal.exit_code)
+
+
+def _refusal_of(error: Exception) -> LulcError | None:
+    """What an error means to the user; None for a defect of lulc."""
+    if lacks_memory(error) and not isinstance(error, LimitError):
+        return _NO_MEMORY
+    if isinstance(error, LulcError):
+        return error
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return undecodable(os.fsencode(str(error.object)))
+    if isinstance(error, OSError) and error.errno and isinstance(error.filename, str | bytes):
+        return storage_error(error, Path(os.fsdecode(error.filename)))
+    return None
 
 
 @click.group(
@@ -64,5 +88,6 @@ class _Lulc(LazyGroup):
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Land-cover maps from whole Sentinel-2 scenes."""
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL prints by itself; its errors still become lulc's
     if context.invoked_subcommand in _NETWORKS:
         keep_freed_memory()

@@ -20,7 +20,7 @@ _MEGA = 1e6
 class Report(Protocol):
     """Called with what is done and what there is in all; after a training step with the loss too."""
 
-    def __call__(self, done: int, total: int, loss: float = 0.0, /) -> None:
+    def __call__(self, done: int, total: int, loss: float | None = None, /) -> None:
         """Show it, when it is time to."""
 
 
@@ -42,11 +42,11 @@ def _bar(unit: Unit) -> Iterator[Report]:
 
     with tqdm(unit=unit, unit_scale=unit == "px", dynamic_ncols=True, leave=False) as bar:
 
-        def report(done: int, total: int, loss: float = 0.0) -> None:
+        def report(done: int, total: int, loss: float | None = None) -> None:
             bar.total = total
             if unit == "step":
                 bar.initial = bar.initial or done - 1  # steps of a run that is resumed took no time now
-                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                bar.set_postfix_str(_loss(loss), refresh=False)
             bar.update(done - bar.n)
 
         yield report
@@ -55,7 +55,7 @@ def _bar(unit: Unit) -> Iterator[Report]:
 def _lines(unit: Unit) -> Report:
     last = time.monotonic()
 
-    def report(done: int, total: int, loss: float = 0.0) -> None:
+    def report(done: int, total: int, loss: float | None = None) -> None:
         nonlocal last
         whole = unit == "step" and done == total
         if whole or time.monotonic() - last >= _LINE_EVERY_S:
@@ -65,7 +65,12 @@ def _lines(unit: Unit) -> Report:
     return report
 
 
-def _line(unit: Unit, done: int, total: int, loss: float) -> str:
+def _line(unit: Unit, done: int, total: int, loss: float | None) -> str:
     if unit == "px":
         return f"{done / _MEGA:.1f} of {total / _MEGA:.1f} Mpx ({done / total:.0%})"
-    return f"step {done} of {total} ({done / total:.0%}), loss {loss:.4f}"
+    return ", ".join(filter(None, (f"step {done} of {total} ({done / total:.0%})", _loss(loss))))
+
+
+def _loss(loss: float | None) -> str:
+    """Text on the loss; empty until it is measured."""
+    return "" if loss is None else f"loss {loss:.4f}"

@@ -123,7 +123,7 @@ def split_pairs(_context: click.Context, _parameter: click.Parameter, values: tu
 
 def parsed_settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """`KEY=VALUE` texts as a mapping; values are TOML, or plain text."""
-    import tomllib
+    from lulc.config import parse_toml_text
 
     changes = {}
     for text in values:
@@ -131,8 +131,8 @@ def parsed_settings(_context: click.Context, _parameter: click.Parameter, values
         if not (key.strip() and equals):
             raise click.BadParameter(f"{text!r}: write KEY=VALUE, such as fit.steps=500")
         try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            parsed = parse_toml_text(f"value = {value}")["value"]
+        except ValueError:
             parsed = value.strip()
         changes[key.strip().replace(".", "__")] = parsed
     return changes

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lulc.options import Bands, Device, Offset, Option, Options, Overwrite, Quantification
+from lulc.options import Bands, Date, Device, Offset, Option, Options, Overwrite, Quantification
 from lulc.resources import SHIPPED_MODEL, SHIPPED_PATCH_MODEL
 
 Method = Literal["grad-cam", "hirescam"]
@@ -53,3 +53,4 @@ class ExplainSceneOptions(ExplainOptions):
 
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None

@@ -67,8 +67,7 @@ def explain_scene(
         StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
     options = options or ExplainSceneOptions()
-    radiometry = {"offset": options.offset, "quantification": options.quantification}
-    with open_scene(paths, bands=options.bands, name=name, **radiometry) as scene:
+    with _opened(paths, options, name) as scene:
         scene.check_reflectance()
         explained_window = _window(scene, options.window)
         grid = scene.grid if explained_window == scene.grid.window else scene.grid.part(explained_window)
@@ -210,6 +209,17 @@ def _region(
         name = card.classes.names[chosen]
         raise InputError(f"{card.name} assigns no pixel of the window to {name!r}", f"it finds {', '.join(found)}")
     return chosen, (top == chosen) & valid_yx
+
+
+def _opened(paths: Sequence[Path], options: ExplainSceneOptions, name: str | None) -> Scene:
+    return open_scene(
+        paths,
+        bands=options.bands,
+        offset=options.offset,
+        quantification=options.quantification,
+        date=options.date,
+        name=name,
+    )
 
 
 def _window(scene: Scene, requested: tuple[int, int, int, int] | None) -> Window:

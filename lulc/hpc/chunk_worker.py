@@ -10,6 +10,7 @@ from pathlib import Path
 from lulc.errors import ShardError
 from lulc.io.cog.store import EncodedTile
 from lulc.io.cog.tiles import encode_tile, split_chunk
+from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
 from lulc.model.allocator import keep_freed_memory
@@ -52,7 +53,7 @@ class _Engine:
         if job.fingerprint != work.fingerprint:
             self._opened.close()
             raise ShardError(
-                f"{work.inputs[0]}, the model, lulc or torch differs between a worker and the client",
+                f"{work.inputs[0]}: a worker and the client differ in: {changed_parts(work.fingerprint, job.fingerprint)}",
                 "give all machines the same files and the same environment",
             )
         self._scene, self._job = scene, job

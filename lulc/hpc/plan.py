@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lulc.config import Table, parse_config
+from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, InputError, UsageError, raised_as
 from lulc.hpc.shard import decide, lasting, pinned
 from lulc.io.files.atomic import write_whole
@@ -210,7 +210,7 @@ def read_plan(path: Path) -> ShardPlan:
     with raised_as(ConfigError, f"{path} cannot be read", "give the file of lulc hpc plan", OSError):
         content = read_regular(path, _MOST_PLAN_BYTES)
     with raised_as(ConfigError, f"{path} is not a plan of shards", "make it with lulc hpc plan", ValueError):
-        table = json.loads(content)
+        table = parse_json(content)
     if not isinstance(table, dict):
         raise ConfigError(f"{path} is not a plan of shards", "make it with lulc hpc plan")
     return parse_config(ShardPlan, table, str(path))

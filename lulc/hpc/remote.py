@@ -17,6 +17,7 @@ from lulc.errors import LulcError, ShardError
 from lulc.hpc.chunk_worker import ChunkWork, infer_chunks
 from lulc.hpc.cluster import cluster_client
 from lulc.hpc.shard import lasting, pinned
+from lulc.io.files.fingerprint import json_fingerprint
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene
 from lulc.run import Run
@@ -144,7 +145,7 @@ class _RemoteFill:
             self.work,
             chunks.start,
             chunks.stop,
-            key=f"lulc-chunk-{chunks.start}-{self.job.fingerprint[:16]}-{self._own}",
+            key=f"lulc-chunk-{chunks.start}-{json_fingerprint(self.job.fingerprint)[:16]}-{self._own}",
             pure=False,
             retries=_RETRIES,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lulc.errors import InputError, ShardError
+from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
@@ -20,7 +21,7 @@ from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, refuse_empty
+from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -126,7 +127,7 @@ def run_shard(
         progress: Called after each chunk with the pixels done and in all.
 
     Raises:
-        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         LulcError: As `classify`.
     """
     times = StageTimes()
@@ -162,7 +163,7 @@ def merge_parts(
 
     Raises:
         MissingChunksError: No part of this job holds some chunks. Nothing is left behind.
-        InputError: The scene is refused, or scene, model or code changed since the plan was made.
+        InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         StorageError: The output exists, or writing failed.
     """
     with open_input(inputs, options) as scene:
@@ -173,11 +174,10 @@ def merge_parts(
             missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
             if missing:
                 raise MissingChunksError(output, missing)
-            refuse_empty(writer, scene)
+            tell_empty(writer, scene, options)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:
     if job.fingerprint != fingerprint:
-        raise InputError(
-            f"{inputs[0]}, the model, lulc or torch has changed since the plan was made", "make the plan again"
-        )
+        changed = changed_parts(fingerprint, job.fingerprint)
+        raise InputError(f"{inputs[0]}: changed since the plan was made: {changed}", "make the plan again")

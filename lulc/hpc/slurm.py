@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lulc.config import parse_json
 from lulc.errors import ShardError
 from lulc.hpc.plan import ShardPlan, notes_folder
 from lulc.hpc.render import ArrayPart, array_parts, merge_dependency, render
@@ -159,4 +160,4 @@ def _jobs(path: Path, kind: str) -> list[dict[str, Any]]:
         text = (notes_folder(path) / "jobs.jsonl").read_text(encoding="utf-8")
     except OSError:
         return []
-    return [job for job in map(json.loads, text.splitlines()) if job["kind"] == kind]
+    return [job for job in map(parse_json, text.splitlines()) if job["kind"] == kind]

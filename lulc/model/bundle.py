@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from lulc.config import Table
+from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
 from lulc.legend import Legend
@@ -76,7 +76,7 @@ class BundleCard(Table):
         Raises:
             ConfigError: The legend of the card is not valid.
         """
-        return Legend.from_table(self.legend)
+        return Legend.from_table(self.legend, f"legend of the card of {self.name}")
 
     def check_network(self, in_channels: int, classes: int) -> None:
         """Refuse a network that does not fit the features or the legend.
@@ -150,8 +150,8 @@ def card_kind(model: str | Path) -> str:
         ModelError: There is no bundle, or its card is not JSON.
     """
     path = locate(model)
-    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError, RecursionError):
-        table = json.loads(read_member(path, CARD, _MAX_CARD_BYTES))
+    with raised_as(ModelError, f"{path}: {CARD} is not valid", "fetch the bundle again", ValueError):
+        table = parse_json(read_member(path, CARD, _MAX_CARD_BYTES))
     return str(table.get("kind", "segmentation")) if isinstance(table, dict) else ""
 
 
@@ -175,13 +175,10 @@ def read_card_as(schema: type[AnyCard], model: str | Path) -> AnyCard:
     if wanted in COMMANDS and kind != wanted and kind in COMMANDS:
         raise ModelError(f"{path} is a model for {COMMANDS[kind]}", f"give one for {COMMANDS[wanted]}")
     try:
-        return schema.model_validate_json(read_member(path, CARD, _MAX_CARD_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "card"
-        raise ModelError(f"{path}: {CARD} is not valid: {key}: {first['msg']}") from error
+        card = parse_json(read_member(path, CARD, _MAX_CARD_BYTES))
+        return parse_config(schema, card, f"{path}: {CARD} is not valid")
     except ConfigError as error:
-        raise ModelError(f"{path}: {CARD} is not valid: {error}") from error
+        raise ModelError(error.problem, error.remedy) from error
 
 
 def network_for(model: str | Path, card: BundleCard, build: Callable[[], Network]) -> Network:

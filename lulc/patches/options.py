@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from lulc.options import Bands, Changes, Device, Offset, Option, Options, Overwrite, Precision, Quantification
+from lulc.options import Bands, Changes, Date, Device, Offset, Option, Options, Overwrite, Precision, Quantification
 from lulc.resources import SHIPPED_PATCH_MODEL
 from lulc.tasks.change.options import ChangeOptions
 from lulc.training.options import TrainOptions
@@ -49,6 +49,7 @@ class CellOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None
     device: Device = "auto"
     precision: _Precision = "auto"
     turns: _Turns = False
@@ -59,7 +60,13 @@ class CellOptions(Options):
         from lulc.io.scene.scene import open_scene
         from lulc.patches.image import spelled_out
 
-        return open_scene(inputs, bands=spelled_out(self.bands), offset=self.offset, quantification=self.quantification)
+        return open_scene(
+            inputs,
+            bands=spelled_out(self.bands),
+            offset=self.offset,
+            quantification=self.quantification,
+            date=self.date,
+        )
 
     def classifier(self) -> "Classifier":
         """The model on its device."""

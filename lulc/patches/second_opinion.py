@@ -26,6 +26,7 @@ from urllib.parse import SplitResult, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.config import parse_json
 from lulc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ _MOST_BYTES, _MOST_ERROR_BYTES = 4 << 20, 64 << 10
 _LONGEST_TEXT, _LONGEST_REASON, _LONGEST_PROBLEM, _LONGEST_NAME = 20_000, 500, 300, 60
 _KEPT_HEADERS = {"accept", "connection", "content-length", "content-type", "user-agent", "x-stainless-raw-response"}
 _CLASS_KEYS, _REASON_KEYS = ("class", "answer", "label", "category"), ("reason", "explanation", "rationale")
-
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|::1")
 _KEY = re.compile(r"[!-~]+")
 _OSC, _CSI = r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)?", r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
@@ -261,8 +261,8 @@ def _refused(status: int, headers: Any, body: bytes) -> _NoAnswerError:  # noqa:
 
 
 def _json(text: bytes) -> Any:  # noqa: ANN401 - whatever a server says
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
+    with suppress(ValueError):
+        return parse_json(text)
     return None
 
 

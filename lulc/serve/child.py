@@ -15,25 +15,16 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from lulc.errors import LulcError
+from lulc.config import parse_json
+from lulc.errors import LulcError, lacks_memory
 from lulc.model.allocator import keep_freed_memory
 from lulc.serve.refusal import Refusal
 
 _ENVIRONMENT = {
-    "GDAL_GEOREF_SOURCES": "INTERNAL",  # what lies beside an upload does not place it
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": "256",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file may send this machine to an address
 }
-_SIGNS_OF_NO_MEMORY = (
-    "can't allocate memory",
-    "bad_alloc",
-    "Cannot allocate memory",
-    "out of memory",
-    "failed to map segment",
-    "could not create a primitive",
-    "can't start new thread",
-)
 
 
 def main() -> None:
@@ -71,7 +62,7 @@ def _own_output() -> TextIO:
 
 def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
     for line in sys.stdin:
-        requests.put(json.loads(line))
+        requests.put(parse_json(line))
     os._exit(0)
 
 
@@ -86,7 +77,7 @@ def _answer(request: dict[str, Any], answers: TextIO, memory_bytes: int) -> dict
 
         return {"result": WORK[request["task"]](on_progress, **arguments)}
     except Exception as error:  # noqa: BLE001 - sent to the server; the process can go on
-        if _lacks_memory(error):
+        if lacks_memory(error):
             return _refused(_out_of_memory(memory_bytes))
         if isinstance(error, LulcError):
             return _refused(Refusal.of(error, renamed))
@@ -99,15 +90,6 @@ def _shown_names(arguments: dict[str, Any]) -> dict[str, str]:
     """Text to show in messages instead of paths on this machine."""
     path, name = arguments.get("path", ""), arguments.get("name", "")
     return {location: shown for location, shown in ((path, name), (f"{Path(path).parent}/", "")) if path and name}
-
-
-def _lacks_memory(error: BaseException | None) -> bool:
-    """True when an error, or one that caused it, means out of memory; every library reports that in its own way."""
-    while error is not None:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _out_of_memory(memory_bytes: int) -> Refusal:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lulc.config import parse_json
 from lulc.serve.refusal import Refusal
 from lulc.serve.settings import Limits
 
@@ -96,7 +97,7 @@ class Child:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()
         async for line in process.stdout:
-            message = json.loads(line)
+            message = parse_json(line)
             if "result" in message:
                 result: dict[str, Any] = message["result"]
                 return result

@@ -34,9 +34,13 @@ def describe_map(request: Request, map_id: str) -> MapAnswer:
 
 
 @router.get("/maps/{map_id}/areas")
-def areas(request: Request, map_id: str) -> dict[str, Any]:
-    """Pixels and hectares of each class, as counted, which is no estimate of area."""
-    return server_of(request).map(map_id).areas()
+def areas(request: Request, map_id: str, within: str | None = None) -> dict[str, Any]:
+    """Pixels and hectares of each class, as counted, which is no estimate of area.
+
+    With `within`, the id of another map, only pixels where that one has data too.
+    """
+    server = server_of(request)
+    return server.map(map_id).areas(server.map(within) if within is not None else None)
 
 
 @router.get("/maps/{map_id}/value")

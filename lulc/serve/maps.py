@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lulc.errors import InputError, LulcError
 from lulc.io.figures.color_ramps import ramp_colors
-from lulc.io.product.areas import class_areas
+from lulc.io.product.areas import ClassArea, class_areas
 from lulc.legend import NODATA_CODE, LandClass
 from lulc.serve.answers import ActivationLayer, Layer, LegendEntry, MapDescription
 from lulc.serve.map_tiles import TiledRaster
@@ -52,6 +52,7 @@ class ServedMap:
         self.version = version_of(self.path)
         self.view = MapView(self.path)
         self._counting = threading.Lock()
+        self._areas_within: dict[str, dict[str, Any]] = {}
         self._tiled_base: TiledRaster | None = None
 
     def describe(self) -> MapDescription:
@@ -91,10 +92,22 @@ class ServedMap:
         raster = self._base_raster
         return color_tile(raster, zoom, column, row) if raster else None
 
-    def areas(self) -> dict[str, Any]:
-        """What each class covers, as counted; counted once."""
+    def areas(self, within: "ServedMap | None" = None) -> dict[str, Any]:
+        """What each class covers, as counted; counted once.
+
+        Args:
+            within: Another map; pixels where it has no data are left out, so that the areas of both are of one ground.
+
+        Raises:
+            Refusal: They cannot lie on one another.
+        """
         with self._counting:
-            return self._areas
+            if within is None:
+                return self._areas
+            key = f"{within.id} {within.version}"
+            if key not in self._areas_within:
+                self._areas_within[key] = self._counted_within(within)
+            return self._areas_within[key]
 
     def value(self, pixel: tuple[int, int]) -> dict[str, Any]:
         """What it holds at a row and column."""
@@ -136,18 +149,18 @@ class ServedMap:
     @cached_property
     def _areas(self) -> dict[str, Any]:
         counted = class_areas(self.path)
-        classes = [
-            {
-                "code": one.code,
-                "name": one.name,
-                "pixels": one.pixels,
-                "hectares": None if one.hectares is None else round(one.hectares, _DECIMALS),
-                "share": round(one.share, 2 + _DECIMALS),
-            }
-            for one in counted
-        ]
         valid = sum(one.pixels for one in counted) / self.view.grid.shape.size
-        return {"classes": classes, "valid_share": valid, "note": AS_COUNTED}
+        return {"classes": _classes(counted), "valid_share": valid, "note": AS_COUNTED}
+
+    def _counted_within(self, other: "ServedMap") -> dict[str, Any]:
+        """Areas where another map has data too, and the share of this map's data that lies there."""
+        one, two = self.view, other.view
+        if one.raster.placed != two.raster.placed or (not one.raster.placed and one.grid.shape != two.grid.shape):
+            raise Refusal(400, f"{self.title} and {other.title} cannot lie on one another", "choose another map")
+        counted = class_areas(self.path, other.path)
+        own = sum(entry["pixels"] for entry in self._areas["classes"])
+        share = sum(entry.pixels for entry in counted) / own if own else 0.0
+        return {**self._areas, "classes": _classes(counted), "common_share": share}
 
     @cached_property
     def _sources(self) -> dict[int, str]:
@@ -155,6 +168,19 @@ class ServedMap:
 
     def _source(self, found: PixelValues) -> str | None:
         return None if found.source is None else self._sources.get(found.source, f"map {found.source}")
+
+
+def _classes(counted: Sequence[ClassArea]) -> list[dict[str, Any]]:
+    return [
+        {
+            "code": one.code,
+            "name": one.name,
+            "pixels": one.pixels,
+            "hectares": None if one.hectares is None else round(one.hectares, _DECIMALS),
+            "share": round(one.share, 2 + _DECIMALS),
+        }
+        for one in counted
+    ]
 
 
 class ServedMaps:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from lulc.errors import ConfigError, Interrupted, LimitError, ModelError
+from lulc.errors import ConfigError, InputError, Interrupted, LimitError, ModelError
 from lulc.in_order import in_order
 from lulc.model.device import choose_precision
 from lulc.run import StepProgress, silent
@@ -39,14 +39,27 @@ class Scores:
     others: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """Loss of one process's part of a step.
+
+    Attributes:
+        value: A scalar with a gradient; 0 when nothing is labelled.
+        labelled: Whether the batch holds a label.
+    """
+
+    value: Tensor
+    labelled: bool
+
+
 class Task(Protocol[Batch]):
     """What is trained."""
 
     def draw(self, step: int) -> Batch:
         """What this process's part of a step needs, read and decoded; called in threads."""
 
-    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> Tensor:
-        """Loss of a batch, a scalar; `network` runs in the precision of the run."""
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> StepLoss:
+        """Loss of a batch; `network` runs in the precision of the run."""
 
     def validate(self, network: nn.Module) -> Scores:
         """Scores of a network in evaluation mode; the same in every process."""
@@ -63,6 +76,7 @@ class Progress:
         stale: Validations since the best loss.
         seconds: Time spent in steps, waiting for samples included.
         stopped: True when training ended early.
+        labelled: True once a batch of this process held a label.
     """
 
     step: int = 0
@@ -71,6 +85,7 @@ class Progress:
     stale: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    labelled: bool = False
 
 
 def fit(
@@ -97,6 +112,7 @@ def fit(
         on_step: Called after each step with (steps done, steps, loss).
 
     Raises:
+        InputError: No sample of the run held a label.
         ModelError: The loss is not finite.
         ConfigError: The batch is too small for the network's batch norm.
         LimitError: The device has not enough memory for the batch.
@@ -112,6 +128,7 @@ def fit(
     except Interrupted:  # raised between steps alone: anything else may have left a step half done
         loop.save()
         raise
+    loop.check_labels()
     return loop.progress
 
 
@@ -127,7 +144,8 @@ class _Loop:
         self._optimiser = optimiser_for(network, settings)
         self._dtype = choose_precision(settings.precision, group.device)
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=self._dtype == torch.float16)
-        self._saved, self._since, self._loss = -1, 0.0, math.nan
+        self._saved, self._since = -1, 0.0
+        self._loss: float | None = None
         self._recent: list[Tensor] = []
         self.progress = Progress()
 
@@ -138,8 +156,8 @@ class _Loop:
         steps = range(self.progress.step, last)
         return zip(steps, in_order(self._task.draw, steps, workers), strict=True)
 
-    def advance(self, step: int, batch: Any) -> float:  # noqa: ANN401 - the task's
-        """One step and what is due after it; the loss of the latest note."""
+    def advance(self, step: int, batch: Any) -> float | None:  # noqa: ANN401 - the task's
+        """One step and what is due after it; the loss of the latest note, None before the first."""
         with _known_failures():
             self._update(step, batch)
         self._ema.update_parameters(self._network)
@@ -164,13 +182,14 @@ class _Loop:
         torch.manual_seed(mixed_seed(self._settings.seed, step, self._group.rank))
         loss = self._task.loss(self._amp, batch, step)
         self._optimiser.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(loss.value).backward()  # type: ignore[no-untyped-call]
         self._scaler.unscale_(self._optimiser)
         if self._settings.clip:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip)
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        self._recent.append(loss.detach())
+        self._recent.append(loss.value.detach())
+        self.progress.labelled |= loss.labelled
 
     def _amp(self, image: Tensor) -> Tensor:
         """The network in the precision of the run."""
@@ -180,10 +199,10 @@ class _Loop:
         return logits
 
     def _note(self, step: int) -> None:
-        mean = self._group.sum(torch.stack(self._recent).mean()) / self._group.size
+        losses = self._group.sum(torch.stack(self._recent)) / self._group.size
         self._recent.clear()
-        self._loss = float(mean)
-        _refuse_infinite([self._loss], step)
+        _refuse_infinite(losses.tolist(), step)
+        self._loss = float(losses.mean())
         if self._group.leads:
             rate = self._optimiser.param_groups[0]["lr"]
             self._run.note(
@@ -212,8 +231,9 @@ class _Loop:
             return
         recent = [float(loss) for loss in self._recent]
         # The checkpoint before is worth more than weights that are not finite.
-        sums = [float(weight.detach().sum()) for weight in self._network.state_dict().values()]
-        _refuse_infinite([*recent, *sums], self.progress.step)
+        _refuse_infinite(recent, self.progress.step)
+        for weight in self._network.state_dict().values():
+            _refuse_infinite([float(weight.detach().sum())], self.progress.step)
         self._run.save_checkpoint(
             {
                 "progress": asdict(self.progress),
@@ -225,6 +245,19 @@ class _Loop:
             }
         )
         self._saved = self.progress.step
+
+    def check_labels(self) -> None:
+        """Refuse a run that learned nothing, which a loss of 0 looks like the best of.
+
+        Raises:
+            InputError: No batch of any process held a label.
+        """
+        seen = self._group.sum(torch.tensor(float(self.progress.labelled), device=self._group.device))
+        if not float(seen):
+            raise InputError(
+                f"no sample of {self.progress.step} steps held a labelled pixel, so nothing was learned",
+                "raise samples.crop or fit.steps, or prepare a set with more labels",
+            )
 
     def resume(self) -> None:
         """Continue from the checkpoint, if there is one."""
@@ -250,12 +283,14 @@ class _Loop:
         self._recent = [torch.tensor(loss, device=self._group.device) for loss in state["recent"]]
 
 
-def _refuse_infinite(losses: list[float], step: int) -> None:
-    wrong = next((loss for loss in losses if not math.isfinite(loss)), None)
-    if wrong is not None:
-        raise ModelError(
-            f"the loss or a weight is {wrong} at step {step}", "lower fit.learning_rate, or use fit.precision = fp32"
-        )
+def _refuse_infinite(values: Sequence[float], last: int) -> None:
+    """Refuse values of consecutive steps, up to the step `last`, when one is not finite."""
+    for step, value in enumerate(values, last + 1 - len(values)):
+        if not math.isfinite(value):
+            raise ModelError(
+                f"the loss or a weight is {value} at step {step}",
+                "lower fit.learning_rate, or use fit.precision = fp32",
+            )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, StorageError, raised_as
 from lulc.io.files.atomic import append_line, write_whole
 from lulc.io.files.lock import HeldError, take_lock
@@ -75,7 +76,7 @@ class RunFolder:
         """True when the settings in the folder are those of a training."""
         file = self.path / SETTINGS
         try:
-            return {"name", "data", "fit"} <= set(json.loads(file.read_text("utf-8")))
+            return {"name", "data", "fit"} <= set(parse_json(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return False
 
@@ -105,7 +106,7 @@ class RunFolder:
             with raised_as(
                 StorageError, f"cannot read {file}", "replace the run with --overwrite", OSError, ValueError
             ):
-                before = json.loads(file.read_text("utf-8"))
+                before = parse_json(file.read_text("utf-8"))
             self._check_same(before, settings)
         with storage_errors(self.path):
             for name in () if resume else _FILES:
@@ -184,7 +185,7 @@ class RunFolder:
         lines = []
         for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
             try:
-                line = json.loads(text)
+                line = parse_json(text)
                 step = int(line["step"])
             except (ValueError, TypeError, KeyError):
                 break

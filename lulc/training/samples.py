@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.io.labels.training_set import Chip, TrainingSet
+from lulc.legend import NODATA_CODE
 from lulc.training.settings import SampleSettings
 
 LEVELS = ("", "L1C", "L2A")
@@ -89,6 +90,30 @@ class Samples:
                 "prepare the training set again",
             )
         return image, label
+
+
+def check_labels(data: TrainingSet, names: Sequence[str], split: str) -> None:
+    """Refuse a split in which no pixel can be learned from or measured on.
+
+    The list of chips may count labels that the files do not hold, so chips are read until one has a label.
+
+    Args:
+        data: Training set.
+        names: Planes that a pixel needs.
+        split: Name of the split.
+
+    Raises:
+        InputError: The split has no chips, or no pixel with data and a label.
+    """
+    planes = [data.card.planes.index(name) for name in names]
+    for chip in data.split(split):
+        known = (data.label(chip)[0] != NODATA_CODE) & np.isfinite(data.image(chip)[planes]).all(axis=0)
+        if known.any():
+            return
+    raise InputError(
+        f"{data.path} has no labelled pixel with data in the split {split!r}",
+        "prepare it with labels that cover the scenes",
+    )
 
 
 def _pieces(across: int, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], int]]) -> Pieces:

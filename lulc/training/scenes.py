@@ -16,11 +16,12 @@ from lulc.split import SPLITS
 from lulc.training.calibration import TemperatureFit
 from lulc.training.distributed import ProcessGroup
 from lulc.training.loop import Progress
+from lulc.training.samples import check_labels
 from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features
 from lulc.training.settings import TrainSettings
 from lulc.training.start import start_segmentation
 from lulc.training.train import Plan, RunReport, class_lines, train
-from lulc.training.validation import Validation, chip_logits, validate
+from lulc.training.validation import Validation, chip_logits, planes_needed, validate
 
 _SCORES = {"f1": "F1", "producers": "producer's", "users": "user's"}
 
@@ -113,9 +114,10 @@ def plan_scenes(settings: TrainSettings, group: ProcessGroup) -> ScenePlan:
         LulcError: The settings do not fit the set, or the start weights are not to be had.
     """
     data = open_training_set(settings.data)
-    data.split("val")  # or say now that there is nothing to validate on
     torch.manual_seed(settings.fit.seed)
     spec = chosen_features(settings.network, data.card.features)
+    for split in ("train", "val"):
+        check_labels(data, planes_needed(spec, data.card.planes), split)
     architecture = architecture_for(settings.network, spec, len(data.card.classes))
     network = build_network(architecture)
     stride = check_crop(network, len(spec.channels), settings.samples.crop)

@@ -12,7 +12,7 @@ from lulc.metrics.confusion import defined_mean
 from lulc.model.build import Architecture, total_stride
 from lulc.training.augment import Augment, Target
 from lulc.training.distributed import ProcessGroup
-from lulc.training.loop import Scores, mixed_seed
+from lulc.training.loop import Scores, StepLoss, mixed_seed
 from lulc.training.losses import SummedLoss
 from lulc.training.samples import Pieces, Samples
 from lulc.training.settings import NetworkSettings, TrainSettings
@@ -40,11 +40,10 @@ class Segmentation:
         """This process's samples of a step."""
         return self._samples.draw(step, self._group.assigned(self._settings.fit.batch))
 
-    def loss(self, network: Callable[[Tensor], Tensor], batch: Sequence[Pieces], step: int) -> Tensor:
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Sequence[Pieces], step: int) -> StepLoss:
         """Loss of a batch."""
         image, target = self.batch(batch, step)
-        loss: Tensor = self._loss(network(image), target)
-        return loss
+        return StepLoss(self._loss(network(image), target), bool(target.known.any()))
 
     def batch(self, drawn: Sequence[Pieces], step: int) -> tuple[Tensor, Target]:
         """Input and target of a step, augmented, on the device."""

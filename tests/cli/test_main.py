@@ -30,6 +30,35 @@ def test_ctrl_c_is_one_line_and_130(tmp_path, monkeypatch):
     assert (done.exit_code, done.stdout, done.stderr) == (130, "", "lulc: stopped at once\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (OSError(5, "Input/output error", "a.tif"), 5, "lulc: cannot read or write a.tif: Input/output error"),
+        (UnicodeEncodeError("utf-8", "a\udce9", 1, 2, "surrogates not allowed"), 3, "is not UTF-8; rename it"),
+    ],
+    ids=["disk", "name"],
+)
+def test_what_the_system_refuses_is_one_line_whoever_meets_it(tmp_path, monkeypatch, error, code, line):
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lulc.tasks.describe.info.describe", refused)
+    done = CliRunner().invoke(cli, ["info", str(tmp_path)])
+    assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+    assert line in done.stderr
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=str)
+def test_memory_that_is_not_there_is_one_line_and_6(tmp_path, monkeypatch, error):
+    def exhausted(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lulc.tasks.describe.info.describe", exhausted)
+    done = CliRunner().invoke(cli, ["info", str(tmp_path)])
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert done.stderr.startswith("lulc: this needs more memory than there is")
+
+
 @pytest.mark.process
 def test_a_reader_who_has_gone_is_no_error(tmp_path):
     write(tmp_path / "map.tif", pixels(100, 100))

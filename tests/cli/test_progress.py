@@ -43,11 +43,21 @@ def test_steps_on_a_terminal_count_from_where_a_run_is_resumed():
     assert "loss 0.2500" in written[0]
 
 
+def test_a_terminal_shows_no_loss_before_it_is_measured():
+    with terminal() as written, shown("step", quiet=False) as report:
+        report(1, 80, None)
+        time.sleep(0.11)
+        report(2, 80, None)
+    assert "2/80" in written[0]
+    assert "loss" not in written[0]
+
+
 @pytest.mark.parametrize(
     ("unit", "done", "line"),
     [
         ("px", (2_000_000, 8_000_000), "lulc: 2.0 of 8.0 Mpx (25%)\n"),
         ("step", (3, 12, 0.5), "lulc: step 3 of 12 (25%), loss 0.5000\n"),
+        ("step", (3, 12, None), "lulc: step 3 of 12 (25%)\n"),
     ],
 )
 def test_lines_in_a_log(capsys, monkeypatch, unit, done, line):

@@ -104,7 +104,7 @@ REFUSALS = {
     "band not there": (["{scene}", "{folder}/out.tif", "--select", "B8A"], 3),
     "no such scene": (["{folder}/absent.tif", "{folder}/out.tif"], 3),
     "no raster": (["{folder}/text.tif", "{folder}/out.tif"], 3),
-    "all nodata": (["{folder}/empty.tif", "{folder}/out.tif"], 3),
+    "all nodata": (["{folder}/empty.tif", "{folder}/out.tif", "--require-data"], 3),
     "grids that do not meet": (["{scene}", "{folder}/out.tif", "--fill", "{folder}/far.tif"], 3),
     "an empty name": (["{scene}", "{folder}/out.tif", "--select", "B04,,B08"], 2),
     "chunk": (["{scene}", "{folder}/out.tif", "--chunk", "300"], 2),

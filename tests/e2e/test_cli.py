@@ -93,7 +93,7 @@ CASES = {
     "wrong bands": (lambda folder: write(folder / "a.tif", names=("B01", *BANDS[1:])), [], 3, "lacks B02"),
     "no band names": (lambda folder: write(folder / "a.tif", names=None), [], 3, "--bands"),
     "too few names": (lambda folder: folder / "scene.tif", ["--bands", "B02,B03"], 3, "names 2 bands"),
-    "all nodata": (lambda folder: write(folder / "a.tif", value=0), [], 3, "no valid pixel"),
+    "all nodata": (lambda folder: write(folder / "a.tif", value=0), ["--require-data"], 3, "no valid pixel"),
     "no CRS": (lambda folder: write(folder / "a.tif", crs=None, transform=None), [], 3, "--allow-no-georef"),
     "complex": (lambda folder: write(folder / "a.tif", dtype=np.complex64, nodata=None), [], 3, "complex64"),
     "VRT named .tif": (disguised, [], 3, "point elsewhere"),

@@ -44,7 +44,7 @@ def test_a_worker_keeps_one_job_ready_and_refuses_another_ones_files(region):
     first = chunk_worker._engines[0]
     infer_chunks(work, 1, 2)
     assert chunk_worker._engines == [first]
-    with pytest.raises(ShardError, match="differs between a worker and the client"):
+    with pytest.raises(ShardError, match="a worker and the client differ in: input and model"):
         infer_chunks(ChunkWork(scene.inputs, options, "0" * 64), 0, 1)
     assert chunk_worker._engines == []
 

@@ -163,6 +163,24 @@ def test_a_comparison_says_values_and_areas_of_both_and_is_kept_in_the_address(v
     expect(page.locator("#right-name")).to_have_text(f"B: {AFTER}")
 
 
+def test_a_comparison_counts_ground_that_both_have(visit, maps):
+    before, mosaic = Product(maps / BEFORE), Product(maps / MOSAIC)
+    page = open_map(visit, BEFORE)
+    compare(page, MOSAIC)
+    both = (before.codes != 255) & (mosaic.codes[:, :WIDTH] != 255)
+    assert both.sum() < (mosaic.codes != 255).sum()
+    pixel_ha = class_areas(before.path)[0].hectares / class_areas(before.path)[0].pixels
+    for code in (1, 5):
+        cell = page.locator(f"tr[data-code='{code}'] td.number").nth(1)
+        hectares = (mosaic.codes[:, :WIDTH][both] == code).sum() * pixel_ha
+        expect(cell).not_to_have_text("\N{HORIZONTAL ELLIPSIS}")
+        assert float(cell.inner_text().replace(",", "")) == pytest.approx(hectares, abs=1.5, rel=1e-3)
+    expect(page.locator("#legend-body [role=status]")).to_contain_text(
+        "Only ground where both maps have data is counted"
+    )
+    expect(page.locator("#legend-body [role=status]")).to_contain_text("of the data of B")
+
+
 def area(hectares):
     if hectares == 0:
         return "0"

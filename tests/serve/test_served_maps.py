@@ -7,14 +7,16 @@ import morecantile
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from lulc.errors import InputError
+from lulc.grid import Grid, Shape
 from lulc.io.product.areas import class_areas
 from lulc.serve.maps import ServedMap, ServedMaps, ramp
 from lulc.serve.refusal import Refusal
 from lulc.tasks.change.change import map_change
 from lulc.tasks.mosaic.mosaic import mosaic
-from tests.support.product_samples import LEGEND, pixels, write
+from tests.support.product_samples import LEGEND, UTM, grid_of, pixels, write
 
 
 @pytest.fixture
@@ -53,6 +55,46 @@ def test_areas_are_those_of_the_report(product):
     ]
     assert "no estimate of area" in told["note"]
     assert 0.9 < told["valid_share"] < 1
+
+
+class TestAreasOfOneGround:
+    """Two maps are compared where both have data: what one lacks is no change."""
+
+    @pytest.fixture
+    def other(self, product):
+        """The same map, ten columns farther east, with a hole of 50 x 60 pixels."""
+        data = pixels(300, 400)
+        data[:, 100:150, 200:260] = 255
+        write(product.with_name("other.tif"), data, grid=grid_of(300, 400, UTM @ Affine.translation(10, 0)))
+        return product.with_name("other.tif")
+
+    def test_only_pixels_of_both_count(self, product, other):
+        one, two = ServedMap("m", "map", product), ServedMap("o", "other", other)
+        with rasterio.open(product) as first, rasterio.open(other) as second:
+            here, there = first.read(1), second.read(1)
+        both = (here[:, 10:] != 255) & (there[:, :-10] != 255)
+        for shown, codes, told in (
+            (one, here[:, 10:], one.areas(two)),
+            (two, there[:, :-10], two.areas(one)),
+        ):
+            counts = np.bincount(codes[both], minlength=1 + len(LEGEND))[1:]
+            assert [entry["pixels"] for entry in told["classes"]] == counts.tolist()
+            whole = sum(entry["pixels"] for entry in shown.areas()["classes"])
+            assert told["common_share"] == pytest.approx(both.sum() / whole)
+        assert one.areas()["classes"] != one.areas(two)["classes"]
+
+    def test_a_map_and_itself_share_all(self, product):
+        shown = ServedMap("m", "map", product)
+        assert shown.areas(shown)["common_share"] == 1
+        assert shown.areas(shown)["classes"] == shown.areas()["classes"]
+
+    @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+    def test_maps_that_cannot_lie_on_one_another(self, product):
+        write(product.with_name("plain.tif"), pixels(300, 400), grid=Grid(None, Affine.identity(), Shape(300, 400)))
+        plain = ServedMap("p", "plain", product.with_name("plain.tif"))
+        with pytest.raises(Refusal, match="cannot lie on one another"):
+            ServedMap("m", "map", product).areas(plain)
+        assert plain.areas(plain)["common_share"] == 1
 
 
 def test_a_value_names_its_class(product):

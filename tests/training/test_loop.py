@@ -11,19 +11,21 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from lulc.errors import ConfigError, Interrupted, ModelError, StorageError, UsageError
+from lulc.errors import ConfigError, InputError, Interrupted, ModelError, StorageError, UsageError
 from lulc.io.labels.training_set import open_training_set
 from lulc.model.bundle import load_bundle
 from lulc.training.ema import EMA
-from lulc.training.loop import schedule
+from lulc.training.loop import StepLoss, schedule
 from lulc.training.run_folder import RunFolder
 from lulc.training.scenes import train_scenes
+from lulc.training.segmentation import Segmentation
 from lulc.training.settings import FitSettings
 from tests.support.command import forking
-from tests.support.training_sets import settings
+from tests.support.training_sets import make_set, settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +100,38 @@ def test_early_stop(blob_set, tmp_path):
     report = train_scenes(settings(blob_set, **tiny), tmp_path / "run")
     assert report.stopped_early
     assert report.steps < 50
+
+
+def test_a_run_whose_samples_all_miss_the_labels_is_refused(tmp_path):
+    """One labelled pixel in a chip of 512 px, which three crops of 64 px of this seed do not meet."""
+    data = make_set(tmp_path / "set", sides=(64, 512), val=1)
+    label = np.load(data.path / "labels" / "chip_1.npy")
+    only = np.full_like(label, 255)
+    only[0, 300, 300] = label[0, 300, 300]
+    np.save(data.path / "labels" / "chip_1.npy", only)
+    with pytest.raises(InputError, match="no sample of 3 steps held a labelled pixel"):
+        train_scenes(settings(data, fit__steps=3, fit__batch=1, fit__seed=1), tmp_path / "run")
+    assert not (tmp_path / "run" / "card.json").exists()
+
+
+def test_no_loss_is_reported_before_the_first_measurement(blob_set, tmp_path):
+    told = []
+    train_scenes(settings(blob_set), tmp_path / "run", progress=lambda *step: told.append(step))
+    assert [loss is None for _, _, loss in told] == [True, True, False, False, False, False]
+
+
+def test_the_step_whose_loss_is_not_finite_is_named(blob_set, tmp_path, monkeypatch):
+    real = Segmentation.loss
+
+    def spoilt(task, network, batch, step):
+        found = real(task, network, batch, step)
+        return StepLoss(found.value * math.nan, labelled=True) if step == 3 else found
+
+    monkeypatch.setattr(Segmentation, "loss", spoilt)
+    with pytest.raises(ModelError, match="is nan at step 4;"):
+        train_scenes(
+            settings(blob_set, fit__steps=30, fit__validate_every=30, fit__checkpoint_every=30), tmp_path / "run"
+        )
 
 
 def test_a_loss_that_is_not_finite_is_an_error(blob_set, tmp_path):

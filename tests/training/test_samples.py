@@ -9,9 +9,10 @@ import pytest
 from lulc.errors import InputError
 from lulc.in_order import in_order
 from lulc.io.labels.training_set import TrainingSet
-from lulc.training.samples import Cache, Samples, chip_odds
+from lulc.training.samples import Cache, Samples, check_labels, chip_odds
+from lulc.training.scenes import train_scenes
 from lulc.training.settings import SampleSettings
-from tests.support.training_sets import make_set
+from tests.support.training_sets import BANDS, make_set, settings
 
 NAMES = ("B02", "B03", "B04", "B08")
 
@@ -99,6 +100,23 @@ def test_a_set_without_anything_to_draw_is_refused(blob_set, changes, message):
     chips = [replace(chip, **changes) if chip.split == "train" else chip for chip in blob_set.chips]
     with pytest.raises(InputError, match=message):
         sampler(TrainingSet(blob_set.path, blob_set.card, chips))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("lost", ["labels", "images"])
+def test_a_split_whose_files_hold_no_label_is_refused_whatever_the_list_says(tmp_path, split, lost):
+    data = make_set(tmp_path / "set", sides=(64,) * 6)
+    for chip in data.split(split):
+        path = data.path / lost / f"{chip.name}.npy"
+        old = np.load(path)
+        np.save(path, np.full_like(old, 255 if lost == "labels" else np.nan))
+    for name in {"train", "val"} - {split}:
+        check_labels(data, BANDS, name)
+    with pytest.raises(InputError, match=f"no labelled pixel with data in the split '{split}'"):
+        check_labels(data, BANDS, split)
+    with pytest.raises(InputError, match="no labelled pixel"):
+        train_scenes(settings(data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_reading_ahead_keeps_order_and_brings_errors():

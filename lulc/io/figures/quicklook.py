@@ -1,6 +1,5 @@
 """A picture of a product for people: true colour beside the class map, with what each class covers."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
+from lulc.config import parse_json
 from lulc.grid import Grid, Shape, Window
 from lulc.io.figures.map_figure import Ground, write_quicklook
 from lulc.io.figures.page import NODATA_GREY
@@ -81,7 +81,7 @@ class ReducedMap:
             shape = (ceil(full.height / step), ceil(full.width / step))
             covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
             classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
-        return cls(classes, Legend.from_table(json.loads(tags["LULC_LEGEND"])), tags, step, ground_of(grid, step))
+        return cls(classes, Legend.from_table(parse_json(tags["LULC_LEGEND"])), tags, step, ground_of(grid, step))
 
 
 def ground_of(grid: Grid, step: int = 1) -> Ground | None:

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from lulc.errors import StorageError
 from lulc.io.files.lock import HeldError, NoLocksError, take_lock
 from lulc.io.files.outputs import check_target
-from lulc.io.files.storage import free_bytes, megabytes, storage_error, storage_errors
+from lulc.io.files.storage import library_error, storage_error, storage_errors
 
 UNFINISHED_NAME = r"\..+\.[0-9a-f]{16}\.partial"
 """Pattern of the names of folders with an unfinished output."""
@@ -188,19 +188,10 @@ def _write_errors(target: Path, needed: int | None) -> Iterator[None]:
         yield
     except OSError as error:
         if not error.errno:
-            raise _library_error(error, target) from error
+            raise library_error(error, target) from error
         raise storage_error(error, target, needed) from error
     except (RasterioError, RuntimeError) as error:
-        raise _library_error(error, target) from error
-
-
-def _library_error(error: Exception, target: Path) -> StorageError:
-    first = error.__cause__ or error
-    reason = " ".join(str(first).split()) or type(first).__name__
-    return StorageError(
-        f"cannot write {target}: {reason}",
-        f"{megabytes(free_bytes(target))} are free there; make room and run the same command again",
-    )
+        raise library_error(error, target) from error
 
 
 def _flush(path: Path) -> None:

@@ -4,11 +4,16 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
+_log = logging.getLogger(__name__)
 _LOGGERS = [logging.getLogger(name) for name in ("rasterio._env", "rasterio._err")]
 _SIGNALLED = "GDAL signalled an error"
 _TRIED_AGAIN = "Retrying again in"
 """How GDAL tells of an HTTP request that it is about to repeat; what comes of it is told separately."""
+
+_OF_THE_HEADER = ("TIFFReadDirectory", "TIFFFetchNormalTag")
+"""Warnings of libtiff about a tag that it corrects or passes over, as many programs write it: pixels are whole."""
 
 
 class _Catcher(logging.Filter):
@@ -24,6 +29,9 @@ class _Catcher(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         caught: list[str] | None = getattr(self._own, "caught", None)
         if _TRIED_AGAIN in record.getMessage():
+            return False
+        if caught is not None and _is_warning_of_header(record):
+            _tell_once(record.getMessage())
             return False
         if caught is not None and (_SIGNALLED in str(record.msg) or record.levelno >= self._own.severity):
             caught.append(record.getMessage())
@@ -51,6 +59,16 @@ class _Catcher(logging.Filter):
                     for logger, level in zip(_LOGGERS, self._levels, strict=True):
                         logger.removeFilter(self)
                         logger.setLevel(level)
+
+
+def _is_warning_of_header(record: logging.LogRecord) -> bool:
+    return record.levelno == logging.WARNING and any(name in record.getMessage() for name in _OF_THE_HEADER)
+
+
+@cache
+def _tell_once(message: str) -> None:
+    """For those who ask for more: every thread opens the file anew, and GDAL repeats itself."""
+    _log.info("%s", message)
 
 
 _CATCHER = _Catcher()

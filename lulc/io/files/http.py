@@ -1,11 +1,11 @@
 """Reading over HTTP: JSON documents with a bounded number of tries, and what GDAL is told for rasters."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from lulc.config import parse_json
 from lulc.errors import InputError, StorageError, raised_as
 from lulc.resources import read_regular
 
@@ -118,8 +118,8 @@ def read_json(location: str) -> dict[str, Any]:
     address = web_address(location)
     text = _download(address) if address else _local(Path(location))
     shown = without_query(address or location)
-    with raised_as(InputError, f"{shown} is not JSON", "check that it is whole", ValueError, RecursionError):
-        document = json.loads(text)
+    with raised_as(InputError, f"{shown} is not JSON", "check that it is whole", ValueError):
+        document = parse_json(text)
     if not isinstance(document, dict):
         raise InputError(f"{address or location} is not a JSON object", "give a STAC Item or catalogue")
     return document

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lulc.errors import StorageError, UsageError
+from lulc.io.files.names import check_name
 from lulc.io.files.storage import storage_errors
 
 _OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
@@ -16,9 +17,10 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
     """Refuse a target that cannot or must not be written, before any work is done.
 
     Raises:
-        StorageError: It exists (and may not be replaced), or its folder is missing or not writable.
+        StorageError: It exists (and may not be replaced), its name is too long, or its folder is missing or not writable.
     """
     folder = target.parent
+    check_name(target)
     if not folder.is_dir():
         raise StorageError(f"there is no folder {folder}", "create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -67,6 +69,8 @@ def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False)
     Raises:
         StorageError: It is a file, cannot be made or written, or holds one of the files.
     """
+    for path in (folder, *folder.parents):
+        check_name(path)
     there = next(path for path in (folder, *folder.parents, Path()) if path.exists())
     if not there.is_dir():
         raise StorageError(f"{there} is a file", "choose another folder")

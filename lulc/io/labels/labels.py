@@ -1,6 +1,5 @@
 """Labels: class codes or shares on the grid of a scene, from rasters, colour masks, arrays or polygons."""
 
-import json
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, InputError, raised_as
 from lulc.grid import Grid, Window
+from lulc.io.files.georeference import check_georeference
 from lulc.io.files.vector import VECTOR_SUFFIXES
 from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VectorLabels
@@ -80,6 +81,7 @@ def open_labels(
         return VectorLabels(path, legend, attribute, layer)
     source = _open_bands(path)
     with closed_on_error([source]):
+        check_georeference(source.grid, path)
         if isinstance(source, RasterSource):
             return RasterLabels(source, legend, kind, tolerance)
         return ArrayLabels(source, legend, kind)
@@ -227,7 +229,7 @@ def _is_product(source: RasterSource, legend: Legend) -> bool:
         return False
     problem, remedy = f"{path} has a damaged legend in its tags", "make it again with lulc classify"
     with raised_as(InputError, problem, remedy, ValueError, ConfigError):
-        names = Legend.from_table(json.loads(table)).names
+        names = Legend.from_table(parse_json(table)).names
     if names != legend.names:
         raise InputError(f"{path} has other classes than the legend {legend.name}", "give its legend with --legend")
     return True

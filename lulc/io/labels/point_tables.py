@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
 
+from lulc.config import parse_json
 from lulc.errors import InputError, raised_as
 from lulc.io.files.vector import read_vector, vector_layers
 
@@ -88,7 +89,7 @@ def read_geojson(path: Path) -> tuple[Table, Rows]:
     """
     remedy = "give a FeatureCollection of points"
     with raised_as(InputError, f"{path} is not GeoJSON of points", remedy, ValueError, KeyError, TypeError):
-        features = json.loads(path.read_text("utf-8-sig"))["features"]
+        features = parse_json(path.read_text("utf-8-sig"))["features"]
         rows = [dict(feature["properties"] or {}) | _coordinates(feature["geometry"]) for feature in features]
     return _columns(rows), None
 

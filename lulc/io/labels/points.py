@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, InputError, UsageError, raised_as
 from lulc.grid import Grid, map_points
 from lulc.io.files.atomic import staged, write_whole
@@ -268,7 +269,7 @@ def _read_design(path: Path, rows: Sequence[Mapping[str, Any]] | None) -> Design
         if rows is not None:
             return Design.from_table(_design_table(rows))
         beside = design_path(path)
-        return Design.from_table(json.loads(beside.read_text("utf-8"))) if beside.is_file() else None
+        return Design.from_table(parse_json(beside.read_text("utf-8"))) if beside.is_file() else None
 
 
 _CONSTANT = ("map", "fingerprint", "seed", "drawn", "legend", "checksum")
@@ -283,7 +284,7 @@ def _design_rows(design: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _design_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = rows[0]
     strata = [{name: value for name, value in row.items() if name not in _CONSTANT} for row in rows]
-    return {name: first[name] for name in _CONSTANT} | {"legend": json.loads(first["legend"]), "strata": strata}
+    return {name: first[name] for name in _CONSTANT} | {"legend": parse_json(first["legend"]), "strata": strata}
 
 
 def _table(points: Points, design: Design, grid: Grid) -> Table:

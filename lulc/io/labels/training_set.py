@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lulc.config import Table, parse_config
+from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, InputError, raised_as
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
@@ -73,7 +73,7 @@ class SetCard(Table):
     @property
     def classes(self) -> Legend:
         """The legend as an object."""
-        return Legend.from_table(self.legend)
+        return Legend.from_table(self.legend, f"legend of the training set {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,8 @@ def open_training_set(path: Path) -> TrainingSet:
     """
     problem, remedy = f"{path} is not a training set", "make one with lulc prepare"
     with raised_as(InputError, problem, remedy, OSError, ValueError, TypeError, KeyError):
-        card = parse_config(SetCard, json.loads(read_regular(path / SET_CARD, _MOST_CARD_BYTES)), str(path / SET_CARD))
+        table = parse_json(read_regular(path / SET_CARD, _MOST_CARD_BYTES))
+        card = parse_config(SetCard, table, str(path / SET_CARD))
         with os.fdopen(open_regular(path / CHIP_LIST, _MOST_LIST_BYTES), encoding="utf-8", newline="") as file:
             chips = [_parsed(row, len(card.classes)) for row in csv.DictReader(file)]
     if not chips:

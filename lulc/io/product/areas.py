@@ -4,7 +4,8 @@ A count of pixels is not an estimate of area: it carries the map's errors. An un
 sample.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Window
+from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
+from lulc.legend import NODATA_CODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def edge_tag(edge: tuple[float, float]) -> str:
     return "{:.6g},{:.6g}".format(*edge)
 
 
-def class_areas(product: Path) -> tuple[ClassArea, ...]:
+def class_areas(product: Path, within: Path | None = None) -> tuple[ClassArea, ...]:
     """Count the pixels and hectares of every class of a product, in the order of its legend.
 
     Each row of pixels counts with its own ground area, so degrees and Web Mercator are right too. Pixels that reach
@@ -107,17 +110,21 @@ def class_areas(product: Path) -> tuple[ClassArea, ...]:
 
     Args:
         product: A product of lulc.
+        within: Another product on the same ground; only pixels where it has data count too. Without a CRS it has the
+            same rows and columns.
 
     Raises:
         InputError: It is no product of lulc, or its pixels or tags break the format.
         StorageError: A block cannot be read.
     """
-    with open_product(product) as source:
+    with open_product(product) as source, _codes_of(within or product, source.grid) as also:
         areas = PixelAreas.of(source.grid, edge_of(source.tags, path=product))
         pixels = np.zeros(len(source.legend), np.int64)
         hectares = np.zeros(len(source.legend))
         for window in source.block_rows():
             codes = source.classes(window)
+            if within is not None:
+                codes[also(window) == NODATA_CODE] = NODATA_CODE
             for position, entry in enumerate(source.legend):
                 here = codes == entry.code
                 per_row = np.count_nonzero(here, axis=1)
@@ -135,3 +142,13 @@ def class_areas(product: Path) -> tuple[ClassArea, ...]:
             )
             for entry, count, area in zip(source.legend, pixels, hectares, strict=True)
         )
+
+
+@contextmanager
+def _codes_of(product: Path, grid: Grid) -> Iterator[Callable[[Window], NDArray[np.uint8]]]:
+    """Reads class codes of a product on a grid, by window: uint8 (height, width), 255 nodata."""
+    with open_product(product) as opened:
+        if grid.crs is None or grid.same_as(opened.grid):
+            yield opened.classes
+        else:
+            yield ProductOnGrid(product, opened.legend, opened.grid, grid).classes

@@ -3,7 +3,7 @@
 OUT.parts/0003.lulc/        chunks of shard 3, a work folder as described in `lulc.io.cog.store`
 """
 
-import json
+import logging
 import os
 import re
 import time
@@ -15,15 +15,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from lulc.config import parse_json
 from lulc.errors import StorageError
 from lulc.grid import Window
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.cog.store import TileStore
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.cog.work_folder import FolderInUseError, discard_folder
-from lulc.io.files.fingerprint import Unchanged
+from lulc.io.files.fingerprint import Unchanged, changed_parts
 from lulc.io.files.lock import is_locked, refuse_link
 from lulc.io.files.storage import storage_errors
+
+_log = logging.getLogger(__name__)
 
 _PART = re.compile(r"\d{4,}\.lulc")
 _CHUNK = re.compile(r"chunk-(\d{6,})\.tiles")
@@ -132,11 +135,26 @@ class PartState:
 def part_state(folder: Path) -> PartState:
     """State of a part, read without changing it; a missing part is empty."""
     try:
-        fingerprint = str(json.loads((folder / "job.json").read_bytes())["fingerprint"])
+        fingerprint = str(parse_json((folder / "job.json").read_bytes())["fingerprint"])
         names = [_CHUNK.fullmatch(path.name) for path in folder.iterdir()]
     except (OSError, ValueError, KeyError):
         return PartState("", frozenset(), is_locked(folder / "lock"))
     return PartState(fingerprint, frozenset(int(name[1]) for name in names if name), is_locked(folder / "lock"))
+
+
+def warn_of_unused(folder: Path, fingerprint: str) -> None:
+    """Warn that chunks of an earlier run are computed again, and why.
+
+    Args:
+        folder: Work folder of the output.
+        fingerprint: Fingerprint of this run, of `named_fingerprint`.
+    """
+    earlier = part_state(folder)
+    if earlier.chunks and earlier.fingerprint != fingerprint:
+        changed = changed_parts(earlier.fingerprint, fingerprint)
+        _log.warning(
+            "%d finished parts of an earlier run are not used: changed since: %s", len(earlier.chunks), changed
+        )
 
 
 def discard_parts(output: Path) -> None:

@@ -1,6 +1,5 @@
 """Read a product: classes, activations, legend and provenance."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,12 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.files.georeference import check_georeference
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
@@ -160,18 +162,22 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
         sound: True refuses pixels that break the format; False reads them as they are.
 
     Raises:
-        InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates.
+        InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates, or its
+            georeference is none.
     """
     with raised_as(
         InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError, OSError
     ):
+        refuse_undecodable(Path(path))
         os.close(open_regular(Path(path)))  # rasterio would take an address for a file
         dataset = rasterio.open(Path(path).absolute(), driver="GTiff")
     with dataset:
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
         try:
-            legend = Legend.from_table(json.loads(tags["LULC_LEGEND"]))
+            legend = Legend.from_table(parse_json(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:
             raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
-        yield ProductReader(Path(path), grid_of(dataset), legend, tags, dataset, sound)
+        grid = grid_of(dataset)
+        check_georeference(grid, path)
+        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)

@@ -28,15 +28,16 @@ from lulc.io.cog.store import EncodedTile, TileStore
 from lulc.io.cog.tiles import empty_checksum, encode_tile, split_chunk
 from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.atomic import publish
-from lulc.io.files.fingerprint import Unchanged
+from lulc.io.files.fingerprint import ChangedInputError, Unchanged
 from lulc.io.files.outputs import check_target
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
 from lulc.io.product.bands import ExtraBand, band_infos
+from lulc.io.product.parts import warn_of_unused
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
 from lulc.options import Stored
 
-_RESUMABLE = (Interrupted, KeyboardInterrupt)
+_RESUMABLE = (Interrupted, KeyboardInterrupt, ChangedInputError)
 """Errors after which the same command resumes from the finished chunks."""
 
 _MOST_THREADS = 4
@@ -100,7 +101,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
     """Takes finished chunks in any order and publishes one file, whole or not at all.
 
     It is a context manager: leaving it publishes. An interruption keeps the finished chunks for a resume, any other
-    error discards them. Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until then.
+    error discards them, unless the inputs were changed meanwhile. Chunks are compressed in a few threads inside `put` and kept in `OUT.lulc/` until then.
 
     Args:
         path: File of the product.
@@ -155,6 +156,8 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         self.keep_after_failure = False
         self._published: PublishReport | None = None
         self._assembled: _Assembled | None = None
+        if resume:
+            warn_of_unused(work_folder(self.path), fingerprint)
         self._store = TileStore(work_folder(self.path), self.layout, fingerprint, resume=resume, inputs=inputs)
         self._pool = ThreadPoolExecutor(self._threads, "compress")
         try:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lulc.bands import sensor
 from lulc.errors import InputError, raised_as
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.scene.array_source import ArraySource, is_array
-from lulc.io.scene.cube.cube import is_netcdf, is_zarr, open_cube
+from lulc.io.scene.cube.cube import is_cube, open_cube
 from lulc.io.scene.maja import is_maja, open_maja
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import open_raster, sniff
@@ -19,20 +20,24 @@ from lulc.io.scene.stac import is_item, open_item
 _log = logging.getLogger(__name__)
 
 
-def open_sources(paths: list[Path]) -> list[Source]:
+def open_sources(paths: list[Path], date: str | None = None) -> list[Source]:
     """Sources of one scene.
 
+    Args:
+        paths: What the user gave.
+        date: Date to take of a cube that holds several.
+
     Raises:
-        InputError: A path that is not there or not of a known kind.
+        InputError: A path that is not there or not of a known kind, or a date that it does not hold.
     """
     opened: list[Source] = []
     with closed_on_error(opened):
         for path in paths:
-            opened += _open(path)
+            opened += _open(path, date)
     return opened
 
 
-def _open(path: Path) -> list[Source]:
+def _open(path: Path, date: str | None) -> list[Source]:
     if is_item(path):
         return list(open_item(path))
     if not path.exists():
@@ -42,11 +47,16 @@ def _open(path: Path) -> list[Source]:
         )
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder", "give a raster file or a folder of band files")
+    refuse_undecodable(path)
     with raised_as(InputError, f"{path} may not be read", "check its permissions", PermissionError):
-        return list(_by_kind(path))
+        return list(_by_kind(path, date))
 
 
-def _by_kind(path: Path) -> list[Source]:
+def _by_kind(path: Path, date: str | None) -> list[Source]:
+    if is_cube(path):
+        return list(open_cube(path, date))
+    if date is not None:
+        raise InputError(f"{path} is no cube of several dates", "leave --date out")
     for is_kind, open_kind in _READERS:
         if is_kind(path):
             return list(open_kind(path))
@@ -76,11 +86,9 @@ def _band_files(folder: Path) -> list[Source]:
 
 
 _READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Iterable[Source]]], ...] = (
-    (is_zarr, open_cube),
     (is_safe, open_safe),
     (is_maja, open_maja),
     (Path.is_dir, _band_files),
-    (is_netcdf, open_cube),
     (is_array, lambda path: [ArraySource(path)]),
 )
 """How a kind of input is told, and who reads it; the first that fits counts."""

@@ -14,10 +14,18 @@ from lulc.io.scene.source import NamedPixels, Source, canonical_name
 _SIDE = 64
 _PER_AXIS = 4
 _VISIBLE = ("B02", "B03", "B04")
-_OFFSET_DN = 1000.0
+_OFFSET_DN, _NEARLY_OFFSET_DN = 1000.0, 975.0
 _NEAR_OFFSET_DN = 1400.0
 _NOISE_DN = -100.0
 _MOST_NEGATIVE = 0.05
+_IN_SHADOW, _NOT_HAZE = 1500.0, 2500.0
+"""Digital numbers below which the darkest ground lies, and its blue, when the offset of 1000 is still in them."""
+
+_NO_BRIGHTER = 1.15
+"""Bright bare ground reflects more red and infrared than blue, by far more than this; water, plants and shadow do not."""
+
+_SHORT_WAVE_INFRARED = ("B11", "B12")
+_TOO_DARK_DN, _MANY = -300.0, 0.3
 _DARKEST, _BRIGHTEST = 0.001, 1.0
 _IMPOSSIBLE = (-0.1, 2.0)
 """No surface reflects less or more, not even after a poor atmospheric correction or on a cloud."""
@@ -33,12 +41,18 @@ class Doubts:
     """What samples of a scene say against it.
 
     Attributes:
-        fatal: Problem and remedy when pixels without data, which nothing marks as such, pass for reflectance.
+        fatal: Problem and remedy when pixels without data, which nothing marks as such, pass for reflectance, or when
+            pixels strongly contradict the offset.
         warnings: A sentence each.
     """
 
     fatal: tuple[str, str] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def refusal(self) -> tuple[str, ...]:
+        """The fatal problem and its remedy as one sentence, if there is one."""
+        return ("; ".join(self.fatal),) if self.fatal else ()
 
 
 def doubts_of(scene: NamedPixels) -> Doubts:
@@ -49,6 +63,8 @@ def doubts_of(scene: NamedPixels) -> Doubts:
     if not samples.size:
         return Doubts()
     if fatal := _unmarked(samples, scene.radiometry):
+        return Doubts(fatal)
+    if len(names) == len(_VISIBLE) and (fatal := _contradicted_offset(scene, samples)):
         return Doubts(fatal)
     visible = _implausible(samples, names, scene.radiometry) if names else ()
     return Doubts(None, (*_assumed(scene.radiometry), *(visible or _impossible(samples, scene.radiometry))))
@@ -120,13 +136,50 @@ def renamed(sources: Sequence[Source], bands: Sequence[str] | None) -> tuple[str
     return (f"the file's {others[0][0]} is taken as {others[0][1]}{more}, because you named the bands so",)
 
 
+def _settled(radiometry: Radiometry) -> bool:
+    """True where the offset needs no look at pixels: the product's metadata or the user state it."""
+    return radiometry.quantification != sensor().quantification or radiometry.source in {"metadata", "option"}
+
+
+def _contradicted_offset(scene: NamedPixels, samples: NDArray[np.float64]) -> tuple[str, str] | None:
+    """Problem and remedy when the offset of the visible samples is all but surely wrong.
+
+    In 66 places of six continents, deserts and ice among them, no scene with the right offset is refused. Of the same
+    scenes with 1000 too much, 50 are; the others, most of them deserts, get a warning (`_doubted_offset`).
+    """
+    radiometry = scene.radiometry
+    if _settled(radiometry):
+        return None
+    used = f"offset {radiometry.offset:g} was used ({radiometry.source})"
+    if radiometry.offset == 0 and _offset_is_left(scene, samples):
+        problem = f"{used}, yet no pixel is darker than DN {_OFFSET_DN:g} and the dark ones look like water or plants"
+        return problem, "the offset of processing baseline 04.00 is left in: give --offset -1000, or --offset 0 if not"
+    share = float((samples + radiometry.offset < _TOO_DARK_DN).any(axis=0).mean())
+    if radiometry.offset < 0 and share > _MANY:
+        problem = f"{used}, yet {share:.0%} of the pixels become negative"
+        return problem, f"if it was applied already, give --offset 0; else --offset {radiometry.offset:g}"
+    return None
+
+
+def _offset_is_left(scene: NamedPixels, samples: NDArray[np.float64]) -> bool:
+    """True when the darkest ground lies just above the offset, and is as dark in red or infrared as in blue."""
+    blue, green, red = np.percentile(samples, 1, axis=1)
+    infrared = [name for name in _SHORT_WAVE_INFRARED if name in scene.names]
+    if min(blue, green, red) < _NEARLY_OFFSET_DN or blue > _NOT_HAZE or not infrared:
+        return False
+    longer = min(red, np.percentile(_samples(scene, infrared), 1, axis=1).min())
+    return bool(
+        longer >= _NEARLY_OFFSET_DN and min(blue, green, longer) <= _IN_SHADOW and longer <= _NO_BRIGHTER * blue
+    )
+
+
 def _doubted_offset(samples: NDArray[np.float64], radiometry: Radiometry) -> list[str]:
     """What the visible pixels say against the offset that is used.
 
     Land without one dark pixel sits at DN 1000 and above where the offset of processing baseline 04.00 is still in the
     digital numbers; reflectance well under 0 in many pixels shows that it was taken away twice.
     """
-    if radiometry.quantification != sensor().quantification or radiometry.source in {"metadata", "option"}:
+    if _settled(radiometry):
         return []
     darkest = np.percentile(samples, 1, axis=1).min()
     catalogue = radiometry.source.startswith(CATALOGUE)

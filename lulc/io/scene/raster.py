@@ -25,6 +25,7 @@ from lulc.errors import InputError, StorageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
+from lulc.io.files.names import refuse_undecodable
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
@@ -42,7 +43,9 @@ _MAGIC = {
     b"\xff\xd8\xff": ("JPEG", "JPEG"),
     b"\x89PNG\r\n\x1a\n": ("PNG", "PNG"),
 }
-_INTERNAL = {"GDAL_GEOREF_SOURCES": "INTERNAL"}  # a stray world file does not move a scene; a .msk beside it counts
+_GEOREF_SOURCES = {"GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE"}
+"""What the file says of its place counts; where it says nothing, an .aux.xml beside it, then a world file."""
+
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
 _TRIES = 3
 _HEAD_BYTES = 16
@@ -70,7 +73,7 @@ class RasterSource:
         labels: Names of its bands, when the container says them better than the file.
         origin: What the container says; None reads it from the file's tags.
         categorical: The numbers are labels, not measurements: they keep their type, are never interpolated, and 0 is
-            a value like others. Files beside it may georeference it, and it may have a palette.
+            a value like others, and it may have a palette.
 
     Attributes:
         tags: Of the file.
@@ -98,6 +101,7 @@ class RasterSource:
         self._local = threading.local()
         self._opened: list[Any] = []
         self._target: Grid | None = None
+        refuse_undecodable(Path(self._location))
         dataset = self._first_open(path, kind)
         check_header(dataset, path, categorical=categorical)
         self.grid = self._own = grid_of(dataset)
@@ -113,7 +117,7 @@ class RasterSource:
         own = Origin(path, kind, nodata=dataset.nodata) if categorical else None
         self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
-        self._masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not self._alpha
+        self._masked = _has_mask(dataset) and not self._alpha
         several = len({*map(str, dataset.nodatavals)}) > 1
         self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
 
@@ -139,8 +143,10 @@ class RasterSource:
         attempt = 1
         while True:
             try:
+                with raise_logged_errors():
+                    dataset = self._dataset()
                 with raise_logged_errors(logging.WARNING):
-                    return self._read(bands, window)
+                    return self._read(dataset, bands, window)
             except (RasterioError, LoggedGdalError, OSError) as error:
                 self._forget()
                 if attempt == _TRIES:
@@ -156,8 +162,7 @@ class RasterSource:
             dataset.close()
         self._opened.clear()
 
-    def _read(self, bands: Sequence[int], window: Window) -> Raster:
-        dataset = self._dataset()
+    def _read(self, dataset: Any, bands: Sequence[int], window: Window) -> Raster:  # noqa: ANN401
         part = window.for_rasterio()
         data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
         return Raster(data, self._valid(dataset, data, bands, part))
@@ -239,9 +244,7 @@ class RasterSource:
         return Affine.translation(turns, 0) @ transform if turns else None
 
     def _open(self) -> Any:  # noqa: ANN401
-        options = ({} if self._categorical else _INTERNAL) | (
-            GDAL_HTTP if self._location.startswith("/vsicurl/") else {}
-        )
+        options = _GEOREF_SOURCES | (GDAL_HTTP if self._location.startswith("/vsicurl/") else {})
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the grid says so itself
             return rasterio.open(self._location, driver=self._driver)
@@ -268,6 +271,14 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def _has_mask(dataset: Any) -> bool:  # noqa: ANN401
+    with (
+        rasterio.Env(),
+        raise_logged_errors(),
+    ):  # GDAL looks through all directories of the file and says what it thinks
+        return MaskFlags.per_dataset in dataset.mask_flag_enums[0]
 
 
 def open_raster(path: Path, *, categorical: bool = False) -> RasterSource:

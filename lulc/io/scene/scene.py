@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
 from lulc.io.files.fingerprint import Unchanged, file_fingerprint, input_files
+from lulc.io.files.georeference import check_georeference
 from lulc.io.files.http import web_path
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
@@ -25,6 +27,8 @@ from lulc.io.scene.source import Raster, Source, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Scene:
         self, sources: list[Source], bands: Sequence[str] | None, radiometry: RadiometryOverride, name: str = ""
     ) -> None:
         for source in sources:
-            _check_place(source)
+            check_georeference(source.grid, source.origin.path)
         self.grid = max((source.grid for source in sources), key=lambda grid: grid.shape.size)
         self._given = sources
         self._sources = [_fitted(source, self.grid, sources) for source in sources]
@@ -187,7 +191,7 @@ class Scene:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is implausible about names and pixels, of which a few small samples are read."""
-        return (*self._renamed, *(self._doubts.fatal or ())[:1], *self._doubts.warnings)
+        return (*self._renamed, *self._doubts.refusal, *self._doubts.warnings)
 
     def check_reflectance(self) -> None:
         """Look at a few samples before work begins.
@@ -198,6 +202,21 @@ class Scene:
         if self._doubts.fatal:
             problem, remedy = self._doubts.fatal
             raise InputError(f"{self.info.name}: {problem}", remedy)
+
+    def tell_empty(self, remedy: str = "check its nodata value and its bands", *, refuse: bool) -> None:
+        """Warn that no pixel has data.
+
+        Args:
+            remedy: What to look at.
+            refuse: Refuse instead.
+
+        Raises:
+            InputError: `refuse` is set.
+        """
+        refusal = InputError(f"{self.info.name} has no valid pixel", remedy)
+        if refuse:
+            raise refusal
+        _log.warning("%s", refusal)
 
     @cached_property
     def _doubts(self) -> Doubts:
@@ -222,6 +241,7 @@ class Scene:
         for stated in dict.fromkeys(source.origin.stated for source in self._given):
             digest.update(stated.encode())
         meaning = [list(self._bands.items()), self.radiometry.quantification, self.radiometry.offset]
+        meaning += [[source.origin.nodata, *_stated_place(source.grid)] for source in self._given]
         digest.update(json.dumps(meaning).encode())
         return digest.hexdigest()
 
@@ -232,6 +252,7 @@ def open_scene(
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
+    date: str | None = None,
     name: str | None = None,
 ) -> Scene:
     """Open one scene from a file, a folder, or several files that are stacked.
@@ -243,6 +264,7 @@ def open_scene(
         offset: Added to digital numbers; None takes it from the metadata, else 0.
         quantification: Digital numbers per unit reflectance; None takes it from the metadata, else 10000, or 1 for
             floating-point files.
+        date: Date to take of a cube that holds several, or the beginning of its text, such as `2021-05-27`.
         name: Overrides the file name in messages and tags.
 
     Raises:
@@ -250,18 +272,15 @@ def open_scene(
         LimitError: A header that asks for more than lulc reads.
     """
     given = [paths] if isinstance(paths, Path | str) else paths
-    sources = open_sources([web_path(str(path)) for path in given])
+    sources = open_sources([web_path(str(path)) for path in given], date)
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
 
 
-def _check_place(source: Source) -> None:
-    if not source.grid.sound:
-        numbers = ", ".join(f"{value:g}" for value in tuple(source.grid.transform)[:6])
-        raise InputError(
-            f"{source.origin.path}: its transform ({numbers}) gives pixels no place or size",
-            "georeference it anew, such as with gdal_edit.py -a_ullr",
-        )
+def _stated_place(grid: Grid) -> tuple[Any, ...]:
+    """Where a grid lies, as JSON values: a file beside the raster may say it."""
+    crs = grid.gcps_crs if grid.gcps else grid.crs
+    return crs.to_wkt() if crs else None, list(grid.transform)[:6], grid.control_points()
 
 
 def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:

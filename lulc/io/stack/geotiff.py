@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
-from lulc.io.files.gdal import tiled_profile
+from lulc.io.files.gdal import created_raster, tiled_profile, write_block
 
 SOURCE = "source"
 """Name of the channel that records which input each pixel came from."""
@@ -65,14 +65,13 @@ def geotiff_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) 
         StorageError: The target cannot be written; nothing is left there.
     """
     with staged(target, overwrite=overwrite) as temporary:
-        with rasterio.open(temporary, "w", **_profile(layout)) as dataset:
+        with created_raster(temporary, _profile(layout)) as dataset:
             _describe(dataset, layout)
 
             def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
-                part = window.for_rasterio()
-                dataset.write(planes, list(range(1, len(planes) + 1)), window=part)
+                write_block(dataset, window, planes, range(1, len(planes) + 1))
                 if layout.sources:
-                    dataset.write(source.astype(np.float32), len(planes) + 1, window=part)
+                    write_block(dataset, window, source.astype(np.float32)[None], [len(planes) + 1])
 
             yield write
         check_blocks(temporary)

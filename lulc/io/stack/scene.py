@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from lulc.errors import StorageError
 from lulc.grid import Grid, Window
 from lulc.io.files.atomic import staged
-from lulc.io.files.gdal import tiled_profile
+from lulc.io.files.gdal import created_raster, tiled_profile, write_block
 from lulc.io.stack.geotiff import check_blocks
 
 FETCH_KEY = "LULC_FETCH"
@@ -53,14 +53,14 @@ def scene_sink(target: Path, layout: SceneLayout, *, overwrite: bool = False) ->
     creation = {"interleave": "band", "compress": "deflate", "predictor": 2, "bigtiff": "IF_SAFER"}
     profile = tiled_profile(layout.grid, len(layout.names), "uint16", _BLOCK, nodata=0, **creation)
     with staged(target, overwrite=overwrite) as temporary:
-        with rasterio.open(temporary, "w", **profile) as dataset:
+        with created_raster(temporary, profile) as dataset:
             dataset.descriptions = tuple(layout.names)
             dataset.update_tags(**layout.tags)
             for number, name in enumerate(layout.names, start=1):
                 dataset.update_tags(number, **layout.band_tags.get(name, {}))
 
             def write(window: Window, planes: NDArray[np.uint16]) -> None:
-                dataset.write(planes, window=window.for_rasterio())
+                write_block(dataset, window, planes)
 
             yield write
         check_blocks(temporary)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lulc.errors import InputError
-from lulc.footprints import Footprints, footprints_of, on_ground
+from lulc.footprints import ROUND, Footprints, footprints_of, on_ground
 from lulc.grid import Grid, map_points
 from lulc.patches.dataset import Patch, PatchSet
 from lulc.patches.learn.duplicates import PatchSignature
@@ -50,16 +50,15 @@ def _extents(grids: list[Grid]) -> Footprints:
     In degrees a patch is a little askew, and the box around it reaches into its neighbours.
     """
     planes: dict[str, int] = {}
-    corners = np.array(
-        [np.stack(map_points(grid.transform, *_CORNERS * [[grid.shape.width], [grid.shape.height]])) for grid in grids]
+    corners = np.stack(
+        [
+            np.column_stack(map_points(grid.transform, *_CORNERS * [[grid.shape.width], [grid.shape.height]]))
+            for grid in grids
+        ]
     )
-    low, high = corners.min(axis=2), corners.max(axis=2)
-    half = _INNER * (high - low) / 2
-    return Footprints(
+    centre = (corners.min(axis=1, keepdims=True) + corners.max(axis=1, keepdims=True)) / 2
+    return Footprints.of_corners(
         plane=np.array([planes.setdefault(str(grid.crs), len(planes) + 1) for grid in grids]),
-        x=(low[:, 0] + high[:, 0]) / 2,
-        y=(low[:, 1] + high[:, 1]) / 2,
-        half_width=half[:, 0],
-        half_height=half[:, 1],
+        corners=(centre + _INNER * (corners - centre))[:, ROUND],
         stretch=np.ones(len(grids)),
     )

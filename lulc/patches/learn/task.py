@@ -16,7 +16,7 @@ from lulc.patches.learn.settings import PatchSettings
 from lulc.patches.pixels import channels
 from lulc.training.augment import Augment, Target
 from lulc.training.distributed import ProcessGroup
-from lulc.training.loop import Scores, mixed_seed
+from lulc.training.loop import Scores, StepLoss, mixed_seed
 from lulc.training.losses import SummedLoss
 from lulc.training.validation import validate
 
@@ -60,12 +60,11 @@ class PatchTask:
         """This process's patches of a step."""
         return self._reader.read(self._samples.draw(step, self._group.assigned(self._settings.fit.batch)))
 
-    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> Tensor:
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch, step: int) -> StepLoss:
         """Loss of a batch."""
         image, target = self.batch(batch, step)
         self._freezing.at(step)
-        loss: Tensor = self._loss(network(image)[..., None, None], target)
-        return loss
+        return StepLoss(self._loss(network(image)[..., None, None], target), bool(target.known.any()))
 
     def batch(self, drawn: Batch, step: int) -> tuple[Tensor, Target]:
         """Input and target of a step, augmented, on the device; the target is one pixel a patch."""

@@ -59,6 +59,8 @@ def plan_patches(settings: PatchSettings, group: ProcessGroup) -> PatchPlan:
     first = data.read(train[0])
     pictures, bands, side = first.is_picture, chosen_bands(settings, first), max(first.values.shape[1:])
     reader = PatchReader(data, bands, side, settings.samples.cache_mb, pictures=pictures)
+    for name, patches in (("train", train), ("val", val)):
+        _check_data(reader, patches, name)
     spec = _spec(settings, reader, train, bands, pictures=pictures)
     spec = normalised_like(spec, settings.network.start, pictures=pictures)
     torch.manual_seed(settings.fit.seed)
@@ -91,6 +93,16 @@ def _split(data: PatchSet, settings: PatchSettings) -> tuple[PatchSplit, Leakage
     split = split_patches(data, settings.split, same, same_block(data, signatures, block_m) if block_m else ())
     near, shared = near_pairs(data, split, signatures), on_shared_ground(data, split, signatures)
     return split, Leakage.found(data, split, same, near, shared)
+
+
+def _check_data(reader: PatchReader, patches: Sequence[Patch], split: str) -> None:
+    """Refuse a split of blank patches, which a network can learn nothing from.
+
+    Raises:
+        InputError: None of the patches has a pixel with data.
+    """
+    if not any(np.isfinite(reader.read([patch]).values).all(axis=1).any() for patch in patches):
+        raise InputError(f"no patch of the split {split!r} has a pixel with data", "give patches that are not blank")
 
 
 def chosen_bands(settings: PatchSettings, first: PatchImage) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def _proof(data: PatchSet, settings: PatchSettings) -> tuple[str, ...]:
 def _shifted(progress: StepProgress, before: int, trainings: int) -> StepProgress:
     """Progress of one training as a part of all."""
 
-    def on_step(done: int, steps: int, loss: float) -> None:
+    def on_step(done: int, steps: int, loss: float | None) -> None:
         progress(before * steps + done, trainings * steps, loss)
 
     return on_step

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lulc.config import parse_json
 from lulc.errors import ConfigError, StorageError
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.fingerprint import json_fingerprint
@@ -113,7 +114,7 @@ class StudyFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            state = json.loads((self.path / ROWS).read_text("utf-8"))
+            state = parse_json((self.path / ROWS).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
         return state if isinstance(state, dict) else {}

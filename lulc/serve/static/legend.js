@@ -70,8 +70,15 @@ function showTogether(view, infos) {
     fillTotal(table, row(...totals));
     const occur = new Set(both.flatMap(({ classes }) => classes.filter(({ pixels }) => pixels > 0)).map(({ code }) => code));
     hideAbsent(table, infos[0].legend.map(({ code }) => code).filter((code) => !occur.has(code)));
-    status.replaceChildren(...prose(both[0].note));
+    status.replaceChildren(`${sameGround(both)} `, ...prose(both[0].note));
   });
+}
+
+// Areas of different ground cannot be compared, so the page says what is left out.
+function sameGround(both) {
+  const left = both.map(({ common_share: share }, at) => [SIDES[at], share]).filter(([, share]) => share < 1);
+  if (left.length === 0) return "Both maps have data on the same ground.";
+  return `Only ground where both maps have data is counted: ${left.map(([side, share]) => `${percent(share)} of the data of ${side}`).join(" and ")}.`;
 }
 
 function tableOf(view, legend, caption, headings, withActivations) {
@@ -132,7 +139,8 @@ function hideAbsent({ rows, element }, codes) {
 
 async function loadAreas(view, infos, status, show) {
   try {
-    show(await Promise.all(infos.map(({ id }) => ask(`/maps/${part(id)}/areas`, { signal: view.signal }))));
+    const within = (at) => (infos.length === 2 ? `?within=${part(infos[1 - at].id)}` : "");
+    show(await Promise.all(infos.map(({ id }, at) => ask(`/maps/${part(id)}/areas${within(at)}`, { signal: view.signal }))));
   } catch (error) {
     if (!isAbort(error)) status.textContent = `The areas cannot be shown. ${error.problem ?? error.message} ${error.remedy ?? ""}`;
   }

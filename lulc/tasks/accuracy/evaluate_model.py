@@ -57,7 +57,8 @@ def evaluate_model(model: Path | str, training_set: Path, options: TrialOptions 
         candidates=tally.candidates,
         calibration=after,
         uncalibrated=before,
-        notes=_notes(split, bundle.card.temperature, before, after, data.card.labels, data.card.classes),
+        notes=to_model.merged
+        + _notes(split, bundle.card.temperature, before, after, data.card.labels, data.card.classes),
         seconds=time.monotonic() - start,
     )
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.crosswalk import Crosswalk, load_crosswalk
+from lulc.crosswalk import Crosswalk, coarsened, crosswalk_ends, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.labels.labels import Labels, open_labels
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend, load_legend
-from lulc.resources import read_toml, shipped_names
+from lulc.resources import shipped_names
 
 Name = str | Path
 
@@ -104,7 +104,7 @@ def choose_crosswalks(
     Raises:
         ConfigError: There is no such crosswalk, or a file is not needed.
     """
-    given = {_ends(file): file for file in files}
+    given = {crosswalk_ends(file): file for file in files}
     targets = [load_legend(to)] if to is not None else [of_map, of_reference]
     for target in targets:
         pairs = [(legend, target, given.get((legend.name, target.name))) for legend in (of_map, of_reference)]
@@ -115,18 +115,12 @@ def choose_crosswalks(
                     f"crosswalk {idle.pop()} has no part in comparing {of_map.name} with {of_reference.name}",
                     f"leave it out; both are brought to {target.name}",
                 )
-            first, second = (load_crosswalk(*pair) for pair in pairs)
+            first, second = coarsened(*(load_crosswalk(*pair) for pair in pairs))
             return first, second
     raise ConfigError(
         f"no crosswalk between {of_map.name} (map) and {of_reference.name} (reference)",
         "give one with --crosswalk FILE.toml, or with --to a legend that both can be brought to",
     )
-
-
-def _ends(file: Name) -> tuple[str, str]:
-    """Source and target that a crosswalk file names."""
-    table = read_toml("crosswalks", file)
-    return str(table.get("source")), str(table.get("target"))
 
 
 def _exists(source: Legend, target: Legend, file: Name | None) -> bool:
@@ -189,7 +183,7 @@ class Pair:
 
     def notes(self) -> tuple[str, ...]:
         """What the crosswalks did, in what was read so far, that a reader must know."""
-        found = []
+        found = list(self._to_map.merged)
         if not (self._to_map.is_identity or self.has_activations):
             found.append(
                 "the map has no activations, so its classes were relabelled: a class made of several is found too seldom"
@@ -199,8 +193,7 @@ class Pair:
             (self._to_map, self._of_map, f"ignored by the map's crosswalk, {fate}"),
             (self._to_reference, self._of_reference, "ignored by the reference's crosswalk, not counted"),
         ):
-            pairs = zip(crosswalk.source, crosswalk.codes, strict=True)
-            lost = [entry for entry, target in pairs if target == NODATA_CODE and pixels[entry.code]]
+            lost = [entry for entry in crosswalk.ignored if pixels[entry.code]]
             if lost:
                 found.append(f"{text}: {', '.join(f'{entry.name} ({pixels[entry.code]:,} px)' for entry in lost)}")
         return tuple(found)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lulc.errors import UsageError
 from lulc.grid import Window
 from lulc.in_order import in_order
-from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.writer import ProductWriter
@@ -224,15 +224,7 @@ class _Change:
         return ChangePixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), expected
 
     def _fingerprint(self) -> str:
-        """SHA-256 over everything that decides the product's bytes."""
+        """Over everything that decides the product's bytes, of `named_fingerprint`."""
         maps = [file_fingerprint(one.path).hex() for one in (self.pair.before, self.pair.after)]
-        decisive = {
-            "tags": self.tags,
-            "maps": maps,
-            "grid": repr(self.pair.grid),
-            "crosswalk": self.pair.crosswalk.codes,
-            "creation_options": self.options.creation_options,
-            "chunk": CHUNK,
-            "code": code_fingerprint(),
-        }
-        return json_fingerprint(decisive)
+        settings = [self.tags, repr(self.pair.grid), self.pair.crosswalk.codes, self.options.creation_options, CHUNK]
+        return named_fingerprint({"maps": maps, "lulc": code_fingerprint(), "settings": settings})

@@ -1,9 +1,9 @@
 """The files of a change report: refused before any work, written whole after it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lulc.config import parse_json
 from lulc.errors import UsageError
 from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.atomic import write_whole
@@ -52,7 +52,7 @@ def _left_by(output: Path, folder: Path) -> bool:
     if not work_folder(output).is_dir():
         return False
     try:
-        stated = json.loads((folder / JSON).read_text("utf-8"))["output"]
+        stated = parse_json((folder / JSON).read_text("utf-8"))["output"]
         return Path(stated).resolve() == output.resolve()
     except (FileNotFoundError, NotADirectoryError):  # it is the last that is written
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.crosswalk import Crosswalk, load_crosswalk
+from lulc.crosswalk import Crosswalk, coarsened, crosswalk_ends, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.files.fingerprint import Unchanged, file_fingerprint
@@ -17,9 +17,8 @@ from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.io.scene.acquired import first_moment, iso_date, last_moment, moment, span
-from lulc.legend import NODATA_CODE, Legend, load_legend
+from lulc.legend import Legend, load_legend
 from lulc.projection import GridProjection
-from lulc.resources import read_toml
 
 Name = str | Path
 
@@ -138,6 +137,7 @@ class MapPair:
         before, after = self.before.acquired, self.after.acquired
         if before and after and moment(first_moment(before)) > moment(last_moment(after)):
             found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
+        found += self.crosswalk.merged
         ignored = _ignored(self.crosswalk)
         if ignored:
             found.append(f"ignored by the crosswalk, so other classes take their place: {', '.join(ignored)}")
@@ -196,8 +196,7 @@ def open_pair(
 
 def _ignored(crosswalk: Crosswalk) -> list[str]:
     """Names of the source classes that have no counterpart."""
-    pairs = zip(crosswalk.source, crosswalk.codes, strict=True)
-    return [entry.name for entry, code in pairs if code == NODATA_CODE]
+    return [entry.name for entry in crosswalk.ignored]
 
 
 def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
@@ -206,9 +205,9 @@ def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
             raise UsageError("--crosswalk leads to no legend", "say which with --to NAME|PATH")
         return load_crosswalk(legend, legend)
     target = load_legend(to)
-    if file is not None and str(read_toml("crosswalks", file).get("target")) != target.name:
+    if file is not None and crosswalk_ends(file)[1] != target.name:
         raise ConfigError(f"crosswalk {file} does not lead to {target.name}", "give another, or another --to")
-    found = load_crosswalk(legend, target, file)
+    (found,) = coarsened(load_crosswalk(legend, target, file))
     if len(_ignored(found)) == len(legend):
         raise ConfigError(
             f"the crosswalk from {legend.name} to {target.name} ignores every class", "give another --crosswalk or --to"

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene, open_scene
@@ -91,7 +90,12 @@ def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | Non
         StorageError: A file cannot be read.
     """
     return open_scene(
-        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, name=name
+        inputs,
+        bands=options.bands,
+        offset=options.offset,
+        quantification=options.quantification,
+        date=options.date,
+        name=name,
     )
 
 
@@ -134,11 +138,11 @@ def product_writer(
     )
 
 
-def refuse_empty(writer: ProductWriter, scene: Scene) -> None:
-    """Refuse to publish a product without a valid pixel.
+def tell_empty(writer: ProductWriter, scene: Scene, options: ClassifyOptions) -> None:
+    """Warn that a product has no valid pixel: as a tile of a region it is as good as any other.
 
     Raises:
-        InputError: No stored pixel is valid.
+        InputError: There is none, and `require_data` asks for some.
     """
     if not writer.holds_data():
-        raise InputError(f"{scene.info.name} has no valid pixel", "check its nodata value and its bands")
+        scene.tell_empty(refuse=options.require_data)

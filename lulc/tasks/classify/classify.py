@@ -16,7 +16,7 @@ from lulc.io.scene.scene import Scene
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
-from lulc.tasks.classify.chunk_loop import Filled, infer_missing, open_input, product_writer, refuse_empty
+from lulc.tasks.classify.chunk_loop import Filled, infer_missing, open_input, product_writer, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -65,7 +65,7 @@ def classify(
         name: Name of the scene in messages and tags, as in `open_scene`.
 
     Raises:
-        InputError: The scene is refused, or has no valid pixel.
+        InputError: The scene is refused.
         ModelError: The model is refused, or gives values that are not finite.
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`, or the device has not enough memory.
@@ -83,7 +83,7 @@ def classify(
         with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), running(progress) as run:
             with product_writer(scene, job, output) as product:
                 filled = (fill or infer_missing)(scene, job, product, range(job.plan.chunk_count), run, times)
-                refuse_empty(product, scene)
+                tell_empty(product, scene, options)
             seams = verify_seams(scene, job, output, seam_windows) if seam_windows else None
         areas = class_areas(output)
         if quicklook is not None:

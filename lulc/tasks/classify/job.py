@@ -7,7 +7,7 @@ from typing import Any
 
 from lulc.bands import check_bands
 from lulc.errors import InputError, LimitError
-from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, named_fingerprint
 from lulc.io.scene.scene import Scene
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
@@ -44,7 +44,7 @@ class Job:
         product_bytes: Upper bound of the product's size, overviews included, bytes.
         notes: Choices with their reasons and warnings, one line each.
         tags: Provenance tags of the product.
-        fingerprint: SHA-256 over everything that decides the product's bytes.
+        fingerprint: Over everything that decides the product's bytes, of `named_fingerprint`.
     """
 
     options: ClassifyOptions
@@ -217,17 +217,19 @@ def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, pl
 
 
 def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:
-    decisive = {
-        "tags": tags,
-        "input": scene.fingerprint(),
-        "card": card.model_dump(mode="json"),
-        "shape": [plan.shape.height, plan.shape.width],
-        "core": plan.core,
-        "batch": options.batch,
-        "creation_options": options.creation_options,
-        "grid": repr(scene.grid),
-        "code": code_fingerprint(),
-        "torch": version("torch"),
-        "cores": options.threads or usable_cores(),
-    }
-    return json_fingerprint(decisive)
+    return named_fingerprint(
+        {
+            "input": [scene.fingerprint(), repr(scene.grid)],
+            "model": card.model_dump(mode="json"),
+            "lulc": code_fingerprint(),
+            "torch": version("torch"),
+            "threads": options.threads or usable_cores(),
+            "settings": [
+                tags,
+                [plan.shape.height, plan.shape.width],
+                plan.core,
+                options.batch,
+                options.creation_options,
+            ],
+        }
+    )

@@ -8,6 +8,7 @@ from pydantic import Field
 from lulc.options import (
     Bands,
     CreationOptions,
+    Date,
     Device,
     Offset,
     Option,
@@ -15,10 +16,14 @@ from lulc.options import (
     Overwrite,
     Precision,
     Quantification,
+    RequireData,
     Resume,
     Stored,
 )
 from lulc.resources import SHIPPED_MODEL
+
+_MOST_THREADS = 1024
+"""No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
 
 
 class ClassifyOptions(Options):
@@ -30,6 +35,7 @@ class ClassifyOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None
     window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
     """Side of what the network sees at once, halo included, in pixels."""
 
@@ -50,7 +56,7 @@ class ClassifyOptions(Options):
     """Windows per forward pass; halved when the device runs out of memory."""
 
     # The bytes of a map are promised for one number of threads only, so shards of one plan share it on any machine.
-    threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=_MOST_THREADS)
     """CPU threads of the network; auto is the cores that lulc may use. Equal bytes are promised for equal threads."""
 
     max_memory: Annotated[int | None, Option(size=True, metavar="SIZE")] = Field(default=None, ge=1)
@@ -61,6 +67,8 @@ class ClassifyOptions(Options):
     creation_options: CreationOptions = Field(default_factory=dict)
     allow_no_georef: bool = False
     """Accept a scene without georeference; the map has none either."""
+
+    require_data: RequireData = False
 
 
 class ClassifyCommandOptions(Options):

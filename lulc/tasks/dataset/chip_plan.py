@@ -77,7 +77,7 @@ def plan_chips(
         InputError: A scene or its labels cannot be used, or no chip has enough labels.
         StorageError: A block cannot be read.
     """
-    plan = ChipPlan()
+    plan = ChipPlan(notes=[f"{text}: not labelled" for text in crosswalk.undecided])
     for number, pair in enumerate(pairs):
         with open_pair(pair, options) as (scene, labels):
             windows = []

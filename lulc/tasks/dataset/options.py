@@ -53,7 +53,7 @@ class PrepareOptions(Options):
     """Side of a block of ground that goes to one split as a whole, metres (pixels without georeference)."""
 
     gap: float = Field(default=320.0, ge=0, le=1e7)
-    """Least distance between labels of different splits, the same unit; nearer labels are masked."""
+    """Least distance between labels of different splits, the same unit; nearer labels are masked, with 0 only ground that two scenes share."""
 
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     """Fractions of the labelled pixels in training, validation and test; they sum to 1."""

@@ -1,9 +1,9 @@
 """Describe a scene, a product, a model bundle, a training set or patches, and list problems of using it.
 
-Pixels are sampled in a few windows spread over the raster, so that a description takes a second at any size.
+Pixels of scenes are sampled in a few windows spread over the raster, so that a description takes a second at any size.
+Classes of maps are counted, or not told where that would take longer.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.bands import Radiometry, sensor
+from lulc.config import parse_json
 from lulc.errors import InputError, ModelError
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
@@ -22,9 +23,8 @@ from lulc.io.files.http import web_address
 from lulc.io.labels.training_set import SET_CARD
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
-from lulc.legend import NODATA_CODE
 from lulc.resources import pretrained_dir
-from lulc.tasks.describe.product_check import check_samples, layout_problems, sample_windows
+from lulc.tasks.describe.product_check import check_samples, class_table, count_codes, layout_problems, sample_windows
 from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
@@ -79,6 +79,7 @@ def describe(
     bands: Sequence[str] | None = None,
     offset: float | None = None,
     quantification: float | None = None,
+    date: str | None = None,
 ) -> Description:
     """Describe a model bundle, a training set, a product, labelled patches, or a scene.
 
@@ -87,6 +88,7 @@ def describe(
         bands: Names of a scene's bands in order, when the files do not state them.
         offset: Added to a scene's digital numbers; None reads it from metadata.
         quantification: Digital numbers per unit reflectance; None reads it from metadata.
+        date: Date to take of a cube that holds several.
 
     Raises:
         InputError: There is nothing that lulc can read.
@@ -105,7 +107,7 @@ def describe(
     if len(paths) == 1 and (product := describe_product(first)):
         return product
     try:
-        with open_scene(paths, bands=bands, offset=offset, quantification=quantification) as scene:
+        with open_scene(paths, bands=bands, offset=offset, quantification=quantification, date=date) as scene:
             return describe_scene(scene, ", ".join(str(path) for path in paths))
     except InputError:
         patches = describe_patches(first, bands) if len(paths) == 1 else None
@@ -158,24 +160,22 @@ def describe_product(path: Path) -> Description | None:
     """Describe a product of `lulc classify`; None when the path is something else."""
     try:
         with open_product(path, sound=False) as product:
-            codes, problems = check_samples(product)
+            counts, problems = count_codes(product), check_samples(product)
+            table, valid_share = class_table(product.legend, counts)
+            if valid_share == 0:
+                problems.append("no pixel has data")
             facts = {
                 "format": "GeoTIFF",
                 **_grid_facts(product.grid),
                 "legend": product.legend.title,
                 "activations": product.has_activations,
-                "shares": "of sampled windows; lulc report counts all pixels",
-                "valid_share": round(float(np.mean(codes != NODATA_CODE)), 4),
+                "valid_share": valid_share,
                 **{
                     name.removeprefix("LULC_").lower(): text
                     for name, text in sorted(product.tags.items())
                     if name != "LULC_LEGEND"
                 },
             }
-            table = tuple(
-                {"code": entry.code, "class": entry.name, "color": entry.color, "share": _share(codes, entry.code)}
-                for entry in product.legend
-            )
             problems += _grid_problems(product.grid) + layout_problems(path)
             return Description(str(path), "product", _plain(facts), table, tuple(problems))
     except InputError:
@@ -286,7 +286,7 @@ def shipped_features() -> dict[str, FeatureSpec]:
     """Channels of every shipped model by its name, read from the cards without loading torch."""
     cards = sorted(pretrained_dir().glob(f"*/{_CARD}"))
     return {
-        path.parent.name: FeatureSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["features"])
+        path.parent.name: FeatureSpec.model_validate(parse_json(path.read_text(encoding="utf-8"))["features"])
         for path in cards
     }
 
@@ -305,11 +305,6 @@ def _band_table(names: Sequence[str], valid: NDArray[np.float32]) -> tuple[dict[
 
 def _rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _share(codes: NDArray[np.uint8], code: int) -> float:
-    valid = np.count_nonzero(codes != NODATA_CODE)
-    return round(np.count_nonzero(codes == code) / valid, 4) if valid else 0.0
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

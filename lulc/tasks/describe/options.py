@@ -1,6 +1,6 @@
 """Options of `lulc info`."""
 
-from lulc.options import Bands, Offset, Options, Quantification
+from lulc.options import Bands, Date, Offset, Options, Quantification
 
 
 class SceneOptions(Options):
@@ -9,3 +9,4 @@ class SceneOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 from lulc.grid import Shape, Window
 from lulc.io.cog.check import cog_problems
 from lulc.io.product.reader import ProductReader
-from lulc.legend import NODATA_CODE
+from lulc.legend import NODATA_CODE, Legend
 
 _SAMPLES_A_SIDE = 4
 _SAMPLE_SIDE = 256
+_MOST_COUNTED = 128_000_000
+"""Pixels of a map that are counted: a whole tile takes about a second."""
+
 _SUM_TOLERANCE = 2e-3
 _TIE_TOLERANCE = 1e-6
 
@@ -27,28 +31,46 @@ def sample_windows(shape: Shape) -> Iterator[Window]:
             yield Window(int(row), int(col), height, width)
 
 
-def check_samples(product: ProductReader) -> tuple[NDArray[np.uint8], list[str]]:
-    """Check the invariants of sampled pixels.
-
-    Args:
-        product: An open product.
-
-    Returns:
-        Class codes of the sampled pixels, uint8 (n,), 255 nodata; and the invariants that are broken, in words.
+def count_codes(product: ProductReader) -> NDArray[np.int64] | None:
+    """Pixels of each class code 0..255, (256,); None for a map so large that counting takes seconds.
 
     Raises:
         StorageError: A block cannot be read.
     """
-    codes, problems = [], set()
+    if product.grid.shape.size > _MOST_COUNTED:
+        return None
+    counts = np.zeros(256, np.int64)
+    for window in product.block_rows():
+        counts += np.bincount(product.classes(window).ravel(), minlength=counts.size)
+    return counts
+
+
+def class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:
+    """Rows of classes with the share of each, and the share of pixels with data; without shares when not counted."""
+    rows = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in legend)
+    if counts is None:
+        return rows, None
+    valid = int(counts.sum() - counts[NODATA_CODE])
+    shares = [round(float(counts[entry.code]) / max(valid, 1), 4) for entry in legend]
+    table = tuple({**row, "share": share} for row, share in zip(rows, shares, strict=True))
+    return table, round(valid / max(int(counts.sum()), 1), 4)
+
+
+def check_samples(product: ProductReader) -> list[str]:
+    """Invariants that sampled pixels break, in words.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
+    problems: set[str] = set()
     for window in sample_windows(product.grid.shape):
         classes = product.classes(window)
-        codes.append(classes.ravel())
         valid = classes != NODATA_CODE
         if not np.isin(classes[valid], [entry.code for entry in product.legend]).all():
             problems.add("it holds class codes that are not in its legend")
         elif product.has_activations:
             problems |= _broken_activations(classes, valid, product.activations(window))
-    return np.concatenate(codes), sorted(problems)
+    return sorted(problems)
 
 
 def _broken_activations(

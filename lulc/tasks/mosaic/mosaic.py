@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,56 +153,79 @@ def _publish(plan: MosaicPlan, output: Path, run: Run) -> tuple[int, int, tuple[
     )
     with writer:
         resumed = len(writer.finished)
-        _merge_into(writer, plan, run)
+        pixels = _merge_into(writer, plan, run)
         with writer.assembled() as whole:
-            sources = count_sources(plan, whole)
+            sources = count_sources(plan, whole, pixels)
             write_sources(sources_path(output), plan, sources)
     return resumed, writer.published.bytes, tuple(sources)
 
 
-def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> None:
-    """Merge chunks in threads and store them in order."""
+def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> NDArray[np.int64]:
+    """Merge chunks in threads and store them in order.
+
+    Returns:
+        Pixels of the mosaic where each map has data, (maps,).
+    """
     chunks = list(enumerate(plan.chunks()))
     to_do = [entry for entry in chunks if entry[0] not in writer.finished]
-    done = sum(window.shape.size for index, window in chunks if index in writer.finished)
+    stored = [window for index, window in chunks if index in writer.finished]
+    done = sum(window.shape.size for window in stored)
+    pixels = np.zeros(len(plan.maps), np.int64)
+    for window in stored:
+        run.tick(done, plan.grid.shape.size)
+        for position in plan.near(window):
+            pixels[position] += np.count_nonzero(plan.parts[position].at(window).classes != NODATA_CODE)
 
-    def merged(entry: tuple[int, Window]) -> tuple[int, Window, NDArray[Any]]:
+    def merged(entry: tuple[int, Window]) -> tuple[int, Window, MergedChunk]:
         return *entry, merged_chunk(plan, entry[1])
 
-    for index, window, data in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
-        writer.put(index, window, data)
+    for index, window, chunk in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
+        writer.put(index, window, chunk.data)
+        pixels += chunk.pixels
         done += window.shape.size
         run.tick(done, plan.grid.shape.size)
     if not writer.holds_data():
         raise InputError("no map has a valid pixel there", "choose other --bounds, or check the maps with lulc info")
+    return pixels
 
 
-def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
+class MergedChunk(NamedTuple):
+    """One window of a mosaic.
+
+    Attributes:
+        data: Bands of the product, (bands, height, width): class code, activations, extra bands; uint8 or float32 as
+            the product, 255 nodata.
+        pixels: Pixels where each map has data, (maps,).
+    """
+
+    data: NDArray[Any]
+    pixels: NDArray[np.int64]
+
+
+def merged_chunk(plan: MosaicPlan, window: Window) -> MergedChunk:
     """Merge one window into the product's bands.
 
     Args:
         plan: The mosaic.
         window: Window of the mosaic, pixels.
 
-    Returns:
-        (bands, height, width): class code, activations, extra bands; uint8 or float32 as the product, 255 nodata.
-
     Raises:
         InputError: A pixel of a map breaks the format of a product.
         StorageError: A block of a map cannot be read.
     """
-    there: list[int] = []
+    pixels = np.zeros(len(plan.maps), np.int64)
     for position in plan.near(window):
         seen = plan.parts[position].at(window)
-        if (seen.classes != NODATA_CODE).any():
-            there.append(position)
+        pixels[position] = np.count_nonzero(seen.classes != NODATA_CODE)
+        if pixels[position]:
             view = seen  # the others are released: many dates of one area must not fill the memory
+    there = np.flatnonzero(pixels).tolist()
     if not there:
-        return _nothing(plan, window)
+        return MergedChunk(_nothing(plan, window), pixels)
     if len(there) == 1 and plan.activations == "uint8":
         steps = view.steps
         if steps.dtype == np.uint8:
-            return _copied(plan, there[0] + 1, view.classes, steps)
+            return MergedChunk(_copied(plan, there[0] + 1, view.classes, steps), pixels)
     merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
     # A map that is alone weighs the same everywhere: its surroundings need not be read.
     margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
@@ -210,7 +233,7 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     for position in there:
         source = plan.parts[position]
         merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
-    return _stored(merge.result(), plan)
+    return MergedChunk(_stored(merge.result(), plan), pixels)
 
 
 def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
@@ -258,6 +281,6 @@ def _with_extra(
 def _warnings(plan: MosaicPlan, sources: Sequence[SourceMapPixels]) -> tuple[str, ...]:
     models = dict.fromkeys(one.tags.get("LULC_MODEL", "a model it does not name") for one in plan.maps)
     mixed = [f"the maps are of {len(models)} models: {', '.join(models)}"] if len(models) > 1 else []
-    unused = [source.path for source in sources if not source.pixels]
+    unused = [source.path for source in sources if not source.main_pixels]
     note = f"{len(unused)} maps are the main source of no pixel, such as {unused[0]}" if unused else ""
     return (*mixed, *([note] if note else []))

@@ -13,7 +13,7 @@ import numpy as np
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, json_fingerprint
+from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
@@ -153,14 +153,14 @@ class MosaicPlan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that decides the product's bytes."""
-        decisive = {
-            "maps": self._digest(times=True),
-            "grid": repr(self.grid),
-            "options": self.options.model_dump(mode="json", exclude={"overwrite", "resume"}),
-            "code": code_fingerprint(),
-        }
-        return json_fingerprint(decisive)
+        """Over everything that decides the product's bytes, of `named_fingerprint`."""
+        return named_fingerprint(
+            {
+                "maps": self._digest(times=True),
+                "lulc": code_fingerprint(),
+                "settings": [repr(self.grid), self.options.model_dump(mode="json", exclude={"overwrite", "resume"})],
+            }
+        )
 
     def _common(self, tag: str) -> str:
         """The values of a tag in all maps, each once."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.csv_text import csv_text
@@ -13,7 +14,7 @@ from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan
 
-_COLUMNS = ("number", "map", "pixels", "acquired", "crs", "model", "input", "input_sha256")
+_COLUMNS = ("number", "map", "pixels", "main_pixels", "acquired", "crs", "model", "input", "input_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +25,24 @@ class SourceMapPixels:
         number: Number of the map in the bands `source` and `source 250s`.
         path: File of the map.
         acquired: Acquisition of its scene, a date or FROM/TO; empty when the map does not state it.
-        pixels: Pixels of the mosaic of which it is the main source.
+        pixels: Pixels of the mosaic where it has data.
+        main_pixels: Pixels of the mosaic of which it is the main source.
     """
 
     number: int
     path: str
     acquired: str
     pixels: int
+    main_pixels: int
 
 
-def count_sources(plan: MosaicPlan, whole: Path) -> tuple[SourceMapPixels, ...]:
-    """Count the pixels of each map from the source bands of an assembled mosaic.
+def count_sources(plan: MosaicPlan, whole: Path, pixels: NDArray[np.int64]) -> tuple[SourceMapPixels, ...]:
+    """Count the pixels of which each map is the main source, from the source bands of an assembled mosaic.
 
     Args:
         plan: The mosaic.
         whole: Its assembled file.
+        pixels: Pixels of the mosaic where each map has data, (maps,).
 
     Raises:
         InputError: The file breaks the format of a product.
@@ -53,7 +57,7 @@ def count_sources(plan: MosaicPlan, whole: Path) -> tuple[SourceMapPixels, ...]:
                 number += SOURCES_A_BAND * product.band("source 250s", window)[valid].astype(np.int64)
             counts += np.bincount(number, minlength=counts.size)
     return tuple(
-        SourceMapPixels(number, str(one.path), one.acquired, int(counts[number]))
+        SourceMapPixels(number, str(one.path), one.acquired, int(pixels[number - 1]), int(counts[number]))
         for number, one in enumerate(plan.maps, start=1)
     )
 
@@ -68,7 +72,7 @@ def write_sources(path: Path, plan: MosaicPlan, sources: Sequence[SourceMapPixel
     for source, one in zip(sources, plan.maps, strict=True):
         crs = one.grid.crs.to_string() if one.grid.crs else ""
         said = [one.tags.get(name, "") for name in ("LULC_MODEL", "LULC_INPUT", "LULC_INPUT_SHA256")]
-        rows.append([source.number, one.path.name, source.pixels, source.acquired, crs, *said])
+        rows.append([source.number, one.path.name, source.pixels, source.main_pixels, source.acquired, crs, *said])
     write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 

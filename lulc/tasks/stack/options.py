@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lulc.options import Bands, Offset, Option, Options, Overwrite, Quantification
+from lulc.options import Bands, Date, Offset, Option, Options, Overwrite, Quantification, RequireData
 
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
@@ -29,6 +29,7 @@ class StackOptions(Options):
     bands: Bands = None
     offset: Offset = None
     quantification: Quantification = None
+    date: Date = None
     fill: Annotated[tuple[Path, ...], Option(repeat=True, web=True, metavar="OTHER")] = Field(
         default=(), max_length=_MOST_FILLS
     )
@@ -59,6 +60,7 @@ class StackOptions(Options):
     """Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256."""
 
     overwrite: Overwrite = False
+    require_data: RequireData = False
 
     @model_validator(mode="after")
     def _clouds_that_are_asked(self) -> Self:

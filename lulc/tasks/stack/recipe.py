@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lulc.bands import check_bands, sensor
-from lulc.config import Table, parse_config
+from lulc.config import Table, parse_config, read_toml
 from lulc.errors import UsageError
 from lulc.indices import INDICES, spectral_index
 from lulc.io.scene.scene import Scene
-from lulc.resources import read_toml
+from lulc.resources import config_path
 from lulc.tasks.stack.options import StackOptions
 
 
@@ -39,7 +39,7 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         ConfigError: There is no such file, or a key or index is unknown.
     """
-    recipe = parse_config(Recipe, read_toml("stacks", name), f"stack {name}")
+    recipe = parse_config(Recipe, read_toml("stacks", name), str(config_path("stacks", name)))
     return recipe.model_copy(update={"indices": _index_names(recipe.indices)})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import UsageError
 from lulc.grid import Grid, Window
 from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
@@ -89,7 +89,7 @@ def stack(
             if not counts[1:].any():
                 fewer = "" if options.clouds == "none" else ", or mask fewer clouds"
                 remedy = f"check its nodata value and its bands{fewer}"
-                raise InputError(f"{scenes[0].info.name} has no valid pixel", remedy)
+                scenes[0].tell_empty(remedy, refuse=options.require_data)
             for scene in scenes:
                 scene.unchanged.check()
         sources = _source_counts(dates, counts, options)
@@ -159,7 +159,9 @@ def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -
 
 
 def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: ExitStack) -> list[Scene]:
-    first = open_scene(inputs, bands=options.bands, offset=options.offset, quantification=options.quantification)
+    first = open_scene(
+        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, date=options.date
+    )
     scenes = [opened.enter_context(first)]
     for path in options.fill:
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)

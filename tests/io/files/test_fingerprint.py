@@ -1,9 +1,19 @@
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from lulc.errors import StorageError
-from lulc.io.files.fingerprint import Unchanged, input_files, json_fingerprint
+from lulc.io.files import fingerprint
+from lulc.io.files.fingerprint import (
+    Unchanged,
+    changed_parts,
+    file_fingerprint,
+    input_files,
+    json_fingerprint,
+    named_fingerprint,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +76,70 @@ def test_what_a_run_keeps_in_the_folder_of_its_input_is_no_input(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in input_files(tmp_path)] == ["B02.tif", "x.lulc"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "scene.tif"
+    path.write_bytes(bytes(range(256)) * 20_000)  # 5 MB: samples leave gaps
+    return path
+
+
+def change(path, offset):
+    """Change one byte and nothing that a folder shows of the file."""
+    status = path.stat()
+    with path.open("r+b") as opened:
+        opened.seek(offset)
+        opened.write(b"\xff" if path.read_bytes()[offset] != 255 else b"\0")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_touched_or_copied_file_is_the_same(file, tmp_path):
+    known = file_fingerprint(file)
+    os.utime(file, (1, 1))
+    assert file_fingerprint(file) == known
+    (tmp_path / "other").mkdir()
+    assert file_fingerprint(Path(shutil.copy(file, tmp_path / "other"))) == known
+    assert file_fingerprint(file, "called.tif") != known
+
+
+@pytest.mark.parametrize("offset", [0, 1_300_000, 2_500_000, 5_119_999])
+def test_one_byte_anywhere_is_a_change(file, offset):
+    known = file_fingerprint(file)
+    change(file, offset)
+    assert file_fingerprint(file) != known
+
+
+def test_of_a_file_too_large_to_be_hashed_at_each_start_the_time_counts(file, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_HASHED_WHOLE", 1 << 20)
+    known, without = file_fingerprint(file), file_fingerprint(file, times=False)
+    os.utime(file, (1, 1))
+    assert file_fingerprint(file) != known
+    assert file_fingerprint(file, times=False) == without
+
+
+def test_a_file_that_is_not_there_is_not_asked_for_again(tmp_path, caplog):
+    with pytest.raises(StorageError, match=r"cannot read .*none\.tif: No such file or directory"):
+        file_fingerprint(tmp_path / "none.tif")
+    assert not caplog.records
+
+
+JOB = {"input": "a", "model": {"name": "b"}, "torch": "2.0", "settings": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, ""),
+        ({"input": "x"}, "input"),
+        ({"input": "x", "settings": [3]}, "input"),
+        ({"torch": "2.1", "input": "x"}, "input and torch"),
+        ({"settings": [3]}, "settings"),
+    ],
+)
+def test_a_fingerprint_names_the_parts_that_changed(changed, named):
+    assert changed_parts(named_fingerprint(JOB), named_fingerprint(JOB | changed)) == named
+
+
+def test_a_fingerprint_of_an_older_lulc_differs_in_all_parts():
+    assert changed_parts("0" * 64, named_fingerprint(JOB)) == "input and model and torch"

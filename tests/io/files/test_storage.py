@@ -2,11 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from lulc.errors import StorageError
 from lulc.io.files.storage import free_bytes, megabytes, storage_errors
+from tests.support.scene_files import write_raster
 
 
 @pytest.mark.parametrize(
@@ -14,7 +18,7 @@ from lulc.io.files.storage import free_bytes, megabytes, storage_errors
     [
         (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "disk is full"),
-        (errno.EFBIG, "disk is full"),
+        (errno.EFBIG, "would be larger than files may be there"),
         (errno.EACCES, "cannot write"),
         (errno.EROFS, "cannot write"),
         (errno.ENOENT, "its folder does not exist"),
@@ -43,3 +47,17 @@ def test_a_disk_that_does_not_say_what_is_free_counts_as_full(tmp_path, monkeypa
 
     monkeypatch.setattr("shutil.disk_usage", refused)
     assert free_bytes(tmp_path) == 0
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr"])
+def test_a_limit_on_the_size_of_files_is_told_in_one_line(tmp_path, suffix):
+    scene = write_raster(tmp_path / "scene.tif", np.random.default_rng(1).integers(1, 9000, (4, 300, 400), np.uint16))
+    words = [sys.executable, "-m", "lulc", "stack", str(scene), str(tmp_path / f"out{suffix}")]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "files are limited to 0.1 MB (ulimit -f); raise the limit" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]

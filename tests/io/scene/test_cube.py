@@ -165,6 +165,38 @@ class TestDates:
         with pytest.raises(InputError, match=r"B02 has 3 steps along t \(2021-06-01 to 2021-06-11\)"):
             opened(self.made(3)[1], tmp_path)
 
+    @pytest.mark.parametrize("date", ["2021-06-06", "2021-06-06T10:50:31"])
+    def test_one_of_several_is_chosen(self, tmp_path, date):
+        values, dataset = self.made(3)
+        for name in NAMES:
+            dataset[name][2] = 7
+            dataset[name][0] = 9
+        dataset.to_netcdf(tmp_path / "cube.nc")
+        with open_scene(tmp_path / "cube.nc", date=date) as scene:
+            np.testing.assert_array_equal(scene.read(NAMES, scene.grid.window).data, values)
+            assert scene.info.acquired == "2021-06-06T10:50:31"
+
+    def test_another_date_is_another_input(self, tmp_path):
+        self.made(3)[1].to_netcdf(tmp_path / "cube.nc")
+        found = set()
+        for date in ("2021-06-01", "2021-06-06"):
+            with open_scene(tmp_path / "cube.nc", date=date) as scene:
+                found.add(scene.fingerprint())
+        assert len(found) == 2
+
+    @pytest.mark.parametrize(("date", "matching"), [("2021-06-07", "none"), ("2021-06", "3")])
+    def test_a_date_that_names_none_or_several_is_refused(self, tmp_path, date, matching):
+        self.made(3)[1].to_netcdf(tmp_path / "cube.nc")
+        with pytest.raises(InputError, match=f"{matching} of them at {date}; choose one with --date"):
+            open_scene(tmp_path / "cube.nc", date=date)
+
+    def test_what_has_no_dates_takes_none(self, tmp_path):
+        plain(pixels(50, 70)).to_netcdf(tmp_path / "cube.nc")
+        with pytest.raises(InputError, match="no axis of dates; leave --date out"):
+            open_scene(tmp_path / "cube.nc", date="2021-06-07")
+        with pytest.raises(InputError, match="no cube of several dates; leave --date out"):
+            open_scene(write_raster(tmp_path / "scene.tif", pixels()), date="2021-06-07")
+
 
 class TestBands:
     def stacked(self, values, **attributes):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 
 from lulc.errors import InputError
 from lulc.io.scene.scene import open_scene
@@ -69,3 +70,61 @@ def test_16_bits_of_eo_browser_are_scaled_by_their_name_and_it_is_told(tmp_path)
         np.testing.assert_allclose(opened.reflectance(["B02"], opened.grid.window), values / 65535, rtol=1e-6)
     with scene(tmp_path, values, name, names=None, quantification=10_000.0) as opened:
         assert opened.radiometry.quantification == 10_000
+
+
+class TestOffset:
+    """Pixels that strongly contradict the offset stop a run, unless the user states the offset."""
+
+    SCENES = ("aquileia_20190416_l2a_12band.tif", "australia_20181201_l2a_12band.tif")
+
+    @pytest.fixture(params=SCENES)
+    def real(self, request, data, tmp_path):
+        """Writes a real scene without metadata, with something added to the numbers."""
+        with rasterio.open(data / "scenes" / request.param) as source:
+            names, values = source.descriptions, source.read()
+
+        def write(more):
+            return write_raster(tmp_path / "scene.tif", np.where(values, values + more, 0), names)
+
+        return write
+
+    @pytest.mark.parametrize("real", SCENES[:1], indirect=True)
+    def test_left_in_it_is_refused(self, real):
+        with open_scene(real(1000)) as opened, pytest.raises(InputError, match="give --offset -1000, or --offset 0"):
+            opened.check_reflectance()
+
+    @pytest.mark.parametrize("real", SCENES[1:], indirect=True)
+    def test_of_dry_land_it_is_told(self, real):
+        with open_scene(real(1000)) as opened:
+            opened.check_reflectance()
+            assert "--offset -1000 is needed" in opened.warnings[0]
+
+    def test_taken_away_twice_it_is_refused(self, tmp_path):
+        values = np.random.default_rng(1).integers(50, 700, (3, 128, 128)).astype(np.uint16)
+        path = write_raster(tmp_path / "scene.tif", values, NAMES)
+        with rasterio.open(path, "r+") as target:
+            target.update_tags(QUANTIFICATION_VALUE="10000", BOA_ADD_OFFSET="-1000", LULC_OFFSET_SOURCE="STAC: flag")
+            for band in (1, 2, 3):
+                target.update_tags(band, BOA_ADD_OFFSET="-1000")
+        with open_scene(path) as opened, pytest.raises(InputError, match=r"become negative; .* give --offset 0"):
+            opened.check_reflectance()
+
+    @pytest.mark.parametrize(("more", "offset"), [(0, None), (1000, 0), (1000, -1000)])
+    def test_right_or_stated_it_is_taken(self, real, more, offset):
+        with open_scene(real(more), offset=offset) as opened:
+            opened.check_reflectance()
+
+    @pytest.mark.parametrize(
+        ("reflectance", "ground"),
+        [
+            ((0.11, 0.17, 0.25, 0.42, 0.38), "desert"),
+            ((0.75, 0.78, 0.80, 0.12, 0.10), "snow"),
+            ((0.45, 0.47, 0.50, 0.35, 0.28), "cloud"),
+        ],
+    )
+    def test_bright_ground_may_have_no_offset(self, tmp_path, reflectance, ground):
+        noise = np.random.default_rng(2).normal(1, 0.02, (5, 128, 128))
+        values = (np.array(reflectance)[:, None, None] * 10_000 * noise).astype(np.uint16)
+        with scene(tmp_path, values, names=(*NAMES, "B11", "B12")) as opened:
+            opened.check_reflectance()
+            assert "no visible pixel is darker than DN 1000" in opened.warnings[0], ground

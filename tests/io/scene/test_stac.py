@@ -170,16 +170,21 @@ class TestOffset:
         with open_scene([path]) as scene:
             assert scene.radiometry.offset == 0
             (told,) = scene.warnings
+            with pytest.raises(InputError, match="offset 0 was used"):
+                scene.check_reflectance()
         assert "offset 0 was used" in told
         assert "--offset -1000" in told
         with open_scene([path], offset=-1000) as scene:
             assert scene.warnings == ()
+            scene.check_reflectance()
 
     def test_the_flag_says_not_applied_and_the_pixels_say_it_was(self, tmp_path):
         said = {FLAG: False, "s2:processing_baseline": "05.11"}
         with open_scene([write_item(tmp_path, random_pixels(), properties=said, raster=SHIFTED)]) as scene:
             assert scene.radiometry.offset == -1000
             (told,) = scene.warnings
+            with pytest.raises(InputError, match="offset -1000 was used"):
+                scene.check_reflectance()
         assert "offset -1000 was used" in told
         assert "--offset 0" in told
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from click.testing import CliRunner
 
@@ -152,6 +153,28 @@ class TestBands:
         assert (card.features.bands, card.pictures) == (("B04", "B03", "B02"), False)
         assert report.leakage.shared_ground == report.patches["val"] + report.patches["test"]  # all lie on one place
         assert "lie partly on training ground" in report.to_text()
+
+    @pytest.mark.parametrize("normalise", ["rescale", "statistics"])
+    @pytest.mark.parametrize("blank", ["train", "val"])
+    def test_patches_without_data_teach_nothing(self, bands, tmp_path, normalise, blank):
+        rows = ["name,split"]
+        for path in sorted(bands.glob("*/*.tif")):
+            split = "val" if path.stem == "0" else "train"
+            rows.append(f"{path.relative_to(bands)},{split}")
+            if split == blank:
+                with rasterio.open(path, "r+") as file:
+                    file.write(np.zeros((13, SIDE, SIDE), np.uint16))
+        (tmp_path / "split.csv").write_text("\n".join(rows))
+        settings = settings_for(
+            bands,
+            bands=["eurosat-ms"],
+            use=["B04", "B03", "B02"],
+            network__normalise=normalise,
+            split__file=str(tmp_path / "split.csv"),
+        )
+        with pytest.raises(InputError, match=f"no patch of the split '{blank}' has a pixel with data"):
+            train_patches(settings, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
     def test_one_block_is_not_enough(self, bands, tmp_path):
         with pytest.raises(InputError, match=r"1 block, 3 splits need as many; use smaller blocks"):

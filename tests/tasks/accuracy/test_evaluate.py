@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from rasterio.warp import transform
 from sklearn.metrics import confusion_matrix, f1_score
@@ -53,6 +54,39 @@ def options(coarse, crosswalk):
 @pytest.fixture
 def reference(tmp_path, steps):
     return labels(tmp_path / "reference.tif", coarse_values(steps))
+
+
+class TestAClassThatMayBeSeveral:
+    """Esri's rangeland is Dynamic World's grass or shrub: a map that says either is right."""
+
+    @pytest.fixture
+    def files(self, tmp_path):
+        """Random classes of both legends, a third of them changed; value and class of Dynamic World by Esri's value."""
+        rng, shape = np.random.default_rng(11), (96, 128)
+        world = rng.choice(9, shape)
+        esri_of = np.array([1, 2, 11, 4, 5, 11, 7, 8, 9])  # of water .. snow & ice; grass and shrub are both 11
+        esri = np.where(rng.random(shape) < 0.3, rng.choice(esri_of, shape), esri_of[world])
+        labels(tmp_path / "world.tif", world.astype(np.uint8))
+        labels(tmp_path / "esri.tif", esri.astype(np.uint8))
+        return tmp_path / "world.tif", tmp_path / "esri.tif", float((esri_of[world] == esri).mean())
+
+    @pytest.mark.parametrize("to", [None, "dynamic-world"])
+    def test_both_are_right(self, files, to):
+        world, esri, expected = files
+        options = EvaluateOptions(map_legend="dynamic-world-gee", legend="esri", block_px=32)
+        with pytest.raises(ConfigError, match="no crosswalk between"):
+            evaluate_map(world, esri, options)
+        options = EvaluateOptions(map_legend="dynamic-world", legend="esri", block_px=32, to=to)
+        shifted = world.with_name("shifted.tif")
+        with rasterio.open(world) as file:
+            labels(shifted, file.read(1) + 1)
+        report = evaluate_map(shifted, esri, options)
+        assert report.matrix.overall == pytest.approx(expected)
+        assert report.matrix.total == 96 * 128
+        assert "grass or shrub & scrub" in report.legend.names
+        assert "grass or shrub & scrub count as one class" in report.notes
+        swapped = EvaluateOptions(map_legend="esri", legend="dynamic-world", block_px=32, to=to)
+        assert evaluate_map(esri, shifted, swapped).matrix.overall == pytest.approx(expected)
 
 
 class TestSameLegend:

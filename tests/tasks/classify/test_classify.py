@@ -1,6 +1,7 @@
 """Whole runs: the map equals one untiled pass, keeps its place, its invariants and its provenance."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_bf16_differs_no_more_near_seams_than_elsewhere(scene_file, bundle, tmp_
 
 
 REFUSED = {
-    "all nodata": ({"pixels": np.zeros((4, 50, 60), np.uint16)}, {}, InputError, "no valid pixel"),
+    "all nodata": ({"pixels": np.zeros((4, 50, 60), np.uint16)}, {"require_data": True}, InputError, "no valid pixel"),
     "missing band": ({"descriptions": ("B02", "B03", "B04", "B11")}, {}, InputError, "lacks B08"),
     "no georeference": ({"crs": None, "transform": None}, {}, InputError, "--allow-no-georef"),
     "window below halo": ({}, {"window": 100}, UsageError, "use --window"),
@@ -206,6 +207,15 @@ def test_refusals_leave_nothing_behind(scene_file, bundle, tmp_path, case):
     with pytest.raises(error, match=message):
         classify([path], tmp_path / "map.tif", options(bundle, **fields))
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith("scene.tif")] == []
+
+
+def test_a_scene_without_data_is_an_empty_map_and_a_warning(scene_file, bundle, tmp_path, caplog):
+    report = classify(
+        [scene_file(50, 60, pixels=np.zeros((4, 50, 60), np.uint16))], tmp_path / "map.tif", options(bundle)
+    )
+    assert (read(tmp_path / "map.tif") == 255).all()
+    assert [entry.pixels for entry in report.areas] == [0] * 9
+    assert "scene.tif has no valid pixel" in caplog.text
 
 
 def test_an_existing_output_is_not_touched(scene_file, bundle, tmp_path):
@@ -242,5 +252,14 @@ def test_an_input_that_is_rewritten_is_refused_and_no_mixture_is_kept(scene_file
     scene, out = scene_file(700, 611), tmp_path / "map.tif"
     with pytest.raises(StorageError, match=r"scene\.tif was changed while it was read"):
         classify([scene], out, options(bundle, window=272), progress=rewriting(scene))
-    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
-    classify([scene], out, options(bundle, window=272))
+    assert not out.exists()
+    assert classify([scene], out, options(bundle, window=272)).resumed_chunks == 0
+    classify([scene], tmp_path / "same.tif", options(bundle, window=272))
+    assert out.read_bytes() == (tmp_path / "same.tif").read_bytes()
+
+
+def test_after_a_touch_the_same_command_goes_on(scene_file, bundle, tmp_path):
+    scene, out = scene_file(700, 611), tmp_path / "map.tif"
+    with pytest.raises(StorageError, match="was changed while it was read"):
+        classify([scene], out, options(bundle, window=272), progress=lambda *_: os.utime(scene, (1, 1)))
+    assert classify([scene], out, options(bundle, window=272)).resumed_chunks > 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import signal
 import time
@@ -119,7 +120,7 @@ def test_only_the_same_job_takes_over_finished_parts(interrupted, bundle, change
     assert classify([scene], out, ClassifyOptions(**settings)).resumed_chunks == resumed
 
 
-def test_a_changed_scene_starts_afresh(interrupted, bundle):
+def test_a_changed_scene_starts_afresh(interrupted, bundle, caplog):
     scene, out = interrupted
     with rasterio.open(scene, "r+") as target:
         pixels = target.read()
@@ -127,6 +128,15 @@ def test_a_changed_scene_starts_afresh(interrupted, bundle):
         target.write(pixels)
     report = classify([scene], out, ClassifyOptions(model=bundle, window=WINDOW, precision="fp32"))
     assert report.resumed_chunks == 0
+    assert "1 finished parts of an earlier run are not used: changed since: input" in caplog.text
+
+
+def test_a_touched_scene_is_the_same(interrupted, bundle, caplog):
+    scene, out = interrupted
+    os.utime(scene, (1, 1))
+    report = classify([scene], out, ClassifyOptions(model=bundle, window=WINDOW, precision="fp32"))
+    assert report.resumed_chunks == 1
+    assert "not used" not in caplog.text
 
 
 def test_a_blended_run_resumes_to_the_same_bytes(scene_file, bundle, tmp_path, monkeypatch):

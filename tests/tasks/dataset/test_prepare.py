@@ -117,6 +117,23 @@ def test_labels_of_different_splits_keep_their_distance(tmp_path, scene, labels,
     assert (lost & ~near_another).sum() < 0.03 * canvas.size
 
 
+@pytest.mark.parametrize("corner", [(500_000, 5_000_000), (300_000, 6_500_000)])
+def test_a_gap_of_zero_masks_no_label_of_one_scene(tmp_path, corner):
+    rows, columns = np.mgrid[:320, :384]
+    scene = write(
+        tmp_path / "scene.tif",
+        np.stack([1000 + rows, 1000 + columns]).astype(np.uint16),
+        names=BANDS[:2],
+        corner=corner,
+    )
+    labels = write(
+        tmp_path / "labels.tif", np.where((rows + columns) % 2, 10, 40).astype(np.uint8)[None], corner=corner
+    )
+    report = prepare([scene], [labels], tmp_path / "set", options(gap=0))
+    assert report.masked == 0
+    assert (labelled(open_training_set(tmp_path / "set"), (320, 384)) > 0).all()
+
+
 def test_blocks_stay_whole(tmp_path, scene, labels):
     prepare([scene], [labels], tmp_path / "set", options())
     by_block = {}

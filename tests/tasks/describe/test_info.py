@@ -140,6 +140,21 @@ class TestProduct:
         assert found.problems == ()
         assert found.to_text().splitlines()[-1] == "no problem found"
 
+    def test_shares_are_those_of_all_pixels(self, tmp_path):
+        path = product_file(tmp_path / "map.tif")
+        with rasterio.open(path) as source:
+            codes = source.read(1)
+        facts = describe([path]).to_json()
+        counts = np.bincount(codes[codes != 255], minlength=1 + len(LEGEND))[1:]
+        assert [row["share"] for row in facts["classes"]] == pytest.approx((counts / counts.sum()).tolist(), abs=6e-5)
+        assert facts["valid_share"] == pytest.approx((codes != 255).mean(), abs=6e-5)
+
+    def test_what_would_take_long_to_count_is_not_told(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("lulc.tasks.describe.product_check._MOST_COUNTED", 1000)
+        facts = describe([product_file(tmp_path / "map.tif")]).to_json()
+        assert "valid_share" not in facts
+        assert all(row.keys() == {"code", "class", "color"} for row in facts["classes"])
+
     def test_without_activations(self, tmp_path):
         found = describe([product_file(tmp_path / "map.tif", activations=False)])
         assert found.kind == "product"

@@ -119,8 +119,8 @@ def test_the_product_keeps_its_promises(region, tmp_path):
     with (tmp_path / "m.tif.sources.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["map"] for row in rows] == [path.name for path in region[:4]]
-    assert sum(int(row["pixels"]) for row in rows) == valid.sum() == sum(entry.pixels for entry in report.classes)
-    assert [int(row["pixels"]) for row in rows] == [(stored[-2][valid] == number).sum() for number in (1, 2, 3, 4)]
+    assert sum(int(row["main_pixels"]) for row in rows) == valid.sum() == sum(entry.pixels for entry in report.classes)
+    assert [int(row["main_pixels"]) for row in rows] == [(stored[-2][valid] == number).sum() for number in (1, 2, 3, 4)]
 
 
 def test_a_mosaic_of_one_map_is_that_map(tmp_path):
@@ -134,9 +134,9 @@ def test_chunks_do_not_show(tmp_path):
     maps = [small_map(tmp_path / f"{n}.tif", 100 * n, 150 * n, seed=n, shape=(700, 800)) for n in range(2)]
     for options in (MosaicOptions(feather=40), MosaicOptions(feather=40, crs="EPSG:3035", resolution=10.0)):
         plan = plan_mosaic(maps, options)
-        whole = merged_chunk(plan, plan.grid.window)
+        whole = merged_chunk(plan, plan.grid.window).data
         for window in (Window(0, 0, 512, 512), Window(512, 512, 250, 380), Window(130, 333, 257, 91)):
-            np.testing.assert_array_equal(merged_chunk(plan, window), whole[(slice(None), *window.slices())])
+            np.testing.assert_array_equal(merged_chunk(plan, window).data, whole[(slice(None), *window.slices())])
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_where_no_map_is_nothing_is_written_as_merging_would(tmp_path, method, a
     maps = [small_map(tmp_path / f"{n}.tif", 0, 2000 * n, seed=n) for n in range(2)]
     plan = plan_mosaic(maps, MosaicOptions(method=method, activations=activations))
     window = Window(0, 512, 256, 512)
-    found = merged_chunk(plan, window)
+    found = merged_chunk(plan, window).data
     nothing = merge_of(method, len(plan.legend), (window.height, window.width)).result()
     expected = _stored(nothing, plan)
     assert found.dtype == expected.dtype
@@ -185,13 +185,13 @@ def test_more_than_250_maps_are_told_apart(tmp_path, monkeypatch):
         monkeypatch.setattr(f"lulc.tasks.{module}.SOURCES_A_BAND", 3)
     maps = [small_map(tmp_path / f"{n}.tif", 0, 60 * n, seed=n, shape=(64, 64)) for n in range(8)]
     report = mosaic(maps, tmp_path / "m.tif")
-    assert min(share.pixels for share in report.maps) > 1000
+    assert min(share.main_pixels for share in report.maps) > 1000
     stored = bands(tmp_path / "m.tif")
     with rasterio.open(tmp_path / "m.tif") as made:
         assert made.descriptions[-3:] == ("source", "source 250s", "confidence")
     valid = stored[0] != 255
     number = stored[-3].astype(int) + 3 * stored[-2]
-    assert np.bincount(number[valid]).tolist() == [0, *(share.pixels for share in report.maps)]
+    assert np.bincount(number[valid]).tolist() == [0, *(share.main_pixels for share in report.maps)]
 
 
 def test_bounds_cut_without_changing_pixels(tmp_path):
@@ -278,6 +278,8 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(tmp_path
     assert ended == [-signal.SIGKILL, 75]
     assert lulc(*command, out).returncode == 0
     assert out.read_bytes() == (tmp_path / "clean.tif").read_bytes()
+    tables = [(tmp_path / f"{name}.tif.sources.csv").read_text() for name in ("m", "clean")]
+    assert tables[0] == tables[1]
     assert not work.exists()
 
 
@@ -295,14 +297,29 @@ def test_the_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "crs",
-    ['LOCAL_CS["drawing",UNIT["metre",1]]', "+proj=longlat +a=3396190 +b=3376200 +no_defs"],
+    ("crs", "reason"),
+    [
+        ('LOCAL_CS["drawing",UNIT["metre",1]]', "has a CRS that does not say where on Earth"),
+        ("+proj=longlat +a=3396190 +b=3376200 +no_defs", "not one of the Earth"),
+    ],
     ids=["drawing", "mars"],
 )
-def test_maps_that_are_not_on_earth_are_refused(tmp_path, crs):
-    write(tmp_path / "odd.tif", pixels(64, 64), grid=grid_of(64, 64, crs=crs))
-    with pytest.raises(InputError, match=r"odd\.tif has a CRS that does not say where on Earth"):
+def test_maps_that_are_not_on_earth_are_refused(tmp_path, crs, reason):
+    with rasterio.open(small_map(tmp_path / "odd.tif"), "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
+        target.crs = crs
+    with pytest.raises(InputError, match=rf"odd\.tif.* {reason}"):
         mosaic([small_map(tmp_path / "a.tif"), tmp_path / "odd.tif"], tmp_path / "m.tif")
+
+
+def test_a_date_that_leads_nowhere_has_a_part_in_the_mean(tmp_path):
+    maps = [small_map(tmp_path / f"{number}.tif", seed=number) for number in range(2)]
+    report = mosaic(maps, tmp_path / "m.tif")
+    has_data = [int((bands(path)[0] != 255).sum()) for path in maps]
+    assert [share.pixels for share in report.maps] == has_data
+    with (tmp_path / "m.tif.sources.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["pixels"]) for row in rows] == has_data
+    assert int(rows[1]["main_pixels"]) < has_data[1]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -314,7 +331,7 @@ def test_maps_on_both_sides_of_the_antimeridian_meet_in_any_order(tmp_path, orde
         write(maps[-1], pixels(60, 100, seed=number), grid=grid_of(60, 100, place, "EPSG:4326"))
     report = mosaic([maps[number] for number in order], tmp_path / "m.tif")
     assert (report.height, report.width) == (60, 250)
-    assert min(share.pixels for share in report.maps) > 4000
+    assert min(share.main_pixels for share in report.maps) > 4000
 
 
 def test_a_map_of_change_is_no_map_to_merge(tmp_path):
@@ -368,8 +385,9 @@ def test_a_resolution_out_of_range_is_a_usage_error(tmp_path, value):
     assert result.exit_code == 2
 
 
-def test_a_map_that_is_rewritten_is_refused_and_nothing_is_left(tmp_path):
+def test_a_map_that_is_rewritten_is_refused_and_no_mixture_is_kept(tmp_path):
     first, second = small_map(tmp_path / "a.tif"), small_map(tmp_path / "b.tif", col=150, seed=1)
     with pytest.raises(StorageError, match=r"b\.tif was changed while it was read"):
         mosaic([first, second], tmp_path / "m.tif", progress=rewriting(second))
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith("m.")]
+    assert not (tmp_path / "m.tif").exists()
+    assert mosaic([first, second], tmp_path / "m.tif").resumed_chunks == 0

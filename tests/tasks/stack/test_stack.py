@@ -169,11 +169,18 @@ class TestEveryFormat:
         assert "\n" not in str(refusal.value)
         assert left(tmp_path) == before
 
-    def test_a_scene_without_data_leaves_nothing(self, tmp_path, suffix):
+    def test_a_scene_without_data_leaves_nothing_when_data_are_asked_for(self, tmp_path, suffix):
         scene_file(tmp_path / "empty.tif", hole=np.s_[:, :])
         with pytest.raises(InputError, match="no valid pixel"):
-            stack([tmp_path / "empty.tif"], tmp_path / f"out{suffix}")
+            stack([tmp_path / "empty.tif"], tmp_path / f"out{suffix}", StackOptions(require_data=True))
         assert left(tmp_path) == ["empty.tif"]
+
+    def test_a_scene_without_data_is_an_empty_stack_and_a_warning(self, tmp_path, suffix, caplog):
+        scene_file(tmp_path / "empty.tif", hole=np.s_[:, :])
+        stack([tmp_path / "empty.tif"], tmp_path / f"out{suffix}")
+        with open_scene(tmp_path / f"out{suffix}") as written:
+            assert not written.read(["B04"], written.grid.window).valid.any()
+        assert "empty.tif has no valid pixel" in caplog.text
 
     def test_an_existing_output_is_kept(self, scene, tmp_path, suffix):
         out = tmp_path / f"out{suffix}"

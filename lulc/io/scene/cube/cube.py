@@ -55,6 +55,11 @@ def is_zarr(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata"))
 
 
+def is_cube(path: Path) -> bool:
+    """True for a NetCDF file or a Zarr group."""
+    return is_zarr(path) if path.is_dir() else is_netcdf(path)
+
+
 class CubeSource:
     """Bands of one grid in a NetCDF or Zarr dataset, decoded to float32 with NaN where there is no data.
 
@@ -85,6 +90,7 @@ class CubeSource:
             acquired=stated_date(str(attributes.get("ACQUISITION_DATE", "")), path) or _date(self._pieces[0]),
             radiometry=_radiometry(attributes, self._pieces, path),
             platform=platform_of(attributes),
+            stated=planes[0].date,
         )
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
@@ -148,11 +154,15 @@ class CubeSource:
                 dataset.close()
 
 
-def open_cube(path: Path) -> list[CubeSource]:
+def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
     """A NetCDF file or Zarr group as sources: one for each grid of its bands, the finest first.
 
+    Args:
+        path: File or folder.
+        date: Which to take where there are several, or the beginning of its text, such as `2021-05-27`.
+
     Raises:
-        InputError: Not readable, or without a variable of rows and columns.
+        InputError: Not readable, without a variable of rows and columns, or of several dates of which none was chosen.
         LimitError: More pixels, or larger chunks, than lulc reads.
     """
     kind = "Zarr" if path.is_dir() else "NetCDF"
@@ -164,7 +174,7 @@ def open_cube(path: Path) -> list[CubeSource]:
     for doubt in doubts:
         _log.warning("%s: %s", path, doubt.message)
     with closed_on_error(groups.values()):
-        grids = planes_of(groups, path)
+        grids = planes_of(groups, path, date)
         for plane in (plane for planes in grids for plane in planes):
             _check_limits(plane.values, path)
         return [CubeSource(path, kind, planes) for planes in grids]

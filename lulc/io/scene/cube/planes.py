@@ -30,36 +30,41 @@ class Plane:
         label: What the dataset calls it; None when it says nothing.
         values: (row, column), lazy.
         dataset: Where it lies.
+        date: Which of several it is; empty when there is one.
     """
 
     label: str | None
     values: xr.DataArray
     dataset: xr.Dataset
+    date: str = ""
 
 
-def planes_of(groups: Mapping[str, xr.Dataset], path: Path) -> list[list[Plane]]:
+def planes_of(groups: Mapping[str, xr.Dataset], path: Path, date: str | None = None) -> list[list[Plane]]:
     """Planes by their shape, the largest first.
 
     Args:
         groups: Datasets by the name of their group.
         path: For messages.
+        date: Which to take where there are several, or the beginning of its text.
 
     Raises:
-        InputError: There are none, or there are several dates.
+        InputError: There are none, or there are several dates and none of them was chosen.
     """
     found: list[Plane] = []
     several: list[str] = []
     for dataset in _measured(groups):
         for name, variable in dataset.data_vars.items():
             if variable.dtype.kind in "iuf":
-                found += _planes_of_variable(str(name), variable, dataset, several)
+                found += _planes_of_variable(str(name), variable, dataset, date, several)
     if not found and several:
-        raise InputError(f"{path}: {several[0]}", "keep one, such as with xarray: .isel(t=0).to_netcdf(...)")
+        raise InputError(f"{path}: {several[0]}", "choose one with --date")
     if not found:
         raise InputError(
             f"{path} has no variable with rows and columns: it has {_listed(groups)}",
             "give variables of (y, x) or (band, y, x)",
         )
+    if date and not any(plane.date for plane in found):
+        raise InputError(f"{path} has no axis of dates", "leave --date out")
     return _by_shape([plane for plane in found if plane.label != _OWN])
 
 
@@ -69,24 +74,31 @@ def _measured(groups: Mapping[str, xr.Dataset]) -> Iterable[xr.Dataset]:
     return (chosen or groups).values()
 
 
-def _planes_of_variable(name: str, variable: xr.DataArray, dataset: xr.Dataset, several: list[str]) -> Iterator[Plane]:
-    """The planes of a variable; a sentence goes to `several` when it has more than one date."""
+def _planes_of_variable(
+    name: str, variable: xr.DataArray, dataset: xr.Dataset, date: str | None, several: list[str]
+) -> Iterator[Plane]:
+    """The planes of a variable; a sentence goes to `several` when it has more than one date, or not the one asked for."""
     bands = next((str(each) for each in variable.dims if _is_bands(variable, str(each))), None)
     others = [str(each) for each in variable.dims if str(each) != bands]
     rows_columns = _rows_columns(variable, others)
     if rows_columns is None:
         return
+    chosen = ""
     for dimension in set(others) - set(rows_columns):
-        if variable.sizes[dimension] > 1:
-            several.append(_several(name, variable, dimension))
+        steps = _steps(variable, dimension)
+        matching = [position for position, step in enumerate(steps) if date and step.startswith(date)]
+        if len(matching) == 1:
+            variable, chosen = variable.isel({dimension: matching}), steps[matching[0]]
+        elif len(steps) > 1 or date:
+            several.append(_several(name, dimension, steps, date, len(matching)))
             return
     one = variable.squeeze([each for each in others if each not in rows_columns])
     one = one.transpose(*([bands] if bands else []), *rows_columns)
     if bands is None:
-        yield Plane(_label(one, name), one, dataset)
+        yield Plane(_label(one, name), one, dataset, chosen)
         return
     for position, label in enumerate(_band_labels(one, bands)):
-        yield Plane(label, one[position], dataset)
+        yield Plane(label, one[position], dataset, chosen)
 
 
 def _is_bands(variable: xr.DataArray, dimension: str) -> bool:
@@ -110,14 +122,19 @@ def _rows_columns(variable: xr.DataArray, dimensions: list[str]) -> tuple[str, s
     return (second, first) if roles.get("x") == first or roles.get("y") == second else (first, second)
 
 
-def _several(name: str, variable: xr.DataArray, dimension: str) -> str:
-    values = (
-        variable.coords[dimension].to_numpy() if dimension in variable.coords else np.arange(variable.sizes[dimension])
-    )
-    first, last = (
-        np.datetime_as_string(each, "D") if values.dtype.kind == "M" else each for each in (values[0], values[-1])
-    )
-    return f"{name} has {variable.sizes[dimension]} steps along {dimension} ({first} to {last}), a scene is one"
+def _steps(variable: xr.DataArray, dimension: str) -> list[str]:
+    """The steps along a dimension as text: dates to the second, else what its coordinate holds, else numbers from 0."""
+    if dimension not in variable.coords:
+        return [str(step) for step in range(variable.sizes[dimension])]
+    values = variable.coords[dimension].to_numpy()
+    return [np.datetime_as_string(each, "s") if values.dtype.kind == "M" else str(each) for each in values]
+
+
+def _several(name: str, dimension: str, steps: list[str], date: str | None, matching: int) -> str:
+    """Why a variable is no scene."""
+    first, last = (step.partition("T")[0] for step in (steps[0], steps[-1]))
+    has = f"{name} has {len(steps)} steps along {dimension} ({first} to {last})"
+    return f"{has}, a scene is one" if date is None else f"{has}, {matching or 'none'} of them at {date}"
 
 
 def _label(variable: xr.DataArray, name: str) -> str:

@@ -1,0 +1,123 @@
+"""Is the place that a raster states one on Earth? One check for every raster that is read or written."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from lulc.errors import InputError
+from lulc.grid import Grid, map_points
+
+_EARTH_RADIUS_M = 6_378_137.0
+_NEARLY_EARTH = 0.01
+"""Ellipsoids and spheres in use for the Earth differ by less than this share; other bodies by far more."""
+
+_POLE = 90.0
+_SAME_PIXEL = 1e-2
+_GEOREFERENCE_ANEW = "georeference it anew, such as with gdal_edit.py -a_srs EPSG:N -a_ullr LEFT TOP RIGHT BOTTOM"
+_CORRECT = "correct it, such as with gdal_edit.py -a_srs EPSG:N"
+
+
+def check_georeference(grid: Grid, path: Path) -> None:
+    """Refuse a raster whose georeference is not one; a raster without any passes.
+
+    Raises:
+        InputError: Pixels without a finite place or size, control points without a CRS, a CRS of another body, one
+            without two axes, one that PROJ does not know, or coordinates that lie nowhere in it.
+    """
+    if not grid.sound:
+        numbers = ", ".join(f"{value:g}" for value in tuple(grid.transform)[:6])
+        raise InputError(
+            f"{path}: its transform ({numbers}) gives pixels no place or size",
+            "georeference it anew, such as with gdal_edit.py -a_ullr",
+        )
+    if grid.gcps and grid.gcps_crs is None:
+        raise InputError(f"{path}: its control points have no CRS", "state it, such as with gdal_translate -a_srs")
+    crs = grid.gcps_crs if grid.gcps else grid.crs
+    if crs is None:
+        return
+    if flaw := _flaw_of_crs(crs.to_wkt()):
+        raise InputError(f"{path}: its CRS {flaw}", _CORRECT)
+    if not _engineering(crs.to_wkt()) and not _on_earth(places(crs, *_spread(grid))).any():
+        raise InputError(f"{path}: none of its pixels lies on Earth in its CRS", _GEOREFERENCE_ANEW)
+
+
+def same_place(grid: Grid, crs: CRS | None) -> bool:
+    """True when another CRS puts a grid's pixels where its own does, to a hundredth of a pixel.
+
+    Two descriptions of one CRS may differ in names, so places are compared and not texts.
+    """
+    own = grid.gcps_crs if grid.gcps else grid.crs
+    if own is None or crs is None or own == crs:
+        return own == crs
+    if any(_flaw_of_crs(each.to_wkt()) or _engineering(each.to_wkt()) for each in (own, crs)):
+        return False
+    x, y = _spread(grid)
+    here, there = places(own, x, y), places(crs, x, y)
+    known = _on_earth(here)
+    size = max(np.ptp(x) / grid.shape.width, np.ptp(y) / grid.shape.height)
+    beside = np.abs(places(own, x + size, y + size) - here)
+    return bool((np.abs(there - here) <= _SAME_PIXEL * beside)[known].all())
+
+
+def places(crs: CRS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longitude and latitude, WGS 84 degrees: float64 (n, 2), infinite where undefined.
+
+    Args:
+        crs: Of the coordinates, one of the Earth.
+        x: First coordinates, easting or longitude, (n,).
+        y: Second coordinates, (n,).
+    """
+    return np.column_stack(_to_degrees(crs.to_wkt()).transform(x, y))
+
+
+@lru_cache(maxsize=64)
+def _to_degrees(wkt: str) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
+    from pyproj import Transformer
+
+    return Transformer.from_crs(wkt, "EPSG:4326", always_xy=True)
+
+
+@lru_cache(maxsize=64)
+def _flaw_of_crs(wkt: str) -> str:
+    """What is wrong with a CRS, as the end of a sentence; empty when nothing is."""
+    import pyproj
+    from pyproj.exceptions import CRSError, ProjError
+
+    try:
+        crs = pyproj.CRS.from_wkt(wkt)
+        if crs.is_geocentric:
+            return f"({crs.name}) is geocentric: pixels need two axes on the ground"
+        if crs.ellipsoid and abs(crs.ellipsoid.semi_major_metre / _EARTH_RADIUS_M - 1) > _NEARLY_EARTH:
+            return f"({crs.name}) is not one of the Earth"
+        if crs.ellipsoid:
+            _to_degrees(wkt)
+    except (CRSError, ProjError):
+        return f"({wkt[:60]}) is not known to PROJ"
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _engineering(wkt: str) -> bool:
+    """True for a drawing's own system, which has no place on Earth to be compared."""
+    import pyproj
+
+    return pyproj.CRS.from_wkt(wkt).ellipsoid is None
+
+
+def _spread(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates of nine points: corners, middles of the sides, and the middle; or the control points."""
+    if grid.gcps:
+        points = np.array(grid.control_points())
+        return points[:, 2], points[:, 3]
+    rows, columns = np.meshgrid(
+        np.array([0, 0.5, 1]) * grid.shape.height, np.array([0, 0.5, 1]) * grid.shape.width, indexing="ij"
+    )
+    return map_points(grid.transform, columns.ravel(), rows.ravel())
+
+
+def _on_earth(degrees: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.isfinite(degrees).all(axis=1) & (np.abs(degrees[:, 1]) <= _POLE)

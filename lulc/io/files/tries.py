@@ -1,0 +1,38 @@
+"""Reading again: a disk or a server that fails once often answers the next time."""
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from lulc.errors import StorageError
+
+Found = TypeVar("Found")
+
+TRIES = 3
+"""How often a file is read before its failure counts."""
+
+_FINAL = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+_log = logging.getLogger(__name__)
+
+
+def tried(read: Callable[[], Found], path: Path) -> Found:
+    """What a function reads from a file; it is called again when the reading failed.
+
+    Args:
+        read: Reads the file from its beginning.
+        path: The file.
+
+    Raises:
+        StorageError: It failed each time, or as it always will.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return read()
+        except OSError as error:
+            problem = f"cannot read {path}: {error.strerror or error}"
+            if attempt == TRIES or error.errno in _FINAL:
+                raise StorageError(problem, "check the file, its permissions and its disk") from error
+            _log.warning("reading again: %s", problem)
+    raise AssertionError("unreachable")
