@@ -1,5 +1,6 @@
 """Values of options as they stand on a command line, and what they become."""
 
+import math
 import os
 from typing import Any
 
@@ -22,7 +23,7 @@ class Bytes(click.ParamType[int]):
             number = float(text[:-1]) * _UNITS[text[-1]] if text[-1:] in _UNITS else float(text)
         except ValueError:
             self.fail(f"{value!r} is not a size; write 800M or 2G", param, ctx)
-        if number < 1:
+        if not (number >= 1 and math.isfinite(number)):  # NaN too
             self.fail(f"{value!r} is not a positive size", param, ctx)
         return int(number)
 

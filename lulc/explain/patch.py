@@ -1,7 +1,6 @@
 """Explain patches: which pixels support the predicted class, as a picture and as a raster."""
 
 from difflib import get_close_matches
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from lulc.explain.explanation import Explanation, planned_outputs, write_explana
 from lulc.explain.grad_cam import METHOD_NAMES, layer_map, mean_heat, score_of_class
 from lulc.explain.options import ExplainOptions
 from lulc.grid import Shape
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.model.bundle import BundleCard
 from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
@@ -21,7 +21,7 @@ from lulc.patches.predict import patch_notes
 
 
 def explain_patch(
-    path: Path, output: Path, options: ExplainOptions | None = None, *, name: str | None = None
+    path: AnyPath, output: AnyPath, options: ExplainOptions | None = None, *, name: str | None = None
 ) -> Explanation:
     """Show which pixels of a patch support a class.
 
@@ -38,6 +38,7 @@ def explain_patch(
         UsageError: An option is refused.
         StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
+    path, output = as_path(path), as_path(output)
     options = options or ExplainOptions()
     image = read_image(path, options.bands, name)
     files = planned_outputs(output, [path], image.grid, overwrite=options.overwrite)

@@ -7,9 +7,7 @@ comes back first. Insertion less deletion (after Petsiuk et al. 2018) over 18 re
 pixels reach 0.46: Grad-CAM weighs whole maps, so other ground that looks like the class is hot too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from lulc.explain.grad_cam import METHOD_NAMES, heat_of, layer_map, score_of_reg
 from lulc.explain.options import ExplainSceneOptions, Method
 from lulc.explain.patch import check_finite, class_index, layer_named
 from lulc.grid import Grid, Window
+from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.io.scene.true_color import COLORS
 from lulc.model.build import total_stride
@@ -46,7 +45,7 @@ _WIDEST_HALO, _FALLBACK_HALO = 256, 64
 
 
 def explain_scene(
-    paths: Sequence[Path], output: Path, options: ExplainSceneOptions | None = None, *, name: str | None = None
+    paths: AnyPaths, output: AnyPath, options: ExplainSceneOptions | None = None, *, name: str | None = None
 ) -> Explanation:
     """Show which pixels support the class of a region of a scene.
 
@@ -66,6 +65,7 @@ def explain_scene(
         LimitError: The window is too large, or the device has not enough memory.
         StorageError: An output exists or cannot be written. Each output is whole or absent.
     """
+    paths, output = as_paths(paths), as_path(output)
     options = options or ExplainSceneOptions()
     with _opened(paths, options, name) as scene:
         scene.check_reflectance()

@@ -196,7 +196,7 @@ def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:
     write_whole(path, f'{head},\n "scenes": [\n{scenes}\n ]\n}}\n'.encode())
     notes = notes_folder(path)
     refuse_link(notes)
-    for kind in ("shard-*.error", "scene-*.merg*", "jobs.jsonl"):
+    for kind in ("shard-*.error", "scene-*.merg*", "scene-*.error", "jobs.jsonl"):
         for note in notes.glob(kind):
             note.unlink(missing_ok=True)
 

@@ -142,11 +142,22 @@ def _merge_script(path: Path, site: Site) -> str:
         },
         ["--requeue"],
     )
+    note = shlex.quote(str(notes_folder(path)))
     return f"""{head}
 # One scene a task: its parts become one product, which is read back before it gets its name; then the parts are removed.
 
 {_preparation(site)}
-{site.lulc} hpc merge {shlex.quote(str(path))} --scene $((SLURM_ARRAY_TASK_ID + ${{{_FIRST}:-0}}))
+scene=$((SLURM_ARRAY_TASK_ID + ${{{_FIRST}:-0}}))
+note={note}/scene-$(printf %04d "$scene").error
+rm -f "$note"
+{site.lulc} hpc merge {shlex.quote(str(path))} --scene "$scene"
+code=$?
+
+if [ "$code" -ne 0 ] && [ ! -e "$note" ]; then   # lulc did not start, or was killed
+    mkdir -p {note}
+    echo "$code ended with exit code $code" > "$note"
+fi
+exit "$code"
 """
 
 
@@ -172,8 +183,20 @@ mkdir -p {shlex.quote(str(notes_folder(path) / "logs"))}
 """
 
 
+def job_log(path: Path, kind: str, job: str, task: int | str) -> Path:
+    """Log of a task of an array job.
+
+    Args:
+        path: File of the plan.
+        kind: `shard` or `merge`.
+        job: Id of the array job.
+        task: Index of the task.
+    """
+    return notes_folder(path) / "logs" / f"{kind}-{job}_{task}.log"
+
+
 def _head(name: str, path: Path, kind: str, options: dict[str, str], lines: Sequence[str]) -> str:
-    log = notes_folder(path) / "logs" / f"{kind}-%A_%a.log"
+    log = job_log(path, kind, "%A", "%a")
     given = [f"--job-name={shlex.quote(name)}", f"--output={shlex.quote(str(log))}", "--open-mode=append"]
     given += [f"--{option}={shlex.quote(value)}" for option, value in options.items() if value]
     return "\n".join(["#!/bin/bash", *(f"#SBATCH {line}" for line in [*given, *lines])])

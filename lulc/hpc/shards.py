@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,20 @@ def run_planned(plan: ShardPlan, path: Path, index: int, *, progress: Progress =
     shard = plan.shard(index)
     if _merged(plan, path, shard.scene_index):
         return None
-    note = error_note(path, index)
+    options = plan.options_for(shard.scene)
+    scene = shard.scene
+    with _noted(error_note(path, index)):
+        return run_shard(scene.inputs, shard.folder, options, shard.chunks, scene.fingerprint, progress=progress)
+
+
+@contextmanager
+def _noted(note: Path) -> Iterator[None]:
+    """Write the exit code and the reason of a failure into a file, in one line; an older one is removed."""
     with storage_errors(note):
         note.parent.mkdir(exist_ok=True)
         note.unlink(missing_ok=True)
-    options = plan.options_for(shard.scene)
-    scene = shard.scene
     try:
-        return run_shard(scene.inputs, shard.folder, options, shard.chunks, scene.fingerprint, progress=progress)
+        yield
     except LulcError as error:
         _write_note(note, f"{error.exit_code} {error}")
         raise
@@ -120,6 +126,8 @@ def merge_scenes(plan: ShardPlan, path: Path, scenes: Sequence[int] | None) -> I
 def merge_planned(plan: ShardPlan, path: Path, scene_index: int) -> Path:
     """Merge a scene and remove its parts; a product that is published already is left unchanged.
 
+    The reason of a failure is noted beside the plan, in one line.
+
     Args:
         plan: Plan from `read_plan`.
         path: File of the plan.
@@ -129,11 +137,14 @@ def merge_planned(plan: ShardPlan, path: Path, scene_index: int) -> Path:
         ShardError: Shards are missing; the message names each with its reason. Nothing is left behind.
         LulcError: As `merge_parts`.
     """
+    note = merge_error_note(path, scene_index)
     try:
-        return _publish(plan, path, scene_index)
+        with _noted(note):
+            return _publish(plan, path, scene_index)
     except ShardError:
         if not _merged(plan, path, scene_index):
             raise
+        note.unlink(missing_ok=True)
         return plan.scenes[scene_index].output  # another merge has taken its parts over and published it
 
 
@@ -209,13 +220,18 @@ def error_note(path: Path, index: int) -> Path:
     return notes_folder(path) / f"shard-{index:04d}.error"
 
 
+def merge_error_note(path: Path, scene_index: int) -> Path:
+    """Path of the one-line reason of a failed merge."""
+    return _merge_note(path, scene_index, "error")
+
+
 def _status(plan: ShardPlan, path: Path, shard: Shard, queued: tuple[str, str] | None, *, mixed: bool) -> ShardStatus:
     scene, output, chunks = shard.scene_index, str(shard.scene.output), len(shard.chunks)
     if _merged(plan, path, scene):
         return ShardStatus(shard.index, scene, output, "merged", chunks, chunks)
     part = part_state(shard.folder)
     stored = len(_stored(shard, part, mixed=mixed))
-    code, reason = _read_note(error_note(path, shard.index))
+    code, reason = read_note(error_note(path, shard.index))
     foreign = bool(part.chunks) and part.fingerprint != shard.scene.fingerprint
     first_that_holds = (
         (part.held or (queued or ("", ""))[0] == "running", "running", ""),
@@ -286,7 +302,7 @@ def _write_note(note: Path, text: str) -> None:
         write_whole(note, f"{' '.join(text.split())}\n".encode())
 
 
-def _read_note(note: Path) -> tuple[int, str]:
+def read_note(note: Path) -> tuple[int, str]:
     """Exit code and reason of a note; (0, "") when there is none."""
     try:
         code, _, reason = note.read_text(encoding="utf-8").strip().partition(" ")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from lulc.config import parse_json
 from lulc.errors import ShardError
 from lulc.hpc.plan import ShardPlan, notes_folder
-from lulc.hpc.render import ArrayPart, array_parts, merge_dependency, render
+from lulc.hpc.render import ArrayPart, array_parts, job_log, merge_dependency, render
 from lulc.hpc.shards import ShardStatus, shard_statuses
 from lulc.hpc.site import Site
 from lulc.io.files.atomic import append_line, write_whole
@@ -113,6 +114,15 @@ def queue(path: Path, kind: Literal["shards", "merges"] = "shards") -> dict[int,
     return found
 
 
+def merge_logs(path: Path) -> dict[int, Path]:
+    """Where the latest job of each merge writes its log, by number of the scene; merges never submitted are left out."""
+    return {
+        scene: job_log(path, "merge", job["job"], scene - job["first"])
+        for job in _jobs(path, "merges")
+        for scene in job["numbers"]
+    }
+
+
 def _scenes_to_merge(
     plan: ShardPlan, statuses: Iterable[ShardStatus], wanted: Iterable[ShardStatus], queued: Mapping[int, Any]
 ) -> list[int]:
@@ -160,4 +170,8 @@ def _jobs(path: Path, kind: str) -> list[dict[str, Any]]:
         text = (notes_folder(path) / "jobs.jsonl").read_text(encoding="utf-8")
     except OSError:
         return []
-    return [job for job in map(parse_json, text.splitlines()) if job["kind"] == kind]
+    jobs = []
+    for line in text.splitlines():
+        with suppress(ValueError):  # a line that a full disk or a kill cut short
+            jobs.append(parse_json(line))
+    return [job for job in jobs if job["kind"] == kind]

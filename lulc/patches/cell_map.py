@@ -14,6 +14,7 @@ from lulc.grid import Window
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
+from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene
@@ -72,11 +73,11 @@ class CellReport:
 
 
 def classify_grid(
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: AnyPaths,
+    output: AnyPath,
     options: CellOptions | None = None,
     *,
-    quicklook: Path | None = None,
+    quicklook: AnyPath | None = None,
     progress: Progress = silent,
 ) -> CellReport:
     """Classify every cell of a scene into a product: class codes, then one activation per class.
@@ -95,6 +96,8 @@ def classify_grid(
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
         Interrupted: A signal came. Nothing is left behind.
     """
+    inputs, output = as_paths(inputs), as_path(output)
+    quicklook = None if quicklook is None else as_path(quicklook)
     options = options or CellOptions()
     check_outputs([path for path in (output, quicklook) if path is not None], inputs, overwrite=options.overwrite)
     classifier = options.classifier()

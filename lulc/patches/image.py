@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError
 from lulc.grid import Grid, Shape
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.raster import RasterSource, driver_of
 from lulc.io.scene.scene import Scene
@@ -82,7 +83,7 @@ class PatchImage:
         return stretched.round().astype(np.uint8).transpose(1, 2, 0)
 
 
-def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None = None) -> PatchImage:
+def read_image(path: AnyPath, bands: Sequence[str] | None = None, name: str | None = None) -> PatchImage:
     """Read a patch from a file.
 
     Args:
@@ -95,6 +96,7 @@ def read_image(path: Path, bands: Sequence[str] | None = None, name: str | None 
         LimitError: The image is larger than a patch may be.
         StorageError: The file cannot be read.
     """
+    path = as_path(path)
     if path.is_dir() or not path.exists():
         raise InputError(f"there is no file {path}", "check the path")
     try:

@@ -11,6 +11,7 @@ from lulc.errors import InputError, LulcError, UsageError
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.csv_text import csv_text
 from lulc.io.files.outputs import check_target
+from lulc.io.files.paths import AnyPaths, as_paths
 from lulc.io.scene.safe import is_safe
 from lulc.patches.card import PatchCard
 from lulc.patches.classifier import Classifier
@@ -69,7 +70,7 @@ class Answer:
 
 
 def classify_files(
-    inputs: Sequence[Path],
+    inputs: AnyPaths,
     classifier: Classifier,
     *,
     bands: Sequence[str] | None = None,
@@ -92,6 +93,7 @@ def classify_files(
         StorageError: A file cannot be read.
         UsageError: An input is a whole scene.
     """
+    inputs = as_paths(inputs)
     files = image_files(inputs)
 
     def on_refused(path: Path, error: LulcError) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.training_set import TrainingSet, open_training_set
 from lulc.metrics.confusion import defined_mean
 from lulc.model.build import build_network
@@ -139,13 +140,15 @@ def plan_scenes(settings: TrainSettings, group: ProcessGroup) -> ScenePlan:
 
 def train_scenes(
     settings: TrainSettings,
-    output: Path,
+    output: AnyPath,
     *,
     resume: bool = False,
     overwrite: bool = False,
-    tensorboard: Path | None = None,
+    tensorboard: AnyPath | None = None,
     progress: StepProgress = silent,
 ) -> TrainReport | None:
     """Train a network on a training set and leave a model bundle; arguments, result and errors are those of `train`."""
+    output = as_path(output)
+    tensorboard = None if tensorboard is None else as_path(tensorboard)
     plan = partial(plan_scenes, settings)
     return train(settings, plan, output, resume=resume, overwrite=overwrite, tensorboard=tensorboard, progress=progress)

@@ -1,6 +1,7 @@
 """Weights to start from: ImageNet or another bundle, for any number of input channels."""
 
 import importlib.util
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,14 +17,20 @@ from lulc.model.bundle import BundleCard, load_bundle
 _COLORS = {"B04": 0, "B03": 1, "B02": 2}
 """Colour channel of ImageNet weights that shows what a band shows."""
 
+_HARDLY_ANY, _FEW = 0.05, 0.5
+"""Fractions of a network's tensors below which a start is refused (a bias may fit by chance) and warned of."""
+
 _COUNTERS = "num_batches_tracked"
 _LITE = "efficientnet_lite"
 
 Fit = Callable[[Tensor, Sequence[int]], Tensor]
 """Makes a first convolution fit the shape of another."""
 
-Load = Callable[[str], tuple[BundleCard, Mapping[str, Tensor]]]
-"""Reads a bundle, by path or name: its card, and the weights that may be taken over."""
+Load = Callable[[str], tuple[BundleCard, Mapping[str, Tensor], Mapping[str, object]]]
+"""Reads a bundle, by path or name: its card, the weights that may be taken over, and the settings of a network that
+they fit, by the keys of `[network]`."""
+
+_log = logging.getLogger(__name__)
 
 
 def start_from(
@@ -59,21 +66,39 @@ def start_from(
         return "random weights"
     if start == "imagenet":
         return _from_imagenet(network, part, channels, library_name, build)
-    card, theirs = load(start)
+    card, theirs, settings = load(start)
     own, given = network.state_dict(), card.features.channels
     taken = take(own, theirs, lambda weight, shape: by_name(weight, shape, given, channels, new_bands))
-    if not taken:
-        raise ModelError(f"no weights of {card.name} fit this network", "start from a model of the same network")
+    total, remedy = len(weights_of(own)), f"they fit {_as_toml(settings)}"
+    if taken < _HARDLY_ANY * total:
+        none = "no" if not taken else f"only {taken}"
+        raise ModelError(f"{none} weights of {card.name} fit this network", f"{remedy}; or start from another model")
+    if taken < _FEW * total:
+        _log.warning("only %d of %d tensors of %s fit this network; %s", taken, total, card.name, remedy)
     network.load_state_dict(own)
-    return f"{taken} of {len(weights_of(own))} tensors from {card.name} {card.version}"
+    return f"{taken} of {total} tensors from {card.name} {card.version}"
+
+
+def _as_toml(settings: Mapping[str, object]) -> str:
+    """Settings as a configuration file writes them: `network.name = "Unet", network.encoder_depth = 5`."""
+    return ", ".join(f"network.{key} = {_toml_value(value)}" for key, value in settings.items())
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key} = {_toml_value(part)}" for key, part in value.items() if part is not None)
+        return f"{{ {inside} }}"
+    return json.dumps(value)
 
 
 def start_segmentation(network: nn.Module, architecture: Architecture, channels: Sequence[str], start: str) -> str:
     """`start_from` for the networks of segmentation-models-pytorch."""
 
-    def load(model: str) -> tuple[BundleCard, Mapping[str, Tensor]]:
+    def load(model: str) -> tuple[BundleCard, Mapping[str, Tensor], Mapping[str, object]]:
         bundle = load_bundle(model)
-        return bundle.card, bundle.network.state_dict()
+        built = bundle.card.architecture
+        settings = {"name": built.network, "encoder": built.encoder, "encoder_depth": built.encoder_depth}
+        return bundle.card, bundle.network.state_dict(), settings | {"options": built.options}
 
     def build() -> nn.Module:
         import segmentation_models_pytorch as smp

@@ -182,6 +182,45 @@ def test_a_changed_scene_is_refused_by_its_shards(region, request):
     assert note.count("\n") == 1
 
 
+def status_of(path, *options):
+    ended = CliRunner().invoke(cli, ["hpc", "status", str(path), *options])
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def test_the_status_shows_a_failed_merge_until_it_is_repeated(region):
+    path, out, expected = region
+    plan = all_run(path)
+    assert json.loads(status_of(path, "--json"))["merges"] == [
+        {"scene": 0, "output": str(out), "state": "waiting", "reason": "", "log": ""}
+    ]
+    out.write_bytes(b"somebody else's")
+    with pytest.raises(StorageError, match="exists"):
+        merge_planned(plan, path, 0)
+    (line,) = [line for line in status_of(path).splitlines() if line.startswith("merge")]
+    assert line.startswith(f"merge 0     failed      {out.name}  {out} exists")
+    out.unlink()
+    assert sha256(merge_planned(plan, path, 0)) == expected
+    assert "failed" not in status_of(path)
+    assert not list(notes_folder(path).glob("scene-*.error"))
+
+
+def test_the_status_names_the_log_of_a_merge_that_ended_without_a_word(region):
+    path, _, _ = region
+    all_run(path)
+    notes = notes_folder(path)
+    (notes / "logs").mkdir(parents=True)
+    line = {"kind": "merges", "job": "17", "first": 0, "numbers": [0]}
+    (notes / "jobs.jsonl").write_text(json.dumps(line) + "\n" + '{"kind": "mer')  # the last line was cut by a kill
+    assert json.loads(status_of(path, "--json"))["merges"][0]["state"] == "waiting"
+    log = notes / "logs" / "merge-17_0.log"
+    log.write_text("slurmstepd: error: Detected 1 oom_kill event\n")
+    (line,) = [line for line in status_of(path).splitlines() if line.startswith("merge")]
+    assert "failed" in line
+    assert "ended without a message" in line
+    assert line.endswith(f"; its log is {log}")
+
+
 def test_blended_shards_infer_the_row_above_again(settings, tmp_path):
     scene = write_scene(tmp_path / "scene.tif", 1600, 300)
     blended = settings.model_copy(update={"window": 192, "halo": 32, "blend": 16})

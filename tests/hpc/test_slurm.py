@@ -11,7 +11,7 @@ import pytest
 
 from lulc.errors import ShardError
 from lulc.hpc.plan import notes_folder, read_plan
-from lulc.hpc.shards import shard_statuses
+from lulc.hpc.shards import run_planned, shard_statuses
 from lulc.hpc.site import Site
 from lulc.hpc.slurm import Submission, queue, submit
 from tests.support.shard_samples import lulc, sha256
@@ -125,3 +125,21 @@ def test_dask_workers_are_jobs(ready, settings, tmp_path, monkeypatch):
     assert list((tmp_path / LOGS).glob("*.out"))
     assert signal.getsignal(signal.SIGINT) == handler
     wait_for(lambda: "dask-wor" not in subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("command", [SITE.lulc, "/no/such/lulc"])
+def test_a_merge_that_fails_is_shown_with_its_log(region, command):
+    path, out, _ = region
+    plan = read_plan(path)
+    for index in range(len(plan.shards)):
+        run_planned(plan, path, index)
+    out.write_bytes(b"somebody else's")
+    submission = submit(plan, path, SITE.model_copy(update={"lulc": command}))
+    assert (submission.shards, submission.scenes) == ((), (0,))
+    wait_for(lambda: not queued(submission.merges[0]))
+    ended = subprocess.run(lulc("hpc", "status", path), check=True, capture_output=True, text=True).stdout
+    (line,) = [line for line in ended.splitlines() if line.startswith("merge")]
+    assert "exists" in line if command == SITE.lulc else "ended with exit code 127" in line
+    log = notes_folder(path) / "logs" / f"merge-{submission.merges[0]}_0.log"
+    assert line.endswith(f"; its log is {log}")
+    assert log.read_text()

@@ -1,6 +1,8 @@
 """Start weights: inflated for any number of channels, from packages, bundles or the hub."""
 
+import re
 import sys
+import tomllib
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network
+from lulc.model.bundle import load_bundle
 from lulc.training.start import by_name, inflated, packaged_weights, start_segmentation
 from tests.support.training_sets import BANDS
 
@@ -102,8 +105,29 @@ def test_imagenet_weights_that_fit_only_in_part_are_refused(monkeypatch):
 def test_a_bundle_of_another_network_is_refused(bundle):
     network = nn.Sequential()
     network.encoder = nn.Conv2d(4, 8, 3)
-    with pytest.raises(ModelError, match="no weights of textured fit this network"):
+    with pytest.raises(
+        ModelError, match=r"no weights of textured fit this network; they fit network\.name = "
+    ) as caught:
         start_segmentation(network, architecture(), BANDS, str(bundle))
+    # What the message says, written into a configuration, takes all of the weights.
+    stated = re.search(r"they fit (.*); or start", str(caught.value))[1]
+    settings = tomllib.loads(stated.replace(", network.", "\nnetwork."))["network"]
+    fitting = Architecture(
+        network=settings.pop("name"), in_channels=4, classes=len(load_bundle(bundle).card.classes), **settings
+    )
+    said = start_segmentation(build_network(fitting), fitting, load_bundle(bundle).card.features.channels, str(bundle))
+    taken, _, total = said.split()[:3]
+    assert taken == total
+
+
+def test_a_bundle_that_fits_in_small_part_is_warned_of(bundle, caplog):
+    other = Architecture(network="FPN", encoder="resnet34", in_channels=4, classes=3)
+    said = start_segmentation(build_network(other), other, BANDS, str(bundle))
+    assert said.startswith("50 of 211 tensors")
+    assert 'only 50 of 211 tensors of textured fit this network; they fit network.name = "Unet"' in caplog.text
+    caplog.clear()
+    start_segmentation(build_network(architecture("resnet18")), architecture("resnet18"), BANDS, str(bundle))
+    assert not caplog.text
 
 
 def test_first_convolutions_of_other_channels_are_left_alone():

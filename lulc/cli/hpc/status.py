@@ -11,6 +11,7 @@ from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
 
 if TYPE_CHECKING:
+    from lulc.hpc.merges import MergeStatus
     from lulc.hpc.shards import ShardStatus
 
 
@@ -18,26 +19,36 @@ if TYPE_CHECKING:
 @plan_argument
 @with_console()
 def status(plan: Path, console: Console) -> None:
-    """Say what each shard of PLAN has come to: chunks done, and why it failed."""
+    """Say what each shard and each merge of PLAN has come to: chunks done, and why it failed."""
+    from lulc.hpc.merges import merge_statuses
     from lulc.hpc.plan import read_plan
     from lulc.hpc.shards import shard_statuses
-    from lulc.hpc.slurm import queue
+    from lulc.hpc.slurm import merge_logs, queue
 
     plan = plan.absolute()
     read = read_plan(plan)
     statuses = shard_statuses(read, plan, read.shards, queue(plan))
+    merges = merge_statuses(read, plan, statuses, queue(plan, "merges"), merge_logs(plan))
     counts = Counter(status.state for status in statuses)
     if console.as_json:
-        click.echo(json.dumps({"counts": counts, "shards": [status.to_json() for status in statuses]}))
+        shards, scenes = ([status.to_json() for status in found] for found in (statuses, merges))
+        click.echo(json.dumps({"counts": counts, "shards": shards, "merges": scenes}))
         return
     for entry in statuses:
         if console.verbose or not entry.finished:
             click.echo(_line(entry))
     click.echo(f"{len(statuses)} shards: {', '.join(f'{count} {state}' for state, count in counts.most_common())}")
-    scenes = {entry.scene for entry in statuses}
-    whole = [scene for scene in scenes if all(entry.state == "done" for entry in statuses if entry.scene == scene)]
-    if whole and not console.quiet:
-        click.echo(f"{len(whole)} scenes are complete and not merged yet; lulc hpc merge {plan} publishes them")
+    for merge in merges:
+        if merge.state != "waiting":
+            click.echo(_merge_line(merge))
+    if merges and not console.quiet:
+        click.echo(f"{len(merges)} scenes are complete and not merged yet; lulc hpc merge {plan} publishes them")
+
+
+def _merge_line(entry: "MergeStatus") -> str:
+    reason = f"  {entry.reason}" if entry.reason else ""
+    log = f"; its log is {entry.log}" if entry.log and entry.state == "failed" else ""
+    return f"merge {entry.scene:<5} {entry.state:<11} {Path(entry.output).name}{reason}{log}"
 
 
 def _line(entry: "ShardStatus") -> str:

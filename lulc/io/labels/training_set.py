@@ -23,6 +23,7 @@ from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, InputError, raised_as
 from lulc.features import FeatureSpec
 from lulc.grid import Grid
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.files.storage import storage_errors
 from lulc.io.labels.chip_files import read_chip, write_chip
 from lulc.legend import NODATA_CODE, Legend
@@ -170,13 +171,14 @@ def is_training_set(path: Path) -> bool:
     return (path / SET_CARD).is_file()
 
 
-def open_training_set(path: Path) -> TrainingSet:
+def open_training_set(path: AnyPath) -> TrainingSet:
     """Open a training set.
 
     Raises:
         InputError: Not a training set, or its list of chips is not complete.
         ConfigError: Its card is not valid.
     """
+    path = as_path(path)
     problem, remedy = f"{path} is not a training set", "make one with lulc prepare"
     with raised_as(InputError, problem, remedy, OSError, ValueError, TypeError, KeyError):
         table = parse_json(read_regular(path / SET_CARD, _MOST_CARD_BYTES))

@@ -24,7 +24,8 @@ def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, 
     index = np.searchsorted(numbers, found).clip(max=len(numbers) - 1)
     strange = numbers[index] != found
     if strange.any():
-        shown = ", ".join(f"{value:g}" for value in np.unique(found[strange])[:_SHOWN].tolist())
+        some = np.unique(found[strange])[:_SHOWN].tolist()
+        shown = ", ".join(str(value) if isinstance(value, int) else f"{value:g}" for value in some)
         raise InputError(
             f"{path} holds {shown}, which legend {legend.name} does not know ({strange.sum()} pixels of one window)",
             "choose another --legend, or add the value to its nodata_values",

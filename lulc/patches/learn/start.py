@@ -30,12 +30,13 @@ def start_patches(
         ModelError: The weights are not to be had here, or fit nothing.
     """
 
-    def load(model: str) -> tuple[BundleCard, dict[str, Tensor]]:
+    def load(model: str) -> tuple[BundleCard, dict[str, Tensor], dict[str, object]]:
         given = load_patch_model(model)
         state: dict[str, Tensor] = given.network.state_dict()
         if given.card.classes.names != classes:
             state = {name: value for name, value in state.items() if not name.startswith("head.")}
-        return given.card, state
+        built = given.card.architecture
+        return given.card, state, {"name": built.name, "side": built.side, "hidden": built.hidden}
 
     def build() -> nn.Module:
         made: nn.Module = timm.create_model(library, pretrained=True, num_classes=0)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from lulc.errors import ConfigError, InputError, did_you_mean
 from lulc.features import FeatureSpec
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.patches.dataset import Patch, PatchSet, check_outside, open_patch_set
 from lulc.patches.image import PatchImage
 from lulc.patches.learn.duplicates import Leakage, near_pairs, patch_signatures, same_pixels
@@ -31,14 +31,16 @@ _IMAGENET = {"B04": (0.485, 0.229), "B03": (0.456, 0.224), "B02": (0.406, 0.225)
 
 def train_patches(
     settings: PatchSettings,
-    output: Path,
+    output: AnyPath,
     *,
     resume: bool = False,
     overwrite: bool = False,
-    tensorboard: Path | None = None,
+    tensorboard: AnyPath | None = None,
     progress: StepProgress = silent,
 ) -> PatchTrainReport | None:
     """Train a patch classifier and leave a model bundle; arguments, result and errors are those of `lulc.training.train`."""
+    output = as_path(output)
+    tensorboard = None if tensorboard is None else as_path(tensorboard)
     check_outside(output, settings.data)
     plan = partial(plan_patches, settings)
     return train(settings, plan, output, resume=resume, overwrite=overwrite, tensorboard=tensorboard, progress=progress)

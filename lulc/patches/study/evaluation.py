@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError, UsageError, did_you_mean
 from lulc.io.figures.agreement import write_reliability
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
 from lulc.patches.card import load_patch_model
 from lulc.patches.classifier import Classifier
@@ -34,7 +35,7 @@ _DRAWN_PAIRS = 6
 
 
 def evaluate_patches(
-    model: str | Path, data: Path, options: PatchEvaluateOptions | None = None, *, progress: Progress = silent
+    model: str | Path, data: AnyPath, options: PatchEvaluateOptions | None = None, *, progress: Progress = silent
 ) -> PatchEvaluation:
     """Compare the classes that a model predicts with those of patches.
 
@@ -50,6 +51,7 @@ def evaluate_patches(
         ModelError: The model is refused.
         StorageError: A former report is there, or the disk is full or refuses.
     """
+    data = as_path(data)
     options = options or PatchEvaluateOptions()
     split, split_file, turns = options.split, options.split_file, options.turns
     _check(data, options)

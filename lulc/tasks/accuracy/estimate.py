@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError, did_you_mean
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.points import Design, Points, drawn_digest, pixels_at, read_points
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend
@@ -47,8 +48,8 @@ class _Case:
 
 
 def estimate_areas(
-    map_path: Path | None,
-    points_path: Path,
+    map_path: AnyPath | None,
+    points_path: AnyPath,
     options: EstimateOptions | None = None,
     *,
     progress: Progress = silent,
@@ -65,6 +66,8 @@ def estimate_areas(
         InputError: The points are not those that were drawn, or not from this map; a label is missing or is no class.
         StorageError: Reading failed.
     """
+    points_path = as_path(points_path)
+    map_path = None if map_path is None else as_path(map_path)
     chosen = options or EstimateOptions()
     points = read_points(points_path, label=chosen.attribute)
     design = points.design

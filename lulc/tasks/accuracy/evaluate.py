@@ -7,13 +7,13 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Window
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.labels import open_labels
 from lulc.legend import NODATA_CODE
 from lulc.metrics.bootstrap import block_intervals
@@ -35,8 +35,8 @@ _HALF_STEP = 1 / 500
 
 
 def evaluate_map(
-    map_path: Path,
-    reference_path: Path,
+    map_path: AnyPath,
+    reference_path: AnyPath,
     options: EvaluateOptions | None = None,
     *,
     progress: Progress = silent,
@@ -55,6 +55,7 @@ def evaluate_map(
         UsageError: A legend is needed and not given.
         StorageError: A damaged file.
     """
+    map_path, reference_path = as_path(map_path), as_path(reference_path)
     options, start = options or EvaluateOptions(), time.monotonic()
     for path in (map_path, reference_path):
         if not path.exists():

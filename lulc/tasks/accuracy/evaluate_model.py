@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk
 from lulc.errors import InputError
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.training_set import open_training_set
 from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.calibration import Calibration, Reliability
@@ -19,7 +20,7 @@ from lulc.tasks.accuracy.pair import choose_crosswalks
 from lulc.training.validation import predictions
 
 
-def evaluate_model(model: Path | str, training_set: Path, options: TrialOptions | None = None) -> EvaluationReport:
+def evaluate_model(model: Path | str, training_set: AnyPath, options: TrialOptions | None = None) -> EvaluationReport:
     """Compare a model with the labels of a split.
 
     Args:
@@ -30,6 +31,7 @@ def evaluate_model(model: Path | str, training_set: Path, options: TrialOptions 
     Raises:
         LulcError: The model or set is refused, they do not fit each other, or the split is empty.
     """
+    training_set = as_path(training_set)
     start, options = time.monotonic(), options or TrialOptions()
     split = options.split
     bundle, data = load_bundle(model), open_training_set(training_set)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import ConfigError, InputError, UsageError, did_you_mean
 from lulc.grid import Grid, Window
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
 from lulc.io.product.areas import PixelAreas, edge_of
 from lulc.io.product.reader import ProductReader, open_product
@@ -100,8 +101,8 @@ class SampleReport:
 
 
 def sample_map(
-    map_path: Path,
-    output: Path,
+    map_path: AnyPath,
+    output: AnyPath,
     options: SampleOptions | None = None,
     *,
     progress: Progress = silent,
@@ -122,6 +123,7 @@ def sample_map(
         ConfigError: An expected accuracy for a class that the legend does not have, or out of range.
         StorageError: Reading or writing failed, or the output exists.
     """
+    map_path, output = as_path(map_path), as_path(output)
     chosen = options or SampleOptions()
     check_points_target(output, overwrite=chosen.overwrite)
     with open_product(map_path) as product:

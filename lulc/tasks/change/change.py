@@ -18,6 +18,7 @@ from lulc.grid import Window
 from lulc.in_order import in_order
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.files.gdal import gdal_cache
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import Legend
@@ -42,14 +43,14 @@ _WIDEST_HALO = 1024
 
 
 def map_change(
-    before: Path,
-    after: Path,
-    output: Path,
+    before: AnyPath,
+    after: AnyPath,
+    output: AnyPath,
     options: ChangeOptions | None = None,
     *,
-    named: tuple[Path, Path] | None = None,
-    reference: Path | None = None,
-    folder: Path | None = None,
+    named: tuple[AnyPath, AnyPath] | None = None,
+    reference: AnyPath | None = None,
+    folder: AnyPath | None = None,
     progress: Progress = silent,
 ) -> ChangeReport:
     """Write a map of transitions, which is published whole or not at all, after its report.
@@ -69,10 +70,14 @@ def map_change(
     Raises:
         LulcError: A map or an option is refused, reading or writing failed, or Interrupted.
     """
+    before, after, output = as_path(before), as_path(after), as_path(output)
+    reference = None if reference is None else as_path(reference)
+    folder = None if folder is None else as_path(folder)
     start, options = time.perf_counter(), options or ChangeOptions()
     inputs = [path for path in (before, after, reference) if path is not None]
     replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
-    pair = open_pair(before, after, options.to, options.crosswalk, named)
+    called = None if named is None else (as_path(named[0]), as_path(named[1]))
+    pair = open_pair(before, after, options.to, options.crosswalk, called)
     adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
         change = _Change(pair, options, run)

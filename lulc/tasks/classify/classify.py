@@ -10,6 +10,7 @@ from lulc.errors import UsageError
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs, refuse_inputs
+from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import class_areas
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene
@@ -42,13 +43,13 @@ def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: 
 
 
 def classify(
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: AnyPaths,
+    output: AnyPath,
     options: ClassifyOptions | None = None,
     *,
     progress: Progress = silent,
     seam_windows: int = 0,
-    quicklook: Path | None = None,
+    quicklook: AnyPath | None = None,
     fill: Fill | None = None,
     name: str | None = None,
 ) -> ClassifyReport:
@@ -72,6 +73,8 @@ def classify(
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
         Interrupted: A signal came; finished chunks are kept for the next run.
     """
+    inputs, output = as_paths(inputs), as_path(output)
+    quicklook = None if quicklook is None else as_path(quicklook)
     options = options or ClassifyOptions()
     _refuse_names(inputs, output, quicklook, options)
     times = StageTimes()

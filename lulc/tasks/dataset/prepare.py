@@ -12,6 +12,7 @@ from lulc.io.figures.blocks import draw_blocks
 from lulc.io.files.atomic import staged
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_target
+from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.labels.training_set import CHIP_LIST, SET_CARD
 from lulc.io.report.writer import JSON, MARKDOWN, write_report
 from lulc.legend import load_legend
@@ -28,9 +29,9 @@ _CACHE = 256 << 20
 
 
 def prepare(
-    scenes: Sequence[Path],
-    labels: Sequence[Path],
-    output: Path,
+    scenes: AnyPaths,
+    labels: AnyPaths,
+    output: AnyPath,
     options: PrepareOptions,
     *,
     progress: Progress = silent,
@@ -54,6 +55,7 @@ def prepare(
         StorageError: Reading or writing failed, or the output exists. Nothing is left behind.
         Interrupted: A signal came. Nothing is left behind.
     """
+    scenes, labels, output = as_paths(scenes), as_paths(labels), as_path(output)
     started = time.perf_counter()
     pairs = find_pairs(scenes, labels)
     target = options.target

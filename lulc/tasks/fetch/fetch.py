@@ -19,6 +19,7 @@ from lulc.in_order import abandoned_when, in_order
 from lulc.io.files.area_of_interest import read_area
 from lulc.io.files.http import without_query
 from lulc.io.files.outputs import check_folder, refuse_inputs
+from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.files.storage import storage_errors
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.radiometry import RadiometryOverride
@@ -45,7 +46,7 @@ _COUNTS = ("uint8", "uint16")
 
 def fetch(
     catalog: str,
-    folder: Path,
+    folder: AnyPath,
     options: FetchOptions,
     *,
     progress: Progress = silent,
@@ -69,6 +70,7 @@ def fetch(
         StorageError: The catalogue cannot be read, or the folder not be written.
         Interrupted: A signal came; what was finished is kept.
     """
+    folder = as_path(folder)
     area, bands = read_area(options.area), _bands(options.bands)
     item_filter = ItemFilter(area, parse_period(options.dates), options.max_cloud, options.collection)
     failures: list[LulcError] = []

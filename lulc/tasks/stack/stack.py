@@ -16,6 +16,7 @@ from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_target, refuse_inputs
+from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.scene.acquired import span
 from lulc.io.scene.clouds import ClearScene
 from lulc.io.scene.scene import Scene, open_scene
@@ -39,8 +40,8 @@ _MOST_CACHE = 1 << 30
 
 
 def stack(
-    inputs: Sequence[Path | str],
-    output: Path | str,
+    inputs: AnyPaths,
+    output: AnyPath,
     options: StackOptions | None = None,
     *,
     progress: Progress = silent,
@@ -63,10 +64,10 @@ def stack(
         Interrupted: SIGINT, SIGTERM or SIGUSR1 came; nothing is left behind either.
         ConfigError: The preset or an index is unknown.
     """
+    inputs, output = as_paths(inputs), as_path(output)
     options = options or StackOptions()
-    output = Path(output)
     start = time.perf_counter()
-    _check_output(output, [Path(path) for path in inputs], options)
+    _check_output(output, inputs, options)
     with ExitStack() as opened:
         scenes = _open_scenes(inputs, options, opened)
         refuse_inputs([output], [file for scene in scenes for file in scene.files()])

@@ -398,3 +398,12 @@ def test_every_shipped_configuration_builds(name):
     network = build_patch_network(settings.network.architecture(3, 10, 64)).eval()
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 10)
+
+
+def test_a_start_that_does_not_fit_says_which_network_would(trained, tree, tmp_path):
+    other = settings_for(tree, network__name="resnet18", network__start=str(trained[0]))
+    expected = (
+        r'only 1 weights of tiny fit this network; they fit network\.name = "cnn6", network\.side = 32, network\.hidden'
+    )
+    with pytest.raises(ModelError, match=expected):
+        train_patches(other, tmp_path / "run")

@@ -63,6 +63,15 @@ def test_a_crosswalk_to_another_legend_is_refused(tmp_path):
         _crosswalk(LEGEND, "corine-2", tmp_path / "walk.toml")
 
 
+def test_classes_that_may_be_several_are_compared_as_one_and_told():
+    crosswalk = _crosswalk(load_legend("esri"), "dynamic-world", None)
+    assert "grass or shrub & scrub" in crosswalk.target.names
+    pair = MapPair(dated(), dated(), GRID, crosswalk)
+    assert pair.legend.names == crosswalk.target.names
+    assert "grass or shrub & scrub count as one class" in pair.notes()
+    assert not any("ignored" in note for note in pair.notes())
+
+
 @pytest.mark.parametrize(
     ("report", "ours"),
     [

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from lulc.errors import InputError, StorageError, UsageError
 from lulc.io.labels.training_set import open_training_set
+from lulc.legend import load_legend
 from lulc.tasks.dataset.chip_writer import ChannelStatistics
 from lulc.tasks.dataset.options import PrepareOptions
 from lulc.tasks.dataset.prepare import prepare
@@ -132,6 +133,20 @@ def test_a_gap_of_zero_masks_no_label_of_one_scene(tmp_path, corner):
     report = prepare([scene], [labels], tmp_path / "set", options(gap=0))
     assert report.masked == 0
     assert (labelled(open_training_set(tmp_path / "set"), (320, 384)) > 0).all()
+
+
+def test_a_class_that_may_be_any_of_several_labels_nothing_and_is_told(tmp_path, scene):
+    """Esri's rangeland (11) is grass or shrub: half of these labels teach neither."""
+    values = np.where(np.mgrid[:320, :384][1] % 2, 11, 2).astype(np.uint8)
+    labels = write(tmp_path / "esri.tif", values[None])
+    report = prepare([scene], [labels], tmp_path / "set", options(legend="esri", to="dynamic-world", gap=0))
+    assert "esri's rangeland may be grass or shrub & scrub: not labelled" in report.warnings
+    data = open_training_set(tmp_path / "set")
+    trees = load_legend("dynamic-world").names.index("trees")
+    counts = sum(data.class_pixels(split) for split in ("train", "val", "test"))
+    dropped = 12 * 32  # what the corner without data leaves of its chip
+    assert counts[trees] == (320 * 384 - 20 * 40 - dropped) // 2
+    assert counts.sum() == counts[trees]
 
 
 def test_blocks_stay_whole(tmp_path, scene, labels):
