@@ -211,7 +211,7 @@ def _region(
     return chosen, (top == chosen) & valid_yx
 
 
-def _opened(paths: Sequence[Path], options: ExplainSceneOptions, name: str | None) -> Scene:
+def _opened(paths: AnyPaths, options: ExplainSceneOptions, name: str | None) -> Scene:
     return open_scene(
         paths,
         bands=options.bands,

@@ -7,8 +7,8 @@ from typing import Any
 
 from lulc.hpc.plan import ShardPlan
 from lulc.hpc.shards import ShardStatus, merge_error_note, read_note
-from lulc.io.cog.store import work_folder
-from lulc.io.product.parts import is_held
+from lulc.io.cog.work_folder import work_folder
+from lulc.io.files.lock import is_locked
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _status(plan: ShardPlan, path: Path, scene: int, queued: tuple[str, str] | N
         return MergeStatus(scene, output, *queued, log=written)
     if code:
         return MergeStatus(scene, output, "failed", reason, written)
-    if is_held(work_folder(plan.scenes[scene].output)):
+    if is_locked(work_folder(plan.scenes[scene].output) / "lock"):
         return MergeStatus(scene, output, "running", log=written)
     if written:
         why = "its job ended without a message: cancelled, killed, or out of memory or time"
