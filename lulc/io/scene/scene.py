@@ -17,7 +17,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 from lulc.indices import INDICES
 from lulc.io.files.fingerprint import Unchanged, file_fingerprint, input_files
 from lulc.io.files.georeference import check_georeference
-from lulc.io.files.http import web_path
+from lulc.io.files.paths import AnyPaths, as_paths
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
 from lulc.io.scene.plausibility import Doubts, doubts_of, renamed
@@ -247,7 +247,7 @@ class Scene:
 
 
 def open_scene(
-    paths: Path | str | Sequence[Path | str],
+    paths: AnyPaths,
     *,
     bands: Sequence[str] | None = None,
     offset: float | None = None,
@@ -271,8 +271,7 @@ def open_scene(
         InputError: Not readable, not of a known kind, without band names, or parts that do not fit each other.
         LimitError: A header that asks for more than lulc reads.
     """
-    given = [paths] if isinstance(paths, Path | str) else paths
-    sources = open_sources([web_path(str(path)) for path in given], date)
+    sources = open_sources(list(as_paths(paths)), date)
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
 
