@@ -105,7 +105,9 @@ def _polygons(path: Path) -> Any:  # noqa: ANN401 - shapely geometry
     if crs is None:
         raise InputError(f"{path} has no CRS", "set one, such as with ogr2ogr -a_srs EPSG:4326")
     polygons = [
-        shape for shape in shapely.from_wkb(shapes) if shape is not None and shape.geom_type.endswith("Polygon")
+        shape
+        for shape in ([] if shapes is None else shapes)
+        if shape is not None and shape.geom_type.endswith("Polygon")
     ]
     if not polygons:
         raise InputError(f"{path} holds no polygons", "give an area, not points or lines")

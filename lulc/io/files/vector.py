@@ -5,6 +5,7 @@ fetched. pyogrio takes no list of drivers, so each file is looked at before GDAL
 """
 
 import json
+import logging
 import mmap
 import os
 import re
@@ -14,12 +15,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyogrio
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError
 from pyproj.exceptions import CRSError
+from shapely.errors import GEOSException
 
 from lulc.errors import InputError, raised_as
 from lulc.resources import open_regular
+
+_log = logging.getLogger(__name__)
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 """Endings of vector files."""
@@ -28,7 +34,17 @@ _HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{", ".shp"
 _HEAD_BYTES = 256
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 _SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")
-_UNREADABLE = (DataSourceError, DataLayerError, FeatureError, FieldError, CRSError, ValueError, sqlite3.Error, OSError)
+_UNREADABLE = (
+    DataSourceError,
+    DataLayerError,
+    FeatureError,
+    FieldError,
+    CRSError,
+    ValueError,
+    sqlite3.Error,
+    OSError,
+    GEOSException,
+)
 
 _CRS_KEY = re.compile(rb"""["'](?:c|\\u00[46]3)(?:r|\\u00[57]2)(?:s|\\u00[57]3)["']\s*""", re.IGNORECASE)
 """`crs` as GDAL finds it: in any case, escaped, in quotes of either kind."""
@@ -63,7 +79,7 @@ def read_vector(
     layer: str | None = None,
     **options: Any,  # noqa: ANN401 - of pyogrio
 ) -> tuple[dict[str, Any], Any, dict[str, Any]]:
-    """Read a layer: metadata with `crs`, geometries as WKB, columns by name.
+    """Read a layer: metadata with `crs`, geometries of shapely (None for a table without any), columns by name.
 
     Args:
         path: GeoPackage, GeoJSON, Shapefile or FlatGeobuf.
@@ -71,10 +87,18 @@ def read_vector(
         options: As for `pyogrio.raw.read`.
 
     Raises:
-        InputError: Not a readable vector file, or one that leads to something else.
+        InputError: Not a readable vector file, one that leads to something else, or geometries that are none.
     """
     with _readable(path) as location:
-        meta, _, shapes, columns = pyogrio.raw.read(location, layer=layer, **options)
+        if not len(pyogrio.list_layers(location)):
+            raise InputError(f"{path} has no layer", "check that it is whole")
+        meta, _, stored, columns = pyogrio.raw.read(location, layer=layer, **options)
+        shapes = None if stored is None else shapely.from_wkb(stored)
+    if shapes is not None and not np.isfinite(shapely.get_coordinates(shapes)).all():
+        raise InputError(f"{path} has coordinates that are no finite numbers", "correct its geometries")
+    missing = 0 if shapes is None else int(shapely.is_missing(shapes).sum())
+    if missing:
+        _log.warning("%s: %d of %d features have no geometry", path, missing, len(shapes))
     return meta, shapes, dict(zip(map(str, meta["fields"]), columns, strict=True))
 
 

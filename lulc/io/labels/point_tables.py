@@ -142,7 +142,7 @@ def _layer(path: Path, name: str) -> tuple[Mapping[str, Any], Table, NDArray[Any
 
 
 def _degrees(path: Path, crs: str | None, geometries: NDArray[Any] | None) -> tuple[list[float], list[float]]:
-    points = shapely.from_wkb(geometries)
+    points = np.array([] if geometries is None else geometries)
     if not (shapely.get_type_id(points) == shapely.GeometryType.POINT).all():
         raise InputError(f"{path} holds something else than points", "give a layer of points")
     if not crs:

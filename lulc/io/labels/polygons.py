@@ -43,7 +43,7 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
         meta, shapes, columns = _read(path, layer)
         name = _column(attribute, list(columns), path)
         self._codes = _codes(columns[name], legend, name, path)
-        self._shapes = shapely.from_wkb(shapes)
+        self._shapes = shapes
         kinds = {shape.geom_type for shape in self._shapes if shape is not None}
         if not kinds or not kinds <= {"Polygon", "MultiPolygon"}:
             raise InputError(f"{path} holds {', '.join(sorted(kinds)) or 'nothing'}", "give polygons")

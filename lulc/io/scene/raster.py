@@ -7,7 +7,8 @@ is not opened.
 import logging
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
@@ -117,7 +118,8 @@ class RasterSource:
         own = Origin(path, kind, nodata=dataset.nodata) if categorical else None
         self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
-        self._masked = _has_mask(dataset) and not self._alpha
+        with _unreadable(path, kind):
+            self._masked = _has_mask(dataset) and not self._alpha
         several = len({*map(str, dataset.nodatavals)}) > 1
         self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
 
@@ -250,13 +252,8 @@ class RasterSource:
             return rasterio.open(self._location, driver=self._driver)
 
     def _first_open(self, path: Path, kind: str) -> Any:  # noqa: ANN401
-        try:
-            with raise_logged_errors():
-                return self._dataset()
-        except (RasterioError, LoggedGdalError) as error:
-            raise InputError(
-                f"{path} is not a readable {kind} file: {unsigned(str(error))}", "check that it is whole"
-            ) from error
+        with _unreadable(path, kind), raise_logged_errors():
+            return self._dataset()
 
     def _forget(self) -> None:
         """Let go of this thread's handle; the next read opens the file anew."""
@@ -271,6 +268,17 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+@contextmanager
+def _unreadable(path: Path, kind: str) -> Iterator[None]:
+    """Turn what GDAL says of a header into a refusal of the file."""
+    try:
+        yield
+    except (RasterioError, LoggedGdalError) as error:
+        raise InputError(
+            f"{path} is not a readable {kind} file: {unsigned(str(error))}", "check that it is whole"
+        ) from error
 
 
 def _has_mask(dataset: Any) -> bool:  # noqa: ANN401

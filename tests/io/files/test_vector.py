@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 
 import pytest
 from pyproj import CRS
@@ -83,3 +84,43 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     for name in ("a.geojson", "b.shp"):
         with pytest.raises(InputError, match="it is no regular file"):
             read_vector(tmp_path / name)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def with_an_open_ring(path):
+    content = bytearray(path.read_bytes())
+    content[-8:] = struct.pack("<d", 77.0)  # y of the last corner
+    path.write_bytes(content)
+
+
+def with_a_place_that_is_none(path):
+    path.write_text(path.read_text().replace("[ 0.0, 0.0 ]", "[ 1e999, 0.0 ]").replace("[0.0, 0.0]", "[1e999, 0.0]"))
+
+
+@pytest.mark.parametrize(
+    ("name", "driver", "spoil"),
+    [
+        ("a.fgb", "FlatGeobuf", cut_off),
+        ("a.gpkg", "GPKG", cut_off),
+        ("a.geojson", "GeoJSON", cut_off),
+        ("a.shp", "ESRI Shapefile", with_an_open_ring),
+        ("a.geojson", "GeoJSON", with_a_place_that_is_none),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, name, driver, spoil):
+    path = write_polygon(tmp_path / name, driver)
+    before = path.read_bytes()
+    spoil(path)
+    assert path.read_bytes() != before
+    with pytest.raises(InputError, match=name):
+        read_vector(path)
+
+
+def test_features_without_a_geometry_are_told(tmp_path, caplog):
+    path = write_polygon(tmp_path / "a.shp", "ESRI Shapefile")
+    cut_off(path)
+    assert read_vector(path)[1].tolist() == [None]
+    assert "a.shp: 1 of 1 features have no geometry" in caplog.text
