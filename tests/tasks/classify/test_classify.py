@@ -259,7 +259,12 @@ def test_an_input_that_is_rewritten_is_refused_and_no_mixture_is_kept(scene_file
 
 
 def test_after_a_touch_the_same_command_goes_on(scene_file, bundle, tmp_path):
-    scene, out = scene_file(700, 611), tmp_path / "map.tif"
+    scene, out = scene_file(1800, 200), tmp_path / "map.tif"
+
+    def touch(done, _total):
+        if done > 600 * 200:  # a chunk is told of while it is stored: the first one is by now
+            os.utime(scene, (1, 1))
+
     with pytest.raises(StorageError, match="was changed while it was read"):
-        classify([scene], out, options(bundle, window=272), progress=lambda *_: os.utime(scene, (1, 1)))
+        classify([scene], out, options(bundle, window=272), progress=touch)
     assert classify([scene], out, options(bundle, window=272)).resumed_chunks > 0

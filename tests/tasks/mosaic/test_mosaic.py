@@ -390,4 +390,3 @@ def test_a_map_that_is_rewritten_is_refused_and_no_mixture_is_kept(tmp_path):
     with pytest.raises(StorageError, match=r"b\.tif was changed while it was read"):
         mosaic([first, second], tmp_path / "m.tif", progress=rewriting(second))
     assert not (tmp_path / "m.tif").exists()
-    assert mosaic([first, second], tmp_path / "m.tif").resumed_chunks == 0
