@@ -96,8 +96,7 @@ def read_vector(
         shapes = None if stored is None else shapely.from_wkb(stored)
     if shapes is not None and not np.isfinite(shapely.get_coordinates(shapes)).all():
         raise InputError(f"{path} has coordinates that are no finite numbers", "correct its geometries")
-    missing = 0 if shapes is None else int(shapely.is_missing(shapes).sum())
-    if missing:
+    if shapes is not None and (missing := int(shapely.is_missing(shapes).sum())):
         _log.warning("%s: %d of %d features have no geometry", path, missing, len(shapes))
     return meta, shapes, dict(zip(map(str, meta["fields"]), columns, strict=True))
 
