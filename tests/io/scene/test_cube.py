@@ -329,3 +329,16 @@ def test_the_groups_of_an_eopf_product_are_one_scene(tmp_path):
         found = scene.reflectance(["B02", "B03"], scene.grid.window)
     assert (np.isfinite(found[0]) == (fine != 0).all(0)).all()
     np.testing.assert_allclose(found[:, (fine != 0).all(0)], fine[:, (fine != 0).all(0)] * 1e-4 - 0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("order", None), ("chunks", None), ("shape", ["x", 50]), ("dtype", 7), ("compressor", {"id": 5}), ("more", 1)],
+)
+def test_zarr_metadata_that_say_nonsense_are_one_line(tmp_path, key, value):
+    plain(pixels(50, 70)).to_zarr(tmp_path / "cube.zarr", zarr_format=2, consolidated=False)
+    path = tmp_path / "cube.zarr" / "B04" / ".zarray"
+    stated = json.loads(path.read_text()) | {key: value}
+    path.write_text(json.dumps({name: said for name, said in stated.items() if said is not None}))
+    with pytest.raises(InputError, match=r"cube\.zarr is not a readable Zarr dataset"):
+        open_scene(tmp_path / "cube.zarr")

@@ -33,6 +33,9 @@ _HDF5_LOCK = threading.RLock()
 _log = logging.getLogger(__name__)
 
 _UNREADABLE = (OSError, RuntimeError, ValueError)
+_NONSENSE = (*_UNREADABLE, TypeError, AttributeError, LookupError, ArithmeticError)
+"""What opening a damaged file raises: zarr calls its constructors with whatever the file states."""
+
 _BLOCK = 512
 _MARGIN = 2
 """Coarse pixels around a window that bilinear resampling may look at, and one more."""
@@ -167,7 +170,7 @@ def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
     """
     kind = "Zarr" if path.is_dir() else "NetCDF"
     problem, remedy = f"{path} is not a readable {kind} dataset", "check that it is whole"
-    refused = raised_as(InputError, problem, remedy, *_UNREADABLE, KeyError)
+    refused = raised_as(InputError, problem, remedy, *_NONSENSE)
     with refused, _HDF5_LOCK, warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         groups = _open_groups(path)
