@@ -7,8 +7,8 @@ from lulc.io.figures.blocks import _places
 def at(degrees, plane):
     """Footprints of chips at such longitudes on the equator."""
     x = np.array(degrees) * METRES_PER_DEGREE
-    ones = np.ones(len(x))
-    return Footprints(np.array(plane), x, 0 * x, ones, ones, ones)
+    corners = np.stack([x, 0 * x], axis=1)[:, None] + np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]])
+    return Footprints.of_corners(np.array(plane), corners, np.ones(len(x)))
 
 
 def test_degrees_that_touch_are_drawn_on_one_map():
