@@ -1,6 +1,7 @@
 """What the bands of a scene are called, and where each is."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from lulc.bands import sensor
@@ -84,9 +85,14 @@ def bands_by_name(
                 "use names such as B02 and B8A, or -",
             )
     if not found:
-        listed = ", ".join(unnamed)
-        raise InputError(
-            f"{sources[0].origin.path} does not name its bands: it has {listed}",
-            "name them in order with --bands B02,B03,...",
-        )
+        raise _without_bands(sources[0].origin.path, unnamed, [label for _, _, label in labels if label])
     return found, tuple(unnamed)
+
+
+def _without_bands(path: Path, unnamed: Sequence[str], said: Sequence[str]) -> InputError:
+    """The refusal of an input of which no label names a spectral band."""
+    if not unnamed:
+        return InputError(f"{path} holds {', '.join(said)} alone", "give the spectral bands too")
+    return InputError(
+        f"{path} does not name its bands: it has {', '.join(unnamed)}", "name them in order with --bands B02,B03,..."
+    )
