@@ -47,6 +47,7 @@ COMPLEX = [("complex_int16", "complex64"), ("complex64", "complex64"), ("complex
 
 
 @pytest.mark.parametrize(("dtype", "held"), COMPLEX)
+@pytest.mark.torch
 def test_complex_numbers_are_neither_classes_nor_reflectance(folder, dtype, held):
     write("given.tif", CLASSES.astype(held), dtype)
     write("bands.tif", np.stack([CLASSES, CLASSES]).astype(held), dtype, ("B04", "B08"))

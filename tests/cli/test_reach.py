@@ -70,6 +70,7 @@ def test_a_file_that_leads_to_an_address(tmp_path, given, command):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("command", ADDRESSES)
 def test_an_address_where_a_file_belongs(tmp_path, given, command):
     with listening() as listener:

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from rasterio.transform import from_origin
 
 from lulc.cli.main import cli
-from lulc.errors import InputError, LimitError, UsageError
+from lulc.errors import InputError, LimitError, UsageError, lacks_memory
 from lulc.grid import Shape
 from lulc.serve import work
-from lulc.serve.child import _answer, _lacks_memory, _shown_names
+from lulc.serve.child import _answer, _shown_names
 from lulc.serve.uploads import UploadOptions
 from lulc.tasks.classify.classify import classify
 from tests.support.product_samples import pixels, write
@@ -158,10 +158,10 @@ def test_messages_do_not_tell_places_of_the_server():
 def test_want_of_memory_is_known_whoever_tells_it():
     said = InputError("cannot build Unet")
     said.__cause__ = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
-    assert _lacks_memory(said)
-    assert _lacks_memory(MemoryError())
-    assert not _lacks_memory(InputError("damaged"))
-    assert not _lacks_memory(io.UnsupportedOperation("no"))
+    assert lacks_memory(said)
+    assert lacks_memory(MemoryError())
+    assert not lacks_memory(InputError("damaged"))
+    assert not lacks_memory(io.UnsupportedOperation("no"))
 
 
 def test_a_report_of_a_map(tmp_path):

@@ -79,7 +79,9 @@ class TestWriteWhole:
 
 
 class TestLinks:
-    @pytest.mark.parametrize("name", [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"])
+    @pytest.mark.parametrize(
+        "name", [f".a.{NOBODY}.partial.md", f".a.{os.getpid()}.partial.md", "a.md.part"], ids=["nobody", "own", "part"]
+    )
     @pytest.mark.parametrize("kind", ["link", "second name"])
     def test_a_file_with_another_name_is_not_emptied(self, tmp_path, name, kind):
         (tmp_path / "thesis").write_text("dear")

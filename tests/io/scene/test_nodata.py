@@ -112,5 +112,5 @@ def test_each_band_may_declare_its_own(tmp_path, values):
 
 def test_a_scene_classification_alone_is_no_scene(tmp_path):
     path = write_raster(tmp_path / "scl.tif", np.full((1, 20, 20), 4, np.uint8), ("SCL",))
-    with pytest.raises(InputError, match=r"scl\.tif holds SCL alone; give the spectral bands too"):
+    with pytest.raises(InputError, match=r"scl\.tif holds scl alone; give the spectral bands too"):
         open_scene(path)

@@ -208,7 +208,7 @@ class TestCommand:
             (["--clouds", "scl", "--cloud-classes", "fog"], 2, "no SCL class"),
             (["--cloud-classes", "3"], 2, "give --clouds scl or auto"),
             (["--dilate", "3"], 2, "--dilate grows clouds"),
-            (["--clouds", "scl", "--cloud-classes", "4,9"], 3, "mask fewer clouds"),
+            (["--clouds", "scl", "--cloud-classes", "4,9", "--require-data"], 3, "mask fewer clouds"),
             (["--composite", "mean"], 2, "mean"),
             (
                 ["--clouds", "auto", "--cloud-classes", "3", "--fill", "{plain}", "--select", "B04"],
