@@ -4,6 +4,7 @@ A `LulcError` is printed as one line and ends the program with its `exit_code`. 
 defect of lulc and shows its traceback.
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -73,6 +74,9 @@ class Interrupted(LulcError):  # noqa: N818 - not an error of anybody's making
     exit_code = 75
 
 
+FAILING_DISK = frozenset({errno.EIO, errno.ESTALE, errno.EREMOTEIO})
+"""Numbers of errors that tell of a disk or a mount, and never of what a file holds."""
+
 _LONGEST_REASON = 160
 """Characters of a library's reason that a message quotes."""
 
@@ -80,6 +84,8 @@ _LONGEST_REASON = 160
 @contextmanager
 def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Exception]) -> Iterator[None]:
     """Turn a library's exception into an expected error, with the reason that the library gives.
+
+    An error of the disk is a `StorageError`, whatever the kind: the input may be as good as ever.
 
     Args:
         kind: Class of the error.
@@ -90,6 +96,8 @@ def raised_as(kind: type[LulcError], problem: str, remedy: str, *causes: type[Ex
     try:
         yield
     except causes as error:
+        if isinstance(error, OSError) and error.errno in FAILING_DISK:
+            kind, remedy = StorageError, "check the file and its disk"
         stated = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = " ".join(stated.split())[:_LONGEST_REASON] or type(error).__name__
         raise kind(f"{problem}: {reason}", remedy) from error

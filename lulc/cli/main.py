@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lulc.cli.lazy import LazyGroup
-from lulc.errors import EXIT_CODES, LimitError, LulcError, lacks_memory
+from lulc.errors import EXIT_CODES, FAILING_DISK, LimitError, LulcError, StorageError, lacks_memory
 from lulc.io.files.names import undecodable
 from lulc.io.files.storage import storage_error
 from lulc.model.allocator import keep_freed_memory
@@ -75,6 +75,8 @@ def _refusal_of(error: Exception) -> LulcError | None:
         return undecodable(os.fsencode(str(error.object)))
     if isinstance(error, OSError) and error.errno and isinstance(error.filename, str | bytes):
         return storage_error(error, Path(os.fsdecode(error.filename)))
+    if isinstance(error, OSError) and error.errno in FAILING_DISK:
+        return StorageError(f"a file cannot be read or written: {error.strerror}", "check the disks of this run")
     return None
 
 

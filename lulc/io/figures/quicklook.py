@@ -16,6 +16,7 @@ from lulc.config import parse_json
 from lulc.grid import Grid, Shape, Window
 from lulc.io.figures.map_figure import Ground, write_quicklook
 from lulc.io.figures.page import NODATA_GREY
+from lulc.io.files.opening import opened
 from lulc.io.scene.source import NamedPixels
 from lulc.io.scene.true_color import COLORS, Stretch
 from lulc.legend import Legend
@@ -73,7 +74,7 @@ class ReducedMap:
     @classmethod
     def of(cls, product: Path, grid: Grid | None = None) -> Self:
         """Read a product, on its own grid or that of its scene, which has smaller pixels from the same corner."""
-        with rasterio.open(product, driver="GTiff") as source:
+        with opened(lambda: rasterio.open(product, driver="GTiff"), product) as source:
             grid = grid or Grid(source.crs, source.transform, Shape(*source.shape))
             full, tags = grid.shape, source.tags()
             step = max(1, ceil(max(full.height, full.width) / MOST_PIXELS))

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -36,3 +37,14 @@ def tried(read: Callable[[], Found], path: Path) -> Found:
                 raise StorageError(problem, "check the file, its permissions and its disk") from error
             _log.warning("reading again: %s", problem)
     raise AssertionError("unreachable")
+
+
+def head_of(path: Path, count: int) -> bytes:
+    """The first bytes of a file, by which its kind is told; fewer where it ends before.
+
+    Raises:
+        OSError: It cannot be opened.
+        StorageError: It cannot be read, also not when it is tried again.
+    """
+    with path.open("rb") as file:
+        return tried(lambda: os.pread(file.fileno(), count, 0), path)

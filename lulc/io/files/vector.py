@@ -23,6 +23,7 @@ from pyproj.exceptions import CRSError
 from shapely.errors import GEOSException
 
 from lulc.errors import InputError, raised_as
+from lulc.io.files.tries import head_of
 from lulc.resources import open_regular
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ def is_vector(path: Path) -> bool:
     head = _HEADS.get(path.suffix.lower())
     if head is None:
         return False
-    with os.fdopen(open_regular(path), "rb") as file:
-        first = file.read(_HEAD_BYTES)
+    os.close(open_regular(path))
+    first = head_of(path, _HEAD_BYTES)
     return (first if head != b"{" else first.lstrip(_SPACE)).startswith(head)
 
 

@@ -12,10 +12,12 @@ from rasterio.errors import RasterioError
 
 from lulc.errors import InputError, StorageError, raised_as
 from lulc.grid import Grid
+from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
+from lulc.io.files.opening import opened
 from lulc.io.files.storage import storage_errors
 
 _VARIABLE = "chip"
-_DAMAGES = (OSError, ValueError, KeyError, EOFError, RasterioError)
+_DAMAGES = (OSError, ValueError, KeyError, EOFError, RasterioError, LoggedGdalError)
 
 
 def write_chip(path: Path, planes: NDArray[Any], names: Sequence[str], grid: Grid | None = None) -> None:
@@ -51,7 +53,7 @@ def read_chip(path: Path) -> NDArray[Any]:
         elif path.suffix == ".nc":
             planes = _read_netcdf(path)
         else:
-            with rasterio.open(path, driver="GTiff") as source:
+            with opened(lambda: rasterio.open(path, driver="GTiff"), path) as source, raise_logged_errors():
                 planes = source.read()
     if planes.ndim != 3:  # noqa: PLR2004 - plane, row, column
         raise InputError(f"{path} has the shape {planes.shape}", "a chip is (planes, height, width)")

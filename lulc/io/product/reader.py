@@ -1,8 +1,9 @@
 """Read a product: classes, activations, legend and provenance."""
 
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,21 @@ from lulc.config import parse_json
 from lulc.errors import ConfigError, InputError, StorageError, raised_as
 from lulc.grid import Grid, Window
 from lulc.io.files.foreign_files import refuse_foreign_files
+from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.georeference import check_georeference
 from lulc.io.files.names import refuse_undecodable
+from lulc.io.files.opening import opened
+from lulc.io.files.tries import TRIES
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import open_regular
 
+_FAILED = (RasterioError, LoggedGdalError, OSError)
 _STEPS = 250
 _FLOAT_SLACK = 2e-3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,12 @@ class ProductReader:
     grid: Grid
     legend: Legend
     tags: dict[str, str]
-    _dataset: rasterio.DatasetReader
+    _handle: "_Handle"
     _sound: bool = True
+
+    @property
+    def _dataset(self) -> rasterio.DatasetReader:
+        return self._handle.dataset
 
     @property
     def has_activations(self) -> bool:
@@ -147,10 +158,48 @@ class ProductReader:
             )
 
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
-        where = f"{self.path} at row {window.row}, column {window.col}"
-        with raised_as(StorageError, f"cannot read {where}", "the file is damaged or its disk fails", RasterioError):
-            pixels: NDArray[np.generic] = self._dataset.read(bands, window=window.for_rasterio())
+        """Stored values; a failed read is tried again before it counts."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._handle.read(bands, window)
+            except (*_FAILED, StorageError) as error:
+                self._handle.close()
+                problem = self._failure(bands, window, error)
+                if attempt == TRIES:
+                    raise StorageError(problem, "the file is damaged or its disk fails") from error
+                _log.warning("reading again: %s", problem)
+        raise AssertionError("unreachable")
+
+    def _failure(self, bands: list[int], window: Window, error: Exception) -> str:
+        several = f"bands {bands[0]}-{bands[-1]}" if len(bands) > 1 else f"band {bands[0]}"
+        place = f"{several}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}"
+        return f"cannot read {self.path}, {place}: {' '.join(str(error.__cause__ or error).split())}"
+
+
+class _Handle:
+    """A product's open file. GDAL takes blocks for empty after a failed read, so whoever meets one closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._dataset = path, _opened(path)
+
+    @property
+    def dataset(self) -> rasterio.DatasetReader:
+        """The file, opened anew when it was closed."""
+        if self._dataset.closed:
+            self._dataset = _opened(self._path)
+        return self._dataset
+
+    def read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
+        with raise_logged_errors(logging.WARNING):
+            pixels: NDArray[np.generic] = self.dataset.read(bands, window=window.for_rasterio())
         return pixels
+
+    def close(self) -> None:
+        self._dataset.close()
+
+
+def _opened(path: Path) -> rasterio.DatasetReader:
+    return opened(lambda: rasterio.open(path.absolute(), driver="GTiff"), path)
 
 
 @contextmanager
@@ -164,14 +213,14 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
     Raises:
         InputError: The file is not a GeoTIFF, not a product of lulc, or a change map of two dates, or its
             georeference is none.
+        StorageError: Its disk fails.
     """
-    with raised_as(
-        InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", RasterioError, OSError
-    ):
+    with raised_as(InputError, f"{path} is not a readable GeoTIFF", "give a product of lulc classify", *_FAILED):
         refuse_undecodable(Path(path))
         os.close(open_regular(Path(path)))  # rasterio would take an address for a file
-        dataset = rasterio.open(Path(path).absolute(), driver="GTiff")
-    with dataset:
+        handle = _Handle(Path(path))
+    with closing(handle):
+        dataset = handle.dataset
         refuse_foreign_files(dataset, path)
         tags = {name: value for name, value in dataset.tags().items() if name.startswith("LULC_")}
         try:
@@ -180,4 +229,4 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
             raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
         grid = grid_of(dataset)
         check_georeference(grid, path)
-        yield ProductReader(Path(path), grid, legend, tags, dataset, sound)
+        yield ProductReader(Path(path), grid, legend, tags, handle, sound)

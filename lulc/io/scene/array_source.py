@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window
+from lulc.io.files.tries import head_of
 from lulc.io.scene.source import MOST_PIXELS, Origin, Raster
 
 _READABLE = "uif"
@@ -65,5 +66,4 @@ class ArraySource:
 
 def is_array(path: Path) -> bool:
     """True for a `.npy` file, by its first bytes."""
-    with path.open("rb") as file:
-        return file.read(6) == b"\x93NUMPY"
+    return head_of(path, 6) == b"\x93NUMPY"

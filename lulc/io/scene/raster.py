@@ -6,7 +6,6 @@ is not opened.
 
 import logging
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -18,7 +17,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
@@ -27,6 +26,8 @@ from lulc.grid import Grid, Shape, Window
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
+from lulc.io.files.opening import opened
+from lulc.io.files.tries import TRIES, head_of
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
@@ -48,14 +49,12 @@ _GEOREF_SOURCES = {"GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE"}
 """What the file says of its place counts; where it says nothing, an .aux.xml beside it, then a world file."""
 
 _EXACT = 1e-9  # pixels; 0 itself makes rasterio 1.4 forget the transformer
-_TRIES = 3
 _HEAD_BYTES = 16
 
 
 def sniff(path: Path) -> tuple[str, str] | None:
     """GDAL driver and kind of a raster file by its first bytes, or None when they are of no known kind."""
-    with path.open("rb") as file:
-        return driver_of(file.read(_HEAD_BYTES))
+    return driver_of(head_of(path, _HEAD_BYTES))
 
 
 def driver_of(head: bytes) -> tuple[str, str] | None:
@@ -97,7 +96,7 @@ class RasterSource:
         origin: Origin | None = None,
         categorical: bool = False,
     ) -> None:
-        self._location, self._driver = location or str(path.absolute()), driver
+        self._path, self._location, self._driver = path, location or str(path.absolute()), driver
         self._categorical = categorical
         self._local = threading.local()
         self._opened: list[Any] = []
@@ -149,9 +148,9 @@ class RasterSource:
                     dataset = self._dataset()
                 with raise_logged_errors(logging.WARNING):
                     return self._read(dataset, bands, window)
-            except (RasterioError, LoggedGdalError, OSError) as error:
+            except (RasterioError, LoggedGdalError, OSError, StorageError) as error:
                 self._forget()
-                if attempt == _TRIES:
+                if attempt == TRIES:
                     raise StorageError(
                         self._failure(bands, window, error), "the file is damaged or its disk fails"
                     ) from error
@@ -247,9 +246,8 @@ class RasterSource:
 
     def _open(self) -> Any:  # noqa: ANN401
         options = _GEOREF_SOURCES | (GDAL_HTTP if self._location.startswith("/vsicurl/") else {})
-        with rasterio.Env(**options), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the grid says so itself
-            return rasterio.open(self._location, driver=self._driver)
+        with rasterio.Env(**options):
+            return opened(lambda: rasterio.open(self._location, driver=self._driver), self._path)
 
     def _first_open(self, path: Path, kind: str) -> Any:  # noqa: ANN401
         with _unreadable(path, kind), raise_logged_errors():
@@ -282,10 +280,7 @@ def _unreadable(path: Path, kind: str) -> Iterator[None]:
 
 
 def _has_mask(dataset: Any) -> bool:  # noqa: ANN401
-    with (
-        rasterio.Env(),
-        raise_logged_errors(),
-    ):  # GDAL looks through all directories of the file and says what it thinks
+    with raise_logged_errors():  # GDAL looks through all directories of the file and says what it thinks
         return MaskFlags.per_dataset in dataset.mask_flag_enums[0]
 
 

@@ -17,6 +17,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from lulc.bands import Radiometry
 from lulc.errors import InputError, raised_as
+from lulc.io.files.tries import head_of
 from lulc.io.scene.raster import RasterSource, driver_of
 from lulc.io.scene.source import Origin
 from lulc.resources import read_regular
@@ -88,8 +89,7 @@ class _Archive:
             with zipfile.ZipFile(self.path) as archive, archive.open(member) as file:
                 head = file.read(16)
         else:
-            with (self.path / member).open("rb") as file:
-                head = file.read(16)
+            head = head_of(self.path / member, 16)
         known = driver_of(head)
         if known is None:
             raise InputError(f"{self.path}: {member} is not a JPEG 2000 file", "fetch the product again")

@@ -20,6 +20,7 @@ from rasterio.warp import reproject
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window, map_points
+from lulc.io.files.tries import head_of
 from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube.place import grid_of_plane
 from lulc.io.scene.cube.planes import Plane, planes_of
@@ -49,8 +50,7 @@ _ANY_CRS = CRS.from_epsg(3857)
 
 def is_netcdf(path: Path) -> bool:
     """True when a file begins as NetCDF 3 or HDF5 do."""
-    with path.open("rb") as file:
-        return file.read(4).startswith(_NETCDF_MAGIC)
+    return head_of(path, 4).startswith(_NETCDF_MAGIC)
 
 
 def is_zarr(path: Path) -> bool:
