@@ -15,6 +15,7 @@ from lulc.resources import config_path
 _PRODUCT = re.compile(r"(\w+_)?t\d\d[a-z]{3}_(\w+_)?(?P<band>b\d[\da])(_\d\dm)?(\.(jp2|tiff?))?")
 """Names of Sentinel-2 product files: they name a tile, and the band last."""
 
+_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
 _BAND_PART = re.compile(r"b\d{1,2}a?")
 _BEHIND = re.compile(
     r"\d\dm|\d{4}|\d{8}(t\d{6})?|raw|sr|toa|boa|rho|refl(ectance)?|cog|clip(ped)?|crop(ped)?|cut|sub(set)?|masked"
@@ -23,7 +24,17 @@ _BEHIND = re.compile(
 _MADE_OF_BANDS = re.compile(
     r"std\w*|var|variance|p\d{1,2}|count|minus|diff\w*|delta|change|slope|trend|ratio|anomaly|zscore|norm\w*"
     r"|contrast|entropy|corr\w*|asm|idm|homogeneity|dissimilarity|texture|glcm"
+    r"|msk|\w*mask|detfoo|defect\w*|qualit|quality|qa|qi|uncertainty|unc|sd|err|error|min|max|range|sum|gain"
+    r"|zenith|azimuth|angles?|sza|vza|saa|vaa|irradiance|detector|footprint"
 )
+"""Words in the name of a file that holds something made of a band, or about it."""
+
+_OTHER_SENSORS = re.compile(
+    r"landsat\d*|l[4-9]|l[ceto]0[4-9]\w*|sr|modis|m[oy]d\d\d\w*|mcd\d\d\w*|aster|ast|vnir|goes\d*|abi|himawari\d*|ahi|hs"
+    r"|viirs|v[nj]p\d\d\w*|olci|slstr|s3[ab]|sentinel3[ab]?|planet\w*|psscene|spot\d*|avhrr|cbers\w*|ga"
+)
+_SENTINEL_2 = re.compile(r"s2[a-d]?m?|sentinel2[a-d]?|msil?\w*|msi")
+"""Words for another sensor, such as `sr` in SR_B4 of Landsat, do not count beside these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +109,17 @@ class Sensor:
         One part of the name is the band, such as in `..._L2A_B02_(Raw)` or `HLS.S30.T31TCJ.2021179T105031.v2.0.B02`.
         Behind it only resolution, date and words of processing may stand.
         """
-        parts = [part for part in re.split(r"[^a-z0-9]+", stem.lower()) if part]
+        plain = _DATE.sub(r"\1\2\3", stem.lower().replace("sentinel-2", "sentinel2"))
+        parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part]
         at = [number for number, part in enumerate(parts) if _BAND_PART.fullmatch(part)]
-        if len(at) != 1 or any(_MADE_OF_BANDS.fullmatch(part) for part in parts):
+        if any(map(_MADE_OF_BANDS.fullmatch, parts)) or _of_another_sensor(parts):
+            return None
+        if len(at) != 1:
             return self.canonical(stem)
         before, behind = parts[: at[0]], parts[at[0] + 1 :]
         numbered = len(before) == 1 and before[0].isdigit()  # 0_B4 is the band of another image
-        plain = not numbered and all(_BEHIND.fullmatch(part) for part in behind)
-        return self.spellings().get(parts[at[0]]) if plain else None
+        alone = not numbered and all(_BEHIND.fullmatch(part) for part in behind)
+        return self.spellings().get(parts[at[0]]) if alone else None
 
     def canonical_names(self, labels: Sequence[str | None]) -> list[str | None]:
         """Canonical names of all bands of a scene: a convention that some labels show decides what others mean.
@@ -119,6 +133,11 @@ class Sensor:
     def has(self, names: Iterable[str]) -> bool:
         """True when every name is a canonical band of this sensor."""
         return set(names) <= {band.name for band in self.bands}
+
+
+def _of_another_sensor(parts: Sequence[str]) -> bool:
+    """True for the name of a file that says so, as parts in lower case."""
+    return any(map(_OTHER_SENSORS.fullmatch, parts)) and not any(map(_SENTINEL_2.fullmatch, parts))
 
 
 class _Convention(Table):

@@ -54,9 +54,8 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         check_target(target, overwrite=overwrite)  # another process may have been faster
-        replaced = target.is_file()
         publish(temporary, target)
-        for ending in _SIDECARS if replaced else ():
+        for ending in _SIDECARS if overwrite else ():
             target.with_name(target.name + ending).unlink(missing_ok=True)
 
 

@@ -12,6 +12,9 @@ from lulc.io.files.storage import storage_errors
 _OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
 """A file by which a folder is known to be a Zarr group or a training set, which may be replaced."""
 
+_READ_WITH = (".msk", ".ovr")
+"""What GDAL reads with a raster of the same name: a mask, and smaller copies of its pixels."""
+
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:
     """Refuse a target that cannot or must not be written, before any work is done.
@@ -25,10 +28,20 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"there is no folder {folder}", "create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(f"{folder} is not writable", "choose another folder")
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise StorageError(f"{target} is a device, a pipe or a socket", "it is not replaced; choose a file")
+    _refuse_strays(target, overwrite=overwrite)
     if (target.exists() or target.is_symlink()) and not overwrite:
         raise StorageError(f"{target} exists", "use --overwrite to replace it")
     if target.is_dir() and not any((target / mark).is_file() for mark in _OWN_FOLDERS):
         raise StorageError(f"{target} is a folder of something else", "it is not replaced; choose another name")
+
+
+def _refuse_strays(target: Path, *, overwrite: bool) -> None:
+    """Refuse a new file whose pixels would be masked or replaced by what an old one has left beside it."""
+    strays = [path for path in map(target.with_name, (f"{target.name}{end}" for end in _READ_WITH)) if path.exists()]
+    if strays and not overwrite and not target.exists():
+        raise StorageError(f"{strays[0]} would be read with the new file", "move it away, or use --overwrite")
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite: bool = False) -> None:

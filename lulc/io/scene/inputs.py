@@ -20,6 +20,10 @@ from lulc.io.scene.stac import is_item, open_item
 _log = logging.getLogger(__name__)
 
 
+_READ_WITH = {".msk", ".ovr"}
+"""Endings of masks and overviews that GDAL reads with the raster they belong to."""
+
+
 def open_sources(paths: list[Path], date: str | None = None) -> list[Source]:
     """Sources of one scene.
 
@@ -67,12 +71,16 @@ def _by_kind(path: Path, date: str | None) -> list[Source]:
 
 def _band_files(folder: Path) -> list[Source]:
     """A folder with one raster per band."""
-    files = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and sniff(entry) is not None]
+    files = [
+        entry
+        for entry in sorted(folder.iterdir())
+        if entry.is_file() and entry.suffix.lower() not in _READ_WITH and sniff(entry) is not None
+    ]
     if not files:
         raise InputError(
             f"{folder} holds no raster files", "give a folder of band files, a SAFE product or a Zarr group"
         )
-    sources = [open_raster(file) for file in files]
+    sources = [source for file in files for source in (open_safe(file) if is_safe(file) else [open_raster(file)])]
     used = [
         source
         for source in sources

@@ -14,9 +14,10 @@ _OTHERS = {
     "Landsat": re.compile(r"landsat.*|lnd0[4-9]|l[ceto]0[4-9].*|(oli|etm|tirs)\b.*|oli_tirs", re.IGNORECASE),
     "Planet": re.compile(r"planet.*|ps(2|b)(\..*)?|dove.*|superdove|skysat.*|rapideye.*", re.IGNORECASE),
     "Sentinel-3": re.compile(r"sentinel-?3.*|s3[ab]|olci|slstr", re.IGNORECASE),
-    "MODIS": re.compile(r"modis.*|terra|aqua", re.IGNORECASE),
+    "MODIS": re.compile(r"modis.*|(terra|aqua).*", re.IGNORECASE),
     "another satellite": re.compile(
-        r"spot.*|pleiades.*|worldview.*|gaofen.*|gf-?\d.*|aster|viirs.*|prisma|enmap", re.IGNORECASE
+        r"spot.*|pleiades.*|worldview.*|gaofen.*|gf-?\d.*|aster.*|viirs.*|prisma|enmap|himawari.*|ahi|goes.*|abi|avhrr.*|cbers.*",
+        re.IGNORECASE,
     ),
 }
 """What tags call other satellites and their instruments, from the beginning to the end of the tag."""

@@ -118,21 +118,23 @@ class RasterSource:
         self.origin = origin or own or origin_of(dataset, path, kind)
         self._alpha = [index for index, color in enumerate(self.colors, 1) if color == ColorInterp.alpha]
         with _unreadable(path, kind):
-            self._masked = _has_mask(dataset) and not self._alpha
+            flags = _mask_flags(dataset)
+        self._masked = MaskFlags.per_dataset in flags[0] and not self._alpha
+        self._masked_by_band = not all(flags)
         several = len({*map(str, dataset.nodatavals)}) > 1
         self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
 
     @property
     def zeros(self) -> tuple[float, ...] | None:
         """0 for each band, where nothing else says what means no data; see `Source`."""
-        told = self._masked or self._alpha or self._categorical or self._nodata_by_band
+        told = self._masked or self._masked_by_band or self._alpha or self._categorical or self._nodata_by_band
         return None if told or self.origin.nodata not in {None, 0.0} else (0.0,) * len(self.labels)
 
     def on_grid(self, grid: Grid) -> "RasterSource":
         """The same bands warped to a grid: bilinear, or nearest where categorical; exact at every pixel."""
-        if self._nodata_by_band:
+        if self._nodata_by_band or self._masked_by_band:
             raise InputError(
-                f"{self.origin.path} declares another nodata value for each band",
+                f"{self.origin.path} declares another nodata value, or a mask, for each band",
                 "resample it first, such as with gdalwarp",
             )
         other = copy(self)
@@ -190,6 +192,8 @@ class RasterSource:
             valid &= dataset.dataset_mask(window=part) > 0
         elif self._adds_alpha and self._target is not None:
             valid &= dataset.read(dataset.count, window=part) > 0
+        for band in bands if self._masked_by_band else ():
+            valid &= dataset.read_masks(band + 1, window=part) > 0
         for band in self._alpha:
             valid &= dataset.read(band, window=part) > 0
         return valid
@@ -279,9 +283,10 @@ def _unreadable(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
-def _has_mask(dataset: Any) -> bool:  # noqa: ANN401
+def _mask_flags(dataset: Any) -> list[list[MaskFlags]]:  # noqa: ANN401
+    """What masks each band; an empty list is a mask of the band's own."""
     with raise_logged_errors():  # GDAL looks through all directories of the file and says what it thinks
-        return MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+        return list(dataset.mask_flag_enums)
 
 
 def open_raster(path: Path, *, categorical: bool = False) -> RasterSource:

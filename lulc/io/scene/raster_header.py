@@ -117,7 +117,7 @@ def origin_of(dataset: Any, path: Path, kind: str) -> Origin:  # noqa: ANN401
         kind,
         level=tags.get("LEVEL", ""),
         acquired=stated_date(tags.get("ACQUISITION_DATE", ""), path),
-        radiometry=_radiometry(dataset, tags) or _of_eo_browser(dataset, path),
+        radiometry=_radiometry(dataset, tags, path) or _of_eo_browser(dataset, path),
         nodata=dataset.nodata,
         platform=platform_of(tags | dataset.tags(1, ns="FORCE")),
     )
@@ -129,16 +129,15 @@ def _of_eo_browser(dataset: Any, path: Path) -> Radiometry | None:  # noqa: ANN4
     return Radiometry(_FULL_SCALE, 0.0, EO_BROWSER) if named else None
 
 
-def _radiometry(dataset: Any, tags: dict[str, str]) -> Radiometry | None:  # noqa: ANN401
-    """The one statement of all spectral bands; of the first band where none is named."""
-    names = canonical_names(dataset.descriptions, sensor())
-    spectral = [index for index, name in enumerate(names, 1) if name and name not in INDICES] or [1]
-    stated = {_band_radiometry(dataset, tags, index) for index in spectral}
+def _radiometry(dataset: Any, tags: dict[str, str], path: Path) -> Radiometry | None:  # noqa: ANN401
+    """The one statement of all spectral bands; where none is named, of all bands that state something."""
+    names = canonical_names(band_labels(dataset, path), sensor())
+    spectral = [index for index, name in enumerate(names, 1) if name and name not in INDICES]
+    stated = {_band_radiometry(dataset, tags, index) for index in spectral or dataset.indexes}
+    if not spectral and len(stated) > 1:
+        stated.discard(None)  # of a mask or a classification, for instance
     if len(stated) > 1:
-        raise InputError(
-            f"the bands of {dataset.name} differ in scale or offset",
-            "bring them to one, such as with lulc stack per band",
-        )
+        raise InputError(f"the bands of {path} differ in scale or offset", "bring them to one, such as with gdal_calc")
     return stated.pop()
 
 
@@ -148,10 +147,10 @@ def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiomet
     names = [name for name in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET") if name in band]
     offset = _number(band, names[0], dataset.name) if names else 0.0
     source = tags.get(OFFSET_SOURCE, "metadata") if names else "metadata, which state no offset"
-    for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
-        if name in tags or name in band:
-            return Radiometry(_number(band | tags, name, dataset.name), offset, source)
     scale, shift = dataset.scales[index - 1], dataset.offsets[index - 1]
+    for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
+        if (name in tags or name in band) and (names or not shift):
+            return Radiometry(_number(band | tags, name, dataset.name), offset, source)
     if (scale, shift) != (1.0, 0.0) and scale > 0:
         return Radiometry(1 / scale, shift / scale, "metadata")
     return Radiometry(sensor().quantification, offset, "metadata") if names else None

@@ -116,7 +116,7 @@ def is_safe(path: Path) -> bool:
 
 def product_above(path: Path) -> Path | None:
     """The SAFE product that a folder of it, or one of its band files, lies in: its metadata say what the pixels mean."""
-    inside = path.absolute()
+    inside = path.resolve()  # also through `..` and links
     if "GRANULE" not in inside.parts or (path.is_file() and not _BAND_FILE.search(inside.as_posix())):
         return None
     above = [inside] if path.is_dir() else []
@@ -140,7 +140,7 @@ def open_safe(path: Path) -> list[RasterSource]:
     path = path.parent if path.is_file() and _METADATA.search(path.name) else path
     product = product_above(path) or path
     archive = _Archive(product)
-    within = "" if product == path else path.absolute().relative_to(product).as_posix()
+    within = "" if product == path else path.resolve().relative_to(product.resolve()).as_posix()
     members = [member for member in archive.members if not within or f"{member}/".startswith(f"{within}/")]
     found = [member for member in archive.members if _METADATA.search(member)]
     granules = sorted({part for member in members for part in _GRANULE.findall(member)})

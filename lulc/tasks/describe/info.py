@@ -146,7 +146,7 @@ def describe_scene(scene: Scene, path: str) -> Description:
         "offset": radiometry.offset,
         "quantification": radiometry.quantification,
         "radiometry_from": radiometry.source,
-        "valid_share": round(valid.shape[1] / samples.shape[1], 4),
+        "valid_share_sampled": round(valid.shape[1] / samples.shape[1], 4),
     }
     problems = [
         *_grid_problems(scene.grid),

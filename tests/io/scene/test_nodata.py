@@ -9,7 +9,7 @@ from rasterio.shutil import copy
 from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.scene.scene import open_scene
-from tests.support.scene_files import NAMES, write_raster
+from tests.support.scene_files import NAMES, pixels, write_raster
 
 SHAPE = (40, 60)
 WHOLE = Window(0, 0, *SHAPE)
@@ -114,3 +114,32 @@ def test_a_scene_classification_alone_is_no_scene(tmp_path):
     path = write_raster(tmp_path / "scl.tif", np.full((1, 20, 20), 4, np.uint8), ("SCL",))
     with pytest.raises(InputError, match=r"scl\.tif holds scl alone; give the spectral bands too"):
         open_scene(path)
+
+
+def test_each_band_may_have_a_mask_of_its_own(tmp_path):
+    """GDAL writes them as `scene.tif.msk` with one band each."""
+    values = pixels()
+    path = write_raster(tmp_path / "scene.tif", values, nodata=None)
+    masks = np.full(values.shape, 255, np.uint8)
+    masks[0, :5], masks[2, :, :9] = 0, 0
+    with rasterio.open(
+        tmp_path / "scene.tif.msk", "w", driver="GTiff", count=4, dtype="uint8", height=150, width=170
+    ) as beside:
+        beside.write(masks)
+        beside.update_tags(**{f"INTERNAL_MASK_FLAGS_{band}": "0" for band in (1, 2, 3, 4)})
+    with open_scene(path) as scene:
+        for names, holes in (
+            (("B02",), masks[0] == 0),
+            (("B02", "B04"), (masks[[0, 2]] == 0).any(0)),
+            (("B08",), masks[3] == 0),
+        ):
+            valid = scene.read(names, scene.grid.window).valid
+            np.testing.assert_array_equal(valid, ~holes)
+
+
+def test_pyramids_and_masks_beside_band_files_are_no_bands(tmp_path):
+    for name, plane in zip(NAMES, pixels(), strict=True):
+        write_raster(tmp_path / f"{name}.tif", plane[None], (name,))
+    write_raster(tmp_path / "B02.tif.ovr", pixels(75, 85)[:1], ("B02",))
+    with open_scene(tmp_path) as scene:
+        assert scene.names == NAMES

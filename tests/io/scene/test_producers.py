@@ -180,3 +180,32 @@ def test_a_patch_of_bigearthnet(tmp_path):
     np.testing.assert_allclose(
         found, np.broadcast_to(np.array([*TRUTH.values()])[:, None, None], (7, 120, 120)), atol=1e-5
     )
+
+
+def with_scl(folder, tagged):
+    """A classification, and bands whose scale and offset GDAL states; names in tags, as openEO writes them, or nowhere."""
+    planes = np.stack([np.full((SIDE, SIDE), 4), *(np.full((SIDE, SIDE), 1800) for _ in TRUTH)]).astype(np.uint16)
+    path = tiff(folder / "scene.tif", planes)
+    with rasterio.open(path, "r+") as made:
+        made.scales, made.offsets = (1.0, *[1e-4] * len(TRUTH)), (0.0, *[-0.1] * len(TRUTH))
+        for index, name in enumerate(("SCL", *TRUTH), 1) if tagged else ():
+            made.update_tags(index, DESCRIPTION=name)
+    return path
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["tags", "--bands"])
+def test_scale_and_offset_are_those_of_the_spectral_bands(tmp_path, tagged):
+    path = with_scl(tmp_path, tagged)
+    with open_scene(path, bands=None if tagged else ("-", *TRUTH)) as scene:
+        found = scene.reflectance(list(TRUTH), scene.grid.window)
+    np.testing.assert_allclose(found, 0.08, rtol=1e-5)
+
+
+def test_an_offset_stated_beside_a_quantification_counts(tmp_path):
+    path = tiff(
+        tmp_path / "scene.tif", np.full((1, SIDE, SIDE), 1800, np.uint16), ("B04",), QUANTIFICATION_VALUE="10000"
+    )
+    with rasterio.open(path, "r+") as made:
+        made.scales, made.offsets = (1e-4,), (-0.1,)
+    with open_scene(path) as scene:
+        np.testing.assert_allclose(scene.reflectance(["B04"], scene.grid.window), 0.08, rtol=1e-5)

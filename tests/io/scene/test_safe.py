@@ -192,6 +192,17 @@ class TestParts:
                 scene.reflectance(["B04", "B11"], window), folder.reflectance(["B04", "B11"], window)
             )
 
+    def test_through_links_and_dots(self, product, tmp_path, monkeypatch):
+        part = product / "GRANULE/L2A_T34UCF/IMG_DATA/R20m"
+        (tmp_path / "link").symlink_to(part)
+        (tmp_path / "links").mkdir()
+        for file in part.glob("*.jp2"):
+            (tmp_path / "links" / file.name).symlink_to(file)
+        monkeypatch.chdir(part)
+        for way in (tmp_path / "link", tmp_path / "links", Path("../R20m"), Path()):
+            with open_scene(way) as scene:
+                assert (scene.radiometry.offset, scene.radiometry.source) == (-1000, "metadata"), way
+
     def test_one_granule_of_several(self, product):
         with_a_second_granule(product)
         with open_scene([product / "GRANULE" / "L2A_T34UDF"]) as scene:
@@ -202,6 +213,7 @@ class TestParts:
         shutil.copytree(product / "GRANULE/L2A_T34UCF/IMG_DATA/R10m", alone)
         with open_scene([alone]) as scene:
             assert scene.radiometry.source == "default"
+            assert "--offset -1000 is needed" in scene.warnings[0]
 
 
 def test_a_product_of_2016_says_how_to_give_one_granule(product):

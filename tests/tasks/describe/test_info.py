@@ -72,7 +72,7 @@ class TestScene:
             10_000,
             "metadata, which state no offset",
         )
-        assert facts["valid_share"] == pytest.approx(0.75, abs=0.1)
+        assert facts["valid_share_sampled"] == pytest.approx(0.75, abs=0.1)
         assert facts["pixel_area_ha"] == pytest.approx(0.01)
         assert [row["band"] for row in facts["bands"]] == list(BANDS)
         assert facts["bands"][2]["p50"] == pytest.approx(0.063, abs=0.003)
