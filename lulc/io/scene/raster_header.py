@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,12 @@ def _band_radiometry(dataset: Any, tags: dict[str, str], index: int) -> Radiomet
     for name in ("REFLECTANCE_SCALE", "QUANTIFICATION_VALUE"):
         if (name in tags or name in band) and (names or not shift):
             return Radiometry(_number(band | tags, name, dataset.name), offset, source)
-    if (scale, shift) != (1.0, 0.0) and scale > 0:
+    if (scale, shift) != (1.0, 0.0):
+        if not (0 < scale < inf and isfinite(shift)):
+            raise InputError(
+                f"{dataset.name}, band {index}: its scale {scale:g} and offset {shift:g} give no reflectance",
+                "correct them, such as with gdal_edit.py -scale -offset",
+            )
         return Radiometry(1 / scale, shift / scale, "metadata")
     return Radiometry(sensor().quantification, offset, "metadata") if names else None
 

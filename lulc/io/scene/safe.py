@@ -4,6 +4,7 @@ Layout and meaning: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-P
 reflectance = (DN + offset) / quantification with one offset per band.
 """
 
+import logging
 import re
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from xml.etree.ElementTree import Element  # for the annotation only; parsing is
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from lulc.bands import Radiometry
+from lulc.bands import Radiometry, sensor
 from lulc.errors import InputError, raised_as
 from lulc.io.files.tries import head_of
 from lulc.io.scene.raster import RasterSource, driver_of
@@ -23,6 +24,8 @@ from lulc.io.scene.source import Origin
 from lulc.resources import read_regular
 
 _BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+_log = logging.getLogger(__name__)
+
 _METADATA = re.compile(r"(^|/)(MTD_MSI(L1C|L2A)|S2[A-D]_(OPER|USER)_MTD_SAFL(1C|2A)_[^/]*)\.xml$")
 """Of the product; the second form until December 2016."""
 
@@ -152,7 +155,7 @@ def open_safe(path: Path) -> list[RasterSource]:
     if len(found) != 1:
         raise InputError(f"{path} holds {len(found)} metadata files of products", "give one Sentinel-2 product")
     metadata = read_metadata(archive.text(found[0]), product)
-    files = _best_files(members)
+    files = _best_files(members, path)
     if not files:
         raise InputError(f"{path} holds no band files under GRANULE/*/IMG_DATA", "fetch the product again")
     classes = [("SCL", member) for member in members if _SCL_FILE.search(member)][:1]
@@ -196,14 +199,19 @@ def _local(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _best_files(members: Iterable[str]) -> dict[str, str]:
-    """Band name to member path, of the finest resolution there is."""
+def _best_files(members: Iterable[str], path: Path) -> dict[str, str]:
+    """Band name to member path, of the finest resolution there is; a product with 10 m bands that lacks files is told."""
     best: dict[str, tuple[int, str]] = {}
     for member in members:
         match = _BAND_FILE.search(member)
         if match:
             band, resolution = match[1], int(match[2] or 0)
             best[band] = min(best.get(band, (resolution, member)), (resolution, member))
+    fine = {band.name: band.gsd_m for band in sensor().bands}
+    if best and min(resolution for resolution, _ in best.values()) <= min(fine.values()):
+        for name, (resolution, _) in sorted(best.items()):
+            if resolution > fine[name]:
+                _log.warning("%s lacks %s at %g m: it is taken from %d m", path, name, fine[name], resolution)
     return {band: member for band, (_, member) in best.items()}
 
 

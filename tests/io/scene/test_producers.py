@@ -7,6 +7,7 @@ import xarray as xr
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
+from lulc.errors import InputError
 from lulc.io.scene.scene import open_scene
 
 SIDE = 30
@@ -209,3 +210,12 @@ def test_an_offset_stated_beside_a_quantification_counts(tmp_path):
         made.scales, made.offsets = (1e-4,), (-0.1,)
     with open_scene(path) as scene:
         np.testing.assert_allclose(scene.reflectance(["B04"], scene.grid.window), 0.08, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(-1e-4, 0.0), (np.nan, 0.0), (1e-4, np.inf)])
+def test_a_scale_that_gives_no_reflectance_is_refused(tmp_path, scale, offset):
+    path = tiff(tmp_path / "scene.tif", np.full((1, SIDE, SIDE), 1800, np.uint16), ("B04",))
+    with rasterio.open(path, "r+") as made:
+        made.scales, made.offsets = (scale,), (offset,)
+    with pytest.raises(InputError, match="give no reflectance"):
+        open_scene(path)

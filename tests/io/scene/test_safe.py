@@ -169,6 +169,14 @@ def test_a_product_that_is_not_whole_or_not_one(product, damage, message):
         open_scene([product])
 
 
+def test_a_band_that_lacks_its_finest_file_is_told(product, caplog):
+    next(product.glob("GRANULE/*/IMG_DATA/R10m/*B04_10m.jp2")).unlink()
+    with open_scene(product) as scene:
+        assert scene.names == ("B01", "B04", "B08", "B11")
+    assert "lacks B04 at 10 m: it is taken from 20 m" in caplog.text
+    assert caplog.text.count(" lacks ") == 1
+
+
 class TestParts:
     """A folder of a product, or its files, mean what the product's metadata say: baseline 05.09 has an offset."""
 
