@@ -25,17 +25,19 @@ def power_cuts(inputs: Inputs, trials: int, chance: random.Random) -> Iterator[R
         base = inputs.folder / f"power-{name.replace(' ', '')}"
         expected, left, _ = unbroken(words, output, base)
         row = Row("power", name)
-        for snapshot in _snapshots(base, words_for(words, output), trials, chance):
-            held, seen = _after(snapshot, base / "disk", words_for(words, output), output, (expected, left))
-            row.count(held=held, seen=seen)
-            snapshot.unlink()
+        while row.tried < trials:  # a run of few writes has few states to be cut in
+            for snapshot in _snapshots(base, words_for(words, output), trials - row.tried, chance):
+                held, seen = _after(snapshot, base / "disk", words_for(words, output), output, (expected, left))
+                row.count(held=held, seen=seen)
+                snapshot.unlink()
         yield row
 
 
 def _snapshots(base: Path, words: list[str], trials: int, chance: random.Random) -> list[Path]:
     """Copies of the image while a command runs, so many of all that were found different, by chance."""
     image, disk = base / "image", base / "disk"
-    disk.mkdir()
+    disk.mkdir(exist_ok=True)
+    image.unlink(missing_ok=True)
     subprocess.run(["truncate", "-s", f"{_IMAGE_MB}M", image], check=True)
     subprocess.run(["mkfs.ext4", "-qF", image], check=True)
     kept: list[Path] = []
@@ -44,7 +46,7 @@ def _snapshots(base: Path, words: list[str], trials: int, chance: random.Random)
         process = subprocess.Popen(command(words), cwd=disk, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seen, last = 0, _written(device)
         while process.poll() is None:
-            if (now := _written(device)) == last:
+            if _written(device) == last:
                 time.sleep(0.002)
                 continue
             process.send_signal(signal.SIGSTOP)
@@ -78,18 +80,17 @@ def _copied(image: Path, target: Path, device: str) -> int:
 def _after(
     snapshot: Path, disk: Path, words: list[str], output: str, unbroken_run: tuple[str, list[str]]
 ) -> tuple[bool, str]:
-    """Whether an output is whole or absent, and the same command ends well on what the cut left."""
+    """Whether an output is whole or absent, and what the cut left hinders nobody: the same command ends with nothing else."""
     expected, left = unbroken_run
     with _mounted(snapshot, disk):
         there = names(disk)
-        if (disk / output).exists():
-            whole = content(disk / output) == expected
-            return whole and there == left, "whole" if there == left else f"whole: {whole}, beside it {there}"
-        ended = lulc(words, disk)
-        equal = ended.code == 0 and content(disk / output) == expected
-        leftover = sorted({*names(disk)} - {*left})
-        seen = f"absent, {'something' if there else 'nothing'} left, ended equal"
-        return equal and not leftover, seen if equal and not leftover else f"{there} -> {ended.code}, {leftover}"
+        present = (disk / output).exists()
+        if present and (content(disk / output) != expected or there == left):
+            return there == left, "whole" if there == left else f"broken: {there}"
+        ended = lulc([*words, *(["--overwrite"] if present else [])], disk)
+        equal = ended.code == 0 and content(disk / output) == expected and names(disk) == left
+        state = "whole, something beside it" if present else f"absent, {'something' if there else 'nothing'} left"
+        return equal, f"{state}, then equal" if equal else f"{there} -> {ended.code}, {names(disk)}"
 
 
 @contextmanager

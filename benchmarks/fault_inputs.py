@@ -16,10 +16,10 @@ from pathlib import Path
 import rasterio
 from rasterio.windows import Window
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.whole_runs import BANDS, texture, write_scene, write_textured_bundle
 
+ROOT = Path(__file__).parents[1]
 os.environ["PYTHONPATH"] = str(ROOT)  # of the commands, whatever lulc is installed
 
 _TIMED = {"report.json", "report.md", "blocks.png", "change.png"}
@@ -31,6 +31,7 @@ LATE = ["unshare", "-T", "--monotonic", "864000", "--boottime", "864000"]
 """Starts a process whose machine has been up for ten days more."""
 
 _TRAIN = """
+name = "faults"
 data = "{folder}/set"
 [fit]
 steps = 2

@@ -1,9 +1,11 @@
+import errno
 import inspect
+import os
 
 import pytest
 
 from lulc import errors
-from lulc.errors import EXIT_CODES, InputError, LulcError, StorageError, lacks_memory
+from lulc.errors import EXIT_CODES, InputError, LulcError, StorageError, lacks_memory, raised_as
 
 KINDS = [
     kind
@@ -30,6 +32,15 @@ def test_every_kind_has_a_documented_exit_code(kind):
 
 def test_every_exit_code_has_an_error():
     assert set(EXIT_CODES) - {0, 130} == {kind.exit_code for kind in KINDS}  # 130: KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EIO, StorageError), (errno.EINVAL, InputError)])
+def test_a_failing_disk_is_no_fault_of_the_input(number, kind):
+    with (
+        pytest.raises(kind, match=r"^a\.tif is not readable: "),
+        raised_as(InputError, "a.tif is not readable", "", OSError),
+    ):
+        raise OSError(number, os.strerror(number))
 
 
 @pytest.mark.parametrize(

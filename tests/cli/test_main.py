@@ -34,9 +34,10 @@ def test_ctrl_c_is_one_line_and_130(tmp_path, monkeypatch):
     ("error", "code", "line"),
     [
         (OSError(5, "Input/output error", "a.tif"), 5, "lulc: cannot read or write a.tif: Input/output error"),
+        (OSError(5, "Input/output error"), 5, "lulc: a file cannot be read or written: Input/output error"),
         (UnicodeEncodeError("utf-8", "a\udce9", 1, 2, "surrogates not allowed"), 3, "is not UTF-8; rename it"),
     ],
-    ids=["disk", "name"],
+    ids=["disk", "disk, no file said", "name"],
 )
 def test_what_the_system_refuses_is_one_line_whoever_meets_it(tmp_path, monkeypatch, error, code, line):
     def refused(*_, **__):
