@@ -335,6 +335,30 @@ def test_packed_values_are_reflectance_once_unpacked(tmp_path):
         np.testing.assert_allclose(scene.read(["B02"], scene.grid.window).data, values / 10_000, atol=1e-6)
 
 
+@pytest.mark.parametrize("added", [0.0, -1000.0])
+def test_a_scale_of_one_leaves_digital_numbers(tmp_path, added):
+    """rioxarray states `scale_factor=1.0, add_offset=0.0` of any file."""
+    values = np.maximum(pixels(50, 70), 1)
+    dataset = plain(np.uint16(values - added))
+    for name in NAMES:
+        dataset[name].attrs |= {"scale_factor": 1.0, "add_offset": added}
+    with opened(dataset, tmp_path) as scene:
+        assert (scene.radiometry.quantification, scene.radiometry.source) == (10_000, "default")
+        np.testing.assert_allclose(scene.reflectance(NAMES, scene.grid.window), values / 10_000, rtol=1e-6)
+
+
+def test_bands_of_different_scales_are_refused_and_a_mask_beside_them_is_not(tmp_path):
+    dataset = plain(pixels(50, 70))
+    dataset["B04"].attrs["scale_factor"] = 1e-4
+    with pytest.raises(InputError, match=r"numbers of B02 and B04 are of different scales; store all bands with"):
+        opened(dataset, tmp_path)
+    for name in NAMES:
+        dataset[name].attrs["scale_factor"] = 1e-4
+    dataset["SCL"] = (("y", "x"), np.full((50, 70), 4, np.uint8))
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == 1
+
+
 def test_more_pixels_than_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(cube, "MOST_PIXELS", 3499)
     with pytest.raises(LimitError, match="has 3500 pixels a band in chunks of 3500"):

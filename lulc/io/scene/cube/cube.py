@@ -23,7 +23,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.files.tries import head_of
 from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube.place import grid_of_plane
-from lulc.io.scene.cube.planes import Plane, planes_of
+from lulc.io.scene.cube.planes import Plane, is_spectral, planes_of
 from lulc.io.scene.platform import platform_of
 from lulc.io.scene.source import FIXED_KERNEL, LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
@@ -91,7 +91,7 @@ class CubeSource:
             kind,
             level=str(attributes.get("LEVEL", "")),
             acquired=stated_date(str(attributes.get("ACQUISITION_DATE", "")), path) or _date(self._pieces[0]),
-            radiometry=_radiometry(attributes, self._pieces, path),
+            radiometry=_radiometry(attributes, planes, path),
             platform=platform_of(attributes),
             stated=planes[0].date,
         )
@@ -236,16 +236,33 @@ def _date(piece: xr.DataArray) -> str:
     return str(np.datetime_as_string(dates[0], "s")).removesuffix("T00:00:00")
 
 
-def _radiometry(attributes: Mapping[Any, Any], pieces: list[xr.DataArray], path: Path) -> Radiometry | None:
-    """From a `quantification` attribute; values stored with a `scale_factor` are reflectance once unpacked."""
-    for stated in (pieces[0].attrs, attributes):
+def _radiometry(attributes: Mapping[Any, Any], planes: Sequence[Plane], path: Path) -> Radiometry | None:
+    """What all bands state.
+
+    Raises:
+        InputError: Some of them state something else than the others.
+    """
+    bands = [plane for plane in planes if is_spectral(plane.label)] or planes
+    said = {plane.label: _radiometry_of(attributes, plane.values, path) for plane in bands}
+    first, *others = dict.fromkeys(said.values())
+    if others:
+        one, other = (next(label for label in said if said[label] == each) for each in (first, others[0]))
+        problem = f"{path}: the numbers of {one} and {other} are of different scales"
+        raise InputError(problem, "store all bands with the same scale_factor or quantification")
+    return first
+
+
+def _radiometry_of(attributes: Mapping[Any, Any], piece: xr.DataArray, path: Path) -> Radiometry | None:
+    """From a `quantification` attribute; values stored with a `scale_factor` are reflectance once unpacked.
+
+    A scale of 1 is what writers put where they know nothing, and states none.
+    """
+    for stated in (piece.attrs, attributes):
         for name in ("quantification", "REFLECTANCE_SCALE"):
             if name in stated:
                 offset = _number(stated.get("offset", 0), "offset", path)
                 return Radiometry(_number(stated[name], name, path), offset, "metadata")
-    if any("scale_factor" in piece.encoding for piece in pieces):
-        return Radiometry(1.0, 0.0, "metadata")
-    return None
+    return None if piece.encoding.get("scale_factor", 1) == 1 else Radiometry(1.0, 0.0, "metadata")
 
 
 def _number(value: object, name: str, path: Path) -> float:

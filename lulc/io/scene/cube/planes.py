@@ -11,6 +11,7 @@ import xarray as xr
 from lulc.bands import sensor
 from lulc.errors import InputError
 from lulc.grid import Grid
+from lulc.indices import INDICES
 from lulc.io.scene.cube.place import grid_of_plane, role_of
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.source import canonical_name
@@ -186,6 +187,12 @@ def _by_place(planes: list[Plane], path: Path) -> list[list[Plane]]:
 
 def _known(label: str | None) -> str | None:
     return canonical_name(label, sensor()) or (quality_name(label) if label else None)
+
+
+def is_spectral(label: str | None) -> bool:
+    """True for what is called as a band of the sensor is; not for indices and masks."""
+    name = canonical_name(label, sensor())
+    return name is not None and name not in INDICES
 
 
 def _listed(groups: Mapping[str, xr.Dataset]) -> str:
