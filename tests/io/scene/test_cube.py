@@ -90,6 +90,55 @@ def test_one_row_is_as_high_as_its_pixels_are_wide(tmp_path, attributes):
     is_read(plain(values, MAPPING.assign_attrs(attributes)), tmp_path, values)
 
 
+@pytest.mark.parametrize("numbers", [6, 9])
+@pytest.mark.parametrize("where", ["dataset", "variable", "mapping"])
+def test_coordinates_of_corners_are_told_by_a_transform_half_a_pixel_away(tmp_path, where, numbers):
+    """stackstac puts x and y at the top-left corner of each pixel, and its transform beside them."""
+    values = pixels(50, 70)
+    stated = {"transform": (10.0, 0.0, TRANSFORM.c, 0.0, -10.0, TRANSFORM.f, 0.0, 0.0, 1.0)[:numbers]}
+    if where == "mapping":
+        stated = {"GeoTransform": STORED}
+    corners = {"y": TRANSFORM.f - 10 * np.arange(50.0), "x": TRANSFORM.c + 10 * np.arange(70.0)}
+    dataset = plain(values, MAPPING.assign_attrs(stated if where == "mapping" else {})).assign_coords(corners)
+    for target in [dataset] if where == "dataset" else [dataset[name] for name in NAMES] * (where == "variable"):
+        target.attrs |= stated
+    is_read(dataset, tmp_path, values)
+
+
+@pytest.mark.parametrize("off", [(20, 0), (5, 0), (13, 13), (15, 15)], ids=str)
+def test_a_transform_that_contradicts_otherwise_says_nothing(tmp_path, off):
+    values = pixels(50, 70)
+    stated = (10.0, 0.0, TRANSFORM.c + off[0], 0.0, -10.0, TRANSFORM.f + off[1])
+    is_read(plain(values).assign_attrs(transform=stated), tmp_path, values)
+
+
+@pytest.mark.parametrize(("units", "metres"), [("km", 1000), ("kilometre", 1000), ("ft", 0.3048), ("Meters", 1)])
+def test_axes_in_other_units_of_length_are_brought_to_those_of_the_crs(tmp_path, units, metres):
+    values = pixels(50, 70)
+    places = {name: ((name,), place / metres, {"units": units}) for name, place in axes(50, 70).items()}
+    is_read(plain(values).assign_coords(places), tmp_path, values)
+
+
+@pytest.mark.parametrize("units", ["degrees_north", "rad"])
+def test_angles_of_a_crs_in_metres_are_one_line(tmp_path, units):
+    dataset = plain(pixels(50, 70))
+    dataset["y"].attrs["units"] = units
+    with pytest.raises(InputError, match=f"the coordinates y are in {units}, but their CRS is in metre; correct the"):
+        opened(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("west", [5.0, -33.0, 151.0])
+def test_degrees_rounded_to_float32_are_evenly_spaced(tmp_path, west):
+    """At 151 degrees the last digit of a float32 is worth 1.5e-5 degrees, a seventh of these pixels."""
+    lat, lon = 44 - 1e-4 * (np.arange(50) + 0.5), west + 1e-4 * (np.arange(700) + 0.5)
+    dataset = xr.Dataset(
+        variables(pixels(50, 700), ("lat", "lon")), coords={"lat": np.float32(lat), "lon": np.float32(lon)}
+    )
+    with opened(dataset, tmp_path) as scene:
+        assert tuple(scene.grid.transform)[:6] == pytest.approx((1e-4, 0, west, 0, -1e-4, 44), rel=1e-2, abs=2e-5)
+        assert scene.grid.transform.a == pytest.approx(1e-4, rel=3e-4)
+
+
 @pytest.mark.parametrize(
     ("where", "stated"),
     [
