@@ -11,8 +11,10 @@ from rasterio.transform import from_origin
 
 from lulc.errors import InputError, LimitError
 from lulc.grid import Window
+from lulc.io.labels.labels import open_labels
 from lulc.io.scene.cube import cube
 from lulc.io.scene.scene import open_scene
+from lulc.legend import load_legend
 from tests.support.scene_files import NAMES, TRANSFORM, pixels, write_raster
 
 UTM = CRS.from_epsg(32631)
@@ -239,6 +241,47 @@ class TestDates:
         with pytest.raises(InputError, match=f"{matching} of them at {date}; choose one with --date"):
             open_scene(tmp_path / "cube.nc", date=date)
 
+    @pytest.mark.parametrize("date", [None, "2022"])
+    def test_a_variable_without_dates_beside_them_changes_no_message(self, tmp_path, date):
+        dataset = self.made(3)[1].assign(dem=(("y", "x"), np.ones((50, 70), np.float32)))
+        dataset.to_netcdf(tmp_path / "cube.nc")
+        listed = "2021-06-01, 2021-06-06, 2021-06-11" if date else "2021-06-01 to 2021-06-11"
+        with pytest.raises(InputError, match=rf"B02 has 3 steps along t \({listed}\), .*; choose one with --date"):
+            open_scene(tmp_path / "cube.nc", date=date)
+
+    def test_labels_have_no_date_to_choose(self, tmp_path):
+        codes = self.made(3)[1][["B02"]].rename(B02="classes")
+        codes.to_netcdf(tmp_path / "labels.nc")
+        with pytest.raises(InputError, match=r"3 steps along t .*; store one step alone first, .*isel\(t=0\)$"):
+            open_labels(tmp_path / "labels.nc", load_legend("dynamic-world"))
+
+    def test_an_axis_of_no_dates_has_another_remedy(self, tmp_path):
+        named = self.made(3)[1].assign_coords(t=[492.0, 560.0, 665.0]).rename(t="wavelength")
+        with pytest.raises(InputError, match=r"3 steps along wavelength \(492.0 to 665.0\)") as refused:
+            opened(named, tmp_path)
+        assert "--date" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("date", "taken"),
+        [
+            ("2021-05-27", 0),
+            ("2021-05-28", 1),
+            ("2021-05-27T22:30:00Z", 0),
+            ("2021-05-27T17:30-05:00", 0),
+            ("2021-05-28T00:30:00+02:00", 0),
+            ("2021-05-28T11:00:00+01:00", 1),
+        ],
+    )
+    def test_times_with_zones_are_instants(self, tmp_path, date, taken):
+        """Half past midnight at +02:00 is 22:30 of the day before, UTC."""
+        _, dataset = self.made(2)
+        dataset["B02"][1] = 9
+        times = ["2021-05-28T00:30:00+02:00", "2021-05-28T10:00:00Z"]
+        dataset.assign_coords(t=times).to_netcdf(tmp_path / "cube.nc")
+        with open_scene(tmp_path / "cube.nc", date=date) as scene:
+            plane = scene.read(["B02"], scene.grid.window).data[0]
+        assert (plane == 9).all() == bool(taken)
+
     def test_what_has_no_dates_takes_none(self, tmp_path):
         plain(pixels(50, 70)).to_netcdf(tmp_path / "cube.nc")
         with pytest.raises(InputError, match="no axis of dates; leave --date out"):
@@ -284,6 +327,13 @@ def test_numbers_as_text_are_numbers_and_other_text_is_one_line(tmp_path):
         assert scene.radiometry.quantification == 8000
     with pytest.raises(InputError, match="its attribute quantification is no number: ten"):
         opened(plain(values).assign_attrs(quantification="ten"), tmp_path)
+
+
+def test_text_for_nodata_is_one_line_about_nodata(tmp_path):
+    dataset = plain(pixels(50, 70))
+    dataset["B03"].attrs["nodata"] = "none"
+    with pytest.raises(InputError, match="attribute nodata of B03 is no number: none; write the number that means no data"):
+        opened(dataset, tmp_path)
 
 
 class TestTwoGrids:

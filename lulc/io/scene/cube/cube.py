@@ -44,6 +44,9 @@ _MARGIN = 2
 _NODATA_NAMES = ("nodata", "nodatavals", "nodata_value", "no_data", "_NoData")
 """Attributes beside those that xarray decodes (`_FillValue`, `missing_value`) in which tools state it."""
 
+_NODATA_REMEDY = "write the number that means no data there, or delete the attribute"
+_SCALE_REMEDY = "correct it, or give --quantification and --offset"
+
 _ANY_CRS = CRS.from_epsg(3857)
 """Stands on both sides of a resampling within one CRS that the file does not name."""
 
@@ -157,12 +160,13 @@ class CubeSource:
                 dataset.close()
 
 
-def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
+def open_cube(path: Path, date: str | None = None, *, choosable: bool = True) -> list[CubeSource]:
     """A NetCDF file or Zarr group as sources: one for each grid of its bands, the finest first.
 
     Args:
         path: File or folder.
         date: Which to take where there are several, or the beginning of its text, such as `2021-05-27`.
+        choosable: Whether the user can choose a date; for messages.
 
     Raises:
         InputError: Not readable, without a variable of rows and columns, or of several dates of which none was chosen.
@@ -177,7 +181,7 @@ def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
     for doubt in doubts:
         _log.warning("%s: %s", path, doubt.message)
     with closed_on_error(groups.values()):
-        grids = planes_of(groups, path, date)
+        grids = planes_of(groups, path, date, choosable=choosable)
         for plane in (plane for planes in grids for plane in planes):
             _check_limits(plane.values, path)
         return [CubeSource(path, kind, planes) for planes in grids]
@@ -211,8 +215,8 @@ def _check_limits(piece: xr.DataArray, path: Path) -> None:
 def _undecoded_nodata(piece: xr.DataArray, path: Path) -> tuple[np.float32, ...]:
     """What attributes that xarray does not decode state as no data, in the values that it gives."""
     scale, shift = piece.encoding.get("scale_factor", 1.0), piece.encoding.get("add_offset", 0.0)
-    stated = [value for name in _NODATA_NAMES if name in piece.attrs for value in np.atleast_1d(piece.attrs[name])]
-    numbers = {_number(value, "nodata", path) for value in stated}
+    stated = [(name, value) for name in _NODATA_NAMES for value in np.atleast_1d(piece.attrs.get(name, []))]
+    numbers = {_number(value, f"{name} of {piece.name}", path, _NODATA_REMEDY) for name, value in stated}
     return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
 
 
@@ -265,9 +269,11 @@ def _radiometry_of(attributes: Mapping[Any, Any], piece: xr.DataArray, path: Pat
     return None if piece.encoding.get("scale_factor", 1) == 1 else Radiometry(1.0, 0.0, "metadata")
 
 
-def _number(value: object, name: str, path: Path) -> float:
+def _number(value: object, name: str, path: Path, remedy: str = _SCALE_REMEDY) -> float:
     """A number, also as text with a unit behind it (`10000 DN`)."""
     text = re.match(r"\s*([-+.\w]+)", str(value))
-    problem = f"{path}: its attribute {name} is no number: {str(value)[:40]}"
-    with raised_as(InputError, problem, "correct it, or give --quantification and --offset", ValueError, TypeError):
+    try:
         return float(text[1] if text else "")
+    except ValueError:
+        problem = f"{path}: its attribute {name} is no number: {str(value)[:40]}"
+        raise InputError(problem, remedy) from None
