@@ -282,6 +282,17 @@ class TestDates:
             plane = scene.read(["B02"], scene.grid.window).data[0]
         assert (plane == 9).all() == bool(taken)
 
+    @pytest.mark.parametrize("date", ["2021-06-06 10:50", "2021-06-06T10:50"])
+    def test_days_and_times_apart_are_read_too(self, tmp_path, date):
+        """So are those of calendars that numpy does not know written."""
+        _, dataset = self.made(2)
+        texts = ["2021-06-01 10:50:31", "2021-06-06 10:50:31"]
+        dataset.assign_coords(t=texts).to_netcdf(tmp_path / "cube.nc")
+        with open_scene(tmp_path / "cube.nc", date=date) as scene:
+            assert scene.names == NAMES
+        with pytest.raises(InputError, match=r"\(2021-06-01 to 2021-06-06\)"):
+            open_scene(tmp_path / "cube.nc")
+
     def test_what_has_no_dates_takes_none(self, tmp_path):
         plain(pixels(50, 70)).to_netcdf(tmp_path / "cube.nc")
         with pytest.raises(InputError, match="no axis of dates; leave --date out"):
@@ -332,7 +343,9 @@ def test_numbers_as_text_are_numbers_and_other_text_is_one_line(tmp_path):
 def test_text_for_nodata_is_one_line_about_nodata(tmp_path):
     dataset = plain(pixels(50, 70))
     dataset["B03"].attrs["nodata"] = "none"
-    with pytest.raises(InputError, match="attribute nodata of B03 is no number: none; write the number that means no data"):
+    with pytest.raises(
+        InputError, match="attribute nodata of B03 is no number: none; write the number that means no data"
+    ):
         opened(dataset, tmp_path)
 
 

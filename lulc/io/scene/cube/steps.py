@@ -10,7 +10,8 @@ from lulc.errors import InputError
 from lulc.io.scene.acquired import iso_date, moment
 
 _TIME = re.compile(r"(t|times?|dates?|datetimes?|days?|acquisitions?|acquired|phenomenon_time)(_\w+)?", re.IGNORECASE)
-_ZONED = re.compile(r"(?P<local>\d{4}-\d\d-\d\d[T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)")
+_ZONED = re.compile(r"(?P<local>\d{4}-\d\d-\d\dT\d\d(:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)")
+_SPACED = re.compile(r"^(\d{4}-\d\d-\d\d) (?=\d)")
 _MOST = 6
 """Steps that a message lists."""
 
@@ -64,7 +65,8 @@ def steps_of(variable: xr.DataArray, dimension: str) -> Steps:
 
 
 def _utc(text: str) -> str:
-    """A time with a zone as that of UTC, as exact as it was written; anything else as it is."""
+    """A time with a zone as that of UTC, as exact as it was written; T between day and time; else as it is."""
+    text = _SPACED.sub(r"\1T", text)
     zoned = _ZONED.fullmatch(text.strip())
     if zoned is None:
         return text
