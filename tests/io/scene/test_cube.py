@@ -459,6 +459,17 @@ def test_a_scale_of_one_leaves_digital_numbers(tmp_path, added):
         np.testing.assert_allclose(scene.reflectance(NAMES, scene.grid.window), values / 10_000, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("divided", "quantification"), [(1, 10_000), (10_000, 1)])
+def test_floats_of_scale_one_are_digital_numbers_when_all_are_whole(tmp_path, divided, quantification):
+    values = np.maximum(pixels(50, 70), 1)
+    dataset = plain(values / divided)
+    for name in NAMES:
+        dataset[name].attrs["scale_factor"] = 1.0
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == quantification
+        np.testing.assert_allclose(scene.reflectance(NAMES, scene.grid.window), values / 10_000, rtol=1e-6)
+
+
 def test_bands_of_different_scales_are_refused_and_a_mask_beside_them_is_not(tmp_path):
     dataset = plain(pixels(50, 70))
     dataset["B04"].attrs["scale_factor"] = 1e-4
@@ -469,6 +480,12 @@ def test_bands_of_different_scales_are_refused_and_a_mask_beside_them_is_not(tmp
     dataset["SCL"] = (("y", "x"), np.full((50, 70), 4, np.uint8))
     with opened(dataset, tmp_path) as scene:
         assert scene.radiometry.quantification == 1
+
+
+def test_floats_beside_integers_that_are_no_bands_leave_the_bands_their_scale(tmp_path):
+    dataset = plain(pixels(50, 70)).assign(dem=(("y", "x"), np.ones((50, 70), np.float32)))
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == 10_000
 
 
 def test_more_pixels_than_are_read(tmp_path, monkeypatch):

@@ -38,6 +38,9 @@ _NONSENSE = (*_UNREADABLE, TypeError, AttributeError, LookupError, ArithmeticErr
 """What opening a damaged file raises: zarr calls its constructors with whatever the file states."""
 
 _BLOCK = 512
+_LOOK = 64
+"""Side of what is looked at to tell digital numbers from reflectance."""
+
 _MARGIN = 2
 """Coarse pixels around a window that bilinear resampling may look at, and one more."""
 
@@ -85,7 +88,7 @@ class CubeSource:
         self.labels = tuple(plane.label for plane in planes)
         self.grid = self._own = grid_of_plane(self._pieces[0], self._datasets[0], path)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in self._pieces)
+        self.counts = all(_counts(plane.values, path) for plane in _bands(planes))
         self.zeros = None if any(map(_states_nodata, self._pieces)) else tuple(map(_unpacked_zero, self._pieces))
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
         attributes = self._datasets[0].attrs
@@ -227,6 +230,23 @@ def _states_nodata(piece: xr.DataArray) -> bool:
     return any(str(value) not in {"0", "0.0"} for each in stated for value in np.atleast_1d(each))
 
 
+def _counts(piece: xr.DataArray, path: Path) -> bool:
+    """True where integers are stored, or floats with a scale of 1 that are all whole numbers, by a look at the middle."""
+    if np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu":
+        return True
+    if piece.encoding.get("scale_factor") != 1:
+        return False
+    height, width = piece.shape
+    middle = piece[height // 2 : height // 2 + _LOOK, width // 2 : width // 2 + _LOOK]
+    with (
+        raised_as(StorageError, f"cannot read {path}", "the file is damaged or its disk fails", *_UNREADABLE),
+        _HDF5_LOCK,
+    ):
+        values = middle.to_numpy()
+    values = values[np.isfinite(values)]
+    return bool(values.size and (values == np.round(values)).all() and values.max() > 1)
+
+
 def _unpacked_zero(piece: xr.DataArray) -> float:
     """What unpacking makes of a stored 0: the `add_offset` of its variable, as float32."""
     return float(np.float32(piece.encoding.get("add_offset", 0.0)))
@@ -240,14 +260,18 @@ def _date(piece: xr.DataArray) -> str:
     return str(np.datetime_as_string(dates[0], "s")).removesuffix("T00:00:00")
 
 
+def _bands(planes: Sequence[Plane]) -> Sequence[Plane]:
+    """Those that are named as spectral bands; all where none is."""
+    return [plane for plane in planes if is_spectral(plane.label)] or planes
+
+
 def _radiometry(attributes: Mapping[Any, Any], planes: Sequence[Plane], path: Path) -> Radiometry | None:
     """What all bands state.
 
     Raises:
         InputError: Some of them state something else than the others.
     """
-    bands = [plane for plane in planes if is_spectral(plane.label)] or planes
-    said = {plane.label: _radiometry_of(attributes, plane.values, path) for plane in bands}
+    said = {plane.label: _radiometry_of(attributes, plane.values, path) for plane in _bands(planes)}
     first, *others = dict.fromkeys(said.values())
     if others:
         one, other = (next(label for label in said if said[label] == each) for each in (first, others[0]))
