@@ -91,7 +91,7 @@ def _open_bands(path: Path) -> Source:
     if is_array(path):
         return ArraySource(path)
     if is_netcdf(path):
-        return open_cube(path)[0]
+        return open_cube(path, choosable=False)[0]
     if sniff(path) is None:
         raise InputError(
             f"{path} is not a label raster of a known kind", "give GeoTIFF, .img, PNG, JPEG, NetCDF or .npy"

@@ -11,12 +11,13 @@ _TAGS = re.compile(
     r"(spacecraft|satellite|platform|sensor|mission|instruments?|constellation)(_?(name|id))?", re.IGNORECASE
 )
 _OTHERS = {
-    "Landsat": re.compile(r"landsat.*|lnd0[4-9]|l[ceto]0[4-9].*|(oli|etm|tirs)\b.*|oli_tirs", re.IGNORECASE),
+    "Landsat": re.compile(r"landsat.*|lnd0[4-9]|l[ceto]0[4-9].*|(oli|etm|tirs)\b.*|oli_tirs|hls_?l30.*", re.IGNORECASE),
     "Planet": re.compile(r"planet.*|ps(2|b)(\..*)?|dove.*|superdove|skysat.*|rapideye.*", re.IGNORECASE),
     "Sentinel-3": re.compile(r"sentinel-?3.*|s3[ab]|olci|slstr", re.IGNORECASE),
-    "MODIS": re.compile(r"modis.*|(terra|aqua).*", re.IGNORECASE),
+    "Sentinel-1": re.compile(r"sentinel-?1.*|s1[abc]|c-sar", re.IGNORECASE),
+    "MODIS": re.compile(r"modis.*|m[oy]d\d\d.*|(terra|aqua).*", re.IGNORECASE),
     "another satellite": re.compile(
-        r"spot.*|pleiades.*|worldview.*|gaofen.*|gf-?\d.*|aster.*|viirs.*|prisma|enmap|himawari.*|ahi|goes.*|abi|avhrr.*|cbers.*",
+        r"spot.*|cbers.*|pleiades.*|worldview.*|gaofen.*|gf-?\d.*|aster.*|viirs.*|prisma|enmap|himawari.*|ahi|goes.*|abi|avhrr.*",
         re.IGNORECASE,
     ),
 }

@@ -1,6 +1,6 @@
 """Does a scene look like reflectance? A few small samples tell a missing offset or a wrong scale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from lulc.io.scene.raster_header import EO_BROWSER
 from lulc.io.scene.source import NamedPixels, Source, canonical_name
 
 _SIDE = 64
-_PER_AXIS = 4
+_PER_AXIS, _INNER = 4, slice(1, 3)
 _VISIBLE = ("B02", "B03", "B04")
 _OFFSET_DN, _NEARLY_OFFSET_DN = 1000.0, 975.0
 _NEAR_OFFSET_DN = 1400.0
@@ -56,18 +56,26 @@ class Doubts:
 
 
 def doubts_of(scene: NamedPixels) -> Doubts:
-    """Look at a few small samples of the visible bands, or of the first bands where these are missing."""
+    """Look at a few small samples of the visible bands, or of the first bands where these are missing.
+
+    Of the other bands fewer are looked at, and only for numbers that cannot be reflectance.
+    """
+    spectral = [name for name in scene.names if sensor().has((name,))]
     names = [name for name in _VISIBLE if name in scene.names]
-    others = [name for name in scene.names if sensor().has((name,))][: len(_VISIBLE)]
-    samples = _samples(scene, names or others) if names or others else np.empty((0, 0))
+    first = names or spectral[: len(_VISIBLE)]
+    samples = _samples(scene, first) if first else np.empty((0, 0))
     if not samples.size:
         return Doubts()
-    if fatal := _unmarked(samples, scene.radiometry):
+    radiometry, more = scene.radiometry, [name for name in spectral if name not in first]
+    others = _samples(scene, more, _INNER) if more else np.empty((0, 0))
+    if fatal := _unmarked(samples, radiometry) or _unmarked(others, radiometry) or _too_bright(samples, radiometry):
         return Doubts(fatal)
     if len(names) == len(_VISIBLE) and (fatal := _contradicted_offset(scene, samples)):
         return Doubts(fatal)
-    visible = _implausible(samples, names, scene.radiometry) if names else ()
-    return Doubts(None, (*_assumed(scene.radiometry), *(visible or _impossible(samples, scene.radiometry))))
+    visible = _implausible(samples, names, radiometry) if names else ()
+    by_name = {} if visible else dict(zip(first, samples, strict=True))
+    by_name |= dict(zip(more, others, strict=False))
+    return Doubts(None, (*_assumed(radiometry), *visible, *_impossible(by_name, radiometry)))
 
 
 def _assumed(radiometry: Radiometry) -> tuple[str, ...]:
@@ -80,7 +88,7 @@ def _assumed(radiometry: Radiometry) -> tuple[str, ...]:
 def _unmarked(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str, str] | None:
     """Problem and remedy when one number makes nearly all impossibly dark samples: -9999, -10000, -32768."""
     low = samples[radiometry.reflectance(samples) < _IMPOSSIBLE[0]]
-    if low.size <= _FEW * samples.size:
+    if not low.size or low.size <= _FEW * samples.size:
         return None
     values, counts = np.unique(low, return_counts=True)
     most = int(counts.argmax())
@@ -93,17 +101,28 @@ def _unmarked(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str
     )
 
 
-def _impossible(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str, ...]:
-    """A warning where more than a few samples cannot be reflectance."""
-    reflectance = radiometry.reflectance(samples)
+def _too_bright(samples: NDArray[np.float64], radiometry: Radiometry) -> tuple[str, str] | None:
+    """Problem and remedy when most samples are brighter than anything, by a scale that the user has not given."""
+    median = float(np.median(radiometry.reflectance(samples)))
+    if median <= _IMPOSSIBLE[1] or radiometry.source == "option":
+        return None
+    scale = f"quantification {radiometry.quantification:g} ({radiometry.source})"
+    return f"the median reflectance is {median:.3g} by {scale}", "give --quantification, such as 10000"
+
+
+def _impossible(samples: Mapping[str, NDArray[np.float64]], radiometry: Radiometry) -> tuple[str, ...]:
+    """A warning where more than a few samples of a band cannot be reflectance."""
     lowest, highest = _IMPOSSIBLE
-    share = float(((reflectance < lowest) | (reflectance > highest)).mean())
-    if share <= _FEW:
+    shares = {}
+    for name, values in samples.items():
+        reflectance = radiometry.reflectance(values)
+        shares[name] = float(((reflectance < lowest) | (reflectance > highest)).mean()) if values.size else 0.0
+    names = [name for name, share in shares.items() if share > _FEW]
+    if not names:
         return ()
     said = f"offset {radiometry.offset:g} and quantification {radiometry.quantification:g} ({radiometry.source})"
-    return (
-        f"{share:.1%} of the samples have a reflectance below {lowest:g} or above {highest:g}: check {said}, and what means no data",
-    )
+    which = f"{'up to ' * (len(names) > 1)}{max(shares.values()):.1%} of the samples of {', '.join(names)}"
+    return (f"{which} have a reflectance below {lowest:g} or above {highest:g}: check {said}, and what means no data",)
 
 
 def _implausible(samples: NDArray[np.float64], names: Sequence[str], radiometry: Radiometry) -> tuple[str, ...]:
@@ -195,12 +214,12 @@ def _doubted_offset(samples: NDArray[np.float64], radiometry: Radiometry) -> lis
     return []
 
 
-def _samples(scene: NamedPixels, names: list[str]) -> NDArray[np.float64]:
-    """Valid digital numbers (bands, pixels) of windows spread over the scene."""
+def _samples(scene: NamedPixels, names: list[str], which: slice = slice(None)) -> NDArray[np.float64]:
+    """Valid digital numbers (bands, pixels) of windows spread over the scene, or of some of these along each axis."""
     height, width = scene.grid.shape.height, scene.grid.shape.width
     parts = []
-    for row in np.linspace(0, max(0, height - _SIDE), _PER_AXIS, dtype=int):
-        for col in np.linspace(0, max(0, width - _SIDE), _PER_AXIS, dtype=int):
+    for row in np.linspace(0, max(0, height - _SIDE), _PER_AXIS, dtype=int)[which]:
+        for col in np.linspace(0, max(0, width - _SIDE), _PER_AXIS, dtype=int)[which]:
             window = Window(int(row), int(col), min(_SIDE, height), min(_SIDE, width))
             raw, valid = scene.read(names, window)
             parts.append(raw[:, valid])

@@ -25,7 +25,13 @@ from lulc.io.files.http import asset_refusal, read_json, web_address, web_path, 
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import RasterSource, sniff
 from lulc.io.scene.source import Origin, closed_on_error
-from lulc.io.scene.stac_radiometry import item_radiometry, not_understood, raster_band
+from lulc.io.scene.stac_radiometry import (
+    item_radiometry,
+    not_understood,
+    raster_band,
+    stated_nodata,
+    states_scale,
+)
 
 if TYPE_CHECKING:
     from pystac import Asset, Item
@@ -199,6 +205,13 @@ def item_level(item: "Item") -> str:
     return ""
 
 
+def item_platform(item: "Item") -> str:
+    """Satellite, instruments and collection of an item, as it names them; empty when not said."""
+    said = [item.properties.get(name) for name in ("platform", "constellation", "instruments")]
+    texts = [text for each in (*said, item.collection_id) for text in (each if isinstance(each, list) else [each])]
+    return "; ".join(text for text in texts if isinstance(text, str))
+
+
 def cloud_cover(item: "Item") -> float | None:
     """Cloud cover of the whole item, percent; None when not said."""
     cloud = item.properties.get("eo:cloud_cover")
@@ -246,6 +259,7 @@ def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSo
         None if quality else item_radiometry(item.properties, raster_band(item.assets[asset.key].extra_fields)),
         nodata=0,
         files=(local,) if local else (),
+        platform=item_platform(item),
         stated=stated,
     )
     plain = without_query(asset.href)
@@ -258,11 +272,19 @@ def _source(item: "Item", asset: BandAsset, path: Path, stated: str) -> RasterSo
         if refusal:
             raise type(refusal)(f"{where}: cannot read {plain}: {refusal.problem}", refusal.remedy) from error
         raise type(error)(f"{where}: {problem}", error.remedy) from error
-    if not source.counts:  # reflectance already, with NaN for no data
-        source.origin = replace(origin, radiometry=None, nodata=None)
-    elif _holds(source.dtype, source.declared_nodata):
-        source.origin = replace(origin, nodata=source.declared_nodata, blank=True)
+    _understand_numbers(source, item.assets[asset.key].extra_fields)
     return source
+
+
+def _understand_numbers(source: RasterSource, fields: Mapping[str, Any]) -> None:
+    """What means no data, by the file or else by the asset; and whether floats are reflectance already."""
+    nodata = source.declared_nodata if source.declared_nodata is not None else stated_nodata(fields)
+    if not source.counts:  # with NaN for no data
+        known = source.origin.radiometry if states_scale(raster_band(fields)) else None
+        finite = nodata if nodata is not None and isfinite(nodata) else None
+        source.origin = replace(source.origin, radiometry=known, nodata=finite)
+    elif _holds(source.dtype, nodata):
+        source.origin = replace(source.origin, nodata=nodata, blank=True)
 
 
 def _holds(dtype: "np.dtype[Any]", nodata: float | None) -> bool:

@@ -62,6 +62,19 @@ def item_radiometry(properties: Mapping[str, Any], band: Mapping[str, Any]) -> R
     return Radiometry(quantification, sensor().baseline_offset if shifted else 0.0, f"STAC: {named}")
 
 
+def states_scale(band: Mapping[str, Any]) -> bool:
+    """True for an asset that states how its numbers become reflectance; a scale of 1 states nothing."""
+    scale = _number(band.get("scale", band.get("raster:scale")))
+    return scale is not None and 0 < scale < 1
+
+
+def stated_nodata(fields: Mapping[str, Any]) -> float | None:
+    """The number that means no data by what an asset or its only band says; None when neither says one."""
+    band = raster_band(fields)
+    said = (each.get(name) for each in (band, fields) for name in ("nodata", "raster:nodata"))
+    return next((number for value in said if (number := _number(value)) is not None), None)
+
+
 def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
     """Processing baseline as two numbers, such as (5, 10); None when the item does not say.
 

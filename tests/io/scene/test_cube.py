@@ -11,8 +11,10 @@ from rasterio.transform import from_origin
 
 from lulc.errors import InputError, LimitError
 from lulc.grid import Window
+from lulc.io.labels.labels import open_labels
 from lulc.io.scene.cube import cube
 from lulc.io.scene.scene import open_scene
+from lulc.legend import load_legend
 from tests.support.scene_files import NAMES, TRANSFORM, pixels, write_raster
 
 UTM = CRS.from_epsg(32631)
@@ -88,6 +90,55 @@ def test_a_geotransform_in_any_form_or_none_leaves_the_cube_where_its_axes_say(t
 def test_one_row_is_as_high_as_its_pixels_are_wide(tmp_path, attributes):
     values = pixels(50, 70)[:, :1]
     is_read(plain(values, MAPPING.assign_attrs(attributes)), tmp_path, values)
+
+
+@pytest.mark.parametrize("numbers", [6, 9])
+@pytest.mark.parametrize("where", ["dataset", "variable", "mapping"])
+def test_coordinates_of_corners_are_told_by_a_transform_half_a_pixel_away(tmp_path, where, numbers):
+    """stackstac puts x and y at the top-left corner of each pixel, and its transform beside them."""
+    values = pixels(50, 70)
+    stated = {"transform": (10.0, 0.0, TRANSFORM.c, 0.0, -10.0, TRANSFORM.f, 0.0, 0.0, 1.0)[:numbers]}
+    if where == "mapping":
+        stated = {"GeoTransform": STORED}
+    corners = {"y": TRANSFORM.f - 10 * np.arange(50.0), "x": TRANSFORM.c + 10 * np.arange(70.0)}
+    dataset = plain(values, MAPPING.assign_attrs(stated if where == "mapping" else {})).assign_coords(corners)
+    for target in [dataset] if where == "dataset" else [dataset[name] for name in NAMES] * (where == "variable"):
+        target.attrs |= stated
+    is_read(dataset, tmp_path, values)
+
+
+@pytest.mark.parametrize("off", [(20, 0), (5, 0), (13, 13), (15, 15)], ids=str)
+def test_a_transform_that_contradicts_otherwise_says_nothing(tmp_path, off):
+    values = pixels(50, 70)
+    stated = (10.0, 0.0, TRANSFORM.c + off[0], 0.0, -10.0, TRANSFORM.f + off[1])
+    is_read(plain(values).assign_attrs(transform=stated), tmp_path, values)
+
+
+@pytest.mark.parametrize(("units", "metres"), [("km", 1000), ("kilometre", 1000), ("ft", 0.3048), ("Meters", 1)])
+def test_axes_in_other_units_of_length_are_brought_to_those_of_the_crs(tmp_path, units, metres):
+    values = pixels(50, 70)
+    places = {name: ((name,), place / metres, {"units": units}) for name, place in axes(50, 70).items()}
+    is_read(plain(values).assign_coords(places), tmp_path, values)
+
+
+@pytest.mark.parametrize("units", ["degrees_north", "rad"])
+def test_angles_of_a_crs_in_metres_are_one_line(tmp_path, units):
+    dataset = plain(pixels(50, 70))
+    dataset["y"].attrs["units"] = units
+    with pytest.raises(InputError, match=f"the coordinates y are in {units}, but their CRS is in metre; correct the"):
+        opened(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("west", [5.0, -33.0, 151.0])
+def test_degrees_rounded_to_float32_are_evenly_spaced(tmp_path, west):
+    """At 151 degrees the last digit of a float32 is worth 1.5e-5 degrees, a seventh of these pixels."""
+    lat, lon = 44 - 1e-4 * (np.arange(50) + 0.5), west + 1e-4 * (np.arange(700) + 0.5)
+    dataset = xr.Dataset(
+        variables(pixels(50, 700), ("lat", "lon")), coords={"lat": np.float32(lat), "lon": np.float32(lon)}
+    )
+    with opened(dataset, tmp_path) as scene:
+        assert tuple(scene.grid.transform)[:6] == pytest.approx((1e-4, 0, west, 0, -1e-4, 44), rel=1e-2, abs=2e-5)
+        assert scene.grid.transform.a == pytest.approx(1e-4, rel=3e-4)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +241,58 @@ class TestDates:
         with pytest.raises(InputError, match=f"{matching} of them at {date}; choose one with --date"):
             open_scene(tmp_path / "cube.nc", date=date)
 
+    @pytest.mark.parametrize("date", [None, "2022"])
+    def test_a_variable_without_dates_beside_them_changes_no_message(self, tmp_path, date):
+        dataset = self.made(3)[1].assign(dem=(("y", "x"), np.ones((50, 70), np.float32)))
+        dataset.to_netcdf(tmp_path / "cube.nc")
+        listed = "2021-06-01, 2021-06-06, 2021-06-11" if date else "2021-06-01 to 2021-06-11"
+        with pytest.raises(InputError, match=rf"B02 has 3 steps along t \({listed}\), .*; choose one with --date"):
+            open_scene(tmp_path / "cube.nc", date=date)
+
+    def test_labels_have_no_date_to_choose(self, tmp_path):
+        codes = self.made(3)[1][["B02"]].rename(B02="classes")
+        codes.to_netcdf(tmp_path / "labels.nc")
+        with pytest.raises(InputError, match=r"3 steps along t .*; store one step alone first, .*isel\(t=0\)$"):
+            open_labels(tmp_path / "labels.nc", load_legend("dynamic-world"))
+
+    def test_an_axis_of_no_dates_has_another_remedy(self, tmp_path):
+        named = self.made(3)[1].assign_coords(t=[492.0, 560.0, 665.0]).rename(t="wavelength")
+        with pytest.raises(InputError, match=r"3 steps along wavelength \(492.0 to 665.0\)") as refused:
+            opened(named, tmp_path)
+        assert "--date" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("date", "taken"),
+        [
+            ("2021-05-27", 0),
+            ("2021-05-28", 1),
+            ("2021-05-27T22:30:00Z", 0),
+            ("2021-05-27T17:30-05:00", 0),
+            ("2021-05-28T00:30:00+02:00", 0),
+            ("2021-05-28T11:00:00+01:00", 1),
+        ],
+    )
+    def test_times_with_zones_are_instants(self, tmp_path, date, taken):
+        """Half past midnight at +02:00 is 22:30 of the day before, UTC."""
+        _, dataset = self.made(2)
+        dataset["B02"][1] = 9
+        times = ["2021-05-28T00:30:00+02:00", "2021-05-28T10:00:00Z"]
+        dataset.assign_coords(t=times).to_netcdf(tmp_path / "cube.nc")
+        with open_scene(tmp_path / "cube.nc", date=date) as scene:
+            plane = scene.read(["B02"], scene.grid.window).data[0]
+        assert (plane == 9).all() == bool(taken)
+
+    @pytest.mark.parametrize("date", ["2021-06-06 10:50", "2021-06-06T10:50"])
+    def test_days_and_times_apart_are_read_too(self, tmp_path, date):
+        """So are those of calendars that numpy does not know written."""
+        _, dataset = self.made(2)
+        texts = ["2021-06-01 10:50:31", "2021-06-06 10:50:31"]
+        dataset.assign_coords(t=texts).to_netcdf(tmp_path / "cube.nc")
+        with open_scene(tmp_path / "cube.nc", date=date) as scene:
+            assert scene.names == NAMES
+        with pytest.raises(InputError, match=r"\(2021-06-01 to 2021-06-06\)"):
+            open_scene(tmp_path / "cube.nc")
+
     def test_what_has_no_dates_takes_none(self, tmp_path):
         plain(pixels(50, 70)).to_netcdf(tmp_path / "cube.nc")
         with pytest.raises(InputError, match="no axis of dates; leave --date out"):
@@ -237,6 +340,15 @@ def test_numbers_as_text_are_numbers_and_other_text_is_one_line(tmp_path):
         opened(plain(values).assign_attrs(quantification="ten"), tmp_path)
 
 
+def test_text_for_nodata_is_one_line_about_nodata(tmp_path):
+    dataset = plain(pixels(50, 70))
+    dataset["B03"].attrs["nodata"] = "none"
+    with pytest.raises(
+        InputError, match="attribute nodata of B03 is no number: none; write the number that means no data"
+    ):
+        opened(dataset, tmp_path)
+
+
 class TestTwoGrids:
     """10 m and 20 m variables on axes of their own, beside the same bands as GeoTIFFs."""
 
@@ -282,6 +394,40 @@ class TestTwoGrids:
                     np.testing.assert_array_equal(part.data, whole.data[:, top:bottom, left:right])
 
 
+class TestEqualShapes:
+    """Two variables of 50 rows and 70 columns, on axes of their own."""
+
+    def made(self, other):
+        values = np.maximum(pixels(50, 70)[:2], 1)
+        below = {f"{name}_2": axis for name, axis in other.items()}
+        return values, xr.Dataset(
+            variables(values[:1], names=NAMES[:1]) | variables(values[1:], ("y_2", "x_2"), NAMES[1:2]),
+            coords=axes(50, 70) | below | {"spatial_ref": MAPPING},
+        )
+
+    def shifted(self, metres):
+        return {name: axis + metres * (name == "x") for name, axis in axes(50, 70).items()}
+
+    @pytest.mark.parametrize("where", ["shifted", "coarser", "upwards"])
+    def test_on_other_ground_they_are_refused(self, tmp_path, where):
+        other = {"shifted": self.shifted(100), "coarser": axes(50, 70, 20)}.get(where, axes(50, 70))
+        other["y"] = other["y"][::-1] if where == "upwards" else other["y"]
+        with pytest.raises(InputError, match=r"cube\.nc: B02 and B03 do not cover the same ground"):
+            opened(self.made(other)[1], tmp_path)
+
+    def test_a_part_of_a_pixel_away_they_are_resampled(self, tmp_path):
+        values, dataset = self.made(self.shifted(5))
+        with opened(dataset, tmp_path) as scene:
+            found = scene.read(NAMES[1:2], scene.grid.window).data[0]
+        halfway = (values[1, :, 4:60].astype(float) + values[1, :, 5:61]) / 2
+        np.testing.assert_allclose(found[:, 5:61], halfway, rtol=1e-5)
+
+    def test_on_the_same_coordinates_they_are_one(self, tmp_path):
+        values, dataset = self.made(axes(50, 70))
+        with opened(dataset, tmp_path) as scene:
+            np.testing.assert_array_equal(scene.read(NAMES[:2], scene.grid.window).data, values)
+
+
 def test_bands_without_names_are_named_by_the_user(tmp_path):
     values = pixels(50, 70)
     dataset = xr.Dataset({"data": (("band", "row", "col"), values), "note": ((), "made for a test")})
@@ -299,6 +445,47 @@ def test_packed_values_are_reflectance_once_unpacked(tmp_path):
     with open_scene([tmp_path / "cube.nc"]) as scene:
         assert (scene.radiometry.quantification, scene.radiometry.source) == (1.0, "metadata")
         np.testing.assert_allclose(scene.read(["B02"], scene.grid.window).data, values / 10_000, atol=1e-6)
+
+
+@pytest.mark.parametrize("added", [0.0, -1000.0])
+def test_a_scale_of_one_leaves_digital_numbers(tmp_path, added):
+    """rioxarray states `scale_factor=1.0, add_offset=0.0` of any file."""
+    values = np.maximum(pixels(50, 70), 1)
+    dataset = plain(np.uint16(values - added))
+    for name in NAMES:
+        dataset[name].attrs |= {"scale_factor": 1.0, "add_offset": added}
+    with opened(dataset, tmp_path) as scene:
+        assert (scene.radiometry.quantification, scene.radiometry.source) == (10_000, "default")
+        np.testing.assert_allclose(scene.reflectance(NAMES, scene.grid.window), values / 10_000, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("divided", "quantification"), [(1, 10_000), (10_000, 1)])
+def test_floats_of_scale_one_are_digital_numbers_when_all_are_whole(tmp_path, divided, quantification):
+    values = np.maximum(pixels(50, 70), 1)
+    dataset = plain(values / divided)
+    for name in NAMES:
+        dataset[name].attrs["scale_factor"] = 1.0
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == quantification
+        np.testing.assert_allclose(scene.reflectance(NAMES, scene.grid.window), values / 10_000, rtol=1e-6)
+
+
+def test_bands_of_different_scales_are_refused_and_a_mask_beside_them_is_not(tmp_path):
+    dataset = plain(pixels(50, 70))
+    dataset["B04"].attrs["scale_factor"] = 1e-4
+    with pytest.raises(InputError, match=r"numbers of B02 and B04 are of different scales; store all bands with"):
+        opened(dataset, tmp_path)
+    for name in NAMES:
+        dataset[name].attrs["scale_factor"] = 1e-4
+    dataset["SCL"] = (("y", "x"), np.full((50, 70), 4, np.uint8))
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == 1
+
+
+def test_floats_beside_integers_that_are_no_bands_leave_the_bands_their_scale(tmp_path):
+    dataset = plain(pixels(50, 70)).assign(dem=(("y", "x"), np.ones((50, 70), np.float32)))
+    with opened(dataset, tmp_path) as scene:
+        assert scene.radiometry.quantification == 10_000
 
 
 def test_more_pixels_than_are_read(tmp_path, monkeypatch):

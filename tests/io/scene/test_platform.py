@@ -1,5 +1,7 @@
 """Scenes of other satellites are refused by name: their bands are others."""
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -7,6 +9,7 @@ import rasterio
 from lulc.errors import InputError
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import write_raster
+from tests.support.stac_items import random_pixels, write_item
 
 VALUES = np.full((4, 20, 30), 1500, np.int16)
 NAMES = ("B02", "B03", "B04", "B05")
@@ -42,6 +45,32 @@ def test_others_are_refused_unless_their_bands_are_named(tmp_path, given, satell
         open_scene([path])
     with open_scene([path], bands=("B02", "B03", "B04", "B08")) as opened:
         assert opened.names == ("B02", "B03", "B04", "B08")
+
+
+@pytest.mark.parametrize(
+    ("properties", "collection", "satellite"),
+    [
+        ({"platform": "landsat-8"}, "", "Landsat"),
+        ({"platform": "LANDSAT-8", "instruments": ["oli", "tirs"]}, "HLSL30_2.0", "Landsat"),
+        ({"instruments": ["oli", "tirs"]}, "", "Landsat"),
+        ({}, "landsat-c2-l2", "Landsat"),
+        ({"constellation": "sentinel-3"}, "", "Sentinel-3"),
+        ({"constellation": "planetscope"}, "", "Planet"),
+        ({"platform": "sentinel-2a", "constellation": "sentinel-2", "instruments": ["msi"]}, "sentinel-2-l2a", None),
+        ({"platform": None, "instruments": 5}, None, None),
+    ],
+    ids=str,
+)
+def test_items_of_other_satellites_are_refused_too(tmp_path, properties, collection, satellite):
+    path = write_item(tmp_path, random_pixels(24), properties=properties)
+    document = json.loads(path.read_text()) | {"collection": collection}
+    path.write_text(json.dumps(document))
+    if satellite is None:
+        with open_scene([path]) as opened:
+            assert "B8A" in opened.names
+        return
+    with pytest.raises(InputError, match=rf"is of {satellite}, not of Sentinel-2"):
+        open_scene([path])
 
 
 @pytest.mark.parametrize(

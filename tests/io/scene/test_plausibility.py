@@ -72,6 +72,27 @@ def test_16_bits_of_eo_browser_are_scaled_by_their_name_and_it_is_told(tmp_path)
         assert opened.radiometry.quantification == 10_000
 
 
+def test_a_scale_that_makes_everything_too_bright_is_refused_unless_it_was_given(tmp_path):
+    values = digital_numbers(np.float32)  # 200 to 3000: their median is 1600, and 0.16 with the right scale
+    with (
+        scene(tmp_path, values) as opened,
+        pytest.raises(InputError, match=r"median reflectance is 1\.59e\+03 by quantif"),
+    ):
+        opened.check_reflectance()
+    with scene(tmp_path, values, quantification=1.0) as opened:
+        opened.check_reflectance()
+        assert opened.warnings
+
+
+@pytest.mark.parametrize("wrong", [21_000, -1300])
+def test_bands_that_cannot_be_seen_are_looked_at_too(tmp_path, wrong):
+    values = np.concatenate([digital_numbers(), digital_numbers()[:2]])
+    values[4, ::2] = wrong + np.arange(128)  # half of the pixels
+    with scene(tmp_path, values, names=(*NAMES, "B08", "B12")) as opened:
+        opened.check_reflectance()
+        assert "50.0% of the samples of B12 have a reflectance below -0.1 or above 2" in opened.warnings[0]
+
+
 class TestOffset:
     """Pixels that strongly contradict the offset stop a run, unless the user states the offset."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from pystac import Item
 
 from lulc.errors import InputError
@@ -74,6 +75,25 @@ class TestLayouts:
             raw, valid = scene.read(["B02"], WHOLE)
         assert not valid[3, 4]
         np.testing.assert_array_equal(raw[0][valid], pixels["B02"][valid])
+
+    @pytest.mark.parametrize("layout", ["planetary-computer", "stac-1.1"])
+    @pytest.mark.parametrize("dtype", [np.int16, np.float32])
+    def test_what_the_asset_states_counts_where_the_file_is_silent(self, tmp_path, layout, dtype):
+        """Digital numbers with -9999 for no data, which only the item says; and a scale that holds for floats too."""
+        pixels = {name: plane.astype(dtype) for name, plane in random_pixels().items() if name in FINE}
+        pixels["B02"][3:5, 4] = -9999
+        path = write_item(tmp_path, pixels, layout=layout, raster={"scale": 0.0002, "offset": 0.0})
+        document = json.loads(path.read_text())
+        for asset in document["assets"].values():
+            (asset["bands"] if layout == "stac-1.1" else asset["raster:bands"])[0]["nodata"] = -9999
+            with rasterio.open(tmp_path / asset["href"], "r+") as file:
+                file.nodata = None
+        path.write_text(json.dumps(document))
+        with open_scene([path]) as scene:
+            assert scene.radiometry.quantification == 5000
+            found = scene.reflectance(["B02"], WHOLE)[0]
+        assert np.isnan(found[3:5, 4]).all()
+        assert found[100, 100] == pytest.approx(pixels["B02"][100, 100] / 5000)
 
     def test_a_level_that_is_not_said_is_empty(self):
         item = Item("a", None, None, datetime(2021, 6, 3, tzinfo=UTC), {})

@@ -23,7 +23,7 @@ from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.files.tries import head_of
 from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube.place import grid_of_plane
-from lulc.io.scene.cube.planes import Plane, planes_of
+from lulc.io.scene.cube.planes import Plane, is_spectral, planes_of
 from lulc.io.scene.platform import platform_of
 from lulc.io.scene.source import FIXED_KERNEL, LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
@@ -38,11 +38,17 @@ _NONSENSE = (*_UNREADABLE, TypeError, AttributeError, LookupError, ArithmeticErr
 """What opening a damaged file raises: zarr calls its constructors with whatever the file states."""
 
 _BLOCK = 512
+_LOOK = 64
+"""Side of what is looked at to tell digital numbers from reflectance."""
+
 _MARGIN = 2
 """Coarse pixels around a window that bilinear resampling may look at, and one more."""
 
 _NODATA_NAMES = ("nodata", "nodatavals", "nodata_value", "no_data", "_NoData")
 """Attributes beside those that xarray decodes (`_FillValue`, `missing_value`) in which tools state it."""
+
+_NODATA_REMEDY = "write the number that means no data there, or delete the attribute"
+_SCALE_REMEDY = "correct it, or give --quantification and --offset"
 
 _ANY_CRS = CRS.from_epsg(3857)
 """Stands on both sides of a resampling within one CRS that the file does not name."""
@@ -82,7 +88,7 @@ class CubeSource:
         self.labels = tuple(plane.label for plane in planes)
         self.grid = self._own = grid_of_plane(self._pieces[0], self._datasets[0], path)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.counts = all(np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu" for piece in self._pieces)
+        self.counts = all(_counts(plane.values, path) for plane in _bands(planes))
         self.zeros = None if any(map(_states_nodata, self._pieces)) else tuple(map(_unpacked_zero, self._pieces))
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
         attributes = self._datasets[0].attrs
@@ -91,7 +97,7 @@ class CubeSource:
             kind,
             level=str(attributes.get("LEVEL", "")),
             acquired=stated_date(str(attributes.get("ACQUISITION_DATE", "")), path) or _date(self._pieces[0]),
-            radiometry=_radiometry(attributes, self._pieces, path),
+            radiometry=_radiometry(attributes, planes, path),
             platform=platform_of(attributes),
             stated=planes[0].date,
         )
@@ -157,12 +163,13 @@ class CubeSource:
                 dataset.close()
 
 
-def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
+def open_cube(path: Path, date: str | None = None, *, choosable: bool = True) -> list[CubeSource]:
     """A NetCDF file or Zarr group as sources: one for each grid of its bands, the finest first.
 
     Args:
         path: File or folder.
         date: Which to take where there are several, or the beginning of its text, such as `2021-05-27`.
+        choosable: Whether the user can choose a date; for messages.
 
     Raises:
         InputError: Not readable, without a variable of rows and columns, or of several dates of which none was chosen.
@@ -177,7 +184,7 @@ def open_cube(path: Path, date: str | None = None) -> list[CubeSource]:
     for doubt in doubts:
         _log.warning("%s: %s", path, doubt.message)
     with closed_on_error(groups.values()):
-        grids = planes_of(groups, path, date)
+        grids = planes_of(groups, path, date, choosable=choosable)
         for plane in (plane for planes in grids for plane in planes):
             _check_limits(plane.values, path)
         return [CubeSource(path, kind, planes) for planes in grids]
@@ -211,8 +218,8 @@ def _check_limits(piece: xr.DataArray, path: Path) -> None:
 def _undecoded_nodata(piece: xr.DataArray, path: Path) -> tuple[np.float32, ...]:
     """What attributes that xarray does not decode state as no data, in the values that it gives."""
     scale, shift = piece.encoding.get("scale_factor", 1.0), piece.encoding.get("add_offset", 0.0)
-    stated = [value for name in _NODATA_NAMES if name in piece.attrs for value in np.atleast_1d(piece.attrs[name])]
-    numbers = {_number(value, "nodata", path) for value in stated}
+    stated = [(name, value) for name in _NODATA_NAMES for value in np.atleast_1d(piece.attrs.get(name, []))]
+    numbers = {_number(value, f"{name} of {piece.name}", path, _NODATA_REMEDY) for name, value in stated}
     return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
 
 
@@ -221,6 +228,23 @@ def _states_nodata(piece: xr.DataArray) -> bool:
     decoded = [piece.encoding[name] for name in ("_FillValue", "missing_value") if name in piece.encoding]
     stated = [*decoded, *(piece.attrs[name] for name in _NODATA_NAMES if name in piece.attrs)]
     return any(str(value) not in {"0", "0.0"} for each in stated for value in np.atleast_1d(each))
+
+
+def _counts(piece: xr.DataArray, path: Path) -> bool:
+    """True where integers are stored, or floats with a scale of 1 that are all whole numbers, by a look at the middle."""
+    if np.dtype(piece.encoding.get("dtype", piece.dtype)).kind in "iu":
+        return True
+    if piece.encoding.get("scale_factor") != 1:
+        return False
+    height, width = piece.shape
+    middle = piece[height // 2 : height // 2 + _LOOK, width // 2 : width // 2 + _LOOK]
+    with (
+        raised_as(StorageError, f"cannot read {path}", "the file is damaged or its disk fails", *_UNREADABLE),
+        _HDF5_LOCK,
+    ):
+        values = middle.to_numpy()
+    values = values[np.isfinite(values)]
+    return bool(values.size and (values == np.round(values)).all() and values.max() > 1)
 
 
 def _unpacked_zero(piece: xr.DataArray) -> float:
@@ -236,21 +260,44 @@ def _date(piece: xr.DataArray) -> str:
     return str(np.datetime_as_string(dates[0], "s")).removesuffix("T00:00:00")
 
 
-def _radiometry(attributes: Mapping[Any, Any], pieces: list[xr.DataArray], path: Path) -> Radiometry | None:
-    """From a `quantification` attribute; values stored with a `scale_factor` are reflectance once unpacked."""
-    for stated in (pieces[0].attrs, attributes):
+def _bands(planes: Sequence[Plane]) -> Sequence[Plane]:
+    """Those that are named as spectral bands; all where none is."""
+    return [plane for plane in planes if is_spectral(plane.label)] or planes
+
+
+def _radiometry(attributes: Mapping[Any, Any], planes: Sequence[Plane], path: Path) -> Radiometry | None:
+    """What all bands state.
+
+    Raises:
+        InputError: Some of them state something else than the others.
+    """
+    said = {plane.label: _radiometry_of(attributes, plane.values, path) for plane in _bands(planes)}
+    first, *others = dict.fromkeys(said.values())
+    if others:
+        one, other = (next(label for label in said if said[label] == each) for each in (first, others[0]))
+        problem = f"{path}: the numbers of {one} and {other} are of different scales"
+        raise InputError(problem, "store all bands with the same scale_factor or quantification")
+    return first
+
+
+def _radiometry_of(attributes: Mapping[Any, Any], piece: xr.DataArray, path: Path) -> Radiometry | None:
+    """From a `quantification` attribute; values stored with a `scale_factor` are reflectance once unpacked.
+
+    A scale of 1 is what writers put where they know nothing, and states none.
+    """
+    for stated in (piece.attrs, attributes):
         for name in ("quantification", "REFLECTANCE_SCALE"):
             if name in stated:
                 offset = _number(stated.get("offset", 0), "offset", path)
                 return Radiometry(_number(stated[name], name, path), offset, "metadata")
-    if any("scale_factor" in piece.encoding for piece in pieces):
-        return Radiometry(1.0, 0.0, "metadata")
-    return None
+    return None if piece.encoding.get("scale_factor", 1) == 1 else Radiometry(1.0, 0.0, "metadata")
 
 
-def _number(value: object, name: str, path: Path) -> float:
+def _number(value: object, name: str, path: Path, remedy: str = _SCALE_REMEDY) -> float:
     """A number, also as text with a unit behind it (`10000 DN`)."""
     text = re.match(r"\s*([-+.\w]+)", str(value))
-    problem = f"{path}: its attribute {name} is no number: {str(value)[:40]}"
-    with raised_as(InputError, problem, "correct it, or give --quantification and --offset", ValueError, TypeError):
+    try:
         return float(text[1] if text else "")
+    except ValueError:
+        problem = f"{path}: its attribute {name} is no number: {str(value)[:40]}"
+        raise InputError(problem, remedy) from None

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from affine import Affine
-from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc.errors import InputError, UsageError, raised_as
-from lulc.grid import Grid, Shape, grids_align, parse_crs
+from lulc.grid import Grid, Shape, map_points, parse_crs
+from lulc.io.scene.cube.axis import Coordinates, axis_of
 
 Axis = Literal["x", "y"]
 
@@ -43,8 +43,8 @@ _WKT, _CODES = ("crs_wkt", "spatial_ref", "proj:wkt2"), ("epsg", "proj:epsg", "p
 _CRS_NAMES = (*_WKT, *_CODES, "crs", "CRS", "proj4", "proj4text", "proj4_string")
 """Attributes and scalar coordinates in which rioxarray, GDAL, odc-stac, stackstac, openEO, Xee and EOPF state a CRS."""
 
-_EVEN = 1e-3
-"""Share of a pixel by which the spacing of an axis may vary; float32 coordinates do."""
+_ALIGNED = 1e-3
+"""Share of a pixel by which a stored transform may differ from the axes."""
 
 
 def role_of(variable: xr.DataArray, dimension: str) -> Axis | None:
@@ -60,19 +60,34 @@ def role_of(variable: xr.DataArray, dimension: str) -> Axis | None:
 def grid_of_plane(plane: xr.DataArray, dataset: xr.Dataset, path: Path) -> Grid:
     """Grid of a (row, column) array.
 
-    The axes decide; a stored GeoTransform that agrees with them is taken instead, because it is exact to the last bit.
-    Cutting a dataset leaves an old one behind, and then it does not agree.
+    The axes decide; a stored transform that agrees with them is taken instead, because it is exact to the last bit.
+    So is one half a pixel away: then the axes give corners of pixels (stackstac). Cutting a dataset leaves an old
+    transform behind, and that agrees in neither way.
 
     Raises:
-        InputError: Coordinates that are no numbers or unevenly spaced, or a CRS that cannot be understood.
+        InputError: Coordinates that are no numbers, unevenly spaced or in units that the CRS does not have, or a CRS
+            that cannot be understood.
     """
     shape = Shape(*plane.shape)
     mapping = _grid_mapping(plane)
-    stored = _stored_transform({} if mapping is None else mapping.attrs)
-    axes = _transform_of_axes(plane, stored, path)
-    if stored is not None and (axes is None or grids_align(stored, axes, shape)):
-        axes = stored
-    return Grid(_crs(plane, mapping, dataset, path), axes, shape) if axes else Grid(None, Affine.identity(), shape)
+    if not all(name in plane.coords for name in plane.dims):
+        return Grid(None, Affine.identity(), shape)
+    crs = _crs(plane, mapping, dataset, path)
+    y, x = (axis_of(plane, str(name), crs, path) for name in plane.dims)
+    stored = list(_stored_transforms({} if mapping is None else mapping.attrs, plane.attrs, dataset.attrs))
+    axes = _transform_of_axes(x, y, stored)
+    if axes is None:
+        return Grid(None, Affine.identity(), shape)
+    tolerance = max(x.rounding / abs(axes.a), y.rounding / abs(axes.e), _ALIGNED)
+    agrees = (each for each in stored if _agrees(each, axes, shape, tolerance))
+    return Grid(crs, next(agrees, axes), shape)
+
+
+def _agrees(stored: Affine, axes: Affine, shape: Shape, tolerance: float) -> bool:
+    """True where a stored transform lies where the axes do, or half a pixel from it along both."""
+    corners = np.array([[0, 0], [shape.width, shape.height]], float).T
+    away = np.abs(np.subtract(map_points(~axes, *map_points(stored, *corners)), corners))
+    return bool((away < tolerance).all() or (np.abs(away - 0.5) < tolerance).all())
 
 
 def _grid_mapping(plane: xr.DataArray) -> xr.DataArray | None:
@@ -82,49 +97,38 @@ def _grid_mapping(plane: xr.DataArray) -> xr.DataArray | None:
     return None if name is None else xr.DataArray(plane.coords[name])
 
 
-def _stored_transform(attributes: Mapping[str, Any]) -> Affine | None:
-    """GDAL's GeoTransform, six numbers as text or as an array; anything else says nothing."""
-    stated = attributes.get("GeoTransform", "")
-    try:
-        numbers = [float(each) for each in (re.split(r"[\s,]+", stated.strip()) if isinstance(stated, str) else stated)]
-        transform: Affine = Affine.from_gdal(*numbers)
-    except (TypeError, ValueError):
-        return None
-    return transform if np.isfinite(numbers).all() and transform.determinant else None
+def _stored_transforms(*places: Mapping[Any, Any]) -> Iterator[Affine]:
+    """GDAL's GeoTransform and what rasterio calls a transform, as text or as an array; anything else says nothing."""
+    for attributes in places:
+        for name, made in (("GeoTransform", Affine.from_gdal), ("transform", _affine)):
+            stated = attributes.get(name, "")
+            try:
+                listed = re.split(r"[\s,]+", stated.strip()) if isinstance(stated, str) else stated
+                numbers = [float(each) for each in listed]
+                transform: Affine = made(*numbers)
+            except (TypeError, ValueError):
+                continue
+            if np.isfinite(numbers).all() and transform.a and transform.e and not (transform.b or transform.d):
+                yield transform
 
 
-def _transform_of_axes(plane: xr.DataArray, stored: Affine | None, path: Path) -> Affine | None:
+def _affine(*numbers: float) -> Affine:
+    """From 6 numbers in the order of rasterio, or 9 of which the last row says nothing."""
+    if len(numbers) not in {6, 9}:
+        raise ValueError(numbers)
+    return Affine(*numbers[:6])
+
+
+def _transform_of_axes(x: Coordinates, y: Coordinates, stored: list[Affine]) -> Affine | None:
     """From coordinates of pixel centres. A single row or column is as large as the stored pixel, else square."""
-    if not all(name in plane.coords for name in plane.dims):
-        return None
-    y, x = (_axis(plane, str(name), path) for name in plane.dims)
-    across, down = _spacing(x, str(plane.dims[1]), path), _spacing(y, str(plane.dims[0]), path)
-    if stored is not None:
-        across, down = across or stored.a, down or stored.e
+    across, down = x.step, y.step
+    if stored:
+        across, down = across or stored[0].a, down or stored[0].e
     if across is None and down is None:
         return None
     across, down = across or abs(down or 0.0), down or -abs(across or 0.0)
-    transform: Affine = from_origin(x[0] - across / 2, y[0] - down / 2, across, -down)
+    transform: Affine = from_origin(x.first - across / 2, y.first - down / 2, across, -down)
     return transform
-
-
-def _axis(plane: xr.DataArray, name: str, path: Path) -> NDArray[np.float64]:
-    values = plane.coords[name].to_numpy()
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        raise InputError(
-            f"{path}: the coordinates {name} are no finite numbers", "give map coordinates of pixel centres"
-        )
-    return np.asarray(values, np.float64)
-
-
-def _spacing(axis: NDArray[np.float64], name: str, path: Path) -> float | None:
-    """Step from one pixel to the next; None for a single one."""
-    if len(axis) == 1:
-        return None
-    step = float(axis[-1] - axis[0]) / (len(axis) - 1)
-    if not step or np.ptp(np.diff(axis)) > _EVEN * abs(step):
-        raise InputError(f"{path} has unevenly spaced coordinates {name}", "resample it to a regular grid")
-    return step
 
 
 def _crs(plane: xr.DataArray, mapping: xr.DataArray | None, dataset: xr.Dataset, path: Path) -> CRS | None:

@@ -10,7 +10,10 @@ import xarray as xr
 
 from lulc.bands import sensor
 from lulc.errors import InputError
-from lulc.io.scene.cube.place import role_of
+from lulc.grid import Grid
+from lulc.indices import INDICES
+from lulc.io.scene.cube.place import grid_of_plane, role_of
+from lulc.io.scene.cube.steps import Steps, steps_of
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.source import canonical_name
 
@@ -39,33 +42,47 @@ class Plane:
     date: str = ""
 
 
-def planes_of(groups: Mapping[str, xr.Dataset], path: Path, date: str | None = None) -> list[list[Plane]]:
-    """Planes by their shape, the largest first.
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """A variable with several steps along an axis, of which none was chosen; `bands` is True when it holds bands."""
+
+    name: str
+    steps: Steps
+    bands: bool
+
+
+def planes_of(
+    groups: Mapping[str, xr.Dataset], path: Path, date: str | None = None, *, choosable: bool = True
+) -> list[list[Plane]]:
+    """Planes by their grid, the largest first.
 
     Args:
         groups: Datasets by the name of their group.
         path: For messages.
         date: Which to take where there are several, or the beginning of its text.
+        choosable: Whether the user can choose a date; for messages.
 
     Raises:
         InputError: There are none, or there are several dates and none of them was chosen.
     """
     found: list[Plane] = []
-    several: list[str] = []
+    several: list[_Several] = []
     for dataset in _measured(groups):
         for name, variable in dataset.data_vars.items():
             if variable.dtype.kind in "iuf":
                 found += _planes_of_variable(str(name), variable, dataset, date, several)
-    if not found and several:
-        raise InputError(f"{path}: {several[0]}", "choose one with --date")
+    unplaced = bool(date) and not any(plane.date for plane in found)
+    missed = next((each for each in several if each.bands or unplaced or not found), None)
+    if missed:
+        raise InputError(f"{path}: {missed.steps.refusal(missed.name, date)}", missed.steps.remedy(choosable=choosable))
     if not found:
         raise InputError(
             f"{path} has no variable with rows and columns: it has {_listed(groups)}",
             "give variables of (y, x) or (band, y, x)",
         )
-    if date and not any(plane.date for plane in found):
+    if unplaced:
         raise InputError(f"{path} has no axis of dates", "leave --date out")
-    return _by_shape([plane for plane in found if plane.label != _OWN])
+    return _by_grid([plane for plane in found if plane.label != _OWN], path)
 
 
 def _measured(groups: Mapping[str, xr.Dataset]) -> Iterable[xr.Dataset]:
@@ -75,22 +92,22 @@ def _measured(groups: Mapping[str, xr.Dataset]) -> Iterable[xr.Dataset]:
 
 
 def _planes_of_variable(
-    name: str, variable: xr.DataArray, dataset: xr.Dataset, date: str | None, several: list[str]
+    name: str, variable: xr.DataArray, dataset: xr.Dataset, date: str | None, several: list[_Several]
 ) -> Iterator[Plane]:
-    """The planes of a variable; a sentence goes to `several` when it has more than one date, or not the one asked for."""
+    """The planes of a variable; it goes to `several` when it has more than one date, or not the one asked for."""
     bands = next((str(each) for each in variable.dims if _is_bands(variable, str(each))), None)
     others = [str(each) for each in variable.dims if str(each) != bands]
     rows_columns = _rows_columns(variable, others)
     if rows_columns is None:
         return
     chosen = ""
-    for dimension in set(others) - set(rows_columns):
-        steps = _steps(variable, dimension)
-        matching = [position for position, step in enumerate(steps) if date and step.startswith(date)]
+    for dimension in [each for each in others if each not in rows_columns]:
+        steps = steps_of(variable, dimension)
+        matching = steps.at(date)
         if len(matching) == 1:
-            variable, chosen = variable.isel({dimension: matching}), steps[matching[0]]
-        elif len(steps) > 1 or date:
-            several.append(_several(name, dimension, steps, date, len(matching)))
+            variable, chosen = variable.isel({dimension: matching}), steps.texts[matching[0]]
+        elif len(steps.texts) > 1 or (date and steps.dates):
+            several.append(_Several(name, steps, bool(bands or _known(_label(variable, name)))))
             return
     one = variable.squeeze([each for each in others if each not in rows_columns])
     one = one.transpose(*([bands] if bands else []), *rows_columns)
@@ -122,21 +139,6 @@ def _rows_columns(variable: xr.DataArray, dimensions: list[str]) -> tuple[str, s
     return (second, first) if roles.get("x") == first or roles.get("y") == second else (first, second)
 
 
-def _steps(variable: xr.DataArray, dimension: str) -> list[str]:
-    """The steps along a dimension as text: dates to the second, else what its coordinate holds, else numbers from 0."""
-    if dimension not in variable.coords:
-        return [str(step) for step in range(variable.sizes[dimension])]
-    values = variable.coords[dimension].to_numpy()
-    return [np.datetime_as_string(each, "s") if values.dtype.kind == "M" else str(each) for each in values]
-
-
-def _several(name: str, dimension: str, steps: list[str], date: str | None, matching: int) -> str:
-    """Why a variable is no scene."""
-    first, last = (step.partition("T")[0] for step in (steps[0], steps[-1]))
-    has = f"{name} has {len(steps)} steps along {dimension} ({first} to {last})"
-    return f"{has}, a scene is one" if date is None else f"{has}, {matching or 'none'} of them at {date}"
-
-
 def _label(variable: xr.DataArray, name: str) -> str:
     """The variable's name, unless only its long name is a band's."""
     said = variable.attrs.get("long_name")
@@ -155,22 +157,42 @@ def _band_labels(variable: xr.DataArray, bands: str) -> list[str | None]:
     return [*named] or [None] * count
 
 
-def _by_shape(planes: list[Plane]) -> list[list[Plane]]:
-    """The planes of the largest shape, then coarser ones that are bands which the finer ones lack."""
+def _by_grid(planes: list[Plane], path: Path) -> list[list[Plane]]:
+    """The planes of the largest shape, then coarser ones that are bands which the finer ones lack; one grid a group."""
     shapes = sorted({plane.values.shape for plane in planes}, key=lambda shape: -shape[0] * shape[1])
     groups: list[list[Plane]] = []
     held: set[str] = set()
     for shape in shapes:
-        group = [plane for plane in planes if plane.values.shape == shape]
-        if groups:
-            group = [plane for plane in group if (name := _known(plane.label)) and name not in held]
-        held |= {name for plane in group if (name := _known(plane.label))}
-        groups += [group] * bool(group)
+        lacking = [plane for plane in planes if plane.values.shape == shape and _known(plane.label) not in held]
+        held |= {name for plane in lacking if (name := _known(plane.label))}
+        for group in _by_place(lacking, path):
+            used = [plane for plane in group if _known(plane.label)] if groups else group
+            groups += [used] * bool(used)
     return groups
+
+
+def _by_place(planes: list[Plane], path: Path) -> list[list[Plane]]:
+    """Planes of one shape by where they lie, the place of most bands first."""
+    places: list[tuple[Grid, list[Plane]]] = []
+    for plane in planes:
+        grid = grid_of_plane(plane.values, plane.dataset, path)
+        same = next((group for other, group in places if other.same_as(grid)), None)
+        if same is None:
+            places.append((grid, [plane]))
+        else:
+            same.append(plane)
+    groups = [group for _, group in places]
+    return sorted(groups, key=lambda group: -sum(_known(plane.label) is not None for plane in group))
 
 
 def _known(label: str | None) -> str | None:
     return canonical_name(label, sensor()) or (quality_name(label) if label else None)
+
+
+def is_spectral(label: str | None) -> bool:
+    """True for what is called as a band of the sensor is; not for indices and masks."""
+    name = canonical_name(label, sensor())
+    return name is not None and name not in INDICES
 
 
 def _listed(groups: Mapping[str, xr.Dataset]) -> str:
