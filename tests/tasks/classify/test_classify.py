@@ -214,7 +214,7 @@ def test_a_scene_without_data_is_an_empty_map_and_a_warning(scene_file, bundle, 
         [scene_file(50, 60, pixels=np.zeros((4, 50, 60), np.uint16))], tmp_path / "map.tif", options(bundle)
     )
     assert (read(tmp_path / "map.tif") == 255).all()
-    assert [entry.pixels for entry in report.areas] == [0] * 9
+    assert [entry.pixels for entry in report.classes] == [0] * 9
     assert "scene.tif has no valid pixel" in caplog.text
 
 
