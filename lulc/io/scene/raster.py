@@ -22,7 +22,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import InputError, StorageError
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid, Shape, Window, check_projectable
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
@@ -135,6 +135,7 @@ class RasterSource:
                 f"{self.origin.path} declares another nodata value for each band",
                 "resample it first, such as with gdalwarp",
             )
+        check_projectable(self._own.gcps_crs if self._own.gcps else self._own.crs, grid.crs, str(self.origin.path))
         other = copy(self)
         other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
         return other
@@ -241,7 +242,7 @@ class RasterSource:
         """The transform moved by whole turns when a raster at 170 west shall lie on a grid at 190 east; else None."""
         if grid.crs is None or self._own.crs is None or self._own.gcps or grid.gcps or not turn_of(self._own.crs):
             return None
-        turns = GridProjection(grid, self._own).whole_turns
+        turns = GridProjection(grid, self._own, str(self._path)).whole_turns
         return Affine.translation(turns, 0) @ transform if turns else None
 
     def _open(self) -> Any:  # noqa: ANN401

@@ -287,12 +287,20 @@ def _fitted(source: Source, grid: Grid, sources: list[Source]) -> Source:
     if source.grid.same_as(grid):
         return source
     first = next(other for other in sources if other.grid is grid)
-    names = f"{first.origin.path} and {source.origin.path}"
+    names = _both(first, source)
     if source.grid.crs != grid.crs:
         raise InputError(f"{names} have different CRS", "bring them to one grid first, such as with gdalwarp")
     if not _same_ground(source.grid, grid):
         raise InputError(f"{names} do not cover the same ground", "bring them to one grid first, such as with gdalwarp")
     return source.on_grid(grid)
+
+
+def _both(first: Source, second: Source) -> str:
+    """What messages call two sources: their paths, or their bands in one path."""
+    if first.origin.path != second.origin.path:
+        return f"{first.origin.path} and {second.origin.path}"
+    one, other = (", ".join(label or "a band without name" for label in each.labels) for each in (first, second))
+    return f"{first.origin.path}: {one} and {other}"
 
 
 def _same_ground(coarse: Grid, fine: Grid) -> bool:

@@ -282,6 +282,40 @@ class TestTwoGrids:
                     np.testing.assert_array_equal(part.data, whole.data[:, top:bottom, left:right])
 
 
+class TestEqualShapes:
+    """Two variables of 50 rows and 70 columns, on axes of their own."""
+
+    def made(self, other):
+        values = np.maximum(pixels(50, 70)[:2], 1)
+        below = {f"{name}_2": axis for name, axis in other.items()}
+        return values, xr.Dataset(
+            variables(values[:1], names=NAMES[:1]) | variables(values[1:], ("y_2", "x_2"), NAMES[1:2]),
+            coords=axes(50, 70) | below | {"spatial_ref": MAPPING},
+        )
+
+    def shifted(self, metres):
+        return {name: axis + metres * (name == "x") for name, axis in axes(50, 70).items()}
+
+    @pytest.mark.parametrize("where", ["shifted", "coarser", "upwards"])
+    def test_on_other_ground_they_are_refused(self, tmp_path, where):
+        other = {"shifted": self.shifted(100), "coarser": axes(50, 70, 20)}.get(where, axes(50, 70))
+        other["y"] = other["y"][::-1] if where == "upwards" else other["y"]
+        with pytest.raises(InputError, match=r"cube\.nc: B02 and B03 do not cover the same ground"):
+            opened(self.made(other)[1], tmp_path)
+
+    def test_a_part_of_a_pixel_away_they_are_resampled(self, tmp_path):
+        values, dataset = self.made(self.shifted(5))
+        with opened(dataset, tmp_path) as scene:
+            found = scene.read(NAMES[1:2], scene.grid.window).data[0]
+        halfway = (values[1, :, 4:60].astype(float) + values[1, :, 5:61]) / 2
+        np.testing.assert_allclose(found[:, 5:61], halfway, rtol=1e-5)
+
+    def test_on_the_same_coordinates_they_are_one(self, tmp_path):
+        values, dataset = self.made(axes(50, 70))
+        with opened(dataset, tmp_path) as scene:
+            np.testing.assert_array_equal(scene.read(NAMES[:2], scene.grid.window).data, values)
+
+
 def test_bands_without_names_are_named_by_the_user(tmp_path):
     values = pixels(50, 70)
     dataset = xr.Dataset({"data": (("band", "row", "col"), values), "note": ((), "made for a test")})

@@ -10,7 +10,8 @@ import xarray as xr
 
 from lulc.bands import sensor
 from lulc.errors import InputError
-from lulc.io.scene.cube.place import role_of
+from lulc.grid import Grid
+from lulc.io.scene.cube.place import grid_of_plane, role_of
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.source import canonical_name
 
@@ -40,7 +41,7 @@ class Plane:
 
 
 def planes_of(groups: Mapping[str, xr.Dataset], path: Path, date: str | None = None) -> list[list[Plane]]:
-    """Planes by their shape, the largest first.
+    """Planes by their grid, the largest first.
 
     Args:
         groups: Datasets by the name of their group.
@@ -65,7 +66,7 @@ def planes_of(groups: Mapping[str, xr.Dataset], path: Path, date: str | None = N
         )
     if date and not any(plane.date for plane in found):
         raise InputError(f"{path} has no axis of dates", "leave --date out")
-    return _by_shape([plane for plane in found if plane.label != _OWN])
+    return _by_grid([plane for plane in found if plane.label != _OWN], path)
 
 
 def _measured(groups: Mapping[str, xr.Dataset]) -> Iterable[xr.Dataset]:
@@ -155,18 +156,32 @@ def _band_labels(variable: xr.DataArray, bands: str) -> list[str | None]:
     return [*named] or [None] * count
 
 
-def _by_shape(planes: list[Plane]) -> list[list[Plane]]:
-    """The planes of the largest shape, then coarser ones that are bands which the finer ones lack."""
+def _by_grid(planes: list[Plane], path: Path) -> list[list[Plane]]:
+    """The planes of the largest shape, then coarser ones that are bands which the finer ones lack; one grid a group."""
     shapes = sorted({plane.values.shape for plane in planes}, key=lambda shape: -shape[0] * shape[1])
     groups: list[list[Plane]] = []
     held: set[str] = set()
     for shape in shapes:
-        group = [plane for plane in planes if plane.values.shape == shape]
-        if groups:
-            group = [plane for plane in group if (name := _known(plane.label)) and name not in held]
-        held |= {name for plane in group if (name := _known(plane.label))}
-        groups += [group] * bool(group)
+        lacking = [plane for plane in planes if plane.values.shape == shape and _known(plane.label) not in held]
+        held |= {name for plane in lacking if (name := _known(plane.label))}
+        for group in _by_place(lacking, path):
+            used = [plane for plane in group if _known(plane.label)] if groups else group
+            groups += [used] * bool(used)
     return groups
+
+
+def _by_place(planes: list[Plane], path: Path) -> list[list[Plane]]:
+    """Planes of one shape by where they lie, the place of most bands first."""
+    places: list[tuple[Grid, list[Plane]]] = []
+    for plane in planes:
+        grid = grid_of_plane(plane.values, plane.dataset, path)
+        same = next((group for other, group in places if other.same_as(grid)), None)
+        if same is None:
+            places.append((grid, [plane]))
+        else:
+            same.append(plane)
+    groups = [group for _, group in places]
+    return sorted(groups, key=lambda group: -sum(_known(plane.label) is not None for plane in group))
 
 
 def _known(label: str | None) -> str | None:
