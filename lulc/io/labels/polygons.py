@@ -182,7 +182,9 @@ def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.u
 
 
 def _whole_number(value: Any) -> int | None:  # noqa: ANN401 - a cell
-    """The number that a cell holds, also as text; None when it holds none or a fraction."""
+    """The number that a cell holds, also as text; None when it holds none, a fraction, or true and false."""
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -178,7 +178,7 @@ class RasterSource:
     ) -> NDArray[np.bool_]:
         valid = np.ones(data.shape[1:], dtype=bool)
         for plane, band in zip(data, bands, strict=True):
-            nodata = self._nodata_by_band[band] if self._nodata_by_band else self._nodata
+            nodata = _as_held(self._nodata_by_band[band] if self._nodata_by_band else self._nodata, data.dtype)
             if data.dtype.kind == "f":
                 valid &= np.isfinite(plane)
             if nodata is not None and self.nodata_in == "any":
@@ -186,7 +186,7 @@ class RasterSource:
             if self.origin.blank:
                 valid &= plane != 0
         if self._nodata is not None and self.nodata_in == "all":
-            valid &= (data != self._nodata).any(axis=0)
+            valid &= (data != _as_held(self._nodata, data.dtype)).any(axis=0)
         if self._masked and self._target is None:
             valid &= dataset.dataset_mask(window=part) > 0
         elif self._adds_alpha and self._target is not None:
@@ -267,6 +267,13 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def _as_held(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """A nodata value as pixels of a type hold it: GDAL cuts a number beyond the range of float32 to its end."""
+    if nodata is None or dtype.kind != "f" or not np.isfinite(nodata):
+        return nodata
+    return min(max(nodata, float(np.finfo(dtype).min)), float(np.finfo(dtype).max))
 
 
 @contextmanager

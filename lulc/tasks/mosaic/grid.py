@@ -14,6 +14,9 @@ from lulc.io.scene.source import MOST_PIXELS
 from lulc.projection import GridProjection
 from lulc.turns import turn_of
 
+_FARTHEST = 1e11
+"""Coordinate of any map, in whatever unit: the girth of the Earth is 4e10 mm."""
+
 SIZE_TOLERANCE = 1.1
 """Largest ratio of pixel sides on the ground at which two maps count as of one resolution."""
 
@@ -125,6 +128,11 @@ def _bounds_window(lattice: Grid, bounds: tuple[float, float, float, float]) -> 
     west, south, east, north = bounds
     if not (np.isfinite(bounds).all() and west < east and south < north):
         raise UsageError(f"bounds {west:g},{south:g},{east:g},{north:g} are empty", "write west,south,east,north")
+    if np.abs(bounds).max() > _FARTHEST:
+        raise UsageError(
+            f"bounds {west:g},{south:g},{east:g},{north:g} reach far beyond the Earth",
+            "write west,south,east,north in the CRS of the mosaic",
+        )
     transform = lattice.transform
     slack = 1e-6  # of a pixel: bounds that lie on its border are not rounded outwards
     left, top = floor((west - transform.c) / transform.a + slack), floor((north - transform.f) / transform.e + slack)
