@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.grid import Grid, Window
+from lulc.grid import Grid, Window, is_drawing
 
 METRES_PER_DEGREE = 110_574.0
 """Length of a degree of latitude at the equator, metres. It is the shortest, so distances are never overstated."""
@@ -163,7 +163,7 @@ def _from_outline(
 
 def on_ground(grid: Grid) -> bool:
     """True when a CRS and a transform georeference the grid; control points do not count."""
-    return grid.crs is not None and not grid.gcps
+    return grid.crs is not None and not grid.gcps and not is_drawing(grid.crs)
 
 
 def footprints_of(grid: Grid, windows: Sequence[Window], plane: int) -> Footprints:

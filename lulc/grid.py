@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.windows import Window as RasterioWindow
 
-from lulc.errors import UsageError, raised_as
+from lulc.errors import InputError, UsageError, raised_as
 from lulc.ground_area import SQUARE_METRES_PER_HECTARE, row_areas_ha
 
 _SMALLEST_PIXEL = 1e-30
@@ -185,14 +185,12 @@ class Grid:
 
     def on_earth(self) -> bool:
         """True when the CRS gives the middle of the raster a finite longitude and latitude."""
-        from pyproj.exceptions import ProjError
-
         if self.crs is None:
             return False
         middle = np.array([self.shape.width / 2]), np.array([self.shape.height / 2])
         try:
             return bool(np.isfinite(self.longitudes_latitudes(*middle)).all())
-        except (CRSError, ProjError):
+        except InputError:
             return False
 
     def coarser(self, factor: int) -> "Grid":
@@ -210,12 +208,67 @@ class Grid:
         Args:
             columns: Columns, (n,), fractions allowed; 0 is the left edge of the first pixel.
             rows: Rows, (n,), fractions allowed; 0 is the upper edge of the first pixel.
-        """
-        from pyproj import Transformer
 
+        Raises:
+            InputError: The CRS has no place on Earth.
+        """
         assert self.crs is not None
-        to_degrees = Transformer.from_crs(self.crs.to_wkt(), "EPSG:4326", always_xy=True)
+        to_degrees = transformer(self.crs.to_wkt(), "EPSG:4326")
         return np.column_stack(to_degrees.transform(*map_points(self.transform, columns, rows)))
+
+
+def transformer(start: str, end: str, called: str = "") -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
+    """The projection between two CRSs, which takes and gives x before y.
+
+    Args:
+        start: CRS of the coordinates, as WKT or an authority's code.
+        end: CRS to project to, likewise.
+        called: What to call the files of the two in a message.
+
+    Raises:
+        InputError: One of them has no place on Earth, such as a drawing's own system, or PROJ knows no way.
+    """
+    from pyproj import CRS, Transformer
+    from pyproj.exceptions import CRSError, ProjError
+
+    subject = called or "a file"
+    with raised_as(InputError, f"{subject}: its CRS cannot be used", "correct it with gdal_edit.py -a_srs", CRSError):
+        both = CRS.from_user_input(start), CRS.from_user_input(end)
+    nowhere = [crs.name for crs in both if crs.ellipsoid is None]
+    if nowhere:
+        raise InputError(
+            f"{subject}: the CRS {nowhere[0][:60]!r} has no place on Earth, so nothing can be projected to or from it",
+            "georeference it, such as with gdal_edit.py -a_srs EPSG:N -a_ullr",
+        )
+    problem = f"{subject}: PROJ knows no way between {both[0].name[:60]!r} and {both[1].name[:60]!r}"
+    with raised_as(InputError, problem, "warp it with gdalwarp first", ProjError):
+        return Transformer.from_crs(*both, always_xy=True)
+
+
+def check_projectable(start: CRS | None, end: CRS | None, called: str) -> None:
+    """Refuse two CRSs between which nothing can be projected; equal ones need no projection, and None states no place.
+
+    Args:
+        start: CRS of a raster.
+        end: CRS to project it to.
+        called: What to call the files of the two.
+
+    Raises:
+        InputError: As `transformer`.
+    """
+    if start is None or end is None or start == end:
+        return
+    if not all(crs.is_projected or crs.is_geographic for crs in (start, end)):
+        transformer(start.to_wkt(), end.to_wkt(), called)
+
+
+def is_drawing(crs: CRS) -> bool:
+    """True for a drawing's own system, which has two axes and no place on Earth."""
+    import pyproj
+
+    if crs.is_projected or crs.is_geographic:
+        return False
+    return pyproj.CRS.from_wkt(crs.to_wkt()).type_name == "Engineering CRS"
 
 
 _CRS_TEXT = re.compile(

@@ -61,14 +61,17 @@ Offset = Annotated[
     float | None,
     Option(auto=True),
     Field(
-        description="Added to digital numbers: auto (from metadata), 0, or -1000 (Sentinel-2 from processing baseline 04.00)."
+        ge=-1e6,
+        le=1e6,
+        description="Added to digital numbers: auto (from metadata), 0, or -1000 (Sentinel-2 from processing baseline 04.00).",
     ),
 ]
 Quantification = Annotated[
     float | None,
     Option(auto=True),
     Field(
-        gt=0,
+        ge=1e-6,
+        le=1e9,
         description="Digital numbers per unit reflectance: auto (from metadata), 10000 for Sentinel-2, 255 for 8-bit pictures.",
     ),
 ]

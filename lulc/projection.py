@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.grid import Grid, Shape, Window, map_points
+from lulc.grid import Grid, Shape, Window, map_points, transformer
 from lulc.turns import turn_of, unwrapped
 
 Floats = NDArray[np.float64]
@@ -30,10 +30,15 @@ class GridProjection:
     Attributes:
         start: Grid of the pixels to project. Both grids have a CRS and a transform.
         end: Grid on which positions are given.
+        called: What messages call the files of the two.
+
+    Raises:
+        InputError: On use, where the CRSs differ and one has no place on Earth.
     """
 
     start: Grid
     end: Grid
+    called: str = ""
 
     def __post_init__(self) -> None:
         for grid in (self.start, self.end):
@@ -112,7 +117,7 @@ class GridProjection:
 
     def meets(self) -> bool:
         """True when the grids overlap, judged by a lattice of points over each."""
-        back = GridProjection(self.end, self.start)
+        back = GridProjection(self.end, self.start, self.called)
         there = inside(*self.locate(*_spread(self.start.shape)), self.end.shape)
         here = inside(*back.locate(*_spread(self.end.shape)), self.start.shape)
         return bool(there.any() or here.any())
@@ -134,16 +139,13 @@ class GridProjection:
 
     def covered(self) -> Window:
         """Window of `start` that holds every pixel whose centre lies on `end`; of size 0 where they do not meet."""
-        return GridProjection(self.end, self.start).footprint().intersection(self.start.window)
+        return GridProjection(self.end, self.start, self.called).footprint().intersection(self.start.window)
 
     @cached_property
     def _transformer(self) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
-        from pyproj import CRS, Transformer
-
         assert self.start.crs is not None
         assert self.end.crs is not None
-        start, end = CRS.from_wkt(self.start.crs.to_wkt()), CRS.from_wkt(self.end.crs.to_wkt())
-        return Transformer.from_crs(start, end, always_xy=True)
+        return transformer(self.start.crs.to_wkt(), self.end.crs.to_wkt(), self.called)
 
 
 def inside(rows: Floats, cols: Floats, shape: Shape) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """The `lulc` command: finds the sub-command, prints refusals as one line, ends with a documented exit code."""
 
 import os
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -57,12 +58,24 @@ class _Lulc(LazyGroup):
             # The reader of our output has gone; nothing is left to say, not even by the interpreter's last flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
+        except click.UsageError as error:
+            if not _MANY_DIGITS.search(error.format_message()):
+                raise
+            raise click.UsageError(_short(error.format_message()), error.ctx) from error
         except Exception as error:
             refusal = _refusal_of(error)
             if refusal is None:
                 raise
-            click.echo(f"lulc: {refusal}", err=True)
+            click.echo(_short(f"lulc: {refusal}"), err=True)
             context.exit(refusal.exit_code)
+
+
+_MANY_DIGITS = re.compile(r"\d{60,}")
+
+
+def _short(message: str) -> str:
+    """A message without the hundreds of digits of a number that nobody meant."""
+    return _MANY_DIGITS.sub(lambda found: f"{found[0][:6]}... ({len(found[0])} digits)", message)
 
 
 def _refusal_of(error: Exception) -> LulcError | None:

@@ -17,5 +17,7 @@ class PlanOptions(Options):
     listed: Annotated[Path | None, Option(flag="--list", metavar="FILE")] = None
     """Also the scenes in this file: one a line, or the files of one scene separated by tabs."""
 
-    shard_chunks: Annotated[int | None, Option(metavar="N", unset="a whole scene")] = Field(default=None, ge=1)
+    shard_chunks: Annotated[int | None, Option(metavar="N", unset="a whole scene")] = Field(
+        default=None, ge=1, le=1_000_000_000
+    )
     """Chunks of a shard."""

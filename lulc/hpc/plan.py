@@ -164,6 +164,10 @@ def make_plan(
     return ShardPlan(options=options, scenes=tuple(planned))
 
 
+_MOST_LIST_BYTES = 1 << 26
+"""Of a list of scenes: some hundred thousand of them."""
+
+
 def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
     """Read a list of scenes: one per line, the files of one scene separated by tabs.
 
@@ -171,7 +175,7 @@ def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
         InputError: The file cannot be read.
     """
     with raised_as(InputError, f"{path} cannot be read", "give a text file with one scene a line", OSError, ValueError):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8").splitlines()
     return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
 
 

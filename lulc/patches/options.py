@@ -43,7 +43,7 @@ class CellOptions(Options):
     cell: Annotated[int | None, Option(unset="the model's patches")] = Field(default=None, ge=8, le=2048)
     """Side of a cell, pixels."""
 
-    step: Annotated[int | None, Option(unset="--cell")] = Field(default=None, ge=1)
+    step: Annotated[int | None, Option(unset="--cell")] = Field(default=None, ge=1, le=1_000_000_000)
     """Distance of cells, pixels; a smaller one than the cell gives a finer map."""
 
     bands: Bands = None
@@ -104,7 +104,7 @@ class PatchChangeOptions(CellOptions, ChangeOptions):
     threshold: Annotated[float, Option(metavar="P")] = Field(default=THRESHOLD, gt=0, le=1)
     """Probability of change from which a cell is changed."""
 
-    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0, ge=0)
+    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0, ge=0, le=1e9)
     """Minimum mapping unit: smaller patches of change are none. At most 1024 cells; a cell of 64 pixels of 10 m is 41 ha."""
 
 

@@ -31,7 +31,7 @@ class Limits(Options):
     job_bytes: Annotated[int, Option(flag="--max-memory", size=True, metavar="SIZE")] = 8 * _GIGA
     """Main memory a job may take, which runs in a process of its own."""
 
-    job_seconds: Annotated[float, Option(flag="--max-time", metavar="S")] = Field(default=3600.0, ge=1)
+    job_seconds: Annotated[float, Option(flag="--max-time", metavar="S")] = Field(default=3600.0, ge=1, le=1e9)
     """Seconds a job may take."""
 
     queue: Annotated[int, Option(metavar="N")] = Field(default=8, ge=1, le=1000)
@@ -40,7 +40,7 @@ class Limits(Options):
     jobs: Annotated[int, Option(metavar="N")] = Field(default=1, ge=1, le=64)
     """Jobs that run at once."""
 
-    keep_minutes: Annotated[float, Option(flag="--keep", metavar="MINUTES")] = Field(default=60.0, ge=0.01)
+    keep_minutes: Annotated[float, Option(flag="--keep", metavar="MINUTES")] = Field(default=60.0, ge=0.01, le=1e9)
     """How long results are kept after their last access."""
 
     keep_most: Annotated[int, LIBRARY_ONLY] = 64

@@ -96,3 +96,28 @@ def test_keys_of_a_configuration_are_finite(key, wrong, tmp_path, monkeypatch):
     ended = CliRunner().invoke(cli, ["train", "unet", "out", "--data", "none", "--set", f"{key}={wrong}"])
     assert (ended.exit_code, ended.output.count("\n")) == (4, 1), ended.output
     assert key in ended.output
+
+
+@pytest.mark.parametrize(
+    ("path", "option"),
+    [
+        (("change",), "--mmu"),
+        (("patches", "change"), "--mmu"),
+        (("mosaic",), "--resolution"),
+        (("classify",), "--offset"),
+        (("classify",), "--quantification"),
+        (("classify",), "--halo"),
+        (("stack",), "--fill-quantification"),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["1e308", "9" * 300], ids=["float", "digits"])
+def test_numbers_of_no_size_that_is_meant_are_refused_in_short(path, option, wrong, tmp_path, monkeypatch):
+    ended = answer(path, f"{option}={wrong}", option, tmp_path, monkeypatch)
+    assert ended.exit_code == 2, ended.output
+    assert option in ended.output
+    assert "9" * 60 not in ended.output
+
+
+def test_a_quantification_of_nearly_nothing_is_refused(tmp_path, monkeypatch):
+    ended = answer(("classify",), "--quantification=1e-320", "--quantification", tmp_path, monkeypatch)
+    assert ended.exit_code == 2

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lulc.cli.main import cli
 from lulc.errors import ConfigError, InputError, ShardError, StorageError, UsageError
-from lulc.hpc.plan import make_plan, notes_folder, read_plan, scene_name, write_plan
+from lulc.hpc.plan import listed_scenes, make_plan, notes_folder, read_plan, scene_name, write_plan
 from lulc.hpc.shards import _merge, merge_planned, merge_scenes, run_planned, shard_statuses
 from lulc.io.cog.work_folder import take_folder, work_folder
 from lulc.io.product.parts import part_folder, parts_folder
@@ -468,3 +468,14 @@ def test_a_shard_whose_scene_is_rewritten_stores_no_more_chunks(region):
     assert len(list(plan.shard(0).folder.glob("chunk*.tiles"))) < len(plan.shard(0).chunks)
     with pytest.raises(InputError, match="changed"):
         run_planned(plan, path, 0)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_a_list_of_scenes_is_a_regular_file(tmp_path, kind):
+    path = tmp_path / "list.txt"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"list\.txt cannot be read"):
+        listed_scenes(path)

@@ -1,21 +1,18 @@
 """Area of interest: a box of longitudes and latitudes, or polygons of a file in any CRS."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from lulc.errors import InputError, UsageError, raised_as
-from lulc.grid import Grid, Window, map_points
+from lulc.grid import Grid, Window, map_points, transformer
 from lulc.io.files.vector import VECTOR_SUFFIXES, read_vector, vector_layers
 
-_NUMBER = r"\s*([+-]?\d+(?:\.\d*)?)\s*"
-_BOX = re.compile(",".join([_NUMBER] * 4))
 _STEPS = 64
 _STEP_DEGREES = 0.01
 _BESIDE = 0.05
@@ -55,7 +52,7 @@ class Area:
             )
         if shapely.is_empty(near) or grid.crs is None:
             return Window(0, 0, 0, 0)
-        move = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_wkt(grid.crs.to_wkt()), always_xy=True)
+        move = transformer("EPSG:4326", grid.crs.to_wkt(), "the scene of this area")
         points = shapely.get_coordinates(shapely.segmentize(near, _STEP_DEGREES))
         x, y = np.asarray(move.transform(points[:, 0], points[:, 1]))
         known = np.isfinite(x) & np.isfinite(y)
@@ -80,10 +77,12 @@ def read_area(text: str) -> Area:
         UsageError: A box that is none.
         InputError: A file that is not there, holds no polygons, or has no CRS.
     """
-    match = _BOX.fullmatch(text)
-    if not match:
+    try:
+        west, south, east, north = (float(number) for number in text.split(","))
+    except ValueError:
         return Area(_polygons(Path(text)), box=False)
-    west, south, east, north = (float(number) for number in match.groups())
+    if not np.isfinite([west, south, east, north]).all():
+        raise UsageError(f"--area {text} holds a number that is not finite", "give west,south,east,north in degrees")
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):  # noqa: PLR2004 - degrees
         raise UsageError(
             f"--area {text} is no box", "give west,south,east,north in degrees; cut one across the antimeridian in two"
@@ -118,7 +117,7 @@ def _degrees(geometry: Any, crs: CRS, path: Path) -> Any:  # noqa: ANN401
     """In WGS 84; long edges bend there, so they get points of their own."""
     west, south, east, north = geometry.bounds
     dense = shapely.segmentize(geometry, max(east - west, north - south) / _STEPS)
-    move = Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
+    move = transformer(crs.to_wkt(), "EPSG:4326", str(path))
     moved = shapely.transform(dense, move.transform, interleaved=False)
     if not np.isfinite(shapely.get_coordinates(moved)).all() or shapely.is_empty(moved):
         raise InputError(f"{path} lies where its CRS has no place", "check its CRS")

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
@@ -76,7 +78,8 @@ def open_labels(
         InputError: Not readable, or not labels of this legend.
     """
     if not path.is_file():
-        raise InputError(f"no such file: {path}", "give a label raster, polygons, or a folder of masks")
+        problem = f"{path} is no regular file" if path.exists() else f"no such file: {path}"
+        raise InputError(problem, "give a label raster, polygons, or a folder of masks")
     if path.suffix.lower() in VECTOR_SUFFIXES:
         return VectorLabels(path, legend, attribute, layer)
     source = _open_bands(path)
@@ -168,17 +171,7 @@ class RasterLabels(BandLabels):
 
     def _on(self, grid: Grid) -> RasterSource:
         """The raster itself when it lies on the grid, else warped to it."""
-        shape = self._raster.grid.shape
-        if self.grid is None or grid.crs is None:
-            if shape != grid.shape:
-                raise InputError(
-                    f"{self._path} has {shape.width} x {shape.height} pixels, "
-                    f"the scene {grid.shape.width} x {grid.shape.height}, "
-                    f"and the {'labels have' if self.grid is None else 'scene has'} no georeference",
-                    "give both a CRS, or one size",
-                )
-            return self._raster
-        if self.grid.same_as(grid):
+        if _pixel_by_pixel(self.grid or self._raster.grid, grid, self._path):
             return self._raster
         if self._warped is None or self._warped.grid is not grid:
             if self._warped is not None:
@@ -203,19 +196,51 @@ class ArrayLabels(BandLabels):
 
     def _read(self, grid: Grid, window: Window) -> Raster:
         own = self._source.grid
-        placed = self.grid is not None and grid.crs is not None
-        if not (own.same_as(grid) if placed else own.shape == grid.shape):
+        upward = own.georeferenced and _mirrored(own).same_as(grid)  # rows of a NetCDF file may go from south to north
+        if not upward and not _pixel_by_pixel(own, grid, self._path):
             raise InputError(
                 f"{self._path} ({own.shape.width} x {own.shape.height} px) is not on the grid of its scene "
-                f"({grid.shape.width} x {grid.shape.height} px)",
+                f"({grid.shape.width} x {grid.shape.height} px): its pixels lie elsewhere, or are of another size",
                 "give it as GeoTIFF, which is resampled",
             )
+        here = Window(own.shape.height - window.row_end, *(window.col, window.height, window.width))
         # Not the mask of the source: of a scene's counts a 0 is no data, but a label of 0 may be a class.
-        values, _ = self._source.read(range(len(self._source.labels)), window)
+        values, _ = self._source.read(range(len(self._source.labels)), here if upward else window)
+        values = values[:, ::-1] if upward else values
         labelled = np.ones(values.shape[1:], dtype=bool)
         if values.dtype.kind == "f":
             labelled &= np.isfinite(values.astype(np.float32)).all(axis=0)
         return Raster(values, labelled)
+
+
+def _mirrored(grid: Grid) -> Grid:
+    """The same ground with its rows in the other direction."""
+    return replace(grid, transform=grid.transform @ Affine(1, 0, 0, 0, -1, grid.shape.height))
+
+
+def _pixel_by_pixel(own: Grid, grid: Grid, path: Path) -> bool:
+    """True when labels lie on the pixels of a grid, False when they must be resampled to it.
+
+    Raises:
+        InputError: One states no place and the sizes differ, or both state one of which pixels cannot be compared.
+    """
+    if own.crs is not None and grid.crs is not None and not grid.gcps:
+        return own.same_as(grid)
+    if own.georeferenced and grid.georeferenced:
+        if own.same_as(grid) and own.rpcs == grid.rpcs:
+            return True
+        raise InputError(
+            f"{path} cannot be laid over the scene or map: control points or RPCs place one of them",
+            "warp that one first, such as with gdalwarp -t_srs EPSG:N",
+        )
+    if own.shape != grid.shape:
+        raise InputError(
+            f"{path} has {own.shape.width} x {own.shape.height} pixels, "
+            f"the scene {grid.shape.width} x {grid.shape.height}, "
+            f"and the {'scene has' if own.georeferenced else 'labels have'} no georeference",
+            "give both a CRS, or one size",
+        )
+    return True
 
 
 def _is_product(source: RasterSource, legend: Legend) -> bool:
@@ -248,7 +273,7 @@ def _kind(source: RasterSource, legend: Legend, requested: LabelKind) -> str:
     Raises:
         InputError: Its bands do not fit.
     """
-    count = len(source.labels)
+    count = len(source.labels) - source.colors.count(ColorInterp.alpha)  # that one says where there are labels
     colors = count in {_COLORS, _COLORS + 1} and source.dtype == np.uint8
     fits = {"codes": count == 1, "colors": colors, "shares": count == len(legend)}
     if requested == "auto":
@@ -256,7 +281,7 @@ def _kind(source: RasterSource, legend: Legend, requested: LabelKind) -> str:
         requested = "codes" if fits["codes"] else "colors" if painted or not fits["shares"] else "shares"
     if not fits[requested]:
         raise InputError(
-            f"{source.origin.path} has {count} bands of {source.dtype}, which are no {requested}",
+            f"{source.origin.path} has {len(source.labels)} bands of {source.dtype}, which are no {requested}",
             f"labels are 1 band of codes, 3 bands of colours, or {len(legend)} bands of shares",
         )
     return requested

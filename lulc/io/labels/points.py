@@ -6,6 +6,7 @@ numbers and no estimate. A GeoPackage keeps the design as a second table; beside
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -219,7 +220,8 @@ def read_points(path: Path, *, label: str = "reference") -> Points:
     readers = {".gpkg": read_geopackage, ".geojson": read_geojson, ".csv": read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None or not path.is_file():
-        problem = f"there is no file {path}" if reader else f"{path} is no file of points"
+        missing = f"{path} is no regular file" if path.exists() else f"there is no file {path}"
+        problem = missing if reader else f"{path} is no file of points"
         raise InputError(problem, f"give a file that ends in {', '.join(SUFFIXES)}")
     with storage_errors(path):
         if path.stat().st_size > _LARGEST:
@@ -253,13 +255,17 @@ def _numbers(path: Path, table: Table, name: str, kind: type[Any]) -> NDArray[An
     return values.astype(kind)
 
 
+_WHOLE = re.compile(r"\d+\.0+")
+
+
 def _text(value: object) -> str:
-    """A label as text; a whole number that a table keeps as 3.0 is 3."""
+    """A label as text; a whole number that a table keeps as 3.0, or as that text, is 3."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    text = str(value).strip()
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def _read_design(path: Path, rows: Sequence[Mapping[str, Any]] | None) -> Design | None:

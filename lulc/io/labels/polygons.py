@@ -9,12 +9,12 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 
 from lulc.errors import InputError, did_you_mean, raised_as
-from lulc.grid import Grid, Window, map_points
+from lulc.grid import Grid, Window, map_points, transformer
 from lulc.io.files.vector import read_vector, vector_layers
 from lulc.legend import NODATA_CODE, Legend
 from lulc.turns import turn_of, unwrapped
@@ -80,11 +80,18 @@ class VectorLabels(AbstractContextManager["VectorLabels"]):
     def _on(self, crs: Any, middle: float) -> tuple[Any, shapely.STRtree]:  # noqa: ANN401 - rasterio's CRS
         """The polygons in the CRS of a grid, moved by whole turns to lie nearest to its middle, and an index of them."""
         if self._placed is None or self._placed[0] != (crs, middle):
-            with raised_as(InputError, f"{self._path}: its CRS cannot be used", "set it anew with ogr2ogr", CRSError):
-                move = Transformer.from_crs(CRS.from_user_input(self._crs), CRS.from_wkt(crs.to_wkt()), always_xy=True)
-            shapes = _turned(shapely.transform(self._shapes, move.transform, interleaved=False), middle, turn_of(crs))
+            shapes = _turned(self._moved(crs), middle, turn_of(crs))
             self._placed = (crs, middle), shapes, shapely.STRtree(shapes)
         return self._placed[1], self._placed[2]
+
+    def _moved(self, crs: Any) -> Any:  # noqa: ANN401
+        """The polygons in another CRS; those that have it already stay as they are."""
+        with raised_as(InputError, f"{self._path}: its CRS cannot be used", "set it anew with ogr2ogr", CRSError):
+            own, target = CRS.from_user_input(self._crs), CRS.from_wkt(crs.to_wkt())
+        if own.ellipsoid is None and own == target:
+            return self._shapes
+        move = transformer(own.to_wkt(), target.to_wkt(), f"{self._path}, or the scene or map below it")
+        return shapely.transform(self._shapes, move.transform, interleaved=False)
 
     def _warn_of_overlaps(self, pairs: list[tuple[Any, int]], shape: tuple[int, int], transform: Affine) -> None:
         """Warn once where polygons of different classes share pixels."""
@@ -175,7 +182,9 @@ def _codes(values: Any, legend: Legend, column: str, path: Path) -> NDArray[np.u
 
 
 def _whole_number(value: Any) -> int | None:  # noqa: ANN401 - a cell
-    """The number that a cell holds, also as text; None when it holds none or a fraction."""
+    """The number that a cell holds, also as text; None when it holds none, a fraction, or true and false."""
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):

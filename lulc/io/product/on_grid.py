@@ -52,7 +52,7 @@ class ProductOnGrid:
     @cached_property
     def projection(self) -> GridProjection:
         """Projection from the target to the product."""
-        return GridProjection(self.target, self.grid)
+        return GridProjection(self.target, self.grid, str(self.path))
 
     def at(self, window: Window) -> "ProductWindow":
         """A window of the target, which may reach beyond it. Its classes are read once and kept."""

@@ -22,7 +22,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from lulc.errors import InputError, StorageError
-from lulc.grid import Grid, Shape, Window
+from lulc.grid import Grid, Shape, Window, check_projectable
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
@@ -137,6 +137,7 @@ class RasterSource:
                 f"{self.origin.path} declares another nodata value, or a mask, for each band",
                 "resample it first, such as with gdalwarp",
             )
+        check_projectable(self._own.gcps_crs if self._own.gcps else self._own.crs, grid.crs, str(self.origin.path))
         other = copy(self)
         other._local, other._opened, other._target, other.grid = threading.local(), [], grid, grid  # noqa: SLF001
         return other
@@ -179,7 +180,7 @@ class RasterSource:
     ) -> NDArray[np.bool_]:
         valid = np.ones(data.shape[1:], dtype=bool)
         for plane, band in zip(data, bands, strict=True):
-            nodata = self._nodata_by_band[band] if self._nodata_by_band else self._nodata
+            nodata = _as_held(self._nodata_by_band[band] if self._nodata_by_band else self._nodata, data.dtype)
             if data.dtype.kind == "f":
                 valid &= np.isfinite(plane)
             if nodata is not None and self.nodata_in == "any":
@@ -187,7 +188,7 @@ class RasterSource:
             if self.origin.blank:
                 valid &= plane != 0
         if self._nodata is not None and self.nodata_in == "all":
-            valid &= (data != self._nodata).any(axis=0)
+            valid &= (data != _as_held(self._nodata, data.dtype)).any(axis=0)
         if self._masked and self._target is None:
             valid &= dataset.dataset_mask(window=part) > 0
         elif self._adds_alpha and self._target is not None:
@@ -245,7 +246,7 @@ class RasterSource:
         """The transform moved by whole turns when a raster at 170 west shall lie on a grid at 190 east; else None."""
         if grid.crs is None or self._own.crs is None or self._own.gcps or grid.gcps or not turn_of(self._own.crs):
             return None
-        turns = GridProjection(grid, self._own).whole_turns
+        turns = GridProjection(grid, self._own, str(self._path)).whole_turns
         return Affine.translation(turns, 0) @ transform if turns else None
 
     def _open(self) -> Any:  # noqa: ANN401
@@ -270,6 +271,13 @@ class RasterSource:
         names = ", ".join(str(self.labels[band] or band + 1) for band in bands)
         reason = unsigned(str(error.__cause__ or error))
         return f"cannot read {self.origin.path}, band {names}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}: {reason}"
+
+
+def _as_held(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """A nodata value as pixels of a type hold it: GDAL cuts a number beyond the range of float32 to its end."""
+    if nodata is None or dtype.kind != "f" or not np.isfinite(nodata):
+        return nodata
+    return min(max(nodata, float(np.finfo(dtype).min)), float(np.finfo(dtype).max))
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class _Archive:
             return [
                 str(PurePosixPath(entry.relative_to(self.path))) for entry in self.path.rglob("*") if entry.is_file()
             ]
+        if "}" in self.path.resolve().as_posix() or "{" in self.path.resolve().as_posix():
+            raise InputError(f"{self.path}: GDAL opens no zip with a brace in its path", "rename it")
         with zipfile.ZipFile(self.path) as archive:
             names = archive.namelist()
         if len(names) > _MOST_MEMBERS or any(
@@ -184,15 +186,27 @@ def read_metadata(xml: bytes, path: Path) -> SafeMetadata:
         )
     acquired, baseline = texts.get("PRODUCT_START_TIME", ""), texts.get("PROCESSING_BASELINE", "")
     with raised_as(InputError, f"{path}: its metadata holds no usable numbers", remedy, ValueError, IndexError):
-        return SafeMetadata(level, acquired, baseline, float(quantification), _offsets(root))
+        return SafeMetadata(level, acquired, baseline, float(quantification), _offsets(root, path))
 
 
-def _offsets(root: Element) -> dict[str, float]:
-    return {
-        _BAND_IDS[abs(int(element.get("band_id", "99")))]: float(element.text or 0)
-        for element in root.iter()
-        if _local(element) in {"BOA_ADD_OFFSET", "RADIO_ADD_OFFSET"}
-    }
+def _offsets(root: Element, path: Path) -> dict[str, float]:
+    """Offsets by band.
+
+    Raises:
+        InputError: One is of no band, or is no number: a missing offset is not an offset of 0.
+    """
+    known, found = {str(number): name for number, name in enumerate(_BAND_IDS)}, {}
+    for element in root.iter():
+        if _local(element) not in {"BOA_ADD_OFFSET", "RADIO_ADD_OFFSET"}:
+            continue
+        band, text = element.get("band_id", "").strip(), (element.text or "").strip()
+        remedy = "fetch the product again"
+        if band not in known:
+            raise InputError(f"{path}: its metadata states an offset for band_id {band[:20]!r}, which is none", remedy)
+        if not text:
+            raise InputError(f"{path}: its metadata states no number as the offset of {known[band]}", remedy)
+        found[known[band]] = float(text)
+    return found
 
 
 def _local(element: Element) -> str:

@@ -85,10 +85,12 @@ class SampleOptions(Options):
     target_se: float = Field(default=0.01, gt=0, lt=0.5)
     """Standard error wanted for the overall accuracy; decides how many points are drawn."""
 
-    total: Annotated[int | None, Option(metavar="N", unset="as --target-se needs")] = Field(default=None, gt=0)
+    total: Annotated[int | None, Option(metavar="N", unset="as --target-se needs")] = Field(
+        default=None, gt=0, le=1_000_000_000
+    )
     """Points to draw."""
 
-    min_per_class: int = Field(default=50, ge=2)
+    min_per_class: int = Field(default=50, ge=2, le=1_000_000_000)
     """Fewest points of a class; 2 or more. A class with fewer pixels gives all of them."""
 
     seed: int = Field(default=0, ge=0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import UsageError
+from lulc.errors import InputError, UsageError
 from lulc.grid import Window
 from lulc.in_order import in_order
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, named_fingerprint
@@ -136,9 +136,14 @@ class _Change:
         self.legend = transition_legend(self.pair.legend)
         self.expected = np.zeros((len(self.pair.legend),) * 2)
         self.areas, whole_ha = self.pair.areas, self.pair.grid.pixel_areas_ha()
+        if not np.isfinite(whole_ha).any():
+            raise InputError(
+                f"{self.pair.before.name}: its CRS tells no ground area of pixels, and change is told in hectares",
+                "georeference both scenes, such as with gdal_edit.py -a_srs EPSG:N",
+            )
         pixels = halo_px(self.options.mmu, whole_ha)
         if pixels > _WIDEST_HALO:
-            most = _WIDEST_HALO * float(whole_ha.min())
+            most = _WIDEST_HALO * float(np.nanmin(whole_ha))
             raise UsageError(
                 f"a minimum mapping unit of {self.options.mmu:g} ha is {pixels} pixels of these maps",
                 f"use at most --mmu {most:.4g} here",

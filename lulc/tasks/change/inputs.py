@@ -247,7 +247,7 @@ def _common_ground(first: DatedMap, second: DatedMap, both: str) -> tuple[Grid, 
             f"{both} have pixels of {sides[0]:.3g} and {sides[1]:.3g} m",
             "classify both scenes at one resolution",
         )
-    common = GridProjection(first.grid, second.grid).covered()
+    common = GridProjection(first.grid, second.grid, both).covered()
     ends = np.array([(common.row_end, common.col_end), *(_scene_end(one, first.grid) for one in (first, second))])
     row_end, col_end = ends.min(axis=0).tolist()
     rows, columns = ceil(row_end) - common.row, ceil(col_end) - common.col
@@ -267,5 +267,7 @@ def _scene_end(one: DatedMap, grid: Grid) -> tuple[float, float]:
         return inf, inf
     shape, part = one.grid.shape, one.edge
     corner = np.array([shape.height - 1.5 + part[0]]), np.array([shape.width - 1.5 + part[1]])
-    row, col = (round(float(axis[0]) + 0.5, _DIGITS) for axis in GridProjection(one.grid, grid).locate(*corner))
+    row, col = (
+        round(float(axis[0]) + 0.5, _DIGITS) for axis in GridProjection(one.grid, grid, str(one.name)).locate(*corner)
+    )
     return row, col

@@ -32,7 +32,7 @@ def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
         minimum_ha: Minimum mapping unit.
         row_ha: float64 (rows,) area of the smallest pixel of each row of the map.
     """
-    return ceil(minimum_ha * (1 - _SLACK) / float(row_ha.min())) if minimum_ha > 0 else 0
+    return ceil(minimum_ha * (1 - _SLACK) / float(np.nanmin(row_ha))) if minimum_ha > 0 else 0
 
 
 def large_patches(changed: NDArray[np.bool_], areas: PixelAreas, minimum_ha: float) -> NDArray[np.bool_]:

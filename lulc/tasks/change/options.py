@@ -23,7 +23,7 @@ class ChangeOptions(Options):
     change_rate: Annotated[float, Option(metavar="R")] = Field(default=0.05, ge=0.001, le=0.4)
     """Share of the ground that is expected to change, 0.001 to 0.4: the prior."""
 
-    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0.5, ge=0)
+    mmu: Annotated[float, Option(metavar="HECTARES")] = Field(default=0.5, ge=0, le=1e9)
     """Minimum mapping unit: smaller patches of change, of whatever kinds, are none; 0 keeps them all. At most 1024 pixels: 10.24 at 10 m."""
 
     resume: Resume = True

@@ -201,7 +201,7 @@ def _fit_memory(
             return plan, peak
     raise LimitError(
         f"this scene needs about {peak / 1e9:.2f} GB, --max-memory allows {limit / 1e9:.2f} GB",
-        "allow more, or use a smaller --window",
+        f"allow more, or use a smaller {'--halo' if options.halo and not options.window else '--window'}",
     )
 
 

@@ -36,13 +36,13 @@ class ClassifyOptions(Options):
     offset: Offset = None
     quantification: Quantification = None
     date: Date = None
-    window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=1_000_000_000)
     """Side of what the network sees at once, halo included, in pixels."""
 
-    halo: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0)
+    halo: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0, le=1_000_000_000)
     """Margin of each window that is thrown away, in pixels; auto follows the network's receptive field."""
 
-    blend: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0)
+    blend: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=0, le=1_000_000_000)
     """Width of the cross-fade between windows, in pixels; auto is 0 when the halo is exact."""
 
     activations: Stored = "uint8"
@@ -52,7 +52,7 @@ class ClassifyOptions(Options):
     precision: Precision = "auto"
     """Precision of the network; auto is bf16 where the hardware has it."""
 
-    batch: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1)
+    batch: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=1_000_000_000)
     """Windows per forward pass; halved when the device runs out of memory."""
 
     # The bytes of a map are promised for one number of threads only, so shards of one plan share it on any machine.
@@ -77,7 +77,7 @@ class ClassifyCommandOptions(Options):
     plan: bool = False
     """Print windows, cost, predicted memory and size; write nothing."""
 
-    verify_seams: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1)
+    verify_seams: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1, le=1_000_000_000)
     """Afterwards infer N random windows across seams again, at another phase, and report the differences."""
 
     scheduler: Annotated[str, Option(metavar="ADDRESS")] = ""

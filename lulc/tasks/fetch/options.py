@@ -34,7 +34,7 @@ class FetchOptions(Options):
     ] = None
     """Bands to fetch."""
 
-    limit: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1)
+    limit: Annotated[int | None, Option(metavar="N")] = Field(default=None, ge=1, le=1_000_000_000)
     """Fetch N items at most, those with least cloud."""
 
     refresh: bool = False

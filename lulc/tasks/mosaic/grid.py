@@ -9,10 +9,13 @@ import numpy as np
 from affine import Affine
 
 from lulc.errors import InputError, LimitError, UsageError
-from lulc.grid import Grid, Shape, Window, parse_crs
+from lulc.grid import Grid, Shape, Window, is_drawing, parse_crs
 from lulc.io.scene.source import MOST_PIXELS
 from lulc.projection import GridProjection
 from lulc.turns import turn_of
+
+_FARTHEST = 1e11
+"""Coordinate of any map, in whatever unit: the girth of the Earth is 4e10 mm."""
 
 SIZE_TOLERANCE = 1.1
 """Largest ratio of pixel sides on the ground at which two maps count as of one resolution."""
@@ -65,7 +68,7 @@ def _check_georeferenced(maps: Sequence[NamedGrid]) -> None:
     for entry in maps:
         if entry.grid.crs is None or entry.grid.gcps:
             raise InputError(f"{entry.name} has no CRS and transform", "warp it to a map projection first")
-        if not entry.grid.on_earth():
+        if not (entry.grid.on_earth() or is_drawing(entry.grid.crs)):
             raise InputError(f"{entry.name} has a CRS that does not say where on Earth it lies", "correct its CRS")
 
 
@@ -73,22 +76,27 @@ def _lattice(maps: Sequence[NamedGrid], name: str | None, resolution: float | No
     """A grid of one pixel that fixes the origin and size of the mosaic's pixels."""
     crs = parse_crs(name) if name else _most_common(maps).crs
     assert crs is not None
+    if not (crs.is_projected or crs.is_geographic or is_drawing(crs)):
+        raise UsageError(
+            f"{crs.to_string()[:60]} cannot hold a map: it has no two axes on the ground",
+            "give a projected or geographic CRS, such as EPSG:32631",
+        )
     model = next((entry.grid.transform for entry in maps if entry.grid.crs == crs), None)
     if model is None or not model.is_rectilinear:
         if resolution is None:
             raise UsageError(f"no map lies north up in {crs.to_string()}", "give the pixel size with --resolution")
-        return _beside(maps[0].grid, Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1)))
+        return _beside(maps[0], Grid(crs, Affine(resolution, 0, 0, 0, -resolution, 0), Shape(1, 1)))
     across, down = (resolution, resolution) if resolution else (abs(model.a), abs(model.e))
     return Grid(crs, Affine(across, 0, model.c, 0, -down, model.f), Shape(1, 1))
 
 
-def _beside(grid: Grid, lattice: Grid) -> Grid:
+def _beside(entry: NamedGrid, lattice: Grid) -> Grid:
     """The lattice moved by whole pixels to a map where x comes round: maps on both sides of 180 degrees meet there."""
     assert lattice.crs is not None
     if turn_of(lattice.crs) is None:
         return lattice
-    middle = np.array([grid.shape.height / 2]), np.array([grid.shape.width / 2])
-    _, cols = GridProjection(grid, lattice).locate(*middle)
+    middle = np.array([entry.grid.shape.height / 2]), np.array([entry.grid.shape.width / 2])
+    _, cols = GridProjection(entry.grid, lattice, entry.name).locate(*middle)
     return lattice.part(Window(0, round(cols[0]), 1, 1)) if np.isfinite(cols[0]) else lattice
 
 
@@ -103,7 +111,7 @@ def _most_common(maps: Sequence[NamedGrid]) -> Grid:
 
 
 def _footprint(lattice: Grid, entry: NamedGrid) -> Window:
-    footprint = GridProjection(entry.grid, lattice).footprint()
+    footprint = GridProjection(entry.grid, lattice, entry.name).footprint()
     if not footprint.shape.size:
         assert lattice.crs is not None
         raise InputError(f"{entry.name} cannot be projected to {lattice.crs.to_string()}", "choose another --crs")
@@ -120,6 +128,11 @@ def _bounds_window(lattice: Grid, bounds: tuple[float, float, float, float]) -> 
     west, south, east, north = bounds
     if not (np.isfinite(bounds).all() and west < east and south < north):
         raise UsageError(f"bounds {west:g},{south:g},{east:g},{north:g} are empty", "write west,south,east,north")
+    if np.abs(bounds).max() > _FARTHEST:
+        raise UsageError(
+            f"bounds {west:g},{south:g},{east:g},{north:g} reach far beyond the Earth",
+            "write west,south,east,north in the CRS of the mosaic",
+        )
     transform = lattice.transform
     slack = 1e-6  # of a pixel: bounds that lie on its border are not rounded outwards
     left, top = floor((west - transform.c) / transform.a + slack), floor((north - transform.f) / transform.e + slack)

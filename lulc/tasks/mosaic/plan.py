@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -215,11 +216,15 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
 def _check_paths(paths: Sequence[Path]) -> None:
     if not paths:
         raise UsageError("no map is given", "name at least one")
-    known = set()
+    known: set[object] = set()
     for path in paths:
-        if path.resolve() in known:
+        names: set[object] = {path.resolve()}
+        with suppress(OSError):  # whoever opens it says why
+            status = path.stat()
+            names.add((status.st_dev, status.st_ino))  # of a hard link too
+        if names & known:
             raise UsageError(f"{path} is given twice", "name each map once")
-        known.add(path.resolve())
+        known |= names
 
 
 def _check_legends(maps: Sequence[SourceMap]) -> None:

@@ -1,6 +1,7 @@
 """Main source of each pixel of a mosaic: pixels counted per map, and written as a table beside the mosaic."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lulc.io.files.atomic import write_whole
 from lulc.io.files.csv_text import csv_text
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
+from lulc.resources import read_regular
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan
 
 _COLUMNS = ("number", "map", "pixels", "main_pixels", "acquired", "crs", "model", "input", "input_sha256")
@@ -76,11 +78,14 @@ def write_sources(path: Path, plan: MosaicPlan, sources: Sequence[SourceMapPixel
     write_whole(path, csv_text(_COLUMNS, rows).encode())
 
 
+_MOST_TABLE_BYTES = 1 << 26
+
+
 def source_names(table: Path) -> dict[int, str]:
     """File name of each map of a mosaic by its number, read from the table beside it; empty when there is none."""
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            return {int(row["number"]): row["map"] for row in csv.DictReader(file)}
+        text = read_regular(table, _MOST_TABLE_BYTES).decode("utf-8")
+        return {int(row["number"]): row["map"] for row in csv.DictReader(io.StringIO(text, newline=""))}
     except (OSError, KeyError, ValueError):
         return {}
 

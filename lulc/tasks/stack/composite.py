@@ -163,7 +163,7 @@ def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor
                 f"{one.info.name} has no CRS and transform, and the scenes do not share a grid",
                 "warp it to a map projection first",
             )
-    projection = GridProjection(first.grid, scene.grid)
+    projection = GridProjection(first.grid, scene.grid, f"{first.info.name} and {scene.info.name}")
     if not projection.meets():
         raise InputError(f"{scene.info.name} lies outside {first.info.name}", "fill with a scene of the same place")
     return _OtherGrid(scene, names, projection)

@@ -35,10 +35,10 @@ class StackOptions(Options):
     )
     """Take missing pixels from this scene, on any grid; repeat for more. Adds the channel `source`: 0 none, 1 SCENE, 2 the first OTHER, ..."""
 
-    fill_offset: Annotated[float | None, Option(auto=True)] = None
+    fill_offset: Annotated[float | None, Option(auto=True)] = Field(default=None, ge=-1e6, le=1e6)
     """As --offset, for every OTHER."""
 
-    fill_quantification: Annotated[float | None, Option(auto=True)] = Field(default=None, gt=0)
+    fill_quantification: Annotated[float | None, Option(auto=True)] = Field(default=None, ge=1e-6, le=1e9)
     """As --quantification, for every OTHER."""
 
     composite: Literal["first", "best", "median", "max-ndvi"] = "first"

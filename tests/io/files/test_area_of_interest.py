@@ -6,7 +6,7 @@ from affine import Affine
 from pyogrio.raw import write
 from rasterio.crs import CRS
 
-from lulc.errors import InputError
+from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.area_of_interest import read_area
 
@@ -58,3 +58,9 @@ def test_what_an_area_does_not_reach_has_no_pixels():
     assert area.window(Grid(None, GRID.transform, GRID.shape), None) == nothing
     hidden = CRS.from_string("+proj=ortho +lat_0=0 +lon_0=-170")
     assert area.window(Grid(hidden, Affine(1000, 0, 0, 0, -1000, 0), Shape(9, 9)), None) == nothing
+
+
+@pytest.mark.parametrize("text", ["nan,1,2,3", "1,2,inf,4", "1,2,3,1e999"])
+def test_a_box_of_numbers_that_are_not_finite_is_called_so(text):
+    with pytest.raises(UsageError, match="not finite"):
+        read_area(text)

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import os
 
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
 import shapely
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
@@ -17,7 +19,9 @@ from lulc.grid import Grid, Shape, Window
 from lulc.io.labels.labels import open_labels
 from lulc.io.labels.points import pixels_at
 from lulc.io.product.bands import ExtraBand
+from lulc.io.scene.raster import open_raster
 from lulc.legend import LandClass, Legend, load_legend
+from tests.support.disguised import collection
 from tests.support.product_samples import LEGEND as PRODUCT_LEGEND
 from tests.support.product_samples import pixels
 from tests.support.product_samples import write as write_product
@@ -538,3 +542,60 @@ class TestAcross180Degrees:
         row, col, inside = pixels_at(self.scene(190), np.array([-169.9989, 10.0]), np.array([64.9989, 64.9989]))
         assert inside.tolist() == [True, False]
         assert (row[0], col[0]) == (5, 5)
+
+
+def control_points(path, values):
+    points = [
+        GroundControlPoint(row, col, 600_000 + 10 * col, 5_100_000 - 10 * row)
+        for row, col in ((0, 0), (0, 80), (60, 0), (60, 80))
+    ]
+    return write(path, values, grid=None, gcps=points, crs=UTM)
+
+
+def test_labels_placed_by_control_points_are_not_laid_over_ground_elsewhere(tmp_path, values):
+    path = control_points(tmp_path / "a.tif", values)
+    with open_labels(path, LEGEND) as labels:
+        with pytest.raises(InputError, match=r"a\.tif cannot be laid over.*gdalwarp"):
+            labels.on_grid(GRID, GRID.window)
+        own = open_raster(path).grid
+        assert (labels.on_grid(own, own.window) == codes(values[0])).all()
+    with (
+        open_labels(write(tmp_path / "b.tif", values), LEGEND) as labels,
+        pytest.raises(InputError, match=r"b\.tif cannot be laid over"),
+    ):
+        labels.on_grid(own, own.window)
+
+
+def test_codes_with_an_alpha_band_are_codes_with_a_mask(tmp_path, values):
+    shown = np.where(np.arange(80) < 40, 255, 0) * np.ones((60, 1))
+    path = write(tmp_path / "a.tif", np.stack([values[0], shown.astype(np.uint8)]), alpha="YES")
+    with open_labels(path, LEGEND) as labels:
+        found = labels.on_grid(GRID, GRID.window)
+    assert (found[:, :40] == codes(values[0])[:, :40]).all()
+    assert (found[:, 40:] == 255).all()
+
+
+def test_truth_is_no_class(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text(collection().replace('"water"', "true"))
+    with pytest.raises(InputError, match="holds True"):
+        open_labels(path, Legend("t", "t", (LandClass(1, "sea", "#0000ff", (1,)),)))
+
+
+def test_a_pipe_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="is no regular file"):
+        open_labels(tmp_path / "a.tif", LEGEND)
+
+
+def test_netcdf_from_south_to_north(tmp_path):
+    import rioxarray  # noqa: F401 - gives arrays their .rio
+    import xarray as xr
+
+    legend = Legend("z", "z", (LandClass(1, "sea", "#0000ff", (0,)), LandClass(2, "land", "#00ff00", (1,))))
+    values = np.random.default_rng(0).integers(0, 2, (60, 80)).astype(np.uint8)
+    axes = {"y": (4_999_995 - 10.0 * np.arange(60))[::-1], "x": 500_005 + 10.0 * np.arange(80)}
+    array = xr.DataArray(values[::-1], axes, ("y", "x")).rio.write_crs("EPSG:32632")
+    xr.Dataset({"cover": array}).to_netcdf(tmp_path / "a.nc")
+    with open_labels(tmp_path / "a.nc", legend) as labels:
+        assert (labels.on_grid(GRID, Window(5, 6, 20, 30)) == values[5:25, 6:36] + 1).all()

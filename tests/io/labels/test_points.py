@@ -275,3 +275,9 @@ def test_a_file_that_is_too_large_for_points(tmp_path):
     os.truncate(path, (1 << 30) + 1)
     with pytest.raises(InputError, match=r"p\.csv is larger than 1 GiB"):
         read_points(path)
+
+
+def test_a_csv_that_keeps_whole_numbers_with_a_fraction_of_0(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("lon,lat,reference\n1,2,3.0\n1,2,\n1,2,3.5\n")
+    assert read_points(path).reference == ("3", "", "3.5")

@@ -5,9 +5,11 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.shutil import copy
+from rasterio.transform import from_origin
 
 from lulc.errors import InputError
 from lulc.grid import Window
+from lulc.io.scene.raster import open_raster
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import NAMES, pixels, write_raster
 
@@ -143,3 +145,17 @@ def test_pyramids_and_masks_beside_band_files_are_no_bands(tmp_path):
     write_raster(tmp_path / "B02.tif.ovr", pixels(75, 85)[:1], ("B02",))
     with open_scene(tmp_path) as scene:
         assert scene.names == NAMES
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_nodata_of_float64_beyond_float32_is_no_data_without_a_warning(tmp_path):
+    lowest = -1.7976931348623157e308
+    values = np.full((1, 20, 30), 0.25)
+    values[0, :5] = lowest
+    path = tmp_path / "a.tif"
+    shape = {"height": 20, "width": 30, "count": 1, "crs": "EPSG:32631", "transform": from_origin(3e5, 4.9e6, 10, 10)}
+    with rasterio.open(path, "w", driver="GTiff", dtype="float64", nodata=lowest, **shape) as target:
+        target.write(values)
+    read = open_raster(path).read([0], Window(0, 0, 20, 30))
+    assert not read.valid[:5].any()
+    assert read.valid[5:].all()

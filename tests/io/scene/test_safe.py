@@ -9,7 +9,7 @@ from rasterio.transform import from_origin
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.io.scene.safe import is_safe, read_metadata
+from lulc.io.scene.safe import is_safe, open_safe, read_metadata
 from lulc.io.scene.scene import open_scene
 from tests.support.scene_files import write_raster
 
@@ -258,3 +258,25 @@ def test_companions_of_macos_are_no_bands(product, zipped, tmp_path):
     with open_scene([given]) as scene:
         assert set(scene.names) == {"B01", "B04", "B08", "B11"}
         assert scene.radiometry.offset == -1000
+
+
+@pytest.mark.parametrize(
+    ("offset", "message"),
+    [
+        ('<BOA_ADD_OFFSET band_id="3"></BOA_ADD_OFFSET>', "no number as the offset of B04"),
+        ('<BOA_ADD_OFFSET band_id="77">-1000</BOA_ADD_OFFSET>', "band_id '77', which is none"),
+    ],
+)
+def test_an_offset_that_is_none_is_not_0(offset, message):
+    xml = f"<a><QUANTIFICATION_VALUE>10000</QUANTIFICATION_VALUE>{offset}</a>"
+    with pytest.raises(InputError, match=message):
+        read_metadata(xml.encode(), Path("S2.SAFE"))
+
+
+def test_a_zip_with_a_brace_in_its_name_is_refused_for_that(product, tmp_path):
+    path = tmp_path / "a}b.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in product.rglob("*"):
+            archive.write(file, f"{product.name}/{file.relative_to(product)}")
+    with pytest.raises(InputError, match="brace in its path; rename it"):
+        open_safe(path)

@@ -9,6 +9,7 @@ from rasterio.warp import transform_bounds
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.grid import Grid, Shape
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
+from lulc.tasks.mosaic.mosaic import mosaic
 
 
 def placed(name="a.tif", west=700_000.0, north=4_900_020.0, side=10.0, shape=(300, 200), crs="EPSG:32631"):
@@ -84,3 +85,10 @@ def test_maps_without_a_place_and_mosaics_too_large_are_refused():
         mosaic_grid([placed(), placed("b.tif", north=2_400_020.0, west=2_200_000.0)])
     with pytest.raises(UsageError, match="not a CRS"):
         mosaic_grid([placed()], crs="EPSG:nowhere")
+
+
+def test_a_hard_link_is_the_same_map_given_twice(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"")
+    (tmp_path / "b.tif").hardlink_to(tmp_path / "a.tif")
+    with pytest.raises(UsageError, match=r"b\.tif is given twice"):
+        mosaic([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "m.tif")

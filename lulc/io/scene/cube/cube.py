@@ -220,7 +220,8 @@ def _undecoded_nodata(piece: xr.DataArray, path: Path) -> tuple[np.float32, ...]
     scale, shift = piece.encoding.get("scale_factor", 1.0), piece.encoding.get("add_offset", 0.0)
     stated = [(name, value) for name in _NODATA_NAMES for value in np.atleast_1d(piece.attrs.get(name, []))]
     numbers = {_number(value, f"{name} of {piece.name}", path, _NODATA_REMEDY) for name, value in stated}
-    return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, as in the pixels
+        return tuple(np.float32(number * scale + shift) for number in numbers if np.isfinite(number))
 
 
 def _states_nodata(piece: xr.DataArray) -> bool:
