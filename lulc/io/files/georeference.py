@@ -1,6 +1,9 @@
 """Is the place that a raster states one on Earth? One check for every raster that is read or written."""
 
+import logging
+import re
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,17 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from lulc.errors import InputError
-from lulc.grid import Grid, map_points
+from lulc.errors import InputError, UsageError
+from lulc.grid import Grid, map_points, parse_crs
 
 _EARTH_RADIUS_M = 6_378_137.0
 _NEARLY_EARTH = 0.01
 """Ellipsoids and spheres in use for the Earth differ by less than this share; other bodies by far more."""
 
+_log = logging.getLogger(__name__)
+
+_SRS = re.compile(r"<SRS[^>]*>([^<]*)</SRS>")
+_MOST_PAM_BYTES = 1 << 20
 _DEGREES = CRS.from_epsg(4326)
 _POLE = 90.0
 _SAME_PIXEL = 1e-2
@@ -46,6 +53,24 @@ def check_georeference(grid: Grid, path: Path) -> None:
         raise InputError(f"{path}: its CRS {flaw}", _CORRECT)
     if not _engineering(crs.to_wkt()) and not _on_earth(places(crs, *_spread(grid))).any():
         raise InputError(f"{path}: none of its pixels lies on Earth in its CRS", _GEOREFERENCE_ANEW)
+
+
+def warn_of_another_crs(grid: Grid, path: Path) -> None:
+    """Warn where the `.aux.xml` beside a raster states another CRS than the raster: that of the raster counts.
+
+    ArcGIS leaves one when a projection is defined anew, and GDAL then goes by it.
+    """
+    beside = path.with_name(f"{path.name}.aux.xml")
+    if grid.crs is None or not beside.is_file():
+        return
+    with beside.open("rb") as file:
+        stated = _SRS.search(file.read(_MOST_PAM_BYTES).decode(errors="replace"))
+    try:
+        other = None if stated is None else parse_crs(unescape(stated[1]).strip())
+    except UsageError:
+        other = None
+    if other is not None and not same_place(grid, other):
+        _log.warning("%s: %s states another CRS, which is left aside", path, beside.name)
 
 
 def same_place(grid: Grid, crs: CRS | None) -> bool:

@@ -41,7 +41,8 @@ def storage_error(error: OSError, path: Path, needed: int | None = None) -> Stor
     if error.errno == errno.EFBIG:
         return StorageError(f"{path} would be larger than files may be there", _smaller(path))
     if error.errno in _FORBIDDEN:
-        return StorageError(f"cannot write {path}: {error.strerror}", "choose a folder that you may write to")
+        how = "write" if error.errno == errno.EROFS else "read or write"
+        return StorageError(f"cannot {how} {path}: {error.strerror}", "check its permissions, or choose another folder")
     if error.errno == errno.ENOENT:
         return StorageError(f"cannot write {path}: its folder does not exist", "make the folder first")
     return StorageError(f"cannot read or write {path}: {error.strerror or error}", "check the disk and the path")

@@ -24,6 +24,7 @@ from rasterio.windows import Window as RasterioWindow
 from lulc.errors import InputError, StorageError
 from lulc.grid import Grid, Shape, Window, check_projectable
 from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
+from lulc.io.files.georeference import warn_of_another_crs
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
@@ -105,6 +106,7 @@ class RasterSource:
         dataset = self._first_open(path, kind)
         check_header(dataset, path, categorical=categorical)
         self.grid = self._own = grid_of(dataset)
+        warn_of_another_crs(self.grid, path)
         self.labels = labels or band_labels(dataset, path)
         self.tags: dict[str, str] = dataset.tags()
         self.colors: tuple[ColorInterp, ...] = dataset.colorinterp

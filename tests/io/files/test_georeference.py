@@ -135,6 +135,15 @@ class TestPlacesBesideTheFile:
         with open_scene(path) as scene:
             assert (scene.grid.crs, scene.grid.transform) == (CRS.from_epsg(32633), own)
 
+    @pytest.mark.parametrize(("code", "told"), [("32631", True), ("32633", False)])
+    def test_another_crs_beside_the_file_is_told(self, tmp_path, caplog, code, told):
+        path = written(tmp_path / "scene.tif", CRS.from_epsg(32633), METRES)
+        text = CRS.from_epsg(int(code)).to_wkt().replace('"', "&quot;")
+        path.with_name("scene.tif.aux.xml").write_text(f"<PAMDataset><SRS>{text}</SRS></PAMDataset>")
+        with open_scene(path) as scene:
+            assert scene.grid.crs == CRS.from_epsg(32633)
+        assert ("states another CRS, which is left aside" in caplog.text) == told
+
     def test_another_place_is_another_input(self, bare):
         with open_scene(bare) as scene:
             before = scene.fingerprint()

@@ -19,7 +19,7 @@ from tests.support.scene_files import write_raster
         (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "disk is full"),
         (errno.EFBIG, "would be larger than files may be there"),
-        (errno.EACCES, "cannot write"),
+        (errno.EACCES, "cannot read or write"),
         (errno.EROFS, "cannot write"),
         (errno.ENOENT, "its folder does not exist"),
         (errno.EIO, "cannot read or write"),
