@@ -111,6 +111,7 @@ _SIGNS_OF_NO_MEMORY = (
     "failed to map segment",
     "could not create a primitive",
     "can't start new thread",
+    "could not be made c-contiguous",
 )
 
 

@@ -17,13 +17,11 @@ _STRAY_ENDINGS = (".msk", ".msk.ovr", ".ovr")
 
 
 def check_sidecars(product: Path, legend: Legend) -> None:
-    """Refuse a product whose style would replace a file, or beside which lies a stray mask or overview.
+    """Refuse a product whose style would replace a file; a stray mask or overview is refused by `check_target`.
 
     Raises:
-        StorageError: There is a style with other content, a mask or overviews.
+        StorageError: There is a style with other content.
     """
-    for path in _stray_files(product):
-        raise StorageError(f"{path} would be taken for a part of {product.name}", "move it, or use --overwrite")
     style = qml_path(product)
     with storage_errors(style):
         if style.exists() and style.read_bytes() != qml(legend):

@@ -36,7 +36,7 @@ def test_a_device_or_a_pipe_is_never_replaced(tmp_path, overwrite):
 @pytest.mark.parametrize("ending", [".msk", ".ovr"])
 def test_what_would_be_read_with_a_new_file_is_not_left_beside_it(tmp_path, ending):
     (tmp_path / f"map.tif{ending}").touch()
-    with pytest.raises(StorageError, match=rf"map\.tif\{ending} would be read with the new file"):
+    with pytest.raises(StorageError, match=rf"map\.tif\{ending} would be taken for a part of map"):
         check_target(tmp_path / "map.tif")
     with staged(tmp_path / "map.tif", overwrite=True) as path:
         path.touch()

@@ -157,7 +157,7 @@ class TestFiles:
     def test_an_item_that_says_nothing_leaves_the_question_open(self, tmp_path):
         write_item(tmp_path / "c" / "items", random_pixels(shift=1000), item_id="mute", layout="planetary-computer")
         report = fetched(run(link(tmp_path / "c"), tmp_path / "out", "--area", WHOLE, "--dates", DATES, "--json"))
-        assert "default; no visible pixel is darker" in report["items"][0]["why"]
+        assert "default; offset 0 was used (default), yet no pixel is darker" in report["items"][0]["why"]
         with rasterio.open(tmp_path / "out" / "mute.tif") as raster:
             assert "BOA_ADD_OFFSET" not in raster.tags(1)
 
