@@ -24,6 +24,9 @@ _IN_SHADOW, _NOT_HAZE = 1500.0, 2500.0
 _NO_BRIGHTER = 1.15
 """Bright bare ground reflects more red and infrared than blue, by far more than this; water, plants and shadow do not."""
 
+_ENOUGH_PIXELS = 128 * 128
+"""Of single chips of 64 x 64 pixels 2 % with the right offset look as if it were wrong."""
+
 _SHORT_WAVE_INFRARED = ("B11", "B12")
 _TOO_DARK_DN, _MANY = -300.0, 0.3
 _DARKEST, _BRIGHTEST = 0.001, 1.0
@@ -167,7 +170,7 @@ def _contradicted_offset(scene: NamedPixels, samples: NDArray[np.float64]) -> tu
     scenes with 1000 too much, 50 are; the others, most of them deserts, get a warning (`_doubted_offset`).
     """
     radiometry = scene.radiometry
-    if _settled(radiometry):
+    if _settled(radiometry) or scene.grid.shape.size < _ENOUGH_PIXELS:
         return None
     used = f"offset {radiometry.offset:g} was used ({radiometry.source})"
     if radiometry.offset == 0 and _offset_is_left(scene, samples):
