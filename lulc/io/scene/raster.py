@@ -106,7 +106,8 @@ class RasterSource:
         dataset = self._first_open(path, kind)
         check_header(dataset, path, categorical=categorical)
         self.grid = self._own = grid_of(dataset)
-        warn_of_another_crs(self.grid, path)
+        if not location:
+            warn_of_another_crs(self.grid, path)
         self.labels = labels or band_labels(dataset, path)
         self.tags: dict[str, str] = dataset.tags()
         self.colors: tuple[ColorInterp, ...] = dataset.colorinterp
