@@ -35,6 +35,8 @@ _NETWORKS = {"classify", "evaluate", "hpc", "patches", "train"}
 """Commands that run networks in this process, which then keeps the memory that it frees."""
 
 
+_MANY_DIGITS = re.compile(r"\d{60,}")
+
 _NO_MEMORY = LimitError(
     "this needs more memory than there is", "free some, or ask for less: a smaller --window, --chunk, --batch or input"
 )
@@ -68,9 +70,6 @@ class _Lulc(LazyGroup):
                 raise
             click.echo(_short(f"lulc: {refusal}"), err=True)
             context.exit(refusal.exit_code)
-
-
-_MANY_DIGITS = re.compile(r"\d{60,}")
 
 
 def _short(message: str) -> str:

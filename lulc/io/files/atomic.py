@@ -21,7 +21,7 @@ from rasterio.errors import RasterioError
 
 from lulc.errors import StorageError
 from lulc.io.files.lock import HeldError, NoLocksError, take_lock
-from lulc.io.files.outputs import check_target
+from lulc.io.files.outputs import READ_WITH, check_target
 from lulc.io.files.storage import library_error, storage_error, storage_errors
 
 UNFINISHED_NAME = r"\..+\.[0-9a-f]{16}\.partial"
@@ -31,7 +31,7 @@ _LOCK = "lock"
 _MOST_NAME_BYTES = 220
 """Of an output's name in the name of its hidden folder, which is 26 bytes longer; a disk takes 255."""
 
-_SIDECARS = (".aux.xml", ".ovr", ".msk")
+_SIDECARS = (".aux.xml", *READ_WITH)
 """What GDAL keeps beside a raster; of a former file they would give the new one wrong colours, statistics or pixels."""
 
 

@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from lulc.errors import InputError, UsageError
-from lulc.grid import Grid, map_points, parse_crs
+from lulc.grid import Grid, map_points, parse_crs, transformer
 
 _EARTH_RADIUS_M = 6_378_137.0
 _NEARLY_EARTH = 0.01
@@ -115,17 +115,15 @@ def places(crs: CRS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[
 
 
 @lru_cache(maxsize=64)
-def _to_degrees(wkt: str) -> Any:  # noqa: ANN401 - pyproj.Transformer, imported late
-    from pyproj import Transformer
-
-    return Transformer.from_crs(wkt, "EPSG:4326", always_xy=True)
+def _to_degrees(wkt: str) -> Any:  # noqa: ANN401 - pyproj.Transformer
+    return transformer(wkt, "EPSG:4326")
 
 
 @lru_cache(maxsize=64)
 def _flaw_of_crs(wkt: str) -> str:
     """What is wrong with a CRS, as the end of a sentence; empty when nothing is."""
     import pyproj
-    from pyproj.exceptions import CRSError, ProjError
+    from pyproj.exceptions import CRSError
 
     try:
         crs = pyproj.CRS.from_wkt(wkt)
@@ -135,7 +133,7 @@ def _flaw_of_crs(wkt: str) -> str:
             return f"({crs.name}) is not one of the Earth"
         if crs.ellipsoid:
             _to_degrees(wkt)
-    except (CRSError, ProjError):
+    except (CRSError, InputError):
         return f"({wkt[:60]}) is not known to PROJ"
     return ""
 

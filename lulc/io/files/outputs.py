@@ -12,7 +12,7 @@ from lulc.io.files.storage import storage_errors
 _OWN_FOLDERS = ("zarr.json", ".zgroup", ".zmetadata", "set.json")
 """A file by which a folder is known to be a Zarr group or a training set, which may be replaced."""
 
-_READ_WITH = (".msk", ".msk.ovr", ".ovr")
+READ_WITH = (".msk", ".msk.ovr", ".ovr")
 """What GDAL reads with a raster of the same name: a mask, and smaller copies of its pixels."""
 
 
@@ -39,7 +39,7 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
 
 def _refuse_strays(target: Path, *, overwrite: bool) -> None:
     """Refuse a new file whose pixels would be masked or replaced by what an old one has left beside it."""
-    strays = [path for path in map(target.with_name, (f"{target.name}{end}" for end in _READ_WITH)) if path.exists()]
+    strays = [path for path in map(target.with_name, (f"{target.name}{end}" for end in READ_WITH)) if path.exists()]
     if strays and not overwrite and not target.exists():
         raise StorageError(f"{strays[0]} would be taken for a part of {target.name}", "move it, or use --overwrite")
 

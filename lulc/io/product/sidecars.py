@@ -9,11 +9,10 @@ from pathlib import Path
 
 from lulc.errors import StorageError
 from lulc.io.files.atomic import sync_folder, write_whole
+from lulc.io.files.outputs import READ_WITH
 from lulc.io.files.storage import storage_errors
 from lulc.io.product.style import CodeTables, aux_path, aux_xml, qml, qml_path
 from lulc.legend import Legend
-
-_STRAY_ENDINGS = (".msk", ".msk.ovr", ".ovr")
 
 
 def check_sidecars(product: Path, legend: Legend) -> None:
@@ -49,5 +48,5 @@ def write_sidecars(product: Path, legend: Legend, beside: Path, tables: CodeTabl
 
 
 def _stray_files(product: Path) -> list[Path]:
-    beside = [product.with_name(product.name + ending) for ending in _STRAY_ENDINGS]
+    beside = [product.with_name(product.name + ending) for ending in READ_WITH]
     return [path for path in beside if path.is_file()]

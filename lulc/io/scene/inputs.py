@@ -8,6 +8,7 @@ from pathlib import Path
 from lulc.bands import sensor
 from lulc.errors import InputError, raised_as
 from lulc.io.files.names import refuse_undecodable
+from lulc.io.files.outputs import READ_WITH
 from lulc.io.scene.array_source import ArraySource, is_array
 from lulc.io.scene.cube.cube import is_cube, open_cube
 from lulc.io.scene.maja import is_maja, open_maja
@@ -18,10 +19,6 @@ from lulc.io.scene.source import Source, canonical_name, closed_on_error
 from lulc.io.scene.stac import is_item, open_item
 
 _log = logging.getLogger(__name__)
-
-
-_READ_WITH = {".msk", ".ovr"}
-"""Endings of masks and overviews that GDAL reads with the raster they belong to."""
 
 
 def open_sources(paths: list[Path], date: str | None = None) -> list[Source]:
@@ -74,7 +71,7 @@ def _band_files(folder: Path) -> list[Source]:
     files = [
         entry
         for entry in sorted(folder.iterdir())
-        if entry.is_file() and entry.suffix.lower() not in _READ_WITH and sniff(entry) is not None
+        if entry.is_file() and not entry.name.lower().endswith(READ_WITH) and sniff(entry) is not None
     ]
     if not files:
         raise InputError(

@@ -1,5 +1,6 @@
 """Does a scene look like reflectance? A few small samples tell a missing offset or a wrong scale."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,9 @@ _IMPOSSIBLE = (-0.1, 2.0)
 """No surface reflects less or more, not even after a poor atmospheric correction or on a cloud."""
 
 _FEW, _NEARLY_ALL = 0.001, 0.9
+
+_PRODUCT_FILE = re.compile(r"(L\w+_)?T\d\d[A-Z]{3}_\d{8}T\d{6}_B\d[\dA](_\d\dm)?\.jp2", re.IGNORECASE)
+"""Names of band files since December 2016."""
 
 CATALOGUE = "STAC: "
 """How the source of a radiometry begins that a catalogue states; its pixels are checked against it."""
@@ -137,6 +141,14 @@ def _implausible(samples: NDArray[np.float64], names: Sequence[str], radiometry:
             f"the median visible reflectance is {median:.3g}: check --quantification (now {radiometry.quantification:g})",
         )
     return tuple(doubts)
+
+
+def without_metadata(sources: Sequence[Source], radiometry: Radiometry) -> tuple[str, ...]:
+    """A warning about band files that were taken out of a product: dark pixels may hide a missing offset."""
+    lone = [source for source in sources if _PRODUCT_FILE.fullmatch(source.origin.path.name)]
+    if radiometry.source != "default" or not lone:
+        return ()
+    return ("band files without their product's metadata: from processing baseline 04.00 on, --offset -1000 is needed",)
 
 
 def renamed(sources: Sequence[Source], bands: Sequence[str] | None) -> tuple[str, ...]:

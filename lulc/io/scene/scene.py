@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,16 +20,13 @@ from lulc.io.files.georeference import check_georeference
 from lulc.io.files.paths import AnyPaths, as_paths
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
 from lulc.io.scene.inputs import open_sources
-from lulc.io.scene.plausibility import Doubts, doubts_of, renamed
+from lulc.io.scene.plausibility import Doubts, doubts_of, renamed, without_metadata
 from lulc.io.scene.quality import quality_bands
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.source import Raster, Source, closed_on_error
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_PRODUCT_FILE = re.compile(r"(L\w+_)?T\d\d[A-Z]{3}_\d{8}T\d{6}_B\d[\dA](_\d\dm)?\.jp2", re.IGNORECASE)
-"""Names of band files since December 2016."""
 
 _log = logging.getLogger(__name__)
 
@@ -195,16 +191,11 @@ class Scene:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is implausible about names and pixels, of which a few small samples are read."""
-        return (*self._renamed, *self._without_metadata(), *self._doubts.refusal, *self._doubts.warnings)
-
-    def _without_metadata(self) -> tuple[str, ...]:
-        """A warning about band files that were taken out of a product: dark pixels may hide a missing offset."""
-        if self.radiometry.source != "default" or not any(
-            source.origin.kind == "JPEG 2000" and _PRODUCT_FILE.match(source.origin.path.name) for source in self._given
-        ):
-            return ()
         return (
-            "band files without their product's metadata: from processing baseline 04.00 on, --offset -1000 is needed",
+            *self._renamed,
+            *without_metadata(self._given, self.radiometry),
+            *self._doubts.refusal,
+            *self._doubts.warnings,
         )
 
     def check_reflectance(self) -> None:
