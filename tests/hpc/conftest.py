@@ -1,5 +1,7 @@
 """A plan of two shards over one scene with texture, and what one run makes of that scene."""
 
+import shutil
+
 import pytest
 
 from tests.support.shard_samples import SIZE, WINDOW, sha256
@@ -30,9 +32,11 @@ def region(ready, settings, tmp_path):
     """Path of a plan of two shards of three chunks, its product, and the expected SHA-256."""
     from lulc.hpc.plan import make_plan, write_plan
 
-    scene, expected = ready
-    folder = tmp_path / "maps"
+    shared, expected = ready
+    folder, scenes = tmp_path / "maps", tmp_path / "scenes"
     folder.mkdir()
+    scenes.mkdir()
+    scene = shutil.copy(shared, scenes / shared.name)  # a test may write to its own
     path = tmp_path / "region.json"
     write_plan(make_plan([(scene,)], folder, settings, 3), path)
     return path, folder / "scene.tif", expected

@@ -165,14 +165,12 @@ def test_parts_of_the_same_job_count_however_they_were_cut(region, ready, settin
     assert not parts_folder(out).exists()
 
 
-def test_a_changed_scene_is_refused_by_its_shards(region, request):
+def test_a_changed_scene_is_refused_by_its_shards(region):
     path, _, _ = region
     plan = read_plan(path)
     file = plan.scenes[0].inputs[0]
     os.utime(file, (1, 1))  # touched alone it is the same scene
     run_planned(plan, path, 1)
-    whole = file.read_bytes()
-    request.addfinalizer(lambda: file.write_bytes(whole))  # other tests read it too
     with rasterio.open(file, "r+") as scene:
         scene.write(scene.read() + 1)
     with pytest.raises(InputError, match="changed since the plan was made: input; make the plan again"):
