@@ -28,14 +28,46 @@ def tried(read: Callable[[], Found], path: Path) -> Found:
     Raises:
         StorageError: It failed each time, or as it always will.
     """
+    return read_again(
+        read,
+        (OSError,),
+        lambda error: f"cannot read {path}: {getattr(error, 'strerror', None) or error}",
+        "check the file, its permissions and its disk",
+        final=lambda error: getattr(error, "errno", None) in _FINAL,
+    )
+
+
+def read_again(
+    read: Callable[[], Found],
+    causes: tuple[type[Exception], ...],
+    problem: Callable[[Exception], str],
+    remedy: str,
+    *,
+    reset: Callable[[], None] = lambda: None,
+    final: Callable[[Exception], bool] = lambda _: False,
+) -> Found:
+    """What a function reads; it is called up to `TRIES` times while it fails.
+
+    Args:
+        read: Reads.
+        causes: Exceptions that a second try may mend.
+        problem: Text on such an exception.
+        remedy: What to do when it failed each time.
+        reset: Called after each failure, such as to close a file that the failure has left unfit.
+        final: True for an exception that a second try cannot mend.
+
+    Raises:
+        StorageError: It failed each time, or as it always will.
+    """
     for attempt in range(1, TRIES + 1):
         try:
             return read()
-        except OSError as error:
-            problem = f"cannot read {path}: {error.strerror or error}"
-            if attempt == TRIES or error.errno in _FINAL:
-                raise StorageError(problem, "check the file, its permissions and its disk") from error
-            _log.warning("reading again: %s", problem)
+        except causes as error:
+            reset()
+            told = problem(error)
+            if attempt == TRIES or final(error):
+                raise StorageError(told, remedy) from error
+            _log.warning("reading again: %s", told)
     raise AssertionError("unreachable")
 
 

@@ -20,7 +20,7 @@ from lulc.io.files.gdal_errors import LoggedGdalError, raise_logged_errors
 from lulc.io.files.georeference import check_georeference
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
-from lulc.io.files.tries import TRIES
+from lulc.io.files.tries import read_again
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
@@ -29,8 +29,6 @@ from lulc.resources import open_regular
 _FAILED = (RasterioError, LoggedGdalError, OSError)
 _STEPS = 250
 _FLOAT_SLACK = 2e-3
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -159,16 +157,13 @@ class ProductReader:
 
     def _read(self, bands: list[int], window: Window) -> NDArray[np.generic]:
         """Stored values; a failed read is tried again before it counts."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return self._handle.read(bands, window)
-            except (*_FAILED, StorageError) as error:
-                self._handle.close()
-                problem = self._failure(bands, window, error)
-                if attempt == TRIES:
-                    raise StorageError(problem, "the file is damaged or its disk fails") from error
-                _log.warning("reading again: %s", problem)
-        raise AssertionError("unreachable")
+        return read_again(
+            lambda: self._handle.read(bands, window),
+            (*_FAILED, StorageError),
+            lambda error: self._failure(bands, window, error),
+            "the file is damaged or its disk fails",
+            reset=self._handle.close,
+        )
 
     def _failure(self, bands: list[int], window: Window, error: Exception) -> str:
         several = f"bands {bands[0]}-{bands[-1]}" if len(bands) > 1 else f"band {bands[0]}"

@@ -28,13 +28,11 @@ from lulc.io.files.georeference import warn_of_another_crs
 from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
-from lulc.io.files.tries import TRIES, head_of
+from lulc.io.files.tries import head_of, read_again
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
 from lulc.turns import turn_of
-
-_log = logging.getLogger(__name__)
 
 _MAGIC = {
     b"II*\0": ("GTiff", "GeoTIFF"),
@@ -147,21 +145,13 @@ class RasterSource:
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values and valid mask inside a window; a failed read is tried again before it counts."""
-        attempt = 1
-        while True:
-            try:
-                with raise_logged_errors():
-                    dataset = self._dataset()
-                with raise_logged_errors(logging.WARNING):
-                    return self._read(dataset, bands, window)
-            except (RasterioError, LoggedGdalError, OSError, StorageError) as error:
-                self._forget()
-                if attempt == TRIES:
-                    raise StorageError(
-                        self._failure(bands, window, error), "the file is damaged or its disk fails"
-                    ) from error
-                _log.warning("reading again: %s", self._failure(bands, window, error))
-                attempt += 1
+        return read_again(
+            lambda: self._read(bands, window),
+            (RasterioError, LoggedGdalError, OSError, StorageError),
+            lambda error: self._failure(bands, window, error),
+            "the file is damaged or its disk fails",
+            reset=self._forget,
+        )
 
     def close(self) -> None:
         """Close every thread's handle."""
@@ -169,10 +159,13 @@ class RasterSource:
             dataset.close()
         self._opened.clear()
 
-    def _read(self, dataset: Any, bands: Sequence[int], window: Window) -> Raster:  # noqa: ANN401
+    def _read(self, bands: Sequence[int], window: Window) -> Raster:
         part = window.for_rasterio()
-        data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
-        return Raster(data, self._valid(dataset, data, bands, part))
+        with raise_logged_errors():
+            dataset = self._dataset()
+        with raise_logged_errors(logging.WARNING):
+            data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
+            return Raster(data, self._valid(dataset, data, bands, part))
 
     def _valid(
         self,
