@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
-
-from pydantic import ConfigDict
+from typing import Any
 
 from lulc.config import Table, parse_config, read_toml
 from lulc.errors import InputError
@@ -37,8 +35,7 @@ _SENTINEL_2 = re.compile(r"s2[a-d]?m?|sentinel2[a-d]?|msil?\w*|msi")
 """Words for another sensor, such as `sr` in SR_B4 of Landsat, do not count beside these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Table):
     """One spectral band.
 
     Attributes:
@@ -53,11 +50,20 @@ class Band:
     gsd_m: float
     aliases: tuple[str, ...] = ()
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+class Convention(Table):
+    """What labels mean where another is seen beside them.
+
+    Attributes:
+        seen: The other, in lower case.
+        means: Canonical band names by label, in lower case.
+    """
+
+    seen: str
+    means: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Sensor:
+class Sensor(Table):
     """A set of bands with one radiometric convention: reflectance = (DN + offset) / quantification.
 
     Attributes:
@@ -67,7 +73,7 @@ class Sensor:
         baseline_offset: Offset added to DN under current processing baselines (-1000 for Sentinel-2 from 04.00).
         nodata_dn: Digital number that means "no data".
         saturated_dn: Digital number that means "saturated".
-        conventions: A label, and what others mean where it is seen beside them.
+        conventions: Meanings of labels beside others.
     """
 
     name: str
@@ -76,7 +82,7 @@ class Sensor:
     baseline_offset: float
     nodata_dn: int
     saturated_dn: int
-    conventions: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    conventions: tuple[Convention, ...] = ()
 
     def spellings(self) -> Mapping[str, str]:
         """Map each lower-case spelling, aliases included, to its canonical band name."""
@@ -127,7 +133,7 @@ class Sensor:
         FORCE calls band 8 BROADNIR and band 8A NIR; alone, NIR is band 8.
         """
         seen = {label.strip().lower() for label in labels if label}
-        means = {label: band for shown, names in self.conventions if shown in seen for label, band in names.items()}
+        means = {label: band for shown in self.conventions if shown.seen in seen for label, band in shown.means.items()}
         return [means.get((label or "").strip().lower()) or self.canonical(label) for label in labels]
 
     def has(self, names: Iterable[str]) -> bool:
@@ -138,21 +144,6 @@ class Sensor:
 def _of_another_sensor(parts: Sequence[str]) -> bool:
     """True for the name of a file that says so, as parts in lower case."""
     return any(map(_OTHER_SENSORS.fullmatch, parts)) and not any(map(_SENTINEL_2.fullmatch, parts))
-
-
-class _Convention(Table):
-    seen: str
-    means: dict[str, str]
-
-
-class _SensorTable(Table):
-    name: str
-    bands: tuple[Band, ...]
-    quantification: float
-    baseline_offset: float
-    nodata_dn: int
-    saturated_dn: int
-    conventions: tuple[_Convention, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +180,7 @@ def sensor(name: str = "sentinel-2") -> Sensor:
     Raises:
         ConfigError: No such sensor, or a key of its file is missing, unknown or of the wrong type.
     """
-    table = parse_config(_SensorTable, read_toml("sensors", name), str(config_path("sensors", name)))
-    conventions = tuple((entry.seen, entry.means) for entry in table.conventions)
-    return Sensor(**{**dict(table), "conventions": conventions})
+    return parse_config(Sensor, read_toml("sensors", name), str(config_path("sensors", name)))
 
 
 def check_bands(name: str, wanted: Iterable[str], held: Sequence[str], remedy: str) -> None:

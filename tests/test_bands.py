@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from lulc.bands import Band, Radiometry, sensor
 from lulc.errors import ConfigError
@@ -146,5 +147,5 @@ class TestRadiometry:
 
 
 def test_a_band_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        Band("B02", 492, 10).name = "B03"
+    with pytest.raises(ValidationError, match="frozen"):
+        Band(name="B02", wavelength_nm=492, gsd_m=10).name = "B03"
