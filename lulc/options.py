@@ -104,3 +104,12 @@ CreationOptions = Annotated[
         description="Creation option of the output, as in GDAL: COMPRESS=ZSTD, DEFLATE or NONE, LEVEL, BLOCKSIZE, BIGTIFF."
     ),
 ]
+
+
+class SceneOptions(Options):
+    """What is known of a scene where its files do not say it."""
+
+    bands: Bands = None
+    offset: Offset = None
+    quantification: Quantification = None
+    date: Date = None

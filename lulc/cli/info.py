@@ -8,7 +8,7 @@ import click
 from lulc.cli.console import json_option
 from lulc.cli.options import model_options
 from lulc.cli.values import ScenePath
-from lulc.tasks.describe.options import SceneOptions
+from lulc.options import SceneOptions
 
 
 @click.command()

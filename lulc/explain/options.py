@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lulc.options import Bands, Date, Device, Offset, Option, Options, Overwrite, Quantification
+from lulc.options import Bands, Device, Option, Options, Overwrite, SceneOptions
 from lulc.resources import SHIPPED_MODEL, SHIPPED_PATCH_MODEL
 
 Method = Literal["grad-cam", "hirescam"]
@@ -41,7 +41,7 @@ class ExplainOptions(Options):
     overwrite: Overwrite = False
 
 
-class ExplainSceneOptions(ExplainOptions):
+class ExplainSceneOptions(ExplainOptions, SceneOptions):
     """Options of `lulc patches explain` for a scene."""
 
     model: _Model = SHIPPED_MODEL
@@ -50,7 +50,3 @@ class ExplainSceneOptions(ExplainOptions):
         Option(metavar="ROW,COL,HEIGHT,WIDTH", unset="the central square of at most 512"),
     ] = None
     """Part of a scene, in pixels from 0."""
-
-    offset: Offset = None
-    quantification: Quantification = None
-    date: Date = None

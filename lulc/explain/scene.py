@@ -23,7 +23,7 @@ from lulc.explain.options import ExplainSceneOptions, Method
 from lulc.explain.patch import check_finite, class_index, layer_named
 from lulc.grid import Grid, Window
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
-from lulc.io.scene.scene import Scene, open_scene
+from lulc.io.scene.scene import Scene, open_scene_as
 from lulc.io.scene.true_color import COLORS
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, BundleCard, load_bundle
@@ -67,7 +67,7 @@ def explain_scene(
     """
     paths, output = as_paths(paths), as_path(output)
     options = options or ExplainSceneOptions()
-    with _opened(paths, options, name) as scene:
+    with open_scene_as(paths, options, name) as scene:
         scene.check_reflectance()
         explained_window = _window(scene, options.window)
         grid = scene.grid if explained_window == scene.grid.window else scene.grid.part(explained_window)
@@ -209,17 +209,6 @@ def _region(
         name = card.classes.names[chosen]
         raise InputError(f"{card.name} assigns no pixel of the window to {name!r}", f"it finds {', '.join(found)}")
     return chosen, (top == chosen) & valid_yx
-
-
-def _opened(paths: AnyPaths, options: ExplainSceneOptions, name: str | None) -> Scene:
-    return open_scene(
-        paths,
-        bands=options.bands,
-        offset=options.offset,
-        quantification=options.quantification,
-        date=options.date,
-        name=name,
-    )
 
 
 def _window(scene: Scene, requested: tuple[int, int, int, int] | None) -> Window:

@@ -13,10 +13,11 @@ from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
+from lulc.io.scene.scene import open_scene_as
 from lulc.model.allocator import keep_freed_memory
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference
-from lulc.tasks.classify.chunk_loop import chunks_to_infer, open_input, predictor_for
+from lulc.tasks.classify.chunk_loop import chunks_to_infer, predictor_for
 from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -48,7 +49,7 @@ class _Engine:
     def __init__(self, work: ChunkWork) -> None:
         self.work = work
         self._opened = ExitStack()
-        scene = self._opened.enter_context(open_input(work.inputs, work.options))
+        scene = self._opened.enter_context(open_scene_as(work.inputs, work.options))
         job = plan_job(scene, load_bundle(work.options.model), work.options)
         if job.fingerprint != work.fingerprint:
             self._opened.close()

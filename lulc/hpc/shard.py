@@ -16,12 +16,13 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
 from lulc.io.product.writer import product_layout
+from lulc.io.scene.scene import open_scene_as
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import infer_missing, open_input, product_writer, tell_empty
+from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -103,7 +104,7 @@ def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> 
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
     """
-    with open_input(inputs, options) as scene:
+    with open_scene_as(inputs, options) as scene:
         return plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
 
 
@@ -131,7 +132,7 @@ def run_shard(
         LulcError: As `classify`.
     """
     times = StageTimes()
-    with running(progress) as run, times.measure("total"), open_input(inputs, options) as scene:
+    with running(progress) as run, times.measure("total"), open_scene_as(inputs, options) as scene:
         job = plan_job(scene, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
         cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
@@ -166,7 +167,7 @@ def merge_parts(
         InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         StorageError: The output exists, or writing failed.
     """
-    with open_input(inputs, options) as scene:
+    with open_scene_as(inputs, options) as scene:
         placement = placement_elsewhere(options.device, options.precision)
         job = plan_job(scene, load_bundle(options.model), options, placement)
         _refuse_changed(job, inputs, fingerprint)

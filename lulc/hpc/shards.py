@@ -15,10 +15,10 @@ from lulc.io.files.atomic import write_whole
 from lulc.io.files.storage import storage_errors
 from lulc.io.product.parts import PartState, discard_parts, part_folders, part_state
 from lulc.io.product.reader import open_product
+from lulc.io.scene.scene import open_scene_as
 from lulc.model.bundle import read_card
 from lulc.model.provenance import provenance
 from lulc.run import Progress, silent
-from lulc.tasks.classify.chunk_loop import open_input
 from lulc.tasks.classify.options import ClassifyOptions
 
 _NAMED = 20
@@ -195,7 +195,7 @@ def _is_product_of(scene: PlannedScene, options: ClassifyOptions) -> bool:
             tags = product.tags
     except LulcError:
         return False
-    with open_input(scene.inputs, options) as opened:
+    with open_scene_as(scene.inputs, options) as opened:
         expected = provenance(opened, read_card(options.model))
     return all(tags.get(name) == expected[name] for name in _IDENTIFYING_TAGS)
 

@@ -21,7 +21,7 @@ from lulc.grid import Shape
 from lulc.io.files.tiff_head import metadata_bytes
 from lulc.io.product.reader import open_product
 from lulc.io.scene.raster import RasterSource, sniff
-from lulc.io.scene.scene import open_scene
+from lulc.io.scene.scene import open_scene, open_scene_as
 from lulc.io.scene.true_color import write_true_color
 from lulc.model.bundle import read_card
 from lulc.patches.card import load_patch_model
@@ -133,7 +133,7 @@ def scene(on_progress: OnProgress, path: str, name: str, folder: str, options: J
         name=name,
     )
     on_progress("drawing", 0, 0)
-    with open_scene([path], bands=asked.bands, offset=asked.offset, quantification=asked.quantification) as source:
+    with open_scene_as([path], asked) as source:
         write_true_color(source, target / "base.tif")
     on_progress("reporting", 0, 0)
     _write_report(output, target, name)

@@ -24,6 +24,7 @@ from lulc.io.scene.plausibility import Doubts, doubts_of, renamed, without_metad
 from lulc.io.scene.quality import quality_bands
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.source import Raster, Source, closed_on_error
+from lulc.options import SceneOptions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -279,6 +280,18 @@ def open_scene(
     sources = open_sources(list(as_paths(paths)), date)
     with closed_on_error(sources):
         return Scene(sources, bands, RadiometryOverride(offset, quantification), name or "")
+
+
+def open_scene_as(paths: AnyPaths, options: SceneOptions, name: str | None = None) -> Scene:
+    """Open one scene as the options of a command say; see `open_scene`."""
+    return open_scene(
+        paths,
+        bands=options.bands,
+        offset=options.offset,
+        quantification=options.quantification,
+        date=options.date,
+        name=name,
+    )
 
 
 def _stated_place(grid: Grid) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
-from lulc.io.scene.scene import Scene, open_scene
+from lulc.io.scene.scene import Scene
 from lulc.model.inference import ChunkInference
 from lulc.model.predictor import Predictor
 from lulc.run import Run
@@ -80,23 +80,6 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
     if plan.fade:
         wanted |= {index - 1 for index in wanted if index > 0}
     return [chunk for chunk in plan.chunks() if chunk.index in wanted]
-
-
-def open_input(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Scene:
-    """Open the input scene; `name` overrides the file name in messages and tags.
-
-    Raises:
-        InputError: The scene is refused.
-        StorageError: A file cannot be read.
-    """
-    return open_scene(
-        inputs,
-        bands=options.bands,
-        offset=options.offset,
-        quantification=options.quantification,
-        date=options.date,
-        name=name,
-    )
 
 
 def predictor_for(scene: Scene, job: Job) -> Predictor:

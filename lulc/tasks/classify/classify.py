@@ -13,11 +13,11 @@ from lulc.io.files.outputs import check_outputs, refuse_inputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import class_areas
 from lulc.io.product.writer import ProductWriter
-from lulc.io.scene.scene import Scene
+from lulc.io.scene.scene import Scene, open_scene_as
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
-from lulc.tasks.classify.chunk_loop import Filled, infer_missing, open_input, product_writer, tell_empty
+from lulc.tasks.classify.chunk_loop import Filled, infer_missing, product_writer, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -38,7 +38,7 @@ def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: 
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
     """
-    with open_input(inputs, options, name) as scene:
+    with open_scene_as(inputs, options, name) as scene:
         return plan_job(scene, load_bundle(options.model), options)
 
 
@@ -78,7 +78,7 @@ def classify(
     options = options or ClassifyOptions()
     _refuse_names(inputs, output, quicklook, options)
     times = StageTimes()
-    with times.measure("total"), open_input(inputs, options, name) as scene:
+    with times.measure("total"), open_scene_as(inputs, options, name) as scene:
         refuse_inputs([path for path in (output, quicklook) if path is not None], scene.files())
         # Seams are verified here, on the device that was asked for; without that, other machines alone infer.
         elsewhere = placement_elsewhere(options.device, options.precision) if fill and not seam_windows else None

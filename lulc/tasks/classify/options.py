@@ -6,18 +6,15 @@ from typing import Annotated
 from pydantic import Field
 
 from lulc.options import (
-    Bands,
     CreationOptions,
-    Date,
     Device,
-    Offset,
     Option,
     Options,
     Overwrite,
     Precision,
-    Quantification,
     RequireData,
     Resume,
+    SceneOptions,
     Stored,
 )
 from lulc.resources import SHIPPED_MODEL
@@ -26,16 +23,12 @@ _MOST_THREADS = 1024
 """No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
 
 
-class ClassifyOptions(Options):
+class ClassifyOptions(SceneOptions):
     """Options of `lulc classify`."""
 
     model: Annotated[str | Path, Option(metavar="NAME|PATH")] = SHIPPED_MODEL
     """A shipped model, or a bundle's folder or zip."""
 
-    bands: Bands = None
-    offset: Offset = None
-    quantification: Quantification = None
-    date: Date = None
     window: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=1_000_000_000)
     """Side of what the network sees at once, halo included, in pixels."""
 

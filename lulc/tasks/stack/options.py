@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lulc.options import Bands, Date, Offset, Option, Options, Overwrite, Quantification, RequireData
+from lulc.options import Option, Overwrite, RequireData, SceneOptions
 
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
@@ -14,7 +14,7 @@ _MOST_FILLS = 254
 _MOST_DILATION = 200
 
 
-class StackOptions(Options):
+class StackOptions(SceneOptions):
     """Options of `lulc stack`."""
 
     preset: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = None
@@ -26,10 +26,6 @@ class StackOptions(Options):
     indices: Annotated[tuple[str, ...] | None, Option(metavar="NDVI,...", unset="those in the scene")] = None
     """Spectral indices to write."""
 
-    bands: Bands = None
-    offset: Offset = None
-    quantification: Quantification = None
-    date: Date = None
     fill: Annotated[tuple[Path, ...], Option(repeat=True, web=True, metavar="OTHER")] = Field(
         default=(), max_length=_MOST_FILLS
     )

@@ -19,7 +19,7 @@ from lulc.io.files.outputs import check_target, refuse_inputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.scene.acquired import span
 from lulc.io.scene.clouds import ClearScene
-from lulc.io.scene.scene import Scene, open_scene
+from lulc.io.scene.scene import Scene, open_scene, open_scene_as
 from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
 from lulc.run import Progress, Run, running, silent
@@ -160,10 +160,7 @@ def _check_output(output: Path, inputs: Sequence[Path], options: StackOptions) -
 
 
 def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: ExitStack) -> list[Scene]:
-    first = open_scene(
-        inputs, bands=options.bands, offset=options.offset, quantification=options.quantification, date=options.date
-    )
-    scenes = [opened.enter_context(first)]
+    scenes = [opened.enter_context(open_scene_as(inputs, options))]
     for path in options.fill:
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)
         scenes.append(opened.enter_context(other))
