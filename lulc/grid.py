@@ -263,12 +263,14 @@ def check_projectable(start: CRS | None, end: CRS | None, called: str) -> None:
 
 
 def is_drawing(crs: CRS) -> bool:
-    """True for a drawing's own system, which has two axes and no place on Earth."""
+    """True for a drawing's own system, with heights or without: it has two axes and no place on Earth."""
     import pyproj
 
     if crs.is_projected or crs.is_geographic:
         return False
-    return pyproj.CRS.from_wkt(crs.to_wkt()).type_name == "Engineering CRS"
+    stated = pyproj.CRS.from_wkt(crs.to_wkt())
+    horizontal = stated.sub_crs_list[0] if stated.sub_crs_list else stated
+    return horizontal.type_name == "Engineering CRS"
 
 
 _CRS_TEXT = re.compile(

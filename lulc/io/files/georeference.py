@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from lulc.errors import InputError, UsageError
-from lulc.grid import Grid, map_points, parse_crs, transformer
+from lulc.grid import Grid, is_drawing, map_points, parse_crs, transformer
 
 _EARTH_RADIUS_M = 6_378_137.0
 _NEARLY_EARTH = 0.01
@@ -51,7 +51,7 @@ def check_georeference(grid: Grid, path: Path) -> None:
         return
     if flaw := _flaw_of_crs(crs.to_wkt()):
         raise InputError(f"{path}: its CRS {flaw}", _CORRECT)
-    if not _engineering(crs.to_wkt()) and not _on_earth(places(crs, *_spread(grid))).any():
+    if not is_drawing(crs) and not _on_earth(places(crs, *_spread(grid))).any():
         raise InputError(f"{path}: none of its pixels lies on Earth in its CRS", _GEOREFERENCE_ANEW)
 
 
@@ -81,7 +81,7 @@ def same_place(grid: Grid, crs: CRS | None) -> bool:
     own = grid.gcps_crs if grid.gcps else grid.crs
     if own is None or crs is None or own == crs:
         return own == crs
-    if any(_flaw_of_crs(each.to_wkt()) or _engineering(each.to_wkt()) for each in (own, crs)):
+    if any(_flaw_of_crs(each.to_wkt()) or is_drawing(each) for each in (own, crs)):
         return False
     x, y = _spread(grid)
     here, there = places(own, x, y), places(crs, x, y)
@@ -133,17 +133,11 @@ def _flaw_of_crs(wkt: str) -> str:
             return f"({crs.name}) is not one of the Earth"
         if crs.ellipsoid:
             _to_degrees(wkt)
+        elif not is_drawing(CRS.from_wkt(wkt)):
+            return f"({crs.name}) has no axes on the ground"
     except (CRSError, InputError):
         return f"({wkt[:60]}) is not known to PROJ"
     return ""
-
-
-@lru_cache(maxsize=64)
-def _engineering(wkt: str) -> bool:
-    """True for a drawing's own system, which has no place on Earth to be compared."""
-    import pyproj
-
-    return pyproj.CRS.from_wkt(wkt).ellipsoid is None
 
 
 def _spread(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -22,6 +22,8 @@ from tests.support.scene_files import write_raster
 
 SHAPE = Shape(40, 60)
 METRES, DEGREES = Affine(10, 0, 500_000, 0, -10, 5_800_000), Affine(1e-4, 0, 3, 0, -1e-4, 52)
+DRAWING = 'LOCAL_CS["drawing",UNIT["metre",1]]'
+DRAWING_WITH_HEIGHTS = f'COMPD_CS["both",{DRAWING},VERT_CS["heights",VERT_DATUM["mean sea",2005],UNIT["metre",1]]]'
 ROTATED_POLE = "+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +o_lon_p=0 +lon_0=18 +ellps=WGS84 +type=crs"
 CORNERS = ((0, 0, 3.0, 52.0), (0, 60, 3.006, 52.0), (40, 0, 3.0, 51.996), (40, 60, 3.006, 51.996))
 POINTS = tuple(GroundControlPoint(*corner) for corner in CORNERS)
@@ -39,6 +41,7 @@ class TestRefused:
             ("IAU_2015:30100", DEGREES, "not one of the Earth"),
             ("+proj=longlat +R=3396190 +type=crs", DEGREES, "not one of the Earth"),
             ("EPSG:4978", METRES, "geocentric"),
+            ("EPSG:5773", METRES, "no axes on the ground"),
             ("EPSG:32631", Affine(10, 0, 5e12, 0, -10, 5e12), "none of its pixels lies on Earth"),
             ("EPSG:4326", Affine(10, 0, 500_000, 0, -10, 5_800_000), "none of its pixels lies on Earth"),
             ("EPSG:32631", Affine(10, 0, np.nan, 0, -10, 0), "no place or size"),
@@ -62,7 +65,10 @@ class TestRefused:
         with pytest.raises(InputError, match="not one of the Earth"):
             open_labels(path, load_legend("dynamic-world"))
 
-    @pytest.mark.parametrize("crs", [None, "EPSG:32631", "EPSG:4979", "EPSG:32631+5773", "ESRI:54004", ROTATED_POLE])
+    @pytest.mark.parametrize(
+        "crs",
+        [None, "EPSG:32631", "EPSG:4979", "EPSG:32631+5773", "ESRI:54004", ROTATED_POLE, DRAWING, DRAWING_WITH_HEIGHTS],
+    )
     def test_others_are_not(self, tmp_path, crs):
         known = CRS.from_user_input(crs) if crs else None
         transform = DEGREES if crs in {"EPSG:4979", ROTATED_POLE} else METRES
