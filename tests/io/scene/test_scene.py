@@ -270,10 +270,10 @@ def test_a_failed_read_is_tried_again_and_heals(tmp_path, monkeypatch, caplog):
     path = geotiff(tmp_path, pixels())
     read, failures = RasterSource._read, iter([True, True, False])
 
-    def flaky(self, dataset, bands, window):
+    def flaky(self, bands, window):
         if next(failures):
             raise OSError("the disk is asleep")
-        return read(self, dataset, bands, window)
+        return read(self, bands, window)
 
     monkeypatch.setattr(RasterSource, "_read", flaky)
     with open_scene([path]) as scene:
