@@ -1,4 +1,4 @@
-"""Networks by name, from segmentation-models-pytorch."""
+"""Networks by name: from segmentation-models-pytorch, and our own."""
 
 import inspect
 from difflib import get_close_matches
@@ -10,9 +10,16 @@ from torch import Tensor, nn
 
 from lulc.config import Table
 from lulc.errors import ModelError, did_you_mean, raised_as
+from lulc.model.spectral_unet import SpectralUnet
 
-NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet")
-"""Classes of segmentation-models-pytorch that a bundle may name."""
+OWN = "SpectralUnet"
+"""Our own network, `lulc.model.spectral_unet`."""
+
+PLAIN = "plain"
+"""Name of the encoder that is part of our own network; its depth is 2."""
+
+NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet", OWN)
+"""Networks that a bundle may name: classes of segmentation-models-pytorch, and our own."""
 
 
 Width = Annotated[int, Field(ge=-1, le=4096)]
@@ -22,11 +29,11 @@ _MOST_STAGES, _MOST_UPSAMPLING = 16, 32
 
 
 class Architecture(Table):
-    """Architecture of a network: a class of segmentation-models-pytorch and its arguments.
+    """Architecture of a network: its class and arguments.
 
     Attributes:
         network: Name of the class.
-        encoder: Encoder name, such as `tu-resnet18`.
+        encoder: Encoder name, such as `tu-resnet18`; `plain` for our own network.
         in_channels: Number of input channels.
         classes: Number of output channels, one per class.
         encoder_depth: Number of down-samplings by 2.
@@ -49,6 +56,11 @@ class Architecture(Table):
             raise ValueError(f"upsampling is at most {_MOST_UPSAMPLING}")
         return self
 
+    @property
+    def is_own(self) -> bool:
+        """True for our own network, which no other library builds."""
+        return self.network == OWN
+
 
 PROBE = 128
 """Side of a test image that every network accepts, pixels."""
@@ -58,41 +70,67 @@ def build_network(architecture: Architecture) -> nn.Module:
     """Build a network in evaluation mode with fresh weights, without layers that do not influence its output.
 
     Raises:
-        ModelError: segmentation-models-pytorch does not know the encoder or an option.
+        ModelError: The encoder or an option is not known.
     """
-    import segmentation_models_pytorch as smp
-
-    _check_names(architecture)
-    options: dict[str, Any] = dict(architecture.options)
     problem = f"cannot build {architecture.network} with {architecture.encoder}"
     with raised_as(ModelError, problem, "", KeyError, TypeError, ValueError, RuntimeError):
-        network: nn.Module = getattr(smp, architecture.network)(
-            encoder_name=architecture.encoder,
-            encoder_weights=None,
-            encoder_depth=architecture.encoder_depth,
-            in_channels=architecture.in_channels,
-            classes=architecture.classes,
-            **options,
-        )
-        network.eval()
-        drop_idle_layers(network, architecture.in_channels)
+        return (_build_own if architecture.is_own else _build_from_library)(architecture).eval()
+
+
+def _build_own(architecture: Architecture) -> nn.Module:
+    _check_options(architecture, SpectralUnet, {"self", "in_channels", "classes"})
+    if (architecture.encoder, architecture.encoder_depth) != (PLAIN, 2):
+        raise ModelError(f"{OWN} has the encoder {PLAIN!r} with depth 2 and no other", "set encoder and encoder_depth")
+    options: dict[str, Any] = dict(architecture.options)
+    return SpectralUnet(architecture.in_channels, architecture.classes, **options)
+
+
+def _build_from_library(architecture: Architecture) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    _check_encoder(architecture.encoder)
+    _check_options(architecture, getattr(smp, architecture.network), _NOT_OPTIONS)
+    options: dict[str, Any] = dict(architecture.options)
+    network: nn.Module = getattr(smp, architecture.network)(
+        encoder_name=architecture.encoder,
+        encoder_weights=None,
+        encoder_depth=architecture.encoder_depth,
+        in_channels=architecture.in_channels,
+        classes=architecture.classes,
+        **options,
+    )
+    network.eval()
+    drop_idle_layers(network, architecture.in_channels)
     return network
 
 
-def _check_names(architecture: Architecture) -> None:
-    """Refuse an encoder or an option that the library does not know; it would silently ignore some of them.
+def _check_encoder(encoder: str) -> None:
+    """Refuse an encoder that the library does not know.
 
     Raises:
-        ModelError: A name is unknown; the message offers the nearest one.
+        ModelError: The message offers the nearest name.
     """
     import segmentation_models_pytorch as smp
 
     encoders = smp.encoders.get_encoder_names()
-    if not architecture.encoder.startswith("tu-") and architecture.encoder not in encoders:
-        near = get_close_matches(architecture.encoder, encoders, n=1)
+    if not encoder.startswith("tu-") and encoder not in encoders:
+        near = get_close_matches(encoder, encoders, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ModelError(f"no encoder {architecture.encoder!r}", f"{hint}tu-NAME takes one from timm")
-    known = set(inspect.signature(getattr(smp, architecture.network).__init__).parameters) - _NOT_OPTIONS
+        raise ModelError(f"no encoder {encoder!r}", f"{hint}tu-NAME takes one from timm")
+
+
+def _check_options(architecture: Architecture, network: type[nn.Module], others: set[str]) -> None:
+    """Refuse an option that a network does not know; some would be silently ignored.
+
+    Args:
+        architecture: With the options.
+        network: Class of the network.
+        others: Its arguments that are no options.
+
+    Raises:
+        ModelError: The message offers the nearest name.
+    """
+    known = set(inspect.signature(network.__init__).parameters) - others
     for name in architecture.options:
         if name not in known:
             raise ModelError(f"{architecture.network} has no option {name!r}", did_you_mean(name, known))
@@ -143,9 +181,9 @@ def total_stride(network: nn.Module) -> int:
     """Total stride of a network, pixels: windows may be shifted by it without changing the network's output.
 
     Raises:
-        ModelError: The network's encoder does not state its stride.
+        ModelError: The network does not state its stride.
     """
-    stride = getattr(getattr(network, "encoder", None), "output_stride", None)
+    stride = getattr(getattr(network, "encoder", network), "output_stride", None)
     if not isinstance(stride, int):
-        raise ModelError("the network's encoder does not state its output stride", "use a network that lulc built")
+        raise ModelError("the network does not state its output stride", "use a network that lulc built")
     return stride

@@ -14,7 +14,8 @@ from lulc.features import FeatureSpec
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.patches.card import PatchCard
 from lulc.patches.image import PatchImage
-from lulc.training.augment import ATMOSPHERE
+from lulc.bands import sensor
+from lulc.training.atmosphere import GAS, clear_atmosphere
 
 FINEST = 1e-4
 """Smallest value given to a network, as in training."""
@@ -118,13 +119,13 @@ def as_trained(
 
 def wants_top_of_atmosphere(level: str, card: PatchCard) -> bool:
     """True for surface reflectance (L2A) when the model was trained on top-of-atmosphere reflectance (L1C) only."""
-    return level == "L2A" and card.input_levels == ("L1C",) and set(card.features.bands) <= set(ATMOSPHERE)
+    return level == "L2A" and card.input_levels == ("L1C",) and set(card.features.bands) <= set(GAS)
 
 
 def top_of_atmosphere(values: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
     """Simulate top-of-atmosphere reflectance through a clear atmosphere: path + transmittance x surface reflectance.
 
-    The atmosphere is constant (`lulc.training.augment.ATMOSPHERE`): right on average, not in haze.
+    The atmosphere is that of a usual clear day: right on average, not in haze.
 
     Args:
         values: Surface reflectance, float32 (..., bands, height, width).
@@ -133,7 +134,9 @@ def top_of_atmosphere(values: NDArray[np.float32], bands: Sequence[str]) -> NDAr
     Returns:
         Top-of-atmosphere reflectance, float32 of the same shape.
     """
-    path, transmittance = np.array([ATMOSPHERE[name] for name in bands], np.float32).T[:, :, None, None]
+    known = {band.name: band for band in sensor().bands}
+    air = clear_atmosphere([known[name] for name in bands])
+    path, transmittance = (part[0, :, None, None].numpy() for part in (air.path, air.transmittance))
     seen: NDArray[np.float32] = path + transmittance * values
     return seen
 

@@ -3,7 +3,7 @@
 Every random number comes from a generator seeded by step and process, so a step is repeatable by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,21 +15,12 @@ from lulc.errors import ConfigError
 from lulc.features import FeatureSpec
 from lulc.legend import NODATA_CODE
 from lulc.model.channels import REFLECTANCE, network_channels
+from lulc.training.atmosphere import atmosphere, check_known
 from lulc.training.samples import LEVELS, Pieces
 from lulc.training.settings import AugmentSettings
 
-ATMOSPHERE: Mapping[str, tuple[float, float]] = {
-    "B02": (0.0666, 0.774),
-    "B03": (0.0396, 0.807),
-    "B04": (0.0221, 0.877),
-    "B05": (0.0183, 0.890),
-    "B06": (0.0158, 0.917),
-    "B07": (0.0132, 0.926),
-    "B08": (0.0106, 0.906),
-    "B11": (0.0022, 0.960),
-    "B12": (0.0012, 0.931),
-}
-"""Path reflectance and transmittance of a clear atmosphere (aerosol optical depth 0.15, sun zenith 40 degrees)."""
+_SURFACE_SUN_ZENITH, _SURFACE_AEROSOL = (20.0, 50.0), (0.03, 0.2)
+"""Atmospheres that are taken off top-of-atmosphere images; more would leave dark bands below 0."""
 
 _HAZE_CHANCE = 0.3
 _HAZE_EXPONENT = -1.5
@@ -37,6 +28,7 @@ _BLUE_NM = 490.0
 _CLOUD_CELLS = 6
 _LARGEST_CLOUD = 0.4
 _LEAST_REFLECTANCE = 1e-4
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +66,10 @@ class Augment:
         if [band.name for band in spectral] != list(names[: len(spectral)]):
             raise ConfigError(f"planes {', '.join(names)}", "bands come before indices")
         self._spectral = slice(len(spectral))  # a view: what follows works in place
-        missing = [band.name for band in spectral if band.name not in ATMOSPHERE]
-        if settings.atmosphere and missing:
-            raise ConfigError(f"augment.atmosphere is not known for {', '.join(missing)}", "set it to 0")
+        if settings.atmosphere:
+            check_known(spectral, "augment.atmosphere")
+        self._bands = spectral
         self._haze = torch.tensor([(band.wavelength_nm / _BLUE_NM) ** _HAZE_EXPONENT for band in spectral])
-        known = [ATMOSPHERE.get(band.name, (0.0, 1.0)) for band in spectral]
-        self._path, self._transmittance = torch.tensor(known).T
         means = dict(zip(spec.channels, spec.mean, strict=True))
         self._means = torch.tensor([means.get(band.name, 0.0) for band in spectral])
 
@@ -110,22 +100,38 @@ class Augment:
         """Gain and offset of each band of each piece, (n, bands, 1, 1): atmosphere, then sensor, then haze."""
         count, bands, settings = len(level), self._spectral.stop, self._settings
 
-        def uniform(low: float, high: float) -> Tensor:
-            return torch.rand(count, 1, generator=random) * (high - low) + low
-
         def normal(mean: float, std: float) -> Tensor:
             return torch.randn(count, bands, generator=random) * std + mean
 
-        strength = uniform(0.2, 1.3) * (uniform(0, 1) < settings.atmosphere)
-        gain, offset = self._transmittance**strength, self._path * strength
-        level = level[:, None]
-        to_surface, unknown = level == LEVELS.index("L1C"), level == LEVELS.index("")
-        offset = torch.where(unknown, 0.0, torch.where(to_surface, -offset / gain, offset))
-        gain = torch.where(unknown, 1.0, torch.where(to_surface, 1 / gain, gain))
-        scale = (1 + uniform(-settings.gain, settings.gain)) * normal(1, settings.band_gain)
-        haze = self._haze * uniform(0, settings.haze) * (uniform(0, 1) < _HAZE_CHANCE)
+        gain, offset = self._other_air(level, random) if settings.atmosphere else (torch.ones(1), torch.zeros(1))
+        common = _uniform(count, (-settings.gain, settings.gain), random)[:, None]
+        scale = (1 + common) * normal(1, settings.band_gain)
+        hazy = (_uniform(count, (0, 1), random) < _HAZE_CHANCE)[:, None]
+        haze = self._haze * _uniform(count, (0, settings.haze), random)[:, None] * hazy
         shift = normal(0, settings.band_offset) + haze
         return (gain * scale)[..., None, None], (offset * scale + shift)[..., None, None]
+
+    def _other_air(self, level: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Gain and offset (n, bands) that show some pieces of a known level through another atmosphere.
+
+        One seen from above the atmosphere loses it first, and half of those get none back. One of the surface gets one.
+        """
+        count, settings = len(level), self._settings
+        mine = atmosphere(
+            self._bands, _uniform(count, _SURFACE_SUN_ZENITH, random), _uniform(count, _SURFACE_AEROSOL, random)
+        )
+        sun = _uniform(count, (_SURFACE_SUN_ZENITH[0], settings.sun_zenith), random)
+        other = atmosphere(self._bands, sun, _uniform(count, (_SURFACE_AEROSOL[0], settings.aerosol), random))
+        above, known = (level == LEVELS.index("L1C"))[:, None], (level != LEVELS.index(""))[:, None]
+        gain = torch.where(above, 1 / mine.transmittance, 1.0)
+        offset = torch.where(above, -mine.path / mine.transmittance, 0.0)
+        again = ~above | (_uniform(count, (0, 1), random) < _HALF)[:, None]
+        gain, offset = (
+            torch.where(again, gain * other.transmittance, gain),
+            torch.where(again, offset * other.transmittance + other.path, offset),
+        )
+        moved = known & (_uniform(count, (0, 1), random) < settings.atmosphere)[:, None]
+        return torch.where(moved, gain, 1.0), torch.where(moved, offset, 0.0)
 
     def _drop_bands(self, image: Tensor, random: torch.Generator) -> None:
         """Replace one band of some pieces by its mean."""
@@ -139,7 +145,7 @@ class Augment:
     def _rotated(self, image: Tensor, label: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         angles = {"none": 1, "quarter": 4, "sixteen": 16}[self._settings.rotate]
         steps = torch.randint(angles, (len(image),), generator=random).tolist()
-        flips = (torch.rand(len(image), generator=random) < 0.5).tolist()  # noqa: PLR2004 - half of them
+        flips = (torch.rand(len(image), generator=random) < _HALF).tolist()
         rotated_planes = []
         for planes in (image, label):
             parts = []
@@ -163,6 +169,12 @@ class Augment:
             [field.quantile(1 - float(share)) for field, share in zip(smooth[:, ::4, ::4], cover, strict=True)]
         )
         return (smooth > heights[:, None, None]) & chosen[:, None, None]
+
+
+def _uniform(count: int, limits: tuple[float, float], random: torch.Generator) -> Tensor:
+    """Uniform numbers, float32 (count,)."""
+    low, high = limits
+    return torch.rand(count, generator=random) * (high - low) + low
 
 
 def rotated(planes: Tensor, degrees: float) -> Tensor:

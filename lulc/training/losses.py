@@ -1,5 +1,7 @@
 """Losses by name, summed; pixels that are not labelled never count."""
 
+from math import ceil
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -47,7 +49,7 @@ class SummedLoss(nn.Module):
 
     def _term(self, name: str, logits: Tensor, target: Target) -> Tensor:
         if name == "cross_entropy":
-            return cross_entropy(logits, target, self.weights, self._settings.label_smoothing)
+            return cross_entropy(logits, target, self.weights, self._settings.label_smoothing, self._settings.blur)
         if name == "focal":
             return focal(logits, target, self.weights, self._settings.gamma)
         loss: Tensor = self._others[name](logits, target.codes)
@@ -55,6 +57,7 @@ class SummedLoss(nn.Module):
 
 
 _OWN = ("cross_entropy", "focal")
+_LEAST_PROBABILITY = 1e-7
 
 
 def _from_library(name: str, settings: LossSettings) -> nn.Module:
@@ -84,19 +87,47 @@ def class_weights(settings: LossSettings, class_pixels: Tensor) -> Tensor:
     return (weights / weights[seen].mean()).float()
 
 
-def cross_entropy(logits: Tensor, target: Target, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor, target: Target, weights: Tensor, smoothing: float = 0.0, blur: float = 0.0
+) -> Tensor:
     """Weighted mean cross-entropy over labelled pixels, nat; hard or soft labels.
 
     A pixel of soft labels weighs what its most probable class weighs. (Weighing each share would bend the labels
     themselves: the small shares that a humble teacher gives to rare classes would outweigh all others.)
+
+    Args:
+        logits: (n, K, height, width).
+        target: Labels of the same size.
+        weights: Of the classes, (K,).
+        smoothing: Share of each label that is spread over all classes.
+        blur: Standard deviation of the Gaussian that probabilities are blurred by, pixels; 0 does not blur.
     """
+    log_p = functional.log_softmax(logits, dim=1)
+    if blur:
+        log_p = blurred(log_p.exp(), blur).clamp_min(_LEAST_PROBABILITY).log()
     if target.shares is None:
-        codes = target.codes
-        return functional.cross_entropy(logits, codes, weights, ignore_index=NODATA_CODE, label_smoothing=smoothing)
+        return functional.cross_entropy(
+            log_p, target.codes, weights, ignore_index=NODATA_CODE, label_smoothing=smoothing
+        )
     shares = target.shares * (1 - smoothing) + smoothing / logits.shape[1]
     weight = weights[target.codes.masked_fill(~target.known, 0)] * target.known
-    loss = -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1)
+    loss = -(shares * log_p).sum(dim=1)
     return (loss * weight).sum() / weight.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+
+
+def blurred(planes: Tensor, deviation: float) -> Tensor:
+    """Planes (n, K, height, width) after a Gaussian filter, mirrored at the edges.
+
+    Args:
+        planes: Such as probabilities; sums over K stay what they are.
+        deviation: Of the Gaussian, pixels; it is cut at two deviations.
+    """
+    reach = min(ceil(2 * deviation), min(planes.shape[2:]) - 1)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=planes.device) / deviation) ** 2)
+    taps = (taps / taps.sum()).to(planes.dtype).repeat(planes.shape[1], 1, 1, 1)
+    padded = functional.pad(planes, (reach, reach, reach, reach), mode="reflect")
+    along = functional.conv2d(padded, taps, groups=planes.shape[1])
+    return functional.conv2d(along, taps.transpose(2, 3), groups=planes.shape[1])
 
 
 def focal(logits: Tensor, target: Target, weights: Tensor, gamma: float) -> Tensor:

@@ -56,6 +56,8 @@ class LossSettings(Table):
         beta: Of the effective number, (1 - beta^n) / (1 - beta), n counted in `unit` pixels.
         unit: Pixels that count as one sample: neighbours tell little that is new.
         label_smoothing: Share of every label that is spread over all classes.
+        blur: Standard deviation of the Gaussian by which cross-entropy blurs the network's probabilities, pixels: for
+            labels that are coarser than the image. The network itself may then be sharp.
         gamma: Focusing of the focal loss.
         alpha: Weight of false positives in the Tversky loss; 1 - alpha weighs false negatives.
     """
@@ -65,6 +67,7 @@ class LossSettings(Table):
     beta: float = Field(default=0.999, ge=0, lt=1)
     unit: float = Field(default=256.0, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    blur: float = Field(default=0.0, ge=0, le=16)
     gamma: float = Field(default=2.0, ge=0)
     alpha: float = Field(default=0.5, ge=0, le=1)
 
@@ -80,7 +83,9 @@ class AugmentSettings(Table):
         band_offset: Standard deviation of reflectance added to each band.
         haze: Largest reflectance of haze at 490 nm, in 3 of 10 samples.
         noise: Standard deviation of white noise, reflectance.
-        atmosphere: Chance of moving a chip of a known level towards the other one (L1C, L2A).
+        atmosphere: Chance of showing a chip of a known level (L1C, L2A) through another atmosphere, or none.
+        sun_zenith: Of the lowest sun in these atmospheres, degrees; 20 is the highest.
+        aerosol: Largest aerosol optical depth in these atmospheres, at 550 nm.
         band_dropout: Chance that one band is replaced by its mean.
         holes: Chance of cloud-shaped holes without data.
     """
@@ -93,6 +98,8 @@ class AugmentSettings(Table):
     haze: Size = 0.02
     noise: Size = 0.002
     atmosphere: Share = 0.0
+    sun_zenith: float = Field(default=60.0, ge=20, le=80)
+    aerosol: float = Field(default=0.3, ge=0.03, le=2)
     band_dropout: Share = 0.0
     holes: Share = 0.2
 

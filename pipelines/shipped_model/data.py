@@ -1,16 +1,16 @@
-"""Read the training and validation sources of the shipped model.
+"""Read the sources of the shipped model: images, the teacher's probabilities, and to which place they belong.
 
-Everything is returned in one shape: :class:`Tiles` holds images as reflectance x 10000 and teacher labels as
-percentages, both ``uint``, so that a source is small in memory and the arithmetic happens in one place
-(:mod:`augment`, :mod:`evaluate`). The folder layout and the traps of each source (band order, scale, borders) are
-written down in the README of the data folder; the constants here are those facts.
+The folder layout and the traps of each source (band order, scale, borders) are written down in the README of the data
+folder; the constants here are those facts. What was found wrong in labels by looking at contact sheets is masked here.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -30,73 +30,153 @@ CLASSES: tuple[str, ...] = (
     "snow_and_ice",
 )
 LABEL_NODATA = 255
-CHIP_BORDER = 8
-"""Teacher labels in this many outer pixels of a chip lacked context and are ignored."""
+
+BORDER = 4
+"""Labels this close to the edge of a patch that its teacher saw alone lacked context and are not used, pixels."""
 
 EUROSAT_BAND_INDEXES = (2, 3, 4, 5, 6, 7, 8, 11, 12)
-"""1-based positions of :data:`BANDS` in a EuroSAT GeoTIFF (its order puts B8A last)."""
+"""1-based positions of `BANDS` in a EuroSAT GeoTIFF (its order puts B8A last)."""
 
 AUSTRALIA_TRAIN_ROWS = slice(0, 320)
 AUSTRALIA_VAL_ROWS = slice(352, 520)
 
+NO_CROPS = ("australia_nsw_riverina", "botswana_savanna")
+"""Places where the teacher calls rangeland crops, as the data's README warns: their crops are nobody's."""
+
+GREEN_PASTURE = ("ben_20170617T113321_36_85", "ben_20170617T113321_4_55", "ben_20180421T114349_47_56")
+"""Irish pasture that the teacher calls crops; where it is dense and green, the label is dropped."""
+
+SNOWY = (
+    "canada_hudson_bay",
+    "canada_athabasca_shield",
+    "canada_ellesmere_polar",
+    "greenland_ice",
+    "russia_lena_tundra_snow",
+    "russia_vladimir_snow_forest",
+    "ben_20180510T94033_19_86",
+)
+"""Places with snow. Elsewhere the teacher's snow is bright roofs, quarries, beaches and cloud, and is dropped."""
+
+_WATER, _CROPS, _SNOW = CLASSES.index("water"), CLASSES.index("crops"), CLASSES.index("snow_and_ice")
+_RED, _NIR = BANDS.index("B04"), BANDS.index("B08")
+_DENSE_GREEN = 0.75
+_WHOLE = 0.5
+"""Least part of an image that chips must cover to be put together again."""
+
 
 @dataclass(frozen=True)
-class Tiles:
-    """Equally sized labelled images of one origin.
+class Patch:
+    """A labelled image of one place and date.
 
     Attributes:
-        name: what the source is called in tables.
-        images: ``(n, 9, h, w)`` uint16, reflectance x 10000, bands as in :data:`BANDS`; all-zero pixels are nodata.
-        percent: ``(n, 9, h, w)`` uint8 teacher probabilities in percent, classes as in :data:`CLASSES`.
-        level: ``(n,)`` strings, ``L1C`` (top of atmosphere) or ``L2A`` (surface).
-        border: labels this close (px) to the tile edge are not to be used.
-        tags: ``(n,)`` free text per tile (EuroSAT class, place).
+        place: Group that is one vote in the tables, and on one side of the split.
+        name: Of the image within the place.
+        level: `L1C` (top of atmosphere) or `L2A` (surface).
+        image: uint16 (9, height, width), reflectance x 10000, bands as in `BANDS`; all zero where no data.
+        percent: uint8 (9, height, width), the teacher's probabilities; 255 where they are not to be used.
+        cover: EuroSAT class, or empty.
     """
 
+    place: str
     name: str
-    images: NDArray[np.uint16]
+    level: str
+    image: NDArray[np.uint16]
     percent: NDArray[np.uint8]
-    level: NDArray[np.str_]
-    border: int
-    tags: NDArray[np.str_]
+    cover: str = ""
 
     def __post_init__(self) -> None:
-        n, channels, height, width = self.images.shape
-        if channels != len(BANDS) or self.percent.shape != (n, len(CLASSES), height, width):
-            raise ValueError(f"{self.name}: image {self.images.shape} and label {self.percent.shape} do not match")
+        if self.image.shape != self.percent.shape or len(self.image) != len(BANDS):
+            raise ValueError(f"{self.place}: image {self.image.shape} and label {self.percent.shape} do not match")
 
-    def __len__(self) -> int:
-        return len(self.images)
-
+    @property
     def usable(self) -> NDArray[np.bool_]:
-        """``(n, h, w)``, True where the pixel is valid, labelled and far enough from the tile edge."""
-        mask = (self.images != 0).any(axis=1) & (self.percent[:, 0] != LABEL_NODATA)
-        if self.border:
-            inner = np.zeros(mask.shape[1:], bool)
-            inner[self.border : -self.border, self.border : -self.border] = True
-            mask &= inner
-        return mask
+        """Bool (height, width), True where the pixel has data and a label."""
+        return (self.image != 0).any(axis=0) & (self.percent[0] != LABEL_NODATA)
 
 
-def read_chips(path: Path, name: str) -> Tiles:
-    """Read one ``*.npz`` of 64x64 chips with their labels."""
+def training_patches(data: Path) -> list[Patch]:
+    """All that is trained on; no place of `validation_patches` is among it."""
+    segmentation = data / "segmentation"
+    found = [
+        *_lone_chips(segmentation / "stgallen_l2a_train.npz", "stgallen"),
+        *_lone_chips(segmentation / "stgallen_l2a_more.npz", "stgallen"),
+        *_eurosat(data, "train"),
+        _labelled_scene(data, "aquileia_20190416", "aquileia_20190416_l2a_12band.tif"),
+        _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS),
+        *_placed_chips(segmentation / "world_train.npz"),
+        *_placed_chips(segmentation / "world2_train.npz"),
+    ]
+    return [corrected(patch) for patch in found]
+
+
+def validation_patches(data: Path) -> list[Patch]:
+    """All that is validated on, with the teacher's labels as they are."""
+    return [
+        *_lone_chips(data / "segmentation" / "stgallen_l2a_val.npz", "stgallen_val"),
+        *_eurosat(data, "val"),
+        _labelled_scene(data, "aber_s2_20210527", "aber_s2_20210527_10band.tif"),
+        _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_VAL_ROWS),
+        *_placed_chips(data / "segmentation" / "world2_val.npz"),
+    ]
+
+
+def by_place(patches: list[Patch]) -> dict[str, list[Patch]]:
+    """The patches of each place."""
+    places: dict[str, list[Patch]] = {}
+    for patch in patches:
+        places.setdefault(patch.place, []).append(patch)
+    return places
+
+
+def corrected(patch: Patch) -> Patch:
+    """A patch without labels that were seen to be wrong."""
+    percent = patch.percent.copy()
+    known = percent[0] != LABEL_NODATA
+    if patch.place in NO_CROPS:
+        percent[_CROPS, known] = 0
+        known &= percent.sum(axis=0, dtype=np.uint16) > 0
+    winner = percent.argmax(axis=0)
+    wrong = ~known
+    if patch.place in GREEN_PASTURE:
+        red, infrared = (patch.image[band].astype(np.float32) for band in (_RED, _NIR))
+        wrong |= (winner == _CROPS) & (infrared - red > _DENSE_GREEN * (infrared + red))
+    if patch.place not in SNOWY:
+        wrong |= winner == _SNOW
+    percent[:, wrong] = LABEL_NODATA
+    return Patch(patch.place, patch.name, patch.level, patch.image, percent, patch.cover)
+
+
+def _lone_chips(path: Path, place: str) -> Iterator[Patch]:
+    """Chips of which the teacher saw no surroundings."""
     with np.load(path) as archive:
-        if tuple(archive["bands"]) != BANDS or tuple(archive["classes"]) != CLASSES:
-            raise ValueError(f"{path}: bands or classes are not in the expected order")
-        tags = archive["place"] if "place" in archive.files else archive["source"]
-        return Tiles(name, archive["image"], archive["label"], archive["level"], CHIP_BORDER, tags)
+        _check(path, archive)
+        for number, (image, percent) in enumerate(zip(archive["image"], archive["label"], strict=True)):
+            yield Patch(place, f"{path.stem}_{number:04d}", "L2A", image, _without_border(percent))
 
 
-def read_eurosat(data_dir: Path, split: str) -> Tiles:
-    """Read the EuroSAT MS patches of ``split`` ('train' or 'val') with their labels; tags are EuroSAT classes."""
-    with np.load(data_dir / "segmentation" / "eurosat_l1c_labels.npz") as archive:
+def _without_border(percent: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    inner = np.full_like(percent, LABEL_NODATA)
+    middle = (slice(None), slice(BORDER, -BORDER), slice(BORDER, -BORDER))
+    inner[middle] = percent[middle]
+    return inner
+
+
+def _check(path: Path, archive: Any) -> None:  # noqa: ANN401 - numpy's
+    if tuple(archive["bands"]) != BANDS or tuple(archive["classes"]) != CLASSES:
+        raise ValueError(f"{path}: bands or classes are not in the expected order")
+
+
+def _eurosat(data: Path, split: str) -> Iterator[Patch]:
+    """The EuroSAT MS patches of `split` ('train' or 'val')."""
+    with np.load(data / "segmentation" / "eurosat_l1c_labels.npz") as archive:
         chosen = archive["split"] == split
-        names, percent, level = archive["name"][chosen], archive["label"][chosen], archive["level"][chosen]
-    with zipfile.ZipFile(data_dir / "eurosat_ms.zip") as patches:
-        members = {Path(m).name: m for m in patches.namelist()}
-        images = np.stack([_read_patch(patches.read(members[Path(n).name])) for n in names])
-    tags = np.array([n.partition("/")[0] for n in names])
-    return Tiles(f"eurosat_{split}", images, percent, level, CHIP_BORDER, tags)
+        names, labels = archive["name"][chosen], archive["label"][chosen]
+    with zipfile.ZipFile(data / "eurosat_ms.zip") as patches:
+        members = {Path(member).name: member for member in patches.namelist()}
+        for name, percent in zip(names, labels, strict=True):
+            cover, _, file = str(name).partition("/")
+            image = _read_patch(patches.read(members[file]))
+            yield Patch(f"eurosat_{split}", Path(file).stem, "L1C", image, _without_border(percent), cover)
 
 
 def _read_patch(content: bytes) -> NDArray[np.uint16]:
@@ -104,60 +184,62 @@ def _read_patch(content: bytes) -> NDArray[np.uint16]:
         return source.read(EUROSAT_BAND_INDEXES)
 
 
-def read_scene(path: Path, band_names: tuple[str, ...] = BANDS) -> NDArray[np.uint16]:
-    """Read named bands of a scene as reflectance x 10000, ``(band, h, w)``; the scale is taken from its tags."""
+def _labelled_scene(data: Path, scene: str, file: str, rows: slice = slice(None)) -> Patch:
+    image = read_scene(data / "scenes" / file)
+    with rasterio.open(data / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff") as source:
+        percent = source.read()
+    place = scene.split("_", maxsplit=1)[0] + ("_val" if rows == AUSTRALIA_VAL_ROWS else "")
+    return Patch(place, scene, "L2A", image[:, rows], percent[:, rows])
+
+
+def read_scene(path: Path) -> NDArray[np.uint16]:
+    """Read the bands of a scene as reflectance x 10000, (9, height, width); the scale is taken from its tags."""
     with rasterio.open(path, driver="GTiff") as source:
-        missing = [b for b in band_names if b not in source.descriptions]
+        missing = [band for band in BANDS if band not in source.descriptions]
         if missing:
             raise ValueError(f"{path}: has no {', '.join(missing)} (has {source.descriptions})")
-        pixels = source.read([source.descriptions.index(b) + 1 for b in band_names])
+        pixels = source.read([source.descriptions.index(band) + 1 for band in BANDS])
         factor = 10000 // int(source.tags()["REFLECTANCE_SCALE"])
     return np.minimum(pixels.astype(np.uint32) * factor, 65535).astype(np.uint16)
 
 
-def read_labelled_scene(data_dir: Path, scene: str, file: str, rows: slice | None = None) -> Tiles:
-    """Read a scene and its teacher labels as a single tile, optionally only some rows."""
-    image = read_scene(data_dir / "scenes" / file)
-    with rasterio.open(
-        data_dir / "segmentation" / "scene_labels" / f"{scene}_dw_percent.tif", driver="GTiff"
-    ) as source:
-        percent = source.read()
-    part = rows or slice(None)
-    return Tiles(
-        scene.split("_", maxsplit=1)[0],
-        image[None, :, part],
-        percent[None, :, part],
-        np.array(["L2A"]),
-        0,
-        np.array([scene]),
-    )
+def _placed_chips(path: Path) -> Iterator[Patch]:
+    """Chips whose labels were made on whole images; those of one image are put together again."""
+    with np.load(path) as archive:
+        _check(path, archive)
+        chips = {name: archive[name] for name in archive.files}
+    count = len(chips["image"])
+    dates = chips.get("date", np.full(count, ""))
+    images: dict[tuple[str, ...], list[int]] = {}
+    for number in range(count):
+        key = tuple(str(chips[name][number]) for name in ("place", "level", "source"))
+        images.setdefault((*key, str(dates[number])), []).append(number)
+    for number, ((place, level, *_), members) in enumerate(images.items()):
+        for part, (image, percent) in enumerate(_together(chips, members)):
+            yield Patch(place, f"{path.stem}_{number:03d}_{part:02d}", level, image, percent)
 
 
-def read_aberystwyth_map(data_dir: Path) -> NDArray[np.uint8]:
-    """The independent map of Aberystwyth ``(h, w)``: 1 forest, 2 grass, 3 urban, 4 water (a classifier's output)."""
-    with rasterio.open(data_dir / "scenes" / "aber_s2_20210527_labels_4cls.tif", driver="GTiff") as source:
+def _together(chips: dict[str, Any], members: list[int]) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
+    """Image and label of each chip, or of all as one when they say where they lie and cover most of it."""
+    image, label = chips["image"], chips["label"]
+    if "row" in chips:
+        corners = np.array([(chips["row"][number], chips["col"][number]) for number in members])
+        corners -= corners.min(axis=0)
+        side = image.shape[-1]
+        height, width = corners.max(axis=0) + side
+        whole = np.zeros((len(BANDS), height, width), np.uint16)
+        percent = np.full((len(CLASSES), height, width), LABEL_NODATA, np.uint8)
+        for (row, col), number in zip(corners, members, strict=True):
+            whole[:, row : row + side, col : col + side] = image[number]
+            percent[:, row : row + side, col : col + side] = label[number]
+        if len(members) > 1 and (percent[0] != LABEL_NODATA).mean() >= _WHOLE:
+            yield whole, percent
+            return
+    for number in members:
+        yield image[number], label[number]
+
+
+def read_aberystwyth_map(data: Path) -> NDArray[np.uint8]:
+    """The independent map of Aberystwyth (height, width): 1 forest, 2 grass, 3 urban, 4 water (a classifier's output)."""
+    with rasterio.open(data / "scenes" / "aber_s2_20210527_labels_4cls.tif", driver="GTiff") as source:
         return source.read(1)
-
-
-def training_sources(data_dir: Path, *, world: bool) -> list[Tiles]:
-    """All training sources; ``world`` adds the chips from outside Europe."""
-    segmentation = data_dir / "segmentation"
-    sources = [
-        read_chips(segmentation / "stgallen_l2a_train.npz", "stgallen_train"),
-        read_eurosat(data_dir, "train"),
-        read_labelled_scene(data_dir, "aquileia_20190416", "aquileia_20190416_l2a_12band.tif"),
-        read_labelled_scene(data_dir, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS),
-    ]
-    if world:
-        sources.append(read_chips(segmentation / "world_train.npz", "world_train"))
-    return sources
-
-
-def validation_sources(data_dir: Path) -> list[Tiles]:
-    """The four validation sources; none shares ground with the training sources."""
-    return [
-        read_chips(data_dir / "segmentation" / "stgallen_l2a_val.npz", "stgallen_val"),
-        read_eurosat(data_dir, "val"),
-        read_labelled_scene(data_dir, "aber_s2_20210527", "aber_s2_20210527_10band.tif"),
-        read_labelled_scene(data_dir, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_VAL_ROWS),
-    ]

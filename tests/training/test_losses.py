@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from lulc.training.augment import Target
-from lulc.training.losses import SummedLoss, class_weights, cross_entropy, focal
+from lulc.training.losses import SummedLoss, blurred, class_weights, cross_entropy, focal
 from lulc.training.settings import LossSettings
 
 PIXELS = np.array([1000, 100, 10])
@@ -115,3 +116,30 @@ def test_weights_do_not_bend_soft_labels():
 
     search.step(closure)
     torch.testing.assert_close(logits.detach().softmax(1), shares, atol=1e-3, rtol=0)
+
+
+def test_a_blurred_answer_is_compared_with_labels_of_the_same_blur():
+    """A sharp line costs least when the labels are the line as a blurred teacher shows it."""
+    sharp = torch.full((1, 2, 32, 32), 0.02)
+    sharp[:, 0], sharp[:, 0, :, 16], sharp[:, 1, :, 16] = 0.98, 0.02, 0.98
+    labels = blurred(sharp, 2.0)
+    target = Target(labels.argmax(1), labels)
+    even = torch.ones(2)
+    assert cross_entropy(sharp.log(), target, even, blur=2.0) < cross_entropy(labels.log(), target, even, blur=2.0)
+    assert cross_entropy(labels.log(), target, even) < cross_entropy(sharp.log(), target, even)
+
+
+@pytest.mark.parametrize("deviation", [0.5, 2.0, 16.0])
+def test_blurring_keeps_sums_and_even_planes(deviation):
+    planes = torch.softmax(torch.randn(2, 3, 24, 20, generator=torch.Generator().manual_seed(1)), dim=1)
+    smooth = blurred(planes, deviation)
+    torch.testing.assert_close(smooth.sum(dim=1), torch.ones(2, 24, 20))
+    assert float(smooth.std()) < float(planes.std())
+    even = torch.full((1, 3, 24, 20), 0.25)
+    torch.testing.assert_close(blurred(even, deviation), even)
+
+
+def test_the_blur_is_scipys_gaussian_inside():
+    plane = torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(2))
+    expected = gaussian_filter(plane[0, 0].double().numpy(), 1.5, mode="mirror", truncate=2.0)
+    np.testing.assert_allclose(blurred(plane, 1.5)[0, 0].numpy(), expected, atol=1e-6)
