@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,9 +40,7 @@ class SpectralUnet(nn.Module):
         full, half, quarter = widths
         self.stem = convolved(in_channels, full, 3)
         self.to_half = nn.Sequential(convolved(full, half, 4), convolved(half, half, 3))
-        self.to_quarter = nn.Sequential(
-            convolved(half, quarter, 4), *(ResidualBlock(quarter) for _ in range(blocks))
-        )
+        self.to_quarter = nn.Sequential(convolved(half, quarter, 4), *(ResidualBlock(quarter) for _ in range(blocks)))
         self.from_quarter = nn.Conv2d(quarter, half, 1)
         self.at_half = convolved(half, half, 3)
         self.from_half = nn.Conv2d(half, full, 1)

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lulc.bands import check_bands
+from lulc.bands import check_bands, sensor
 from lulc.errors import InputError
 from lulc.features import FeatureSpec
 from lulc.model.channels import REFLECTANCE, network_channels
 from lulc.patches.card import PatchCard
 from lulc.patches.image import PatchImage
-from lulc.bands import sensor
 from lulc.training.atmosphere import GAS, clear_atmosphere
 
 FINEST = 1e-4

@@ -87,9 +87,7 @@ def class_weights(settings: LossSettings, class_pixels: Tensor) -> Tensor:
     return (weights / weights[seen].mean()).float()
 
 
-def cross_entropy(
-    logits: Tensor, target: Target, weights: Tensor, smoothing: float = 0.0, blur: float = 0.0
-) -> Tensor:
+def cross_entropy(logits: Tensor, target: Target, weights: Tensor, smoothing: float = 0.0, blur: float = 0.0) -> Tensor:
     """Weighted mean cross-entropy over labelled pixels, nat; hard or soft labels.
 
     A pixel of soft labels weighs what its most probable class weighs. (Weighing each share would bend the labels

@@ -110,7 +110,9 @@ def start_segmentation(network: nn.Module, architecture: Architecture, channels:
 
     encoder = architecture.encoder
     if start == "imagenet" and architecture.is_own:
-        raise ModelError(f"there are no ImageNet weights for {architecture.network}", 'use start = "scratch" or a bundle')
+        raise ModelError(
+            f"there are no ImageNet weights for {architecture.network}", 'use start = "scratch" or a bundle'
+        )
     return start_from(network, start, channels, part="encoder", library_name=encoder, build=build, load=load)
 
 

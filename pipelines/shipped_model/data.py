@@ -94,26 +94,90 @@ class Patch:
         return (self.image != 0).any(axis=0) & (self.percent[0] != LABEL_NODATA)
 
 
+@dataclass(frozen=True)
+class Points:
+    """Surveyed points: what one pixel shows, and what somebody on the ground called it.
+
+    Attributes:
+        reflectance: float32 (n, 9), bands as in `BANDS`, at the top of the atmosphere.
+        codes: int64 (n,), numbers of `CLASSES`.
+    """
+
+    reflectance: NDArray[np.float32]
+    codes: NDArray[np.int64]
+
+
+SURVEYED = {
+    "Artificial land": "built",
+    "Bare land": "bare",
+    "Cropland": "crops",
+    "Grassland": "grass",
+    "Shrubland": "shrub_and_scrub",
+    "Water": "water",
+    "Wetland": "flooded_vegetation",
+    "Woodland": "trees",
+}
+"""The class of each class of the LUCAS survey."""
+
+_POINT_BLOCK_DEGREES, _ONE_IN = 1.0, 5
+
+
+def survey_points(data: Path, split: str) -> Points:
+    """LUCAS points of `split` ('train' or 'val'); every fifth square of one degree is for validation."""
+    with np.load(data / "segmentation" / "lucas_points.npz") as archive:
+        names = [str(name) for name in archive["class_names"]]
+        lon, lat = (np.floor(archive[axis] / _POINT_BLOCK_DEGREES).astype(int) for axis in ("lon", "lat"))
+        chosen = ((lon + 3 * lat) % _ONE_IN == 0) == (split == "val")
+        codes = np.array([CLASSES.index(SURVEYED[name]) for name in names])[archive["cls"][chosen]]
+        return Points(archive["median_2018"][chosen].astype(np.float32) / 10000, codes)
+
+
 def training_patches(data: Path) -> list[Patch]:
     """All that is trained on; no place of `validation_patches` is among it."""
     segmentation = data / "segmentation"
     found = [
         *_lone_chips(segmentation / "stgallen_l2a_train.npz", "stgallen"),
         *_lone_chips(segmentation / "stgallen_l2a_more.npz", "stgallen"),
-        *_eurosat(data, "train"),
+        *eurosat(data, "train"),
         _labelled_scene(data, "aquileia_20190416", "aquileia_20190416_l2a_12band.tif"),
         _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS),
         *_placed_chips(segmentation / "world_train.npz"),
         *_placed_chips(segmentation / "world2_train.npz"),
+        *point_mosaics(survey_points(data, "train")),
     ]
     return [corrected(patch) for patch in found]
+
+
+_TILES, _TILE = 8, 8
+_SURVEYED_PERCENT = 76
+"""Certainty of a survey's class, percent; the rest is spread evenly, as a teacher as humble as ours would."""
+
+
+def point_mosaics(points: Points, seed: int = 0) -> list[Patch]:
+    """Survey points as images of even tiles, so that one training loop takes both chips and points.
+
+    Rare classes are drawn more often, by the square root of their number.
+    """
+    random = np.random.default_rng(seed)
+    odds = np.bincount(points.codes, minlength=len(CLASSES))[points.codes] ** -0.5
+    count = len(points.codes) // _TILES**2
+    drawn = random.choice(len(points.codes), (count, _TILES, _TILES), p=odds / odds.sum())
+    rest = (100 - _SURVEYED_PERCENT) // (len(CLASSES) - 1)
+    found = []
+    for number, tiles in enumerate(drawn):
+        even = (points.reflectance[tiles] * 10000).round().astype(np.uint16)
+        percent = np.where(np.arange(len(CLASSES)) == points.codes[tiles][..., None], _SURVEYED_PERCENT, rest)
+        planes = [part.astype(kind).transpose(2, 0, 1) for part, kind in ((even, np.uint16), (percent, np.uint8))]
+        image, label = (part.repeat(_TILE, axis=1).repeat(_TILE, axis=2) for part in planes)
+        found.append(Patch("lucas", f"points_{number:04d}", "L1C", image, label))
+    return found
 
 
 def validation_patches(data: Path) -> list[Patch]:
     """All that is validated on, with the teacher's labels as they are."""
     return [
         *_lone_chips(data / "segmentation" / "stgallen_l2a_val.npz", "stgallen_val"),
-        *_eurosat(data, "val"),
+        *eurosat(data, "val"),
         _labelled_scene(data, "aber_s2_20210527", "aber_s2_20210527_10band.tif"),
         _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_VAL_ROWS),
         *_placed_chips(data / "segmentation" / "world2_val.npz"),
@@ -166,7 +230,7 @@ def _check(path: Path, archive: Any) -> None:  # noqa: ANN401 - numpy's
         raise ValueError(f"{path}: bands or classes are not in the expected order")
 
 
-def _eurosat(data: Path, split: str) -> Iterator[Patch]:
+def eurosat(data: Path, split: str) -> Iterator[Patch]:
     """The EuroSAT MS patches of `split` ('train' or 'val')."""
     with np.load(data / "segmentation" / "eurosat_l1c_labels.npz") as archive:
         chosen = archive["split"] == split

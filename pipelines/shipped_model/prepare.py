@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from data import BANDS, LABEL_NODATA, Patch, by_place, training_patches, validation_patches
+from data import BANDS, CLASSES, LABEL_NODATA, Patch, by_place, training_patches, validation_patches
 
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
@@ -24,6 +24,10 @@ PLACE_EXPONENT = 0.5
 
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
+
+POINTS = "lucas"
+POINTS_SHARE = 0.04
+"""How often mosaics of survey points are drawn, of all samples."""
 
 SUMMARY = (
     "EuroSAT MS (Helber et al. 2019, MIT), patches of St Gallen, scenes of Aquileia and Australia, chips of 54 places on six "
@@ -38,23 +42,29 @@ ATTRIBUTION = (
 )
 
 
-def place_weight(patches: list[Patch]) -> float:
-    """How often a place is drawn, before scaling."""
-    counts = sum((np.array(label_pixels(_label(patch), 9)) for patch in patches), np.zeros(9))
-    weight = float(counts.sum() ** PLACE_EXPONENT)
-    return weight / 4 if counts.max() > SAME_EVERYWHERE * counts.sum() else weight
+def place_weights(places: dict[str, list[Patch]]) -> dict[str, float]:
+    """How often each place is drawn, before scaling."""
+    weights = {}
+    for place, patches in places.items():
+        counts = sum((np.array(label_pixels(_label(patch), len(CLASSES))) for patch in patches), np.zeros(len(CLASSES)))
+        even = counts.max() > SAME_EVERYWHERE * counts.sum()
+        weights[place] = float(counts.sum() ** PLACE_EXPONENT) / (4 if even else 1)
+    if POINTS in places:
+        others = sum(weight for place, weight in weights.items() if place != POINTS)
+        weights[POINTS] = others * POINTS_SHARE / (1 - POINTS_SHARE)
+    return weights
 
 
 def measure_features(places: dict[str, list[Patch]]) -> FeatureSpec:
     """Mean and deviation of every band over the valid training pixels, each place weighted as it is drawn."""
-    count = len(BANDS)
+    count, weights = len(BANDS), place_weights(places)
     first, second, total = np.zeros(count), np.zeros(count), 0.0
-    for patches in places.values():
+    for place, patches in places.items():
         pixels = np.concatenate([patch.image[:, patch.usable] for patch in patches], axis=1).astype(np.float64)
         planes = dict(zip(BANDS, pixels / 10000, strict=True))
         plain = FeatureSpec(bands=BANDS, indices=(), mean=(0.0,) * count, std=(1.0,) * count)
         channels = np.stack(plain.normalised(planes, REFLECTANCE, lambda plane: plane))
-        weight = place_weight(patches)
+        weight = weights[place]
         first += weight * channels.mean(axis=1)
         second += weight * (channels**2).mean(axis=1)
         total += weight
@@ -70,8 +80,9 @@ def _label(patch: Patch) -> np.ndarray:
 
 def write_chips(out: Path, card: SetCard, places: dict[str, list[Patch]], split: str, block: int) -> Iterator[Chip]:
     """Write the patches of a split; yields their lines of the list of chips."""
+    weights = place_weights(places)
     for number, (place, patches) in enumerate(places.items(), block):
-        weight, area = place_weight(patches), sum(patch.usable.sum() for patch in patches)
+        weight, area = weights[place], sum(patch.usable.sum() for patch in patches)
         for patch in patches:
             reflectance = patch.image.astype(np.float32) / 10000
             reflectance[:, (patch.image == 0).all(axis=0)] = np.nan

@@ -15,6 +15,7 @@ from lulc.features import FeatureSpec
 from lulc.model.build import total_stride
 from lulc.model.bundle import load_bundle
 from lulc.model.channels import REFLECTANCE, network_channels
+from lulc.model.receptive_field import measure_receptive_field
 
 MARGIN = 32
 """Patches are mirrored by this much before the network sees them, as lulc does at the edge of a scene."""
@@ -28,11 +29,16 @@ class Student:
         network: In evaluation mode.
         features: What it sees.
         temperature: Divides its logits.
+
+    Attributes:
+        stride: Total stride, pixels.
+        half_field: Half receptive field, pixels.
     """
 
     def __init__(self, name: str, network: nn.Module, features: FeatureSpec, temperature: float = 1.0) -> None:
         self.name, self.network, self.features, self.temperature = name, network.eval(), features, temperature
-        self._stride = total_stride(network)
+        self.stride = total_stride(network)
+        self.half_field = measure_receptive_field(network, len(features.channels), self.stride).half_field
 
     @classmethod
     def of(cls, bundle: Path | str) -> Student:
@@ -45,7 +51,7 @@ class Student:
         """Logits (9, height, width) of reflectance (9, height, width) of any size, NaN where no data."""
         height, width = reflectance.shape[-2:]
         margin = min(MARGIN, height - 1, width - 1)
-        down, across = (-(side + 2 * margin) % self._stride for side in (height, width))
+        down, across = (-(side + 2 * margin) % self.stride for side in (height, width))
         image = torch.from_numpy(np.ascontiguousarray(reflectance))[None]
         valid = image.isfinite().all(dim=1)
         planes = {name: image[:, number] for number, name in enumerate(BANDS)}

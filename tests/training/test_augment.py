@@ -93,9 +93,20 @@ def test_atmosphere_moves_levels_in_opposite_directions():
     settings = {"atmosphere": 1.0, "rotate": "none", "flip": False}
     surface, top, unknown = (augment(**settings)([pieces(level=level)], 2, CPU)[0] for level in ("L2A", "L1C", ""))
     plain = torch.from_numpy(pieces().image)
-    assert (surface[:, 0].mean((1, 2)) > plain[:, 0].mean((1, 2))).all()  # blue gains path reflectance
-    assert (top[:, 0].mean((1, 2)) < plain[:, 0].mean((1, 2))).all()
+    darkest = [image[:, 0].amin((1, 2)) for image in (plain, surface, top)]
+    assert (darkest[1] > darkest[0] + 0.02).all()  # blue gains path reflectance
+    assert (darkest[2] < darkest[1]).any()  # some lose theirs and get none back
     assert torch.equal(unknown, plain)
+
+
+def test_a_low_sun_is_no_lower_than_asked():
+    """A higher sun adds less light of the air: the darkest blue pixel tells."""
+
+    def darkest(sun_zenith):
+        settings = {"atmosphere": 1.0, "rotate": "none", "flip": False, "sun_zenith": sun_zenith, "aerosol": 0.03}
+        return augment(**settings)([pieces(level="L2A")], 2, CPU)[0][:, 0].amin((1, 2))
+
+    assert float(darkest(20.0).max()) < float(darkest(75.0).max())
 
 
 def test_atmosphere_is_refused_for_bands_without_constants():
