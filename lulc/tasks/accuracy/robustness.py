@@ -1,6 +1,6 @@
-"""How much the classes of a model change where the scene is the same, and its frame, light, level or season is not.
+"""How much the classes of a model change where the ground stays the same, and its frame, light, level or season does not.
 
-No reference is needed: a pixel that changes its class says that one of the two classes is wrong. Sample windows of the
+No labels are needed: a pixel of the same ground that changes its class is wrong at least once. Sample windows of the
 scenes are read with margins, so memory does not grow with a scene.
 """
 
@@ -13,23 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError
-from lulc.grid import Window
 from lulc.io.files.paths import AnyPaths, as_paths
-from lulc.io.scene.acquired import first_moment, last_moment
 from lulc.io.scene.scene import Scene, open_scene_as
-from lulc.legend import NODATA_CODE
 from lulc.metrics.confusion import ConfusionMatrix
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.device import choose_placement
-from lulc.model.provenance import compatibility_warnings, required_names
+from lulc.model.provenance import required_names
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.run import Progress, silent
-from lulc.tasks.accuracy.image_changes import OTHER_LEVEL, image_changes, no_other_level
+from lulc.tasks.accuracy.image_changes import OTHER_LEVEL
 from lulc.tasks.accuracy.options import RobustnessOptions
-from lulc.tasks.accuracy.robustness_report import SEASON, Comparison, RobustnessReport, TriedScene
-from lulc.tasks.accuracy.window_classes import WindowClassifier, has_data
+from lulc.tasks.accuracy.robustness_report import SEASON, Comparison, RobustnessReport
+from lulc.tasks.accuracy.scene_trial import SceneTrial
+from lulc.tasks.accuracy.window_classes import WindowClassifier
 from lulc.tiling import round_up, spread_windows
 
 WINDOW = 256
@@ -62,33 +59,29 @@ def measure_robustness(
     bundle = load_bundle(model)
     channels, stride = len(bundle.card.features.channels), total_stride(bundle.network)
     field = measure_receptive_field(bundle.network, channels, stride)
+    side = round_up(WINDOW, stride)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_scene_as([path], options)) for path in as_paths(scenes)]
         trials = _trials(opened, bundle, field, options)
-        pairs = [_DatePair(*pair) for pair in combinations(trials, 2) if _are_dates_of_one_place(*pair)]
-        _run(trials, pairs, round_up(WINDOW, stride), options.windows, progress)
-        for trial in trials:
-            trial.refuse_empty()
-        return RobustnessReport(
-            model=f"{bundle.card.name} {bundle.card.version}",
-            legend=bundle.card.classes,
-            field=field,
-            window=round_up(WINDOW, stride),
-            scenes=tuple(trial.described() for trial in trials),
-            comparisons=(
-                *(found for trial in trials for found in trial.comparisons()),
-                *(p.comparison() for p in pairs),
-            ),
-            not_measured=tuple(_not_measured(trials, pairs)),
-            notes=tuple(note for trial in trials for note in trial.notes),
-            seconds=time.monotonic() - start,
-        )
+        pairs = [_DatePair(*pair) for pair in combinations(trials, 2) if pair[0].is_other_date_than(pair[1])]
+        _look(trials, pairs, (side, options.windows), progress)
+    return RobustnessReport(
+        model=f"{bundle.card.name} {bundle.card.version}",
+        legend=bundle.card.classes,
+        field=field,
+        window=side,
+        scenes=tuple(trial.described() for trial in trials),
+        comparisons=tuple(_comparisons(trials, pairs)),
+        not_measured=tuple(_not_measured(trials, pairs)),
+        notes=tuple(note for trial in trials for note in trial.notes),
+        seconds=time.monotonic() - start,
+    )
 
 
 def _trials(
     scenes: Sequence[Scene], bundle: Bundle, field: ReceptiveField, options: RobustnessOptions
-) -> list["_Trial"]:
-    """All scenes with what classifies them; refuses what does not fit before a pixel is classified."""
+) -> list[SceneTrial]:
+    """All scenes with what classifies them; what does not fit is refused before a pixel is classified."""
     placement = choose_placement(options.device, options.precision)
     classifiers: dict[tuple[str, ...], WindowClassifier] = {}
     trials = []
@@ -97,106 +90,16 @@ def _trials(
         scene.check_reflectance()
         if names not in classifiers:
             classifiers[names] = WindowClassifier(bundle, names, field, placement)
-        trials.append(_Trial(scene, names, bundle, classifiers[names], field.stride))
+        trials.append(SceneTrial(scene, bundle.card, classifiers[names]))
     return trials
 
 
-def _run(trials: Sequence["_Trial"], pairs: Sequence["_DatePair"], side: int, windows: int, progress: Progress) -> None:
-    """Look at all sample windows; scenes of one grid are looked at together, so no classes are kept."""
-    work = [
-        (window, group)
-        for group in _by_grid(trials)
-        for window in spread_windows(group[0].scene.grid.shape, side, windows)
-    ]
-    total, done = sum(window.shape.size * len(group) for window, group in work), 0
-    for window, group in work:
-        codes = {}
-        for trial in group:
-            codes[trial] = trial.look(window)
-            done += window.shape.size
-            progress(done, total)
-        for pair in pairs:
-            if {pair.first, pair.second} <= codes.keys():
-                pair.add(codes[pair.first], codes[pair.second])
-
-
-def _by_grid(trials: Sequence["_Trial"]) -> Iterator[list["_Trial"]]:
-    """The scenes of each grid."""
-    left = list(trials)
-    while left:
-        yield [trial for trial in left if trial.scene.grid.same_as(left[0].scene.grid)]
-        left = [trial for trial in left if not trial.scene.grid.same_as(left[0].scene.grid)]
-
-
-class _Trial:
-    """One scene under all changes.
-
-    Args:
-        scene: Open.
-        names: Bands and indices that are read.
-        bundle: Of the model.
-        classify: The model, for these names.
-        stride: Total stride of its network, pixels.
-    """
-
-    def __init__(
-        self, scene: Scene, names: tuple[str, ...], bundle: Bundle, classify: WindowClassifier, stride: int
-    ) -> None:
-        self.scene, self._names, self._classify = scene, names, classify
-        warnings = (*scene.warnings, *compatibility_warnings(scene, bundle.card))
-        self.notes = tuple(f"{scene.info.name}: {warning}" for warning in warnings)
-        self._changes = image_changes(names, scene.info.level, stride)
-        self._found = {change.name: ConfusionMatrix.empty(bundle.card.classes.names) for change in self._changes}
-        self._windows = 0
-
-    def look(self, window: Window) -> NDArray[np.uint8]:
-        """Classify a window as it is and under all changes.
-
-        Returns:
-            uint8 (height, width): codes of the window as it is, 255 where there is no data.
-        """
-        image = self._classify.read(self.scene, window)
-        inside = window.slices(self._classify.around(window))
-        if not has_data(image)[inside].any():
-            return np.full((window.height, window.width), NODATA_CODE, np.uint8)
-        codes = self._classify(image)[inside]
-        for change in self._changes:
-            after = change.classes(self._classify, image)[inside]
-            self._found[change.name] += ConfusionMatrix.from_codes(codes, after, self._found[change.name].names)
-        self._windows += 1
-        return codes
-
-    def refuse_empty(self) -> None:
-        """Refuse a scene of which nothing was compared.
-
-        Raises:
-            InputError: No sample window holds a valid pixel.
-        """
-        if not self._windows:
-            problem = f"{self.scene.info.name} has no valid pixel in its sample windows"
-            raise InputError(problem, "take more of them with --windows, or leave the scene out")
-
-    def described(self) -> TriedScene:
-        """What the report says of the scene."""
-        info = self.scene.info
-        return TriedScene(str(info.paths[0]), info.level, info.acquired, self._windows)
-
-    def comparisons(self) -> Iterator[Comparison]:
-        """One of each change."""
-        for change, matrix in self._found.items():
-            yield Comparison(change, (str(self.scene.info.paths[0]),), matrix)
-
-    def no_other_level(self) -> str:
-        """Why the other level was not shown; empty where it was."""
-        return no_other_level(self._names, self.scene.info.level)
-
-
 class _DatePair:
-    """Classes of two dates of one place."""
+    """Classes of one place on two dates."""
 
-    def __init__(self, first: _Trial, second: _Trial) -> None:
+    def __init__(self, first: SceneTrial, second: SceneTrial) -> None:
         self.first, self.second = first, second
-        self._found = ConfusionMatrix.empty(next(first.comparisons()).matrix.names)
+        self._found = ConfusionMatrix.empty(first.classes)
 
     def add(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> None:
         """Count a window: codes of both dates, uint8 of one shape; pixels that are 255 in either are left out."""
@@ -204,26 +107,50 @@ class _DatePair:
 
     def comparison(self) -> Comparison:
         """What was counted."""
-        paths = (str(trial.scene.info.paths[0]) for trial in (self.first, self.second))
-        return Comparison(SEASON, tuple(paths), self._found)
+        return Comparison(SEASON, (self.first.path, self.second.path), self._found)
 
 
-def _are_dates_of_one_place(first: _Trial, second: _Trial) -> bool:
-    """True for two scenes with one place on the ground and two dates."""
-    grids, dates = (first.scene.grid, second.scene.grid), (_days(first.scene), _days(second.scene))
-    return grids[0].georeferenced and grids[0].same_as(grids[1]) and all(dates) and dates[0] != dates[1]
+def _look(
+    trials: Sequence[SceneTrial], pairs: Sequence[_DatePair], side_and_count: tuple[int, int], progress: Progress
+) -> None:
+    """Look at all sample windows. Scenes of one grid are looked at together, so that no classes are kept for later."""
+    groups = [(group, spread_windows(group[0].scene.grid.shape, *side_and_count)) for group in _by_grid(trials)]
+    total = sum(len(group) * window.shape.size for group, windows in groups for window in windows)
+    done = 0
+    for group, windows in groups:
+        for window in windows:
+            codes = {}
+            for trial in group:
+                codes[trial] = trial.look(window)
+                done += window.shape.size
+                progress(done, total)
+            for pair in pairs:
+                if {pair.first, pair.second} <= codes.keys():
+                    pair.add(codes[pair.first], codes[pair.second])
+        for trial in group:
+            trial.refuse_empty()
 
 
-def _days(scene: Scene) -> str:
-    """First and last day of a scene; empty when it does not say."""
-    day = len("2021-05-27")
-    return first_moment(scene.info.acquired)[:day] + last_moment(scene.info.acquired)[:day]
+def _by_grid(trials: Sequence[SceneTrial]) -> Iterator[list[SceneTrial]]:
+    """The scenes of each grid."""
+    left = list(trials)
+    while left:
+        group = [trial for trial in left if trial.on_grid_of(left[0])]
+        yield group
+        left = [trial for trial in left if trial not in group]
 
 
-def _not_measured(trials: Sequence[_Trial], pairs: Sequence[_DatePair]) -> Iterator[str]:
+def _comparisons(trials: Sequence[SceneTrial], pairs: Sequence[_DatePair]) -> Iterator[Comparison]:
+    for trial in trials:
+        yield from trial.comparisons()
+    for pair in pairs:
+        yield pair.comparison()
+
+
+def _not_measured(trials: Sequence[SceneTrial], pairs: Sequence[_DatePair]) -> Iterator[str]:
     """Changes that could not be shown, with the reason."""
     for trial in trials:
-        if reason := trial.no_other_level():
-            yield f"{OTHER_LEVEL} of {trial.scene.info.name}: {reason}"
+        if trial.no_other_level:
+            yield f"{OTHER_LEVEL} of {trial.name}: {trial.no_other_level}"
     if not pairs:
         yield f"{SEASON}: it takes scenes of two dates on one grid, with their dates in the metadata"

@@ -28,10 +28,14 @@ class WindowClassifier:
         names: Bands and indices that it is given, in order.
         field: Receptive field of the network.
         placement: Device and precision.
+
+    Attributes:
+        names: As given.
+        stride: Total stride of the network, pixels.
     """
 
     def __init__(self, bundle: Bundle, names: tuple[str, ...], field: ReceptiveField, placement: Placement) -> None:
-        self._names, self._stride = names, field.stride
+        self.names, self.stride = names, field.stride
         halo = field.halo if field.bounded else round_up(_FALLBACK_HALO, field.stride)
         self._margin = halo + field.stride
         self._predictor = Predictor(bundle, REFLECTANCE, names, placement)
@@ -42,7 +46,7 @@ class WindowClassifier:
         The half receptive field of every pixel of the window stays inside, if it has a bound. The window starts at a
         multiple of the stride; the margin may lie outside the scene.
         """
-        height, width = (round_up(side, self._stride) for side in (window.height, window.width))
+        height, width = (round_up(side, self.stride) for side in (window.height, window.width))
         return Window(window.row, window.col, height, width).grown(self._margin)
 
     def read(self, scene: Scene, window: Window) -> NDArray[np.float32]:
@@ -53,7 +57,7 @@ class WindowClassifier:
         """
         wanted = self.around(window)
         inside = wanted.intersection(scene.grid.window)
-        values = scene.reflectance(self._names, inside)
+        values = scene.reflectance(self.names, inside)
         mirrored = padded_window(Raster(values, has_data(values)), inside, wanted).data
         return mirrored.astype(np.float32, copy=False)
 
@@ -68,7 +72,7 @@ class WindowClassifier:
             LimitError: The device has not enough memory.
         """
         height, width = image.shape[-2:]
-        padded = np.pad(image, ((0, 0), (0, -height % self._stride), (0, -width % self._stride)), mode="edge")
+        padded = np.pad(image, ((0, 0), (0, -height % self.stride), (0, -width % self.stride)), mode="edge")
         valid = has_data(padded)
         try:
             probabilities = self._predictor.predict(padded[None], valid[None])[0]
