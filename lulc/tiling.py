@@ -14,7 +14,7 @@ down one panel of columns after the other, so memory depends on neither the heig
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, lcm
+from math import ceil, lcm, sqrt
 
 from lulc.errors import UsageError
 from lulc.grid import Shape, Window
@@ -188,6 +188,32 @@ class TilePlan:
 def block_windows(shape: Shape, side: int) -> Iterator[Window]:
     """Windows of at most `side` pixels a side, row by row, that cover each pixel of the shape once."""
     yield from panel_windows(shape, side, max(shape.width, 1))
+
+
+def spread_windows(shape: Shape, side: int, count: int) -> list[Window]:
+    """At most `count` of the `block_windows` of a shape, evenly spread over its rows and columns, row by row.
+
+    Args:
+        shape: Rows and columns to sample.
+        side: Largest side of a window, pixels.
+        count: Most windows, 1 or more; all of them where the shape has no more.
+    """
+    blocks = shape.blocks(side)
+    if not blocks.size:
+        return []
+    rows = min(max(1, round(sqrt(count * blocks.height / blocks.width))), blocks.height, count)
+    cols = min(count // rows, blocks.width)
+    rows = min(count // cols, blocks.height)
+    return [
+        Window(row * side, col * side, side, side).intersection(shape.window)
+        for row in _spread(blocks.height, rows)
+        for col in _spread(blocks.width, cols)
+    ]
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """So many of the numbers below `length`, each in the middle of its part."""
+    return [(2 * part + 1) * length // (2 * count) for part in range(count)]
 
 
 def panel_windows(shape: Shape, side: int, panel: int = 4096) -> Iterator[Window]:

@@ -53,6 +53,7 @@ MISSING = {
     "load_legend": lambda: lulc.load_legend("none.toml"),
     "load_patch_model": lambda: lulc.load_patch_model("none"),
     "map_change": lambda: lulc.map_change("none.tif", "never.tif", "out.tif", reference="none.csv", folder="out"),
+    "measure_robustness": lambda: lulc.measure_robustness("dw9-s2-10m", "none.tif"),
     "open_scene": lambda: lulc.open_scene("none.tif"),
     "open_training_set": lambda: lulc.open_training_set("none"),
     "prepare": lambda: lulc.prepare("none.tif", "none.tif", "out", PREPARE),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lulc.errors import UsageError
 from lulc.grid import Shape, Window
-from lulc.tiling import BLOCK, TilePlan, block_windows, panel_windows, round_up
+from lulc.tiling import BLOCK, TilePlan, block_windows, panel_windows, round_up, spread_windows
 
 plans = st.builds(
     lambda height, width, stride, halo, core, fade: TilePlan(
@@ -124,3 +124,27 @@ def test_panels_are_finished_one_after_the_other():
     windows = list(panel_windows(Shape(1000, 2000), 256, 512))
     panels = [window.col // 512 for window in windows]
     assert panels == sorted(panels)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 500), st.integers(1, 70))
+def test_spread_windows_are_some_of_the_blocks(height, width, side, count):
+    shape = Shape(height, width)
+    found = spread_windows(shape, side, count)
+    blocks = shape.blocks(side).size
+    assert len(set(found)) == len(found)
+    assert min(blocks, count) / 2 <= len(found) <= min(blocks, count)
+    assert found == sorted(found)
+    assert all(window.row % side == window.col % side == 0 for window in found)
+    assert all(window.intersection(shape.window) == window and window.shape.size for window in found)
+
+
+def test_spread_windows_lie_all_over_the_shape():
+    assert spread_windows(Shape(100, 100), 10, 4) == [
+        Window(20, 20, 10, 10),
+        Window(20, 70, 10, 10),
+        Window(70, 20, 10, 10),
+        Window(70, 70, 10, 10),
+    ]
+    assert spread_windows(Shape(95, 10), 10, 3) == [Window(row, 0, 10, 10) for row in (10, 50, 80)]
+    assert spread_windows(Shape(25, 15), 10, 100) == list(block_windows(Shape(25, 15), 10))
+    assert spread_windows(Shape(0, 15), 10, 100) == []

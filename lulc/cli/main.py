@@ -17,7 +17,7 @@ from lulc.model.allocator import keep_freed_memory
 _COMMANDS = {
     "change": "Map what became what between two maps of one place.",
     "classify": "Classify a scene into a land-cover map.",
-    "evaluate": "Say how well a map or a model agrees with a reference, or how accurate its areas are.",
+    "evaluate": "Say how well a map or a model agrees with a reference, how accurate its areas are, how robust a model is.",
     "fetch": "Fetch scenes of an area from a STAC API or catalogue.",
     "hpc": "Cut classifications into shards, run them as Slurm jobs, merge them.",
     "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",

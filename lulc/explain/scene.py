@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lulc.bands import check_bands
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.explain.explanation import Explanation, planned_outputs, write_explanation
 from lulc.explain.grad_cam import METHOD_NAMES, heat_of, layer_map, score_of_region
@@ -30,7 +29,7 @@ from lulc.model.bundle import Bundle, BundleCard, load_bundle
 from lulc.model.channels import network_channels
 from lulc.model.device import choose_device
 from lulc.model.inference import padded_window
-from lulc.model.provenance import compatibility_warnings, provenance
+from lulc.model.provenance import compatibility_warnings, provenance, required_names
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.patches.image import PatchImage
 from lulc.tiling import round_up
@@ -169,9 +168,7 @@ class _View:
 def _network_view(scene: Scene, bundle: Bundle, window: Window, device: torch.device) -> _View:
     """Read a window and its surroundings, cut at the stride as when the scene is classified."""
     spec = bundle.card.features
-    names = spec.required(scene.names)
-    remedy = f"{bundle.card.name} needs {', '.join(names)}; name the bands with --bands"
-    check_bands(scene.info.name, names, scene.names, remedy)
+    names = required_names(scene, bundle.card)
     field = measure_receptive_field(bundle.network, len(spec.channels), total_stride(bundle.network))
     stride = field.stride
     halo = round_up(field.half_field if field.bounded and field.half_field <= _WIDEST_HALO else _FALLBACK_HALO, stride)

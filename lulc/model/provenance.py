@@ -3,6 +3,7 @@
 import json
 from importlib.metadata import version
 
+from lulc.bands import check_bands
 from lulc.io.scene.scene import Scene
 from lulc.model.bundle import BundleCard
 
@@ -26,6 +27,19 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
         "LULC_TEMPERATURE": f"{card.temperature:g}",
         "LULC_ATTRIBUTION": " ".join(card.attribution),
     }
+
+
+def required_names(scene: Scene, card: BundleCard) -> tuple[str, ...]:
+    """Names of the bands and indices that a model reads from a scene, in reading order.
+
+    Raises:
+        InputError: The scene lacks one.
+    """
+    names = card.features.required(scene.names)
+    unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
+    remedy = f"{card.name} needs {', '.join(names)}: give a scene with these bands{unnamed}"
+    check_bands(scene.info.name, names, scene.names, remedy)
+    return names
 
 
 def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:

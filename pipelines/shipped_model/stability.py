@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from data import BANDS, Patch
-from numpy.typing import NDArray
 from student import Student, reflectance_of
 
-from lulc.bands import sensor
-from lulc.training.atmosphere import clear_atmosphere
-
-_KNOWN = {band.name: band for band in sensor().bands}
-_AIR = clear_atmosphere([_KNOWN[name] for name in BANDS])
-_PATH, _TRANSMITTANCE = (part[0, :, None, None].numpy() for part in (_AIR.path, _AIR.transmittance))
+from lulc.tasks.accuracy.image_changes import LEVELS, image_changes
 
 EDGE = 8
 """Pixels at the edge of a patch that are not compared: what is beyond it is mirrored, and differs after a shift."""
 
+_BY_LEVEL = {level: {change.name: change for change in image_changes(BANDS, level)} for level in LEVELS}
 
-Classes = NDArray[np.int64]
-Reflectance = NDArray[np.float32]
-
-
-def shift(student: Student, image: Reflectance, _level: str) -> Classes:
-    """Classes of an image that begins one pixel later; its first row and column keep what they were."""
-    found = student.classes(image)
-    found[1:, 1:] = student.classes(image[:, 1:, 1:])
-    return found
-
-
-def turn(student: Student, image: Reflectance, _level: str) -> Classes:
-    """Classes of an image turned by 90 degrees, turned back."""
-    return np.rot90(student.classes(np.rot90(image, axes=(1, 2))), -1)
-
-
-def darker(student: Student, image: Reflectance, _level: str) -> Classes:
-    """Classes of an image with a tenth less light."""
-    return student.classes(0.9 * image)
-
-
-def brighter(student: Student, image: Reflectance, _level: str) -> Classes:
-    """Classes of an image with a tenth more light."""
-    return student.classes(1.1 * image)
-
-
-def other_level(student: Student, image: Reflectance, level: str) -> Classes:
-    """Classes of an image as the other product level shows it, through the atmosphere of a clear day."""
-    moved = _PATH + _TRANSMITTANCE * image if level == "L2A" else (image - _PATH) / _TRANSMITTANCE
-    return student.classes(np.maximum(moved, 1e-4))
-
-
-CHANGES: dict[str, Callable[[Student, Reflectance, str], Classes]] = {
-    "shift 1 px": shift,
-    "turn 90": turn,
-    "gain 0.9": darker,
-    "gain 1.1": brighter,
-    "other level": other_level,
-}
+CHANGES = tuple(_BY_LEVEL["L2A"])
 """What is done to an image, by its name in tables."""
 
 
@@ -69,7 +26,7 @@ def kept(student: Student, patches: Iterable[Patch], change: str) -> float:
     for patch in patches:
         image = reflectance_of(patch.image)
         known = np.isfinite(image).all(axis=0)[inner]
-        before, after = student.classes(image)[inner], CHANGES[change](student, image, patch.level)[inner]
-        same += int((before == after)[known].sum())
+        after = _BY_LEVEL[patch.level][change].classes(student.classes, image)[inner]
+        same += int((student.classes(image)[inner] == after)[known].sum())
         total += int(known.sum())
     return same / total

@@ -132,6 +132,49 @@ class TestDispatch:
         assert dict(asked[0][2]) == {"split": "test", "to": "corine-1", "crosswalk": (), "seed": 0}
 
 
+@pytest.mark.torch
+class TestRobustness:
+    """A model and scenes, without labels."""
+
+    def run(self, bundle, *arguments):
+        return run(bundle, *arguments, "--robustness", "--device", "cpu", "--precision", "fp32")
+
+    def test_markdown_json_and_folder(self, bundle, scene_file, tmp_path):
+        scene, out = scene_file(64, 80, tags={"LEVEL": "L2A"}), tmp_path / "out"
+        result = self.run(bundle, scene, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("# Robustness of textured 1\n")
+        assert (out / "report.md").read_text() == result.stdout
+        assert sorted(path.name for path in out.iterdir()) == ["report.json", "report.md"]
+        table = json.loads(self.run(bundle, scene, "--json", "--windows", "1").stdout)
+        assert table["kind"] == "robustness"
+        assert {change["change"]: change["pixels"] for change in table["changes"]}["other level"] == 64 * 80
+        assert [scene["windows"] for scene in table["scenes"]] == [1]
+        assert self.run(bundle, scene, "--out", out).exit_code == 5
+        assert self.run(bundle, scene, "--out", out, "--overwrite").exit_code == 0
+
+    def test_what_is_known_of_the_scenes(self, bundle, scene_file):
+        paths = [scene_file(64, 80, name=name, descriptions=None) for name in ("one.tif", "two.tif")]
+        table = json.loads(self.run(bundle, *paths, "--bands", "B02,B03,B04,B08", "--json").stdout)
+        assert [scene["scene"] for scene in table["scenes"]] == [*map(str, paths)]
+        assert self.run(bundle, *paths).exit_code == 3
+
+    def test_a_device_that_is_not_there(self, bundle, scene_file):
+        result = run(bundle, scene_file(64, 80), "--robustness", "--device", "abacus")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert result.stderr.startswith("lulc: device 'abacus' cannot be used")
+
+    def test_an_input_is_no_folder_for_the_report(self, bundle, scene_file, tmp_path):
+        scene = scene_file(64, 80)
+        result = self.run(bundle, scene, "--out", bundle, "--overwrite")
+        assert (result.exit_code, result.stderr) == (2, f"lulc: {bundle} is an input; choose another name\n")
+        item = tmp_path / "report.json"
+        item.write_text("{}")
+        result = self.run(bundle, item, "--out", tmp_path, "--overwrite")
+        assert (result.exit_code, result.stderr) == (2, f"lulc: {item} is an input; choose another name\n")
+        assert item.read_text() == "{}"
+
+
 REFUSALS = {
     "no legend": (["{folder}/map.tif", "{folder}/reference.tif"], 2),
     "no such map": (["{folder}/absent.tif", "{folder}/reference.tif", "--legend", "{folder}/two.toml"], 3),
@@ -147,6 +190,9 @@ REFUSALS = {
         4,
     ),
     "a model on a raster": (["dw9-s2-10m", "{folder}/reference.tif"], 2),
+    "two references": (["{folder}/map.tif", "{folder}/reference.tif", "{folder}/map.tif"], 2),
+    "an option for robustness": (["{folder}/map.tif", "{folder}/reference.tif", "--windows", "4"], 2),
+    "an option for maps with robustness": (["dw9-s2-10m", "{folder}/map.tif", "--robustness", "--edges"], 2),
     "a map on a training set": (["{folder}/map.tif", "{folder}/set"], 2),
     "an option for points": (["{folder}/map.tif", "{folder}/reference.tif", "--allow-missing"], 2),
     "an option for maps": (["{folder}/map.tif", "{folder}/points.csv", "--edges"], 2),
@@ -156,6 +202,24 @@ REFUSALS = {
         5,
     ),
 }
+
+
+REFUSED_WITH_TORCH = {
+    "a map in place of a model": (["{folder}/map.tif", "{folder}/map.tif", "--robustness"], 4),
+    "a model for patches": (["eurosat-rgb", "{folder}/map.tif", "--robustness"], 4),
+    "no such scene": (["dw9-s2-10m", "{folder}/absent.tif", "--robustness"], 3),
+    "a scene without bands": (["dw9-s2-10m", "{folder}/map.tif", "--robustness"], 3),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", REFUSED_WITH_TORCH)
+def test_refusals_of_robustness_are_one_line_with_an_exit_code(files, case):
+    arguments, code = REFUSED_WITH_TORCH[case]
+    result = run(*(text.format(folder=files) for text in arguments))
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert result.stderr.startswith("lulc: ")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -184,5 +248,17 @@ def test_polygons_are_no_points(tmp_path):
 
 def test_help_names_every_option():
     text = run("--help").output
-    for name in ("--out", "--legend", "--crosswalk", "--to", "--split", "--block", "--seed", "--edges", "--json"):
+    for name in (
+        "--robustness",
+        "--windows",
+        "--out",
+        "--legend",
+        "--crosswalk",
+        "--to",
+        "--split",
+        "--block",
+        "--seed",
+        "--edges",
+        "--json",
+    ):
         assert name in text

@@ -247,7 +247,7 @@ class TestScene:
 
     def test_missing_bands_and_no_data(self, tmp_path):
         write(tmp_path / "few.tif", scene_pixels()[:3], BANDS[:3], **PLACE)
-        with pytest.raises(InputError, match=r"lacks B05.*--bands"):
+        with pytest.raises(InputError, match=r"lacks B05.*give a scene with these bands"):
             explain_scene([tmp_path / "few.tif"], tmp_path / "out.png")
         empty = scene_pixels()
         empty[:, :80, :80] = 0

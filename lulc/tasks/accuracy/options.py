@@ -1,4 +1,4 @@
-"""Options of `lulc sample` and of the three ways of `lulc evaluate`."""
+"""Options of `lulc sample` and of the four ways of `lulc evaluate`."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from lulc.options import LIBRARY_ONLY, Option, Options, Overwrite
+from lulc.options import LIBRARY_ONLY, Device, Option, Options, Overwrite, Precision, SceneOptions
 
 _ComparedIn = Annotated[
     str | Path | None,
@@ -71,6 +71,17 @@ class EstimateOptions(Options):
 
     other_map: bool = False
     """Points: they were drawn from another map, whose classes are the strata."""
+
+
+class RobustnessOptions(SceneOptions):
+    """Options of `lulc evaluate --robustness` for a model and scenes."""
+
+    windows: Annotated[int, Option(metavar="N")] = Field(default=16, ge=1, le=1_000_000)
+    """Sample windows of each scene, evenly spread, 256 px wide; fewer where they cover the scene."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+    """Precision of the network; auto is bf16 where the hardware has it."""
 
 
 class SampleOptions(Options):

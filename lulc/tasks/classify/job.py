@@ -5,7 +5,6 @@ from importlib.metadata import version
 from math import inf
 from typing import Any
 
-from lulc.bands import check_bands
 from lulc.errors import InputError, LimitError
 from lulc.io.files.fingerprint import code_fingerprint, named_fingerprint
 from lulc.io.scene.scene import Scene
@@ -14,7 +13,7 @@ from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
-from lulc.model.provenance import compatibility_warnings, provenance
+from lulc.model.provenance import compatibility_warnings, provenance, required_names
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
@@ -102,7 +101,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
         LimitError: No window fits into `max_memory`.
     """
     card = bundle.card
-    names = _names(scene, card)
+    names = required_names(scene, card)
     notes = _input_notes(scene, card, options)
     placement = placement or choose_placement(options.device, options.precision)
     receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
@@ -157,14 +156,6 @@ def choose_halo(receptive_field: ReceptiveField, options: ClassifyOptions) -> tu
     is_exact = receptive_field.bounded and halo >= receptive_field.half_field
     fade = options.blend if options.blend is not None else 0 if is_exact else min(_FALLBACK_FADE, halo)
     return halo, fade, why
-
-
-def _names(scene: Scene, card: Card) -> tuple[str, ...]:
-    names = card.features.required(scene.names)
-    unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
-    remedy = f"{card.name} needs {', '.join(names)}: give a scene with these bands{unnamed}"
-    check_bands(scene.info.name, names, scene.names, remedy)
-    return names
 
 
 def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str]:
