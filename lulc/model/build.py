@@ -59,7 +59,7 @@ class Architecture(Table):
     @property
     def is_own(self) -> bool:
         """True for our own network, which no other library builds."""
-        return self.network == OWN
+        return bool(self.network == OWN)
 
 
 PROBE = 128
