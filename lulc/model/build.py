@@ -15,8 +15,8 @@ from lulc.model.spectral_unet import SpectralUnet
 OWN = "SpectralUnet"
 """Our own network, `lulc.model.spectral_unet`."""
 
-PLAIN = "plain"
-"""Name of the encoder that is part of our own network; its depth is 2."""
+OWN_ENCODER, OWN_DEPTH = "tu-tf_efficientnet_lite0", 2
+"""Encoder that our own network has, with a stride of 4 in all."""
 
 NETWORKS = ("Unet", "UnetPlusPlus", "Linknet", "FPN", "MAnet", "DeepLabV3", "DeepLabV3Plus", "PAN", "PSPNet", OWN)
 """Networks that a bundle may name: classes of segmentation-models-pytorch, and our own."""
@@ -33,7 +33,7 @@ class Architecture(Table):
 
     Attributes:
         network: Name of the class.
-        encoder: Encoder name, such as `tu-resnet18`; `plain` for our own network.
+        encoder: Encoder name, such as `tu-resnet18`; `tu-tf_efficientnet_lite0` for our own network.
         in_channels: Number of input channels.
         classes: Number of output channels, one per class.
         encoder_depth: Number of down-samplings by 2.
@@ -79,8 +79,8 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 def _build_own(architecture: Architecture) -> nn.Module:
     _check_options(architecture, SpectralUnet, {"self", "in_channels", "classes"})
-    if (architecture.encoder, architecture.encoder_depth) != (PLAIN, 2):
-        raise ModelError(f"{OWN} has the encoder {PLAIN!r} with depth 2 and no other", "set encoder and encoder_depth")
+    if (architecture.encoder, architecture.encoder_depth) != (OWN_ENCODER, OWN_DEPTH):
+        raise ModelError(f"{OWN} has the encoder {OWN_ENCODER} with depth {OWN_DEPTH}", "set encoder and encoder_depth")
     options: dict[str, Any] = dict(architecture.options)
     return SpectralUnet(architecture.in_channels, architecture.classes, **options)
 

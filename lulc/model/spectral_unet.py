@@ -1,47 +1,36 @@
 """A U-Net of stride 4 with a branch that sees one pixel: sharp maps, and a small receptive field."""
 
-from collections.abc import Sequence
-
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 4
-"""Total stride, pixels: the encoder halves the image twice."""
+_STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
+"""Channels of the stages of EfficientNet-Lite0 that the encoder keeps."""
 
-_DEFAULT_WIDTHS = (16, 32, 96)
+_EXPANSION = 6
 
 
 class SpectralUnet(nn.Module):
     """A small U-Net beside a per-pixel network; their logits are added.
 
     The U-Net works at full, half and quarter resolution. A context of few pixels is enough at 10 m, and a small stride
-    keeps thin things. Down-sampling filters are symmetric, so no corner of a pixel is preferred. The spectral branch
-    is made of 1 x 1 convolutions: it names what one pixel's reflectance alone can tell.
+    keeps thin things. The spectral branch is made of 1 x 1 convolutions: it names what one pixel's reflectance alone
+    can tell.
 
     Args:
         in_channels: Number of input channels.
         classes: Number of output channels K.
-        widths: Channels at full, half and quarter resolution.
-        blocks: Residual blocks at quarter resolution.
+        full: Channels at full resolution.
+        half: Channels of the decoder at half resolution.
         spectral: Channels of the spectral branch; 0 leaves it out.
     """
 
-    output_stride = STRIDE
-
-    def __init__(
-        self,
-        in_channels: int,
-        classes: int,
-        widths: Sequence[int] = _DEFAULT_WIDTHS,
-        blocks: int = 2,
-        spectral: int = 32,
-    ) -> None:
+    def __init__(self, in_channels: int, classes: int, full: int = 16, half: int = 32, spectral: int = 32) -> None:
         super().__init__()
-        full, half, quarter = widths
+        self.encoder = LiteEncoder(in_channels)
         self.stem = convolved(in_channels, full, 3)
-        self.to_half = nn.Sequential(convolved(full, half, 4), convolved(half, half, 3))
-        self.to_quarter = nn.Sequential(convolved(half, quarter, 4), *(ResidualBlock(quarter) for _ in range(blocks)))
-        self.from_quarter = nn.Conv2d(quarter, half, 1)
+        self.from_quarter = nn.Conv2d(_QUARTER, half, 1)
+        self.skip_half = nn.Conv2d(_FIRST, half, 1)
         self.at_half = convolved(half, half, 3)
         self.from_half = nn.Conv2d(half, full, 1)
         self.at_full = convolved(full, full, 3)
@@ -56,40 +45,97 @@ class SpectralUnet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (n, K, height, width) of an image (n, channels, height, width) with sides of multiples of 4."""
-        full = self.stem(image)
-        half = self.to_half(full)
-        quarter = self.to_quarter(half)
-        half = self.at_half(half + doubled(self.from_quarter(quarter)))
-        full = self.at_full(full + doubled(self.from_half(half)))
+        half, quarter = self.encoder(image)
+        half = self.at_half(functional.relu(self.skip_half(half) + doubled(self.from_quarter(quarter))))
+        full = self.at_full(self.stem(image) + doubled(self.from_half(half)))
         logits: Tensor = self.head(full)
         return logits if self.spectral is None else logits + self.spectral(image)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions whose result is added to their input.
+class LiteEncoder(nn.Module):
+    """The first stages of EfficientNet-Lite0 (Tan and Le 2019; Liu 2020), the last one without its stride.
+
+    Filters that halve the image are 4 x 4, centred between pixels, so that no corner of a pixel is preferred.
+
+    Args:
+        in_channels: Number of input channels.
+    """
+
+    output_stride = 4
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.stem = convolved(in_channels, _STEM, 4)
+        self.first = nn.Sequential(*separable(_STEM, _FIRST, 3))
+        self.second = nn.Sequential(InvertedResidual(_FIRST, _HALF, 4), InvertedResidual(_HALF, _HALF, 3))
+        self.third = nn.Sequential(InvertedResidual(_HALF, _QUARTER, 5), InvertedResidual(_QUARTER, _QUARTER, 5))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at half (n, 16, ...) and at quarter resolution (n, 40, ...)."""
+        half = self.first(self.stem(image))
+        return half, self.third(self.second(half))
+
+
+class InvertedResidual(nn.Module):
+    """Widen by 1 x 1, filter each channel, narrow by 1 x 1; added to the input where shapes are equal.
+
+    Args:
+        given: Channels of the input.
+        wanted: Channels of the output.
+        side: Of the filters; 4 halves the image.
+    """
+
+    def __init__(self, given: int, wanted: int, side: int) -> None:
+        super().__init__()
+        wide = given * _EXPANSION
+        self.layers = nn.Sequential(*convolved(given, wide, 1), *separable(wide, wanted, side))
+        self._added = given == wanted
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features of the input's size, or half of it."""
+        found: Tensor = self.layers(image)
+        return image + found if self._added else found
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """One filter for each channel. On a CPU it is trained in float32: its gradient takes three times as long in bfloat16.
 
     Args:
         width: Channels.
+        side: Of the filters.
+        stride: 1, or 2 to halve the image.
     """
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = convolved(width, width, 3)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+    def __init__(self, width: int, side: int, stride: int) -> None:
+        super().__init__(width, width, side, stride, padding=(side - 1) // 2, groups=width, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Same shape as the input."""
-        return functional.relu(image + self.second(self.first(image)))
+        """Filtered image."""
+        if not self.training or image.device.type != "cpu":
+            return super().forward(image)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(image.float())
 
 
 def convolved(given: int, wanted: int, side: int) -> nn.Sequential:
     """Convolution, batch norm, ReLU; a side of 4 halves the image with filters centred between pixels."""
     stride = 2 if side == 4 else 1  # noqa: PLR2004 - the only even side
-    padding = (side - 1) // 2
     return nn.Sequential(
-        nn.Conv2d(given, wanted, side, stride=stride, padding=padding, bias=False),
+        nn.Conv2d(given, wanted, side, stride=stride, padding=(side - 1) // 2, bias=False),
         nn.BatchNorm2d(wanted),
-        nn.ReLU(inplace=True),
+        nn.ReLU6(inplace=True),
+    )
+
+
+def separable(given: int, wanted: int, side: int) -> tuple[nn.Module, ...]:
+    """A filter for each channel, then a linear mixture of channels."""
+    stride = 2 if side == 4 else 1  # noqa: PLR2004
+    return (
+        DepthwiseConv2d(given, side, stride),
+        nn.BatchNorm2d(given),
+        nn.ReLU6(inplace=True),
+        nn.Conv2d(given, wanted, 1, bias=False),
+        nn.BatchNorm2d(wanted),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture
@@ -109,10 +110,6 @@ def start_segmentation(network: nn.Module, architecture: Architecture, channels:
         return made
 
     encoder = architecture.encoder
-    if start == "imagenet" and architecture.is_own:
-        raise ModelError(
-            f"there are no ImageNet weights for {architecture.network}", 'use start = "scratch" or a bundle'
-        )
     return start_from(network, start, channels, part="encoder", library_name=encoder, build=build, load=load)
 
 
@@ -174,7 +171,7 @@ def take(own: dict[str, Tensor], theirs: Mapping[str, Tensor], fit: Fit) -> int:
     taken = 0
     for name, mine in weights_of(own).items():
         other = theirs.get(name)
-        if other is not None and mine.ndim == other.ndim == 4 and mine.shape[1] != other.shape[1]:  # noqa: PLR2004
+        if other is not None and mine.ndim == other.ndim == 4 and mine.shape != other.shape:  # noqa: PLR2004
             other = fit(other, mine.shape)
         if other is not None and other.shape == mine.shape:
             own[name] = other.to(mine.dtype)
@@ -188,6 +185,7 @@ def inflated(weight: Tensor, shape: Sequence[int], channels: Sequence[str]) -> T
     Red, green and blue keep their weights; every other channel gets their mean. The whole is scaled so that a grey
     image gives what it gave before.
     """
+    weight = centred(weight, shape)
     if weight.shape[1] != 3 or shape[1] != len(channels):  # noqa: PLR2004 - colours
         return weight
     mean = weight.mean(dim=1)
@@ -195,6 +193,18 @@ def inflated(weight: Tensor, shape: Sequence[int], channels: Sequence[str]) -> T
     stacked = torch.stack(planes, dim=1)
     scale: Tensor = weight.sum(dim=1).norm() / stacked.sum(dim=1).norm().clamp_min(1e-12)
     return stacked * scale
+
+
+def centred(weight: Tensor, shape: Sequence[int]) -> Tensor:
+    """A filter (out, in, k, k) as one of k + 1, where that is wanted: the mean of its four places in it.
+
+    It then halves an image as the filter after a blur of 2 x 2 would.
+    """
+    side = weight.shape[-1]
+    if shape[-1] != side + 1:
+        return weight
+    corners = [(row, 1 - row, col, 1 - col) for row in (0, 1) for col in (0, 1)]
+    return torch.stack([functional.pad(weight, corner) for corner in corners]).mean(dim=0)
 
 
 def by_name(

@@ -22,11 +22,14 @@ from lulc.model.channels import REFLECTANCE
 PLACE_EXPONENT = 0.5
 """A place is drawn by its labelled pixels to this power: large places do not drown small ones, nor the reverse."""
 
+STANDS_FOR = {"stgallen": 4, "eurosat_train": 9}
+"""Sources whose patches come from all over Europe count as so many places."""
+
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
 
 POINTS = "lucas"
-POINTS_SHARE = 0.04
+POINTS_SHARE = 0.03
 """How often mosaics of survey points are drawn, of all samples."""
 
 SUMMARY = (
@@ -48,7 +51,8 @@ def place_weights(places: dict[str, list[Patch]]) -> dict[str, float]:
     for place, patches in places.items():
         counts = sum((np.array(label_pixels(_label(patch), len(CLASSES))) for patch in patches), np.zeros(len(CLASSES)))
         even = counts.max() > SAME_EVERYWHERE * counts.sum()
-        weights[place] = float(counts.sum() ** PLACE_EXPONENT) / (4 if even else 1)
+        many = STANDS_FOR.get(place, 1)
+        weights[place] = many * float((counts.sum() / many) ** PLACE_EXPONENT) / (4 if even else 1)
     if POINTS in places:
         others = sum(weight for place, weight in weights.items() if place != POINTS)
         weights[POINTS] = others * POINTS_SHARE / (1 - POINTS_SHARE)
