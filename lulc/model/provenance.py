@@ -17,7 +17,7 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
         "LULC_MODEL_SHA256": card.weights_sha256,
         "LULC_LEGEND": json.dumps(card.legend, sort_keys=True),
         "LULC_INPUT": scene.info.name,
-        "LULC_INPUT_KIND": " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part),
+        "LULC_INPUT_KIND": input_kind(scene),
         "LULC_ACQUIRED": scene.info.acquired,
         "LULC_INPUT_SHA256": scene.fingerprint(times=False),
         "LULC_BANDS": ",".join(card.features.channels),
@@ -26,6 +26,11 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
         "LULC_TEMPERATURE": f"{card.temperature:g}",
         "LULC_ATTRIBUTION": " ".join(card.attribution),
     }
+
+
+def input_kind(scene: Scene) -> str:
+    """What a scene is, as its tag says it: kind of file, product level and acquisition, as far as they are known."""
+    return " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part)
 
 
 def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:

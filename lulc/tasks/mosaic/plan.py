@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +14,7 @@ import numpy as np
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, named_fingerprint
+from lulc.io.files.outputs import refuse_repeated
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
@@ -216,15 +216,7 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
 def _check_paths(paths: Sequence[Path]) -> None:
     if not paths:
         raise UsageError("no map is given", "name at least one")
-    known: set[object] = set()
-    for path in paths:
-        names: set[object] = {path.resolve()}
-        with suppress(OSError):  # whoever opens it says why
-            status = path.stat()
-            names.add((status.st_dev, status.st_ino))  # of a hard link too
-        if names & known:
-            raise UsageError(f"{path} is given twice", "name each map once")
-        known |= names
+    refuse_repeated(paths)
 
 
 def _check_legends(maps: Sequence[SourceMap]) -> None:
