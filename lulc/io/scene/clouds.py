@@ -172,13 +172,13 @@ class ClearScene:
             planes[:, self.clouds.read(window)] = np.nan
         return planes
 
-    def tags(self, number: int = 1) -> dict[str, str]:
+    def tags(self, end: str = "") -> dict[str, str]:
         """Provenance tags, `LULC_...`, of one of the scenes that an output is made of.
 
         Args:
-            number: Its number, from 1; from 2 on it ends the names.
+            end: End of their names, which tells scenes apart, such as `_2`.
         """
-        end, radiometry = f"_{number}" if number > 1 else "", self.scene.radiometry
+        radiometry = self.scene.radiometry
         return {
             f"LULC_INPUT{end}": self.info.name,
             f"LULC_INPUT_SHA256{end}": self.scene.fingerprint(times=False),

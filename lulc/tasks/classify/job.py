@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from lulc.errors import InputError, LimitError
-from lulc.io.files.fingerprint import code_fingerprint, named_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.product.bands import ExtraBand
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
@@ -14,7 +14,7 @@ from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
-from lulc.model.provenance import compatibility_warnings, input_kind, provenance
+from lulc.model.provenance import compatibility_warnings, input_kind, listed, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
@@ -248,15 +248,26 @@ def _tags(series: Series, card: Card, options: ClassifyOptions, plan: TilePlan, 
 
 
 def _input_tags(series: Series, card: Card) -> dict[str, str]:
-    """Provenance of a map of one scene, or of several dates, of which each is named."""
+    """Provenance of a map of one scene, or of several dates: what holds of all, then of each, numbered from 1."""
     dates = series.dates
     tags = provenance(dates[0].scene, card)
     if not series.counted:
         return tags
+    each: dict[str, str] = {}
     for number, date in enumerate(dates, start=1):
-        kind = "LULC_INPUT_KIND" + (f"_{number}" if number > 1 else "")
-        tags |= {name: text for name, text in date.tags(number).items() if text} | {kind: input_kind(date.scene)}
-    return tags | {"LULC_DATES": str(len(dates)), "LULC_ACQUIRED": span(date.info.acquired for date in dates)}
+        each |= {f"LULC_INPUT_KIND_{number}": input_kind(date.scene), **date.tags(f"_{number}")}
+    together = {
+        "LULC_INPUT": listed([date.info.name for date in dates]),
+        "LULC_INPUT_SHA256": json_fingerprint([date.scene.fingerprint(times=False) for date in dates]),
+        "LULC_ACQUIRED": span(date.info.acquired for date in dates),
+        "LULC_DATES": str(len(dates)),
+    }
+    of_each = {name.removesuffix("_1") for name in each}
+    return {name: text for name, text in tags.items() if name not in of_each} | together | _stated(each)
+
+
+def _stated(tags: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if text}
 
 
 def _fingerprint(series: Series, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:

@@ -20,6 +20,7 @@ from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import iso_date, last_moment, moment, span
 from lulc.legend import Legend
+from lulc.model.provenance import listed
 from lulc.options import Stored
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
 from lulc.tasks.mosaic.options import Method, MosaicOptions
@@ -31,7 +32,6 @@ SOURCES_A_BAND = 250
 _CHUNK = 1024
 _CHUNK_OF_MANY_CLASSES = 512
 _MANY_CLASSES = 16
-_LISTED = 50
 _NO_MAPS = {"change-map"}
 _HARDLY_FILLED = 0.02
 _log = logging.getLogger(__name__)
@@ -134,8 +134,6 @@ class MosaicPlan:
     def tags(self) -> dict[str, str]:
         """Provenance tags of the mosaic, `LULC_...`."""
         options = self.options
-        names = [one.path.name for one in self.maps]
-        more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
         return {
             "LULC_KIND": "mosaic",
             "LULC_VERSION": version("lulc"),
@@ -145,7 +143,7 @@ class MosaicPlan:
             "LULC_ATTRIBUTION": self._common("LULC_ATTRIBUTION"),
             "LULC_ACQUIRED": span(one.acquired for one in self.maps),
             "LULC_MAPS": str(len(self.maps)),
-            "LULC_INPUT": ", ".join(names[:_LISTED] + more),
+            "LULC_INPUT": listed([one.path.name for one in self.maps]),
             "LULC_INPUT_SHA256": self._digest(times=False),
             "LULC_METHOD": options.method,
             "LULC_FEATHER": str(options.feather),

@@ -222,7 +222,7 @@ def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) ->
         "LULC_COMPOSITE": options.composite if len(dates) > 1 else "",
     }
     for number, date in enumerate(dates, start=1):
-        tags |= date.tags(number)
+        tags |= date.tags(f"_{number}" if number > 1 else "")
     return {name: value for name, value in tags.items() if value}
 
 
