@@ -1,5 +1,6 @@
 """The loop over the chunks of a job, shared by whole runs and shards: read, infer, store."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
+
+_log = logging.getLogger(__name__)
 
 ChunkSink = ProductWriter | PartWriter
 """Storage of finished chunks: a whole product, or a shard's part of one."""
@@ -76,7 +79,7 @@ def infer_missing(series: Series, job: Job, sink: ChunkSink, wanted: range, run:
     resumed, total, pixels = len(sizes) - len(missing), sum(sizes.values()), 0
     taken_over = sum(size for index, size in sizes.items() if index not in missing)
     if missing:
-        infer = look_inference(series, job, run.check)
+        infer = LookInference(series, job, run.check)
 
     def write(look: Look, product: NDArray[np.generic] | None) -> None:
         if product is not None and look.chunk.index in missing:
@@ -91,6 +94,8 @@ def infer_missing(series: Series, job: Job, sink: ChunkSink, wanted: range, run:
             if look.last:
                 pixels += look.chunk.core.shape.size
                 run.tick(min(taken_over + pixels, total), total)
+        if len(missing) == job.plan.chunk_count:
+            tell_unseen(series, infer.seen)
     return Filled(resumed, pixels)
 
 
@@ -101,20 +106,52 @@ def looks_at(chunks: Iterable[Chunk], dates: int) -> Iterator[Look]:
             yield Look(chunk, date, last=date == dates - 1)
 
 
-def look_inference(
-    series: Series, job: Job, between_tiles: Callable[[], None]
-) -> Callable[[Look, Raster], NDArray[np.generic] | None]:
-    """Inference of a date of a chunk: the chunk's product after its last date, None before."""
-    infer = ChunkInference(predictor_for(series, job), job.plan, job.options.activations, between_tiles)
-    if not series.counted:
-        return lambda look, pixels: infer(look.chunk, pixels)
-    dates = DatesInference(infer)
+class LookInference:
+    """Infers a date of a chunk: gives the chunk's product after its last date, None before.
 
-    def add(look: Look, pixels: Raster) -> NDArray[np.generic] | None:
-        dates.add(look.chunk, pixels, job.readers[look.date].radiometry)
-        return dates.product(look.chunk) if look.last else None
+    Args:
+        series: The input.
+        job: The planned classification.
+        between_tiles: Called before each forward pass; may raise to stop.
 
-    return add
+    Attributes:
+        seen: For each date, True once it has shown a pixel.
+    """
+
+    def __init__(self, series: Series, job: Job, between_tiles: Callable[[], None]) -> None:
+        self._infer = ChunkInference(predictor_for(series, job), job.plan, job.options.activations, between_tiles)
+        self._dates = DatesInference(self._infer) if series.counted else None
+        self._readers = job.readers
+        self.seen = [False] * len(job.readers)
+
+    def __call__(self, look: Look, pixels: Raster) -> NDArray[np.generic] | None:
+        """Infer the next look.
+
+        Args:
+            look: Next date of a chunk of the plan.
+            pixels: Raw planes (bands, height, width) and valid mask of the chunk's `read`.
+
+        Returns:
+            Product bands of the chunk's core, uint8 or float32 (bands, height, width), 255 nodata; None before the last
+            date.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+            LimitError: The device has not enough memory for one window.
+        """
+        chunk = look.chunk
+        if self._dates is None:
+            return self._infer(chunk, pixels)
+        self.seen[look.date] |= bool(pixels.valid[chunk.core.slices(chunk.read)].any())
+        self._dates.add(chunk, pixels, self._readers[look.date].radiometry)
+        return self._dates.product(chunk) if look.last else None
+
+
+def tell_unseen(series: Series, seen: Sequence[bool]) -> None:
+    """Warn of dates that show no pixel of a map to which others have added."""
+    for date, shown in zip(series.dates, seen, strict=True):
+        if any(seen) and not shown:
+            _log.warning("%s shows no pixel of the map: it has no data there, or clouds alone", date.info.name)
 
 
 def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:

@@ -298,6 +298,14 @@ def test_dates_that_show_nothing_are_one_warning_or_a_refusal(tmp_path, bundle, 
     assert not (tmp_path / "refused.tif").exists()
 
 
+def test_a_date_under_clouds_alone_is_told(tmp_path, bundle, caplog):
+    clear_one = write_date(tmp_path / "clear.tif", 1)
+    covered = write_date(tmp_path / "covered.tif", 2, clouds=np.ones(SHAPE, bool))
+    classify([clear_one, covered], tmp_path / "map.tif", options(bundle))
+    assert [line.getMessage()[:40] for line in caplog.records] == ["covered.tif shows no pixel of the map: i"]
+    assert (read(tmp_path / "map.tif")[-1] == 1).all()
+
+
 def test_memory_of_the_sums_is_planned(three, bundle):
     one, several = planned(bundle, three[0], dates=False), planned(bundle, *three)
     assert several.peak_bytes - one.peak_bytes >= SHAPE[0] * SHAPE[1] * 10 * 4
