@@ -1,14 +1,12 @@
 """Provenance tags of a map, and compatibility of a scene with a model."""
 
 import json
-from collections.abc import Sequence
 from importlib.metadata import version
 
 from lulc.io.scene.scene import Scene
 from lulc.model.bundle import BundleCard
 
 _RESOLUTION_TOLERANCE = 1.5
-_LISTED = 50
 
 
 def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
@@ -33,12 +31,6 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
 def input_kind(scene: Scene) -> str:
     """What a scene is, as its tag says it: kind of file, product level and acquisition, as far as they are known."""
     return " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of many inputs as one tag: the first 50, and how many more there are."""
-    more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
-    return ", ".join([*names[:_LISTED], *more])
 
 
 def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:

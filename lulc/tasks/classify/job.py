@@ -7,6 +7,7 @@ from typing import Any
 
 from lulc.errors import InputError, LimitError
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
+from lulc.io.files.names import listed
 from lulc.io.product.bands import ExtraBand
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
@@ -14,7 +15,7 @@ from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
-from lulc.model.provenance import compatibility_warnings, input_kind, listed, provenance
+from lulc.model.provenance import compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions

@@ -14,13 +14,13 @@ import numpy as np
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, named_fingerprint
+from lulc.io.files.names import listed
 from lulc.io.files.outputs import refuse_repeated
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import iso_date, last_moment, moment, span
 from lulc.legend import Legend
-from lulc.model.provenance import listed
 from lulc.options import Stored
 from lulc.tasks.mosaic.grid import NamedGrid, mosaic_grid
 from lulc.tasks.mosaic.options import Method, MosaicOptions
