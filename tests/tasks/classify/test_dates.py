@@ -8,14 +8,10 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError, UsageError
-from lulc.grid import Window
 from lulc.hpc.plan import make_plan
 from lulc.io.product.reader import open_product
 from lulc.io.scene.clouds import ClearScene
@@ -23,7 +19,6 @@ from lulc.io.scene.scene import open_scene
 from lulc.model.bundle import load_bundle
 from lulc.model.channels import REFLECTANCE
 from lulc.model.device import choose_placement
-from lulc.model.mean_of_dates import MeanOfDates
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
@@ -154,23 +149,6 @@ def test_dates_on_other_pixels_are_read_on_those_of_the_first(tmp_path, bundle):
     assert sorted(np.unique(looks)) == [1, 2, 3]
     np.testing.assert_array_equal(product[-1], looks)
     assert np.abs(product[1:-1] - mean).max() < 1e-5
-
-
-def test_a_date_that_shares_pixels_is_copied(tmp_path):
-    """As the interpolation would give it, but for rounding, and without it."""
-    first = write_date(tmp_path / "first.tif", 1)
-    other = write_date(tmp_path / "other.tif", 2, shift=(-40, 60))
-    with open_scene([first]) as here, open_scene([other]) as there:
-        reader = donor(ClearScene(there), ClearScene(here), there.names)
-        raw, valid = reader.raw(Window(120, 150, 80, 110))
-        pixels = there.read(there.names, Window(160, 90, 40, 110)).data
-        assert raw.dtype == np.uint16
-        np.testing.assert_array_equal(raw[:, :40], pixels)
-        assert valid[:40].all()
-        assert not valid[40:].any()
-        nothing = reader.raw(Window(180, 150, 20, 20))
-        assert not nothing.valid.any()
-        assert np.isnan(reader.whole(Window(180, 150, 20, 20))).all()
 
 
 def test_the_order_of_dates_changes_no_byte(three, bundle, tmp_path):
@@ -374,20 +352,3 @@ def test_clouds_without_dates_are_refused_even_where_that_is_the_default():
     result = CliRunner().invoke(cli, ["classify", "a.tif", "map.tif", "--clouds", "auto"])
     assert result.exit_code == 2
     assert "give --dates" in result.output
-
-
-@given(st.data())
-@settings(max_examples=30)
-def test_the_mean_counts_what_is_valid(data):
-    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-    dates = data.draw(st.integers(1, 6))
-    logits = torch.from_numpy(rng.normal(size=(dates, 4, 3, 5)).astype(np.float32))
-    each, valid = logits.softmax(1), rng.random((dates, 3, 5)) < 0.6
-    mean = MeanOfDates(each[0])
-    for one, shown in zip(each, valid, strict=True):
-        mean.add(one, shown)
-    looks = valid.sum(0)
-    expected = np.where(valid[:, None], each.numpy(), 0).sum(0) / np.maximum(looks, 1)
-    np.testing.assert_array_equal(mean.looks, looks)
-    np.testing.assert_allclose(mean.mean().numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(mean.mean().sum(0).numpy(), looks > 0, atol=1e-6)
