@@ -90,9 +90,9 @@ def _reading_bytes(plan: TilePlan, series: "Series", planes: int) -> int:
 
 
 def _sums_bytes(plan: TilePlan, classes: int) -> int:
-    """Sums of probabilities and of dates of the tiles of one chunk, float32, bytes."""
+    """Sums of probabilities and of dates of the tiles of one chunk, and two tiles on their way, float32, bytes."""
     chunk = max(sum(tile.kept.shape.size for tile in chunk.tiles) for chunk in plan.chunks())
-    return chunk * (classes + 1) * 4
+    return (chunk + 2 * plan.largest_window.size) * (classes + 1) * 4
 
 
 def resident_bytes() -> int:
