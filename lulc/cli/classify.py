@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options, output_argument, scene_arguments
+from lulc.cli.options import given_options, model_options, output_argument, scene_arguments
 from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ def classify(
 ) -> None:
     """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
 
-    Several inputs are stacked: one file per band, or a band mosaic and an index mosaic.
+    Several inputs are stacked: one file per band, or a band mosaic and an index mosaic. With --dates each is a whole scene
+    of one date of one place, and the map is that of all dates, on the pixels of the first.
     """
     from lulc.tasks.classify import classify as task
 
+    if not options.dates and given_options(("clouds",)):
+        raise click.UsageError("--clouds leaves out pixels of dates: give --dates")
     if command.plan:
         summary = task.plan_classification(inputs, options).summary()
         console.show(lambda: summary, partial(plan_text, summary))
@@ -58,7 +61,7 @@ def plan_text(summary: dict[str, Any]) -> str:
     """The plan for people: one aligned line a fact, then the reasons."""
     height, width = summary["scene"]
     lines = {
-        "scene": f"{width} x {height} px",
+        "scene": f"{width} x {height} px" + (f", {summary['dates']} dates" if summary["dates"] > 1 else ""),
         "windows": f"{summary['windows']} of {summary['window']} px, of which {summary['core']} px are kept (halo {summary['halo']})",
         "blend": f"{summary['blend']} px"
         if summary["blend"]
@@ -82,6 +85,7 @@ def report_text(done: "ClassifyReport") -> str:
         f"{done.seconds:.1f} s, of which {done.start_up_s:.1f} s start-up; {done.mpx_per_s:.2f} Mpx/s, bound by {done.bound}; peak memory {done.peak_bytes / _GIGA:.2f} GB",
         f"halo {done.plan['halo']} px, cost factor {done.plan['cost_factor']:.2f}, {done.plan['device']} {done.plan['precision']}",
     ]
+    lines += [f"{date.acquired or 'undated'}  {date.name}, clouds by {date.masked_by}" for date in done.dates]
     if done.resumed_chunks:
         lines.append(f"{done.resumed_chunks} finished parts were taken over from an interrupted run")
     if done.seams is not None:

@@ -13,7 +13,6 @@ from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.product.writer import product_layout
-from lulc.io.scene.scene import open_scene_as
 from lulc.model.allocator import keep_freed_memory
 from lulc.model.bundle import load_bundle
 from lulc.model.inference import ChunkInference
@@ -21,6 +20,7 @@ from lulc.tasks.classify.chunk_loop import chunks_to_infer, predictor_for
 from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.series import open_series
 
 EncodedChunk = tuple[int, list[EncodedTile]]
 """Index of a chunk and its compressed tiles."""
@@ -49,20 +49,20 @@ class _Engine:
     def __init__(self, work: ChunkWork) -> None:
         self.work = work
         self._opened = ExitStack()
-        scene = self._opened.enter_context(open_scene_as(work.inputs, work.options))
-        job = plan_job(scene, load_bundle(work.options.model), work.options)
+        series = self._opened.enter_context(open_series(work.inputs, work.options))
+        job = plan_job(series, load_bundle(work.options.model), work.options)
         if job.fingerprint != work.fingerprint:
             self._opened.close()
             raise ShardError(
                 f"{work.inputs[0]}: a worker and the client differ in: {changed_parts(work.fingerprint, job.fingerprint)}",
                 "give all machines the same files and the same environment",
             )
-        self._scene, self._job = scene, job
-        self._predictor = predictor_for(scene, job)
+        self._job = job
+        self._predictor = predictor_for(series, job)
         self._layout = product_layout(
             job.plan.shape, job.card.classes, work.options.activations, work.options.creation_options
         )
-        self._cache = gdal_cache_bytes(job.plan, scene, len(job.names))
+        self._cache = gdal_cache_bytes(job.plan, series, len(job.names))
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
 
     def infer(self, wanted: range) -> Iterator[EncodedChunk]:
@@ -70,7 +70,7 @@ class _Engine:
         infer = ChunkInference(self._predictor, self._job.plan, self.work.options.activations)
         with gdal_cache(self._cache):
             for chunk in chunks_to_infer(self._job.plan, wanted):
-                product = infer(chunk, self._scene.read(self._job.names, chunk.read))
+                product = infer(chunk, self._job.readers[0].raw(chunk.read))
                 if chunk.index in wanted:
                     tiles = split_chunk(self._layout, chunk.core, product)
                     yield chunk.index, list(self._pool.map(lambda tile: encode_tile(self._layout, tile), tiles))

@@ -76,6 +76,13 @@ class ShardPlan(Table):
     options: ClassifyOptions
     scenes: tuple[PlannedScene, ...] = Field(min_length=1)
 
+    @field_validator("options")
+    @classmethod
+    def _of_one_scene(cls, options: ClassifyOptions) -> ClassifyOptions:
+        if options.dates:
+            raise ValueError("shards are parts of one scene, not of several dates")
+        return options
+
     @cached_property
     def shards(self) -> tuple["Shard", ...]:
         """All shards, numbered through all scenes."""

@@ -24,6 +24,7 @@ from lulc.run import Run
 from lulc.tasks.classify.chunk_loop import Filled
 from lulc.tasks.classify.classify import Fill
 from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import StageTimes
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
         ShardError: From the returned function: a chunk failed, its workers died, or no scheduler answers.
     """
 
-    def fill(scene: Scene, job: Job, writer: ProductWriter, wanted: range, run: Run, times: StageTimes) -> Filled:
+    def fill(series: Series, job: Job, writer: ProductWriter, wanted: range, run: Run, times: StageTimes) -> Filled:
         missing = sorted(set(wanted) - writer.finished)
         if not missing:
             times.ready()
@@ -57,7 +58,7 @@ def fill_on(address: str, inputs: Sequence[Path]) -> Fill:
         try:
             with cluster_client(address) as client:
                 times.ready()
-                remote = _RemoteFill(client, scene, job, writer, _work(job, inputs), run, times)
+                remote = _RemoteFill(client, series.first, job, writer, _work(job, inputs), run, times)
                 remote.infer(_tasks(missing, job.plan.fade))
         except ShardError:
             writer.keep_after_failure = True  # what other machines have done is not lost with one of them

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lulc.errors import InputError, ShardError
+from lulc.errors import InputError, ShardError, UsageError
 from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
 from lulc.io.product.writer import product_layout
-from lulc.io.scene.scene import open_scene_as
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
@@ -26,6 +25,7 @@ from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_e
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.series import open_series
 from lulc.tasks.classify.stages import StageTimes
 
 
@@ -72,8 +72,10 @@ def pinned(options: ClassifyOptions) -> ClassifyOptions:
 
     Raises:
         ModelError: There is no such model.
-        UsageError: The device or its precision cannot be decided here.
+        UsageError: The device or its precision cannot be decided here, or the map is one of several dates.
     """
+    if options.dates:
+        raise UsageError("shards are parts of one scene, and cannot make a map of several dates", "leave --dates out")
     placement = placement_elsewhere(options.device, options.precision)
     model = locate(options.model)
     return options.model_copy(
@@ -104,8 +106,8 @@ def decide(inputs: Sequence[Path], bundle: Bundle, options: ClassifyOptions) -> 
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
     """
-    with open_scene_as(inputs, options) as scene:
-        return plan_job(scene, bundle, options, placement_elsewhere(options.device, options.precision))
+    with open_series(inputs, options) as series:
+        return plan_job(series, bundle, options, placement_elsewhere(options.device, options.precision))
 
 
 def run_shard(
@@ -132,14 +134,14 @@ def run_shard(
         LulcError: As `classify`.
     """
     times = StageTimes()
-    with running(progress) as run, times.measure("total"), open_scene_as(inputs, options) as scene:
-        job = plan_job(scene, load_bundle(options.model), options)
+    with running(progress) as run, times.measure("total"), open_series(inputs, options) as series:
+        job = plan_job(series, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
-        cache = gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names)))
+        cache = gdal_cache(gdal_cache_bytes(job.plan, series, len(job.names)))
         layout = product_layout(job.plan.shape, job.card.classes, options.activations, options.creation_options)
-        part = PartWriter(folder, layout, job.fingerprint, resume=options.resume, inputs=scene.unchanged)
+        part = PartWriter(folder, layout, job.fingerprint, resume=options.resume, inputs=series.unchanged)
         with closing(part) as writer, cache:
-            filled = infer_missing(scene, job, writer, chunks, run, times)
+            filled = infer_missing(series, job, writer, chunks, run, times)
     return ShardReport(
         chunks=len(chunks),
         resumed=filled.resumed,
@@ -167,15 +169,15 @@ def merge_parts(
         InputError: The scene is refused, or scene, model or code changed since the plan was made; it names which.
         StorageError: The output exists, or writing failed.
     """
-    with open_scene_as(inputs, options) as scene:
+    with open_series(inputs, options) as series:
         placement = placement_elsewhere(options.device, options.precision)
-        job = plan_job(scene, load_bundle(options.model), options, placement)
+        job = plan_job(series, load_bundle(options.model), options, placement)
         _refuse_changed(job, inputs, fingerprint)
-        with product_writer(scene, job, output, parts=part_folders(output), overwrite=overwrite) as writer:
+        with product_writer(series, job, output, parts=part_folders(output), overwrite=overwrite) as writer:
             missing = sorted(set(range(job.plan.chunk_count)) - writer.finished)
             if missing:
                 raise MissingChunksError(output, missing)
-            tell_empty(writer, scene, options)
+            tell_empty(writer, series, options)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lulc.bands import Radiometry
 from lulc.blend import Blender
 from lulc.errors import ModelError
 from lulc.grid import Window
@@ -15,6 +16,9 @@ from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import product_bytes, product_floats
 from lulc.tiling import Chunk, Tile, TilePlan
+
+TileUse = Callable[[Tile, torch.Tensor], None]
+"""Takes a tile and the probabilities of its kept pixels, float32 (K, height, width)."""
 
 _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
 
@@ -55,22 +59,70 @@ class ChunkInference:
             ModelError: The network gives values that are not finite.
             LimitError: The device has not enough memory for one window.
         """
-        shape = (self._bands, chunk.core.height, chunk.core.width)
-        product = np.full(shape, NODATA_CODE, dtype=self._dtype)
-        batches = self._batches(chunk, pixels[1])
+        product = self.empty(chunk)
+
+        def put(tile: Tile, probabilities: torch.Tensor) -> None:
+            valid = pixels.valid[tile.core.slices(chunk.read)]
+            product[:, *tile.core.slices(chunk.core)] = self.product_of(tile, probabilities, valid)
+
+        self.each_tile(chunk, pixels, put)
+        return product
+
+    def empty(self, chunk: Chunk, extra: int = 0) -> NDArray[np.generic]:
+        """Product bands of a chunk without data, uint8 or float32 (1 + K or 1, height, width), and `extra` more bands."""
+        shape = (self._bands + extra, chunk.core.height, chunk.core.width)
+        return np.full(shape, NODATA_CODE, dtype=self._dtype)
+
+    def each_tile(self, chunk: Chunk, pixels: Raster, use: TileUse, radiometry: Radiometry | None = None) -> None:
+        """Infer the tiles of a chunk that have data; of a plan with a cross-fade all tiles, in their order.
+
+        Args:
+            chunk: Next chunk of the plan.
+            pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
+            use: Called with each tile and the probabilities of `tile.kept`, float32 (K, height, width) on the device;
+                without a cross-fade from several threads.
+            radiometry: How these raw values become reflectance; None for that of the predictor.
+
+        Raises:
+            LimitError: The device has not enough memory for one window.
+        """
+        batches = self._batches(chunk, pixels.valid)
 
         def infer(batch: list[Tile]) -> torch.Tensor | None:
             self._between_tiles()
-            probabilities = self._probabilities(batch, chunk.read, pixels)
+            probabilities = self._probabilities(batch, chunk.read, pixels, radiometry)
             if self._fade:
                 return probabilities
-            self._finish(batch, probabilities, chunk, pixels[1], product)
+            _use_each(batch, probabilities, use)
             return None
 
         for batch, waiting in zip(batches, self._pool.map(infer, batches), strict=True):
             if waiting is not None:  # tiles that fade into each other are joined in their order
-                self._finish(batch, waiting, chunk, pixels[1], product)
-        return product
+                _use_each(batch, waiting, use)
+
+    def product_of(
+        self, tile: Tile, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]
+    ) -> NDArray[np.generic]:
+        """Product bands of the core of the next tile.
+
+        Args:
+            tile: Next tile of the plan.
+            probabilities_kyx: Probabilities of `tile.kept`, float32 (K, height, width), summing to 1 over K.
+            valid_yx: bool (height, width) of `tile.core`.
+
+        Returns:
+            uint8 or float32 (1 + K or 1, height, width) of `tile.core`; 255 nodata.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+        """
+        finished = self._blender.feed(tile, probabilities_kyx)
+        finished = finished[:, : tile.core.height, : tile.core.width]
+        if not bool(torch.isfinite(finished.sum())):
+            raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
+        with torch.inference_mode():
+            bands = self._quantise(finished, torch.from_numpy(valid_yx).to(finished.device))[: self._bands]
+        return bands.cpu().numpy()
 
     def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
         """Consecutive tiles of one size, at most as many as the predictor takes at once.
@@ -91,38 +143,21 @@ class ChunkInference:
             joinable = not empty
         return batches
 
-    def _probabilities(self, batch: list[Tile], origin: Window, pixels: Raster) -> torch.Tensor:
+    def _probabilities(
+        self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None
+    ) -> torch.Tensor:
         if not _any_valid(batch[0], origin, pixels[1]):
             window = batch[0].read  # nothing to show the network; the blender still wants its margins
             return torch.zeros(1, self._predictor.classes, window.height, window.width)
         windows = [padded_window(pixels, origin, tile.read) for tile in batch]
         raw = np.stack([window[0] for window in windows])
         valid = np.stack([window[1] for window in windows])
-        return self._predictor.predict(raw, valid)
+        return self._predictor.predict(raw, valid, radiometry)
 
-    def _finish(
-        self,
-        batch: list[Tile],
-        probabilities_nkyx: torch.Tensor,
-        chunk: Chunk,
-        valid_yx: NDArray[np.bool_],
-        product: NDArray[np.generic],
-    ) -> None:
-        for tile, probabilities in zip(batch, probabilities_nkyx, strict=True):
-            valid = valid_yx[tile.core.slices(chunk.read)]
-            product[:, *tile.core.slices(chunk.core)] = self._product_of(tile, probabilities, valid)
 
-    def _product_of(
-        self, tile: Tile, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]
-    ) -> NDArray[np.generic]:
-        rows, columns = tile.kept.slices(tile.read)
-        finished = self._blender.feed(tile, probabilities_kyx[:, rows, columns])
-        finished = finished[:, : tile.core.height, : tile.core.width]
-        if not bool(torch.isfinite(finished.sum())):
-            raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
-        with torch.inference_mode():
-            bands = self._quantise(finished, torch.from_numpy(valid_yx).to(finished.device))[: self._bands]
-        return bands.cpu().numpy()
+def _use_each(batch: list[Tile], probabilities_nkyx: torch.Tensor, use: TileUse) -> None:
+    for tile, probabilities in zip(batch, probabilities_nkyx, strict=True):
+        use(tile, probabilities[:, *tile.kept.slices(tile.read)])
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

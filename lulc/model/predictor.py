@@ -56,13 +56,16 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, self._threads // self.workers))
 
-    def predict(self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_]) -> Tensor:
+    def predict(
+        self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_], radiometry: Radiometry | None = None
+    ) -> Tensor:
         """Probabilities of windows of one size.
 
         Args:
             raw_nchw: Raw digital numbers (n, len(names), height, width), any real dtype; sides are multiples of the
                 network's stride.
             valid_nyx: bool (n, height, width). Invalid pixels reach the network as the training mean.
+            radiometry: How these raw values become reflectance; None for that of the scene.
 
         Returns:
             float32 (n, K, height, width) on the device, summing to 1 over K.
@@ -73,14 +76,15 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
 
         def inputs(part: slice) -> Tensor:
             valid = torch.from_numpy(valid_nyx[part]).to(self.device, non_blocking=True)
-            return self.features(torch.from_numpy(raw_nchw[part]).to(self.device, non_blocking=True), valid)
+            raw = torch.from_numpy(raw_nchw[part]).to(self.device, non_blocking=True)
+            return self.features(raw, valid, radiometry)
 
         return self.softmax(len(raw_nchw), inputs)
 
-    def features(self, raw_nchw: Tensor, valid_nyx: Tensor) -> Tensor:
+    def features(self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None) -> Tensor:
         """Normalised channels of the network: `dtype`, channels last, 0 where not valid."""
         planes = {name: raw_nchw[:, position] for position, name in enumerate(self._names)}
-        return network_channels(self.card.features, planes, self._radiometry, valid_nyx, dtype=self.dtype)
+        return network_channels(self.card.features, planes, radiometry or self._radiometry, valid_nyx, dtype=self.dtype)
 
 
 def workers_on(placement: Placement, threads: int | None = None) -> int:

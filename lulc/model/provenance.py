@@ -18,7 +18,7 @@ def provenance(scene: Scene, card: BundleCard) -> dict[str, str]:
         "LULC_MODEL_SHA256": card.weights_sha256,
         "LULC_LEGEND": json.dumps(card.legend, sort_keys=True),
         "LULC_INPUT": scene.info.name,
-        "LULC_INPUT_KIND": " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part),
+        "LULC_INPUT_KIND": input_kind(scene),
         "LULC_ACQUIRED": scene.info.acquired,
         "LULC_INPUT_SHA256": scene.fingerprint(times=False),
         "LULC_BANDS": ",".join(card.features.channels),
@@ -36,10 +36,24 @@ def required_names(scene: Scene, card: BundleCard) -> tuple[str, ...]:
         InputError: The scene lacks one.
     """
     names = card.features.required(scene.names)
+    check_names(scene, card, names)
+    return names
+
+
+def check_names(scene: Scene, card: BundleCard, names: tuple[str, ...]) -> None:
+    """Refuse a scene that lacks a band or an index that a model is to read from it.
+
+    Raises:
+        InputError: It does; the message names them.
+    """
     unnamed = ", or name its bands with --bands" if scene.info.unnamed else ""
     remedy = f"{card.name} needs {', '.join(names)}: give a scene with these bands{unnamed}"
     check_bands(scene.info.name, names, scene.names, remedy)
-    return names
+
+
+def input_kind(scene: Scene) -> str:
+    """What a scene is, as its tag says it: kind of file, product level and acquisition, as far as they are known."""
+    return " ".join(part for part in (scene.info.kind, scene.info.level, scene.info.acquired) if part)
 
 
 def compatibility_warnings(scene: Scene, card: BundleCard) -> list[str]:

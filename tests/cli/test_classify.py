@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from lulc.cli.classify import report_text
 from lulc.cli.main import cli
 from lulc.io.product.areas import ClassArea
-from lulc.tasks.classify.report import ClassifyReport
+from lulc.tasks.classify.report import ClassifyReport, DateUsed
 from lulc.tasks.classify.seams import SeamReport
 
 _FLIPS = "seams: 2 windows inferred again: 0.5000 % of classes change (1.0000 % near seams, 0.2500 % elsewhere)"
@@ -69,6 +69,11 @@ def test_a_report_says_what_was_mapped_and_how_fast():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        (
+            {"dates": (DateUsed("a.tif", "2021-05-03", "SCL 1,3,8,9,10"),)},
+            "2021-05-03  a.tif, clouds by SCL 1,3,8,9,10",
+        ),
+        ({"dates": (DateUsed("b.tif", "", "none"),)}, "undated  b.tif, clouds by none"),
         ({"resumed_chunks": 3}, "3 finished parts were taken over from an interrupted run"),
         ({"seams": SeamReport(0, 0, None, 0.0, 0.0, 0.0)}, "seams: none, the scene is one window"),
         (

@@ -1,12 +1,16 @@
-"""Names of files: what libraries cannot take and disks do not hold, said before any work is done."""
+"""Names of files: what libraries cannot take and disks do not hold, said before any work is done; many names as a tag."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from lulc.errors import InputError, StorageError
 
 _MOST_NAME_BYTES = 255 - len(".sources.csv")
 """Disks take 255; the longest ending of what lies beside an output comes on top."""
+
+_LISTED = 50
+"""Names that a tag lists; of more it gives the number."""
 
 
 def refuse_undecodable(path: Path) -> None:
@@ -39,3 +43,9 @@ def check_name(target: Path) -> None:
         raise StorageError(
             f"the name {target.name[:40]}... has {length} bytes", f"choose one of at most {_MOST_NAME_BYTES}"
         )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of many inputs as one tag: the first 50, and how many more there are."""
+    more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    return ", ".join([*names[:_LISTED], *more])

@@ -71,6 +71,23 @@ def refuse_inputs(outputs: Iterable[Path], files: Sequence[Path]) -> None:
             raise UsageError(f"{output} is an input", "choose another name")
 
 
+def refuse_repeated(inputs: Iterable[Path]) -> None:
+    """Refuse a file that is given twice, under whatever name.
+
+    Raises:
+        UsageError: One is.
+    """
+    known: set[object] = set()
+    for path in inputs:
+        names: set[object] = {path.resolve()}
+        with suppress(OSError):  # whoever opens it says why
+            status = path.stat()
+            names.add((status.st_dev, status.st_ino))  # of a hard link too
+        if names & known:
+            raise UsageError(f"{path} is given twice", "name each once")
+        known |= names
+
+
 def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:
     """Refuse a folder for some files that cannot or must not be written, before any work is done.
 

@@ -15,6 +15,7 @@ from lulc.errors import UsageError, did_you_mean
 from lulc.grid import Grid, Window
 from lulc.io.scene.quality import QualityBand
 from lulc.io.scene.scene import Scene, SceneInfo
+from lulc.io.scene.source import Raster
 
 SCL_CLASSES = (
     "nodata",
@@ -159,9 +160,29 @@ class ClearScene:
         """What the scene says of itself."""
         return self.scene.info
 
+    def read(self, names: Sequence[str], window: Window) -> Raster:
+        """Raw values and valid mask, as `Scene.read`; clouded pixels are not valid."""
+        data, valid = self.scene.read(names, window)
+        return Raster(data, valid if self.clouds is None else valid & ~self.clouds.read(window))
+
     def reflectance(self, names: Sequence[str], window: Window) -> NDArray[np.float32]:
         """Reflectance of bands and values of indices, float32 (len(names), height, width), NaN where invalid or clouded."""
         planes = self.scene.reflectance(names, window)
         if self.clouds is not None:
             planes[:, self.clouds.read(window)] = np.nan
         return planes
+
+    def tags(self, end: str = "") -> dict[str, str]:
+        """Provenance tags, `LULC_...`, of one of the scenes that an output is made of.
+
+        Args:
+            end: End of their names, which tells scenes apart, such as `_2`.
+        """
+        radiometry = self.scene.radiometry
+        return {
+            f"LULC_INPUT{end}": self.info.name,
+            f"LULC_INPUT_SHA256{end}": self.scene.fingerprint(times=False),
+            f"LULC_CLOUDS{end}": "" if self.masked_by == "none" else self.masked_by,
+            f"LULC_OFFSET{end}": f"{radiometry.offset:g} ({radiometry.source})",
+            f"LULC_QUANTIFICATION{end}": f"{radiometry.quantification:g} ({radiometry.source})",
+        }

@@ -1,6 +1,7 @@
 """The loop over the chunks of a job, shared by whole runs and shards: read, infer, store."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,18 @@ from numpy.typing import NDArray
 
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
-from lulc.io.scene.scene import Scene
+from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
+from lulc.model.mean_of_dates import DatesInference
 from lulc.model.predictor import Predictor
 from lulc.run import Run
 from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
+
+_log = logging.getLogger(__name__)
 
 ChunkSink = ProductWriter | PartWriter
 """Storage of finished chunks: a whole product, or a shard's part of one."""
@@ -35,11 +40,26 @@ class Filled:
     pixels: int
 
 
-def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: Run, times: StageTimes) -> Filled:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One date of one chunk.
+
+    Attributes:
+        chunk: The chunk.
+        date: Number of the date, from 0.
+        last: True for the last date, after which the chunk is finished.
+    """
+
+    chunk: Chunk
+    date: int
+    last: bool
+
+
+def infer_missing(series: Series, job: Job, sink: ChunkSink, wanted: range, run: Run, times: StageTimes) -> Filled:
     """Infer the wanted chunks that the sink does not hold yet.
 
     Args:
-        scene: The input.
+        series: The input.
         job: The planned classification.
         sink: Storage of finished chunks.
         wanted: Indices of the wanted chunks.
@@ -47,7 +67,7 @@ def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: R
         times: Collects the times of the stages.
 
     Raises:
-        InputError: The scene cannot be read as it is.
+        InputError: A scene cannot be read as it is.
         ModelError: The network gives values that are not finite.
         LimitError: The device has not enough memory.
         StorageError: Reading or writing failed. Finished chunks have been stored.
@@ -59,19 +79,79 @@ def infer_missing(scene: Scene, job: Job, sink: ChunkSink, wanted: range, run: R
     resumed, total, pixels = len(sizes) - len(missing), sum(sizes.values()), 0
     taken_over = sum(size for index, size in sizes.items() if index not in missing)
     if missing:
-        infer = ChunkInference(predictor_for(scene, job), job.plan, job.options.activations, run.check)
+        infer = LookInference(series, job, run.check)
 
-    def write(chunk: Chunk, product: NDArray[np.generic]) -> None:
-        if chunk.index in missing:
-            sink.put(chunk.index, chunk.core, product)
+    def write(look: Look, product: NDArray[np.generic] | None) -> None:
+        if product is not None and look.chunk.index in missing:
+            sink.put(look.chunk.index, look.chunk.core, product)
 
     times.ready()
     if missing:
-        stages = Stages(read=lambda chunk: scene.read(job.names, chunk.read), infer=infer, write=write, times=times)
-        for chunk in stages.run(chunks_to_infer(job.plan, missing)):
-            pixels += chunk.core.shape.size
-            run.tick(min(taken_over + pixels, total), total)
+        stages = Stages(
+            read=lambda look: job.readers[look.date].raw(look.chunk.read), infer=infer, write=write, times=times
+        )
+        for look in stages.run(looks_at(chunks_to_infer(job.plan, missing), len(job.readers))):
+            if look.last:
+                pixels += look.chunk.core.shape.size
+                run.tick(min(taken_over + pixels, total), total)
+        if len(missing) == job.plan.chunk_count:
+            tell_unseen(series, infer.seen)
     return Filled(resumed, pixels)
+
+
+def looks_at(chunks: Iterable[Chunk], dates: int) -> Iterator[Look]:
+    """Every date of a chunk, then those of the next chunk."""
+    for chunk in chunks:
+        for date in range(dates):
+            yield Look(chunk, date, last=date == dates - 1)
+
+
+class LookInference:
+    """Infers a date of a chunk: gives the chunk's product after its last date, None before.
+
+    Args:
+        series: The input.
+        job: The planned classification.
+        between_tiles: Called before each forward pass; may raise to stop.
+
+    Attributes:
+        seen: For each date, True once it has shown a pixel.
+    """
+
+    def __init__(self, series: Series, job: Job, between_tiles: Callable[[], None]) -> None:
+        self._infer = ChunkInference(predictor_for(series, job), job.plan, job.options.activations, between_tiles)
+        self._dates = DatesInference(self._infer) if series.counted else None
+        self._readers = job.readers
+        self.seen = [False] * len(job.readers)
+
+    def __call__(self, look: Look, pixels: Raster) -> NDArray[np.generic] | None:
+        """Infer the next look.
+
+        Args:
+            look: Next date of a chunk of the plan.
+            pixels: Raw planes (bands, height, width) and valid mask of the chunk's `read`.
+
+        Returns:
+            Product bands of the chunk's core, uint8 or float32 (bands, height, width), 255 nodata; None before the last
+            date.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+            LimitError: The device has not enough memory for one window.
+        """
+        chunk = look.chunk
+        if self._dates is None:
+            return self._infer(chunk, pixels)
+        self.seen[look.date] |= bool(pixels.valid[chunk.core.slices(chunk.read)].any())
+        self._dates.add(chunk, pixels, self._readers[look.date].radiometry)
+        return self._dates.product(chunk) if look.last else None
+
+
+def tell_unseen(series: Series, seen: Sequence[bool]) -> None:
+    """Warn of dates that show no pixel of a map to which others have added."""
+    for date, shown in zip(series.dates, seen, strict=True):
+        if any(seen) and not shown:
+            _log.warning("%s shows no pixel of the map: it has no data there, or clouds alone", date.info.name)
 
 
 def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
@@ -82,21 +162,21 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
     return [chunk for chunk in plan.chunks() if chunk.index in wanted]
 
 
-def predictor_for(scene: Scene, job: Job) -> Predictor:
-    """Predictor of a job: its network on its device, for the radiometry of a scene; its workers share the CPU threads."""
+def predictor_for(series: Series, job: Job) -> Predictor:
+    """Predictor of a job: its network on its device, for the radiometry of the first scene; its workers share the CPU threads."""
     options = job.options
-    predictor = Predictor(job.bundle, scene.radiometry, job.names, job.placement, options.batch, options.threads)
+    predictor = Predictor(job.bundle, series.first.radiometry, job.names, job.placement, options.batch, options.threads)
     predictor.share_threads()
     return predictor
 
 
 def product_writer(
-    scene: Scene, job: Job, output: Path, *, parts: Sequence[Path] = (), overwrite: bool = False
+    series: Series, job: Job, output: Path, *, parts: Sequence[Path] = (), overwrite: bool = False
 ) -> ProductWriter:
     """Writer of a job's product.
 
     Args:
-        scene: The input.
+        series: The input.
         job: The planned classification.
         output: Product to write.
         parts: Work folders of shards whose chunks are taken over.
@@ -108,24 +188,25 @@ def product_writer(
     """
     return ProductWriter(
         output,
-        scene.grid,
+        series.grid,
         job.card.classes,
         activations=job.options.activations,
+        extra=job.extra,
         tags=job.tags,
         fingerprint=job.fingerprint,
         creation_options=job.options.creation_options,
         overwrite=job.options.overwrite or overwrite,
         resume=job.options.resume,
         parts=parts,
-        inputs=scene.unchanged,
+        inputs=series.unchanged,
     )
 
 
-def tell_empty(writer: ProductWriter, scene: Scene, options: ClassifyOptions) -> None:
+def tell_empty(writer: ProductWriter, series: Series, options: ClassifyOptions) -> None:
     """Warn that a product has no valid pixel: as a tile of a region it is as good as any other.
 
     Raises:
         InputError: There is none, and `require_data` asks for some.
     """
     if not writer.holds_data():
-        scene.tell_empty(refuse=options.require_data)
+        series.tell_empty(refuse=options.require_data)

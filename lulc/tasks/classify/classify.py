@@ -1,4 +1,4 @@
-"""`lulc classify`: a scene and a model in, one land-cover product out.
+"""`lulc classify`: a scene, or several dates of one place, and a model in, one land-cover product out.
 
 Scene -> raw bands -> FeatureSpec -> TilePlan -> Predictor -> Blender -> ProductWriter
 """
@@ -13,7 +13,6 @@ from lulc.io.files.outputs import check_outputs, refuse_inputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import class_areas
 from lulc.io.product.writer import ProductWriter
-from lulc.io.scene.scene import Scene, open_scene_as
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
@@ -23,9 +22,10 @@ from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.report import ClassifyReport
 from lulc.tasks.classify.seams import verify_seams
+from lulc.tasks.classify.series import Series, open_series
 from lulc.tasks.classify.stages import StageTimes
 
-Fill = Callable[[Scene, Job, ProductWriter, range, Run, StageTimes], Filled]
+Fill = Callable[[Series, Job, ProductWriter, range, Run, StageTimes], Filled]
 """Infers the chunks that a writer lacks and stores them in it, like `lulc.tasks.classify.chunk_loop.infer_missing`."""
 
 
@@ -38,8 +38,8 @@ def plan_classification(inputs: Sequence[Path], options: ClassifyOptions, name: 
         UsageError: An option is refused.
         LimitError: No window fits into `max_memory`.
     """
-    with open_scene_as(inputs, options, name) as scene:
-        return plan_job(scene, load_bundle(options.model), options)
+    with open_series(inputs, options, name) as series:
+        return plan_job(series, load_bundle(options.model), options)
 
 
 def classify(
@@ -53,15 +53,16 @@ def classify(
     fill: Fill | None = None,
     name: str | None = None,
 ) -> ClassifyReport:
-    """Classify a scene into a product, which is published whole or not at all.
+    """Classify a scene, or several dates of one place, into a product, which is published whole or not at all.
 
     Args:
-        inputs: One scene, or several files that are stacked.
-        output: Product to write: class codes uint8, 255 nodata, then one activation band per class.
+        inputs: One scene, or several files that are stacked; with `ClassifyOptions(dates=True)`, one scene for each date.
+        output: Product to write: class codes uint8, 255 nodata, then one activation band per class; of dates also the
+            band `looks`, the number of dates that show a pixel.
         options: See `ClassifyOptions`; None for the defaults.
         progress: Called after each chunk with the pixels done and in all.
         seam_windows: Number of windows to infer again across seams.
-        quicklook: PNG to write beside the product, or None.
+        quicklook: PNG to write beside the product, or None; of dates it shows the first that was given.
         fill: Runs the inference on other machines; None runs it here.
         name: Name of the scene in messages and tags, as in `open_scene`.
 
@@ -77,21 +78,23 @@ def classify(
     quicklook = None if quicklook is None else as_path(quicklook)
     options = options or ClassifyOptions()
     _refuse_names(inputs, output, quicklook, options)
+    if fill and options.dates:
+        raise UsageError("--dates does not run on a cluster", "leave --scheduler out")
     times = StageTimes()
-    with times.measure("total"), open_scene_as(inputs, options, name) as scene:
-        refuse_inputs([path for path in (output, quicklook) if path is not None], scene.files())
+    with times.measure("total"), open_series(inputs, options, name) as series:
+        refuse_inputs([path for path in (output, quicklook) if path is not None], series.files())
         # Seams are verified here, on the device that was asked for; without that, other machines alone infer.
         elsewhere = placement_elsewhere(options.device, options.precision) if fill and not seam_windows else None
-        job = plan_job(scene, load_bundle(options.model), options, elsewhere)
-        with gdal_cache(gdal_cache_bytes(job.plan, scene, len(job.names))), running(progress) as run:
-            with product_writer(scene, job, output) as product:
-                filled = (fill or infer_missing)(scene, job, product, range(job.plan.chunk_count), run, times)
-                tell_empty(product, scene, options)
-            seams = verify_seams(scene, job, output, seam_windows) if seam_windows else None
+        job = plan_job(series, load_bundle(options.model), options, elsewhere)
+        with gdal_cache(gdal_cache_bytes(job.plan, series, len(job.names))), running(progress) as run:
+            with product_writer(series, job, output) as product:
+                filled = (fill or infer_missing)(series, job, product, range(job.plan.chunk_count), run, times)
+                tell_empty(product, series, options)
+            seams = verify_seams(series, job, output, seam_windows) if seam_windows else None
         areas = class_areas(output)
         if quicklook is not None:
-            quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
-    return ClassifyReport.of(scene, job, filled, product.published, areas, seams, times)
+            quicklook_of(output, series.first, quicklook, {entry.name: entry.hectares for entry in areas})
+    return ClassifyReport.of(series, job, filled, product.published, areas, seams, times)
 
 
 def _refuse_names(inputs: Sequence[Path], output: Path, quicklook: Path | None, options: ClassifyOptions) -> None:

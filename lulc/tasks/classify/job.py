@@ -6,21 +6,28 @@ from math import inf
 from typing import Any
 
 from lulc.errors import InputError, LimitError
-from lulc.io.files.fingerprint import code_fingerprint, named_fingerprint
-from lulc.io.scene.scene import Scene
+from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
+from lulc.io.files.names import listed
+from lulc.io.product.bands import ExtraBand
+from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, choose_placement, usable_cores
 from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
-from lulc.model.provenance import compatibility_warnings, provenance, required_names
+from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.series import Series
+from lulc.tasks.stack.on_grid import Donor
 from lulc.tiling import TilePlan, round_up
 
 DEFAULT_CORE = 1024
 """Side of the kept square when `--window` is not given, pixels; smaller ones are tried under `--max-memory`."""
+
+LOOKS = ExtraBand("looks", "code", "number of dates")
+"""Extra band of a map of several dates: how many of them show a pixel."""
 
 _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
@@ -35,7 +42,9 @@ class Job:
     Attributes:
         options: Options as given.
         bundle: Card and network of the model.
-        names: Bands and indices read from the scene, in order.
+        names: Bands and indices read from each scene, in order.
+        readers: Each date in order of acquisition, read on the grid of the map; a single scene is one.
+        extra: Bands behind the activations.
         plan: Tiles and chunks of the scene.
         receptive_field: Receptive field and stride of the network.
         placement: Device and precision of the network.
@@ -49,6 +58,8 @@ class Job:
     options: ClassifyOptions
     bundle: Bundle
     names: tuple[str, ...]
+    readers: tuple[Donor, ...]
+    extra: tuple[ExtraBand, ...]
     plan: TilePlan
     receptive_field: ReceptiveField
     placement: Placement
@@ -68,6 +79,7 @@ class Job:
         plan = self.plan
         return {
             "scene": [plan.shape.height, plan.shape.width],
+            "dates": len(self.readers),
             "window": plan.window,
             "core": plan.core,
             "halo": plan.halo,
@@ -86,35 +98,39 @@ class Job:
         }
 
 
-def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: Placement | None = None) -> Job:
+def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement: Placement | None = None) -> Job:
     """Plan a classification; nothing is written.
 
     Args:
-        scene: The input.
+        series: The input.
         bundle: Card and network of the model.
         options: Options of the run.
         placement: Device and precision when another machine runs the network; None chooses for this machine.
 
     Raises:
-        InputError: The scene lacks bands or a georeference.
+        InputError: A scene lacks bands or a georeference, or a date does not overlap the first.
         UsageError: Options contradict each other, or the device or precision is not available.
         LimitError: No window fits into `max_memory`.
     """
     card = bundle.card
-    names = required_names(scene, card)
-    notes = _input_notes(scene, card, options)
+    names = _names(series, card)
+    notes = _input_notes(series, card, options)
     placement = placement or choose_placement(options.device, options.precision)
     receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(receptive_field, options)
-    plan, peak = _fit_memory(scene, bundle, options, names, (halo, fade), placement, receptive_field.stride)
+    readers = series.readers(names)
+    plan, peak = _fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride)
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
-    tags = _tags(scene, card, options, plan, placement)
-    bands = 1 if options.activations == "none" else 1 + len(card.classes)
+    tags = _tags(series, card, options, plan, placement)
+    extra = (LOOKS,) if series.counted else ()
+    bands = len(extra) + (1 if options.activations == "none" else 1 + len(card.classes))
     depth = 4 if options.activations == "float32" else 1
     return Job(
         options=options,
         bundle=bundle,
         names=names,
+        readers=readers,
+        extra=extra,
         plan=plan,
         receptive_field=receptive_field,
         placement=placement,
@@ -122,7 +138,7 @@ def plan_job(scene: Scene, bundle: Bundle, options: ClassifyOptions, placement: 
         product_bytes=plan.shape.size * bands * depth * 4 // 3,
         notes=tuple(notes),
         tags=tags,
-        fingerprint=_fingerprint(scene, card, options, plan, tags),
+        fingerprint=_fingerprint(series, card, options, plan, tags),
     )
 
 
@@ -158,18 +174,44 @@ def choose_halo(receptive_field: ReceptiveField, options: ClassifyOptions) -> tu
     return halo, fade, why
 
 
-def _input_notes(scene: Scene, card: Card, options: ClassifyOptions) -> list[str]:
-    if not scene.grid.georeferenced and not options.allow_no_georef:
+def _names(series: Series, card: Card) -> tuple[str, ...]:
+    names = card.features.required(series.names)
+    for date in series.dates:
+        check_names(date.scene, card, names)
+    return names
+
+
+def _input_notes(series: Series, card: Card, options: ClassifyOptions) -> list[str]:
+    if not series.grid.georeferenced and not options.allow_no_georef:
         raise InputError(
-            f"{scene.info.name} has no CRS, ground control points or RPCs",
+            f"{series.first.info.name} has no CRS, ground control points or RPCs",
             "georeference it first, or accept a map without georeference with --allow-no-georef",
         )
-    scene.check_reflectance()
-    return [*scene.warnings, *compatibility_warnings(scene, card)]
+    for date in series.dates:
+        date.scene.check_reflectance()
+    return input_warnings(series, card)
+
+
+def input_warnings(series: Series, card: Card) -> list[str]:
+    """Warnings about the scenes, and about what a model was not trained for; each once, with the dates it is about."""
+    about: dict[str, list[str]] = {}
+    for date in series.dates:
+        for warning in (*date.warnings, *date.scene.warnings, *compatibility_warnings(date.scene, card)):
+            about.setdefault(warning, []).append(date.info.name)
+    if len(series.dates) == 1:
+        return list(about)
+    return [
+        warning if names[0] in warning else f"{names[0]}{_more(len(names) - 1)}: {warning}"
+        for warning, names in about.items()
+    ]
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _fit_memory(
-    scene: Scene,
+    series: Series,
     bundle: Bundle,
     options: ClassifyOptions,
     names: tuple[str, ...],
@@ -182,12 +224,12 @@ def _fit_memory(
     windows = [options.window] if options.window else [core + 2 * halo for core in _SMALLER_CORES]
     peak = 0
     for window in windows:
-        plan = TilePlan.from_window(scene.grid.shape, stride, window, halo, fade)
+        plan = TilePlan.from_window(series.grid.shape, stride, window, halo, fade)
         network = forward_bytes(
             bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
         )
         together = network * (options.batch or 1) * workers_on(placement, options.threads)
-        peak = predict_peak(plan, scene, names, bundle.card, options.activations, together)
+        peak = predict_peak(plan, series, names, bundle.card, options.activations, together)
         if peak <= limit:
             return plan, peak
     raise LimitError(
@@ -196,8 +238,8 @@ def _fit_memory(
     )
 
 
-def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, placement: Placement) -> dict[str, str]:
-    return provenance(scene, card) | {
+def _tags(series: Series, card: Card, options: ClassifyOptions, plan: TilePlan, placement: Placement) -> dict[str, str]:
+    return _input_tags(series, card) | {
         "LULC_WINDOW": str(plan.window),
         "LULC_HALO": str(plan.halo),
         "LULC_BLEND": str(plan.fade),
@@ -207,10 +249,33 @@ def _tags(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, pl
     }
 
 
-def _fingerprint(scene: Scene, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:
+def _input_tags(series: Series, card: Card) -> dict[str, str]:
+    """Provenance of a map of one scene, or of several dates: what holds of all, then of each, numbered from 1."""
+    dates = series.dates
+    tags = provenance(dates[0].scene, card)
+    if not series.counted:
+        return tags
+    each: dict[str, str] = {}
+    for number, date in enumerate(dates, start=1):
+        each |= {f"LULC_INPUT_KIND_{number}": input_kind(date.scene), **date.tags(f"_{number}")}
+    together = {
+        "LULC_INPUT": listed([date.info.name for date in dates]),
+        "LULC_INPUT_SHA256": json_fingerprint([date.scene.fingerprint(times=False) for date in dates]),
+        "LULC_ACQUIRED": span(date.info.acquired for date in dates),
+        "LULC_DATES": str(len(dates)),
+    }
+    of_each = {name.removesuffix("_1") for name in each}
+    return {name: text for name, text in tags.items() if name not in of_each} | together | _stated(each)
+
+
+def _stated(tags: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if text}
+
+
+def _fingerprint(series: Series, card: Card, options: ClassifyOptions, plan: TilePlan, tags: dict[str, str]) -> str:
     return named_fingerprint(
         {
-            "input": [scene.fingerprint(), repr(scene.grid)],
+            "input": [*series.fingerprint(), repr(series.grid)],
             "model": card.model_dump(mode="json"),
             "lulc": code_fingerprint(),
             "torch": version("torch"),

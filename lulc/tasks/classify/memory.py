@@ -5,20 +5,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lulc.io.scene.scene import Scene
 from lulc.tiling import BLOCK, TilePlan
 
 if TYPE_CHECKING:  # commands without a network do not load torch
+    from lulc.io.scene.scene import Scene
     from lulc.model.bundle import Card
+    from lulc.tasks.classify.series import Series
 
 _RETAINED = 1.6
 """Bytes that glibc holds for each byte that the network needs at once (measured with the shipped model: 1.5 to 1.7)."""
+
+_INTERPOLATED = 24 << 20
+"""Bytes a plane that interpolation onto another grid takes at once: its neighbours, and sums in float64."""
 
 _MAX_CACHE = 512 << 20
 _MIN_CACHE = 32 << 20
 
 
-def gdal_cache_bytes(plan: TilePlan, scene: Scene, planes: int) -> int:
+def gdal_cache_bytes(plan: TilePlan, series: "Series", planes: int) -> int:
     """Size of GDAL's block cache, bytes, at which every source block is decoded once while chunks run down a panel.
 
     The rows of blocks that two chunks share must still be cached for the second one. A smaller cache decodes them again
@@ -26,51 +30,69 @@ def gdal_cache_bytes(plan: TilePlan, scene: Scene, planes: int) -> int:
 
     Args:
         plan: Tiles and chunks of the scene.
-        scene: The input.
-        planes: Number of planes that are read.
+        series: The input.
+        planes: Number of planes that are read of each date.
     """
+    needed = sum(_shared_bytes(plan, date.scene, planes) for date in series.dates)
+    return min(max(needed, _MIN_CACHE), _MAX_CACHE)
+
+
+def _shared_bytes(plan: TilePlan, scene: "Scene", planes: int) -> int:
+    """Size of the blocks of one scene that two chunks share, bytes."""
     block = scene.block_shape
     width = min(plan.chunk_shape.width, plan.shape.width) + 2 * max(block.width, plan.halo)
     width = max(width, block.width)
     rows = 2 * plan.halo + 2 * block.height
-    return min(max(rows * width * planes * scene.dtype.itemsize, _MIN_CACHE), _MAX_CACHE)
+    return rows * width * planes * scene.dtype.itemsize
 
 
 def predict_peak(
-    plan: TilePlan, scene: Scene, names: tuple[str, ...], card: "Card", activations: str, network_bytes: int
+    plan: TilePlan, series: "Series", names: tuple[str, ...], card: "Card", activations: str, network_bytes: int
 ) -> int:
     """Predict the peak of main memory of a run, bytes: what the process holds now, and what the run adds.
 
     Args:
         plan: Tiles and chunks of the scene.
-        scene: The input.
+        series: The input.
         names: Bands and indices that are read.
         card: The model's card.
         activations: `uint8`, `float32` or `none`.
         network_bytes: Memory of one batch from `forward_bytes`, bytes.
     """
     classes = len(card.classes)
-    read = max(chunk.read.shape.size for chunk in plan.chunks())
-    core = max(chunk.core.shape.size for chunk in plan.chunks())
     window = plan.largest_window.size
-    bands = 1 if activations == "none" else 1 + classes
+    bands = (1 if activations == "none" else 1 + classes) + series.counted
     depth = 4 if activations == "float32" else 1
-    reading = 2 * read * (len(names) * scene.dtype.itemsize + 1)
+    core = max(chunk.core.shape.size for chunk in plan.chunks())
     probabilities = 3 * window * classes * 4
     writing = 3 * core * bands * depth
     overviews = bands * depth * plan.shape.width * BLOCK
     margins = classes * 4 * plan.fade * (plan.shape.width + plan.window)
-    cache = gdal_cache_bytes(plan, scene, len(names))
     return (
         resident_bytes()
-        + reading
+        + _reading_bytes(plan, series, len(names))
         + int(_RETAINED * network_bytes)
         + probabilities
+        + (_sums_bytes(plan, classes) if series.counted else 0)
         + writing
         + overviews
         + margins
-        + cache
+        + gdal_cache_bytes(plan, series, len(names))
     )
+
+
+def _reading_bytes(plan: TilePlan, series: "Series", planes: int) -> int:
+    """Two chunks as they are read, bytes. A date on another grid is read as reflectance, float32, and interpolated."""
+    read = max(chunk.read.shape.size for chunk in plan.chunks())
+    warped = any(not date.grid.same_as(series.grid) for date in series.dates)
+    depth = 4 if warped else max(date.scene.dtype.itemsize for date in series.dates)
+    return 2 * read * (planes * depth + 1) + (warped and _INTERPOLATED * planes)
+
+
+def _sums_bytes(plan: TilePlan, classes: int) -> int:
+    """Sums of probabilities and of dates of the tiles of one chunk, and two tiles on their way, float32, bytes."""
+    chunk = max(sum(tile.kept.shape.size for tile in chunk.tiles) for chunk in plan.chunks())
+    return (chunk + 2 * plan.largest_window.size) * (classes + 1) * 4
 
 
 def resident_bytes() -> int:

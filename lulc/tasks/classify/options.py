@@ -1,9 +1,9 @@
 """Options of `lulc classify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lulc.options import (
     CreationOptions,
@@ -18,13 +18,23 @@ from lulc.options import (
     Stored,
 )
 from lulc.resources import SHIPPED_MODEL
+from lulc.tasks.stack.options import CloudOptions, CloudSource
 
 _MOST_THREADS = 1024
 """No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
 
+SERIES_OPTIONS = ("dates", "clouds", "cloud_classes", "dilate")
+"""Options of maps of several dates, which are made on one machine."""
 
-class ClassifyOptions(SceneOptions):
+
+class ClassifyOptions(CloudOptions, SceneOptions):
     """Options of `lulc classify`."""
+
+    dates: bool = False
+    """Take each SCENE for a date of one place, and classify the mean of their probabilities over the dates that show a pixel. Adds the band `looks`: the number of these dates."""
+
+    clouds: CloudSource = "auto"
+    """With --dates, leave out pixels under clouds: by a date's band SCL or QA60, or by the network of ukis-csmask (pip install 'lulc[cloud]'). With auto that is SCL, else QA60, else every valid pixel counts."""
 
     model: Annotated[str | Path, Option(metavar="NAME|PATH")] = SHIPPED_MODEL
     """A shipped model, or a bundle's folder or zip."""
@@ -62,6 +72,14 @@ class ClassifyOptions(SceneOptions):
     """Accept a scene without georeference; the map has none either."""
 
     require_data: RequireData = False
+
+    @model_validator(mode="after")
+    def _dates_that_are_whole(self) -> Self:
+        if self.dates and self.date is not None:
+            raise ValueError("--date takes one date of a cube, --dates takes scenes of one date each: give one of them")
+        if not self.dates and (self.clouds != "auto" or self.cloud_classes is not None or self.dilate):
+            raise ValueError("--clouds, --cloud-classes and --dilate leave out pixels of dates: give --dates")
+        return self
 
 
 class ClassifyCommandOptions(Options):

@@ -5,15 +5,29 @@ from typing import Any
 
 from lulc.io.product.areas import ClassArea
 from lulc.io.product.writer import PublishReport
-from lulc.io.scene.scene import Scene
-from lulc.model.provenance import compatibility_warnings
 from lulc.tasks.classify.chunk_loop import Filled
-from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.job import Job, input_warnings
 from lulc.tasks.classify.memory import peak_resident_bytes
 from lulc.tasks.classify.seams import SeamReport
+from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import StageTimes
 
 _MEGA = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class DateUsed:
+    """One date of a map of several.
+
+    Attributes:
+        name: Name of its scene.
+        acquired: When it was taken; empty when not stated.
+        masked_by: What its clouds were told by, as in `SCL 1,3,8,9,10`; `none` where all its valid pixels count.
+    """
+
+    name: str
+    acquired: str
+    masked_by: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class ClassifyReport:
         output_bytes: Size of the product, bytes.
         seams: Result of `--verify-seams`; None unless requested.
         warnings: Warnings about the input.
+        dates: Dates of a map of several, in order of acquisition; empty for a map of one scene.
     """
 
     output: str
@@ -55,11 +70,12 @@ class ClassifyReport:
     output_bytes: int
     seams: SeamReport | None
     warnings: tuple[str, ...]
+    dates: tuple[DateUsed, ...] = ()
 
     @classmethod
     def of(
         cls,
-        scene: Scene,
+        series: Series,
         job: Job,
         filled: Filled,
         published: PublishReport,
@@ -86,7 +102,11 @@ class ClassifyReport:
             peak_bytes=peak_resident_bytes(),
             output_bytes=published.bytes,
             seams=seams,
-            warnings=(*scene.warnings, *compatibility_warnings(scene, job.card)),
+            warnings=tuple(input_warnings(series, job.card)),
+            dates=tuple(
+                DateUsed(date.info.name, date.info.acquired, date.masked_by)
+                for date in (series.dates if series.counted else ())
+            ),
         )
 
     def to_json(self) -> dict[str, Any]:

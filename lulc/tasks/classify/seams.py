@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from lulc.grid import Window
 from lulc.io.product.reader import ProductReader, open_product
-from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE
 from lulc.model.inference import padded_window
+from lulc.model.mean_of_dates import MeanOfDates
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.chunk_loop import predictor_for
 from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.series import Series
 from lulc.tiling import TilePlan, round_up
 
 _SEED = 20_180_825
@@ -76,11 +77,11 @@ def _around(plan: TilePlan, row: int, column: int, side: int) -> Window:
     return wanted.intersection(Window(0, 0, plan.shape.height, plan.shape.width))
 
 
-def verify_seams(scene: Scene, job: Job, product: Path, count: int) -> SeamReport:
+def verify_seams(series: Series, job: Job, product: Path, count: int) -> SeamReport:
     """Infer random windows across seams again and compare them with the product.
 
     Args:
-        scene: The input.
+        series: The input.
         job: The classification that made the product.
         product: The published product.
         count: Number of windows.
@@ -91,10 +92,10 @@ def verify_seams(scene: Scene, job: Job, product: Path, count: int) -> SeamRepor
         StorageError: A block of the scene or of the product cannot be read.
     """
     windows = seam_windows(job.plan, count)
-    tally, predictor = _Tally(), predictor_for(scene, job)
+    tally, predictor = _Tally(), predictor_for(series, job)
     with open_product(product) as stored:
         for window in windows:
-            again = _infer(scene, job, predictor, window)
+            again = _infer(job, predictor, window)
             tally.add(again, stored, window, _near_seam(job.plan, window))
         largest = tally.largest if stored.has_activations else None
     return SeamReport(
@@ -130,16 +131,21 @@ class _Tally:
             self.largest = max(self.largest, float(np.nanmax(difference)))
 
 
-def _infer(scene: Scene, job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
-    """Probabilities of a window, float32 (K, height, width), 0..1, from one run of the network around it."""
+def _infer(job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
+    """Probabilities of a window, float32 (K, height, width), 0..1, from one run of the network around it for each date."""
     halo, stride = job.plan.halo, job.plan.stride
     height, width = (round_up(side, stride) + 2 * halo for side in (window.height, window.width))
     wanted = Window(window.row - halo, window.col - halo, height, width)
-    inside = wanted.intersection(scene.grid.window)
-    raw, valid = padded_window(scene.read(job.names, inside), inside, wanted)
-    probabilities = predictor.predict(raw[None], valid[None])[0]
+    inside = wanted.intersection(job.plan.shape.window)
     rows, columns = window.slices(wanted)
-    result: NDArray[np.float32] = probabilities[:, rows, columns].cpu().numpy()
+    seen: MeanOfDates | None = None
+    for reader in job.readers:
+        raw, valid = padded_window(reader.raw(inside), inside, wanted)
+        probabilities = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
+        seen = seen or MeanOfDates(probabilities)
+        seen.add(probabilities, valid[rows, columns])
+    assert seen is not None
+    result: NDArray[np.float32] = seen.mean().cpu().numpy()
     return result
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +14,8 @@ import numpy as np
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Shape, Window
 from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, named_fingerprint
+from lulc.io.files.names import listed
+from lulc.io.files.outputs import refuse_repeated
 from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
@@ -31,7 +32,6 @@ SOURCES_A_BAND = 250
 _CHUNK = 1024
 _CHUNK_OF_MANY_CLASSES = 512
 _MANY_CLASSES = 16
-_LISTED = 50
 _NO_MAPS = {"change-map"}
 _HARDLY_FILLED = 0.02
 _log = logging.getLogger(__name__)
@@ -134,8 +134,6 @@ class MosaicPlan:
     def tags(self) -> dict[str, str]:
         """Provenance tags of the mosaic, `LULC_...`."""
         options = self.options
-        names = [one.path.name for one in self.maps]
-        more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
         return {
             "LULC_KIND": "mosaic",
             "LULC_VERSION": version("lulc"),
@@ -145,7 +143,7 @@ class MosaicPlan:
             "LULC_ATTRIBUTION": self._common("LULC_ATTRIBUTION"),
             "LULC_ACQUIRED": span(one.acquired for one in self.maps),
             "LULC_MAPS": str(len(self.maps)),
-            "LULC_INPUT": ", ".join(names[:_LISTED] + more),
+            "LULC_INPUT": listed([one.path.name for one in self.maps]),
             "LULC_INPUT_SHA256": self._digest(times=False),
             "LULC_METHOD": options.method,
             "LULC_FEATHER": str(options.feather),
@@ -216,15 +214,7 @@ def plan_mosaic(paths: Sequence[Path], options: MosaicOptions) -> MosaicPlan:
 def _check_paths(paths: Sequence[Path]) -> None:
     if not paths:
         raise UsageError("no map is given", "name at least one")
-    known: set[object] = set()
-    for path in paths:
-        names: set[object] = {path.resolve()}
-        with suppress(OSError):  # whoever opens it says why
-            status = path.stat()
-            names.add((status.st_dev, status.st_ino))  # of a hard link too
-        if names & known:
-            raise UsageError(f"{path} is given twice", "name each map once")
-        known |= names
+    refuse_repeated(paths)
 
 
 def _check_legends(maps: Sequence[SourceMap]) -> None:

@@ -4,7 +4,7 @@ from lulc.errors import InputError
 from lulc.io.scene.clouds import DEFAULT_CLASSES, ClearScene, Dilated, Qa60Clouds, SclClouds, scl_codes
 from lulc.io.scene.scene import Scene
 from lulc.model.cloud_network import CloudNetwork
-from lulc.tasks.stack.options import StackOptions
+from lulc.tasks.stack.options import CloudOptions
 
 _QA60_EMPTY = ("2022-01-25", "2024-02-28")
 """Between these dates QA60 holds no clouds.
@@ -14,7 +14,7 @@ later (Google Earth Engine's notes on COPERNICUS/S2).
 """
 
 
-def clear_scene(scene: Scene, options: StackOptions) -> ClearScene:
+def clear_scene(scene: Scene, options: CloudOptions) -> ClearScene:
     """Mask the clouds of a scene as the options state.
 
     Args:
@@ -34,7 +34,7 @@ def clear_scene(scene: Scene, options: StackOptions) -> ClearScene:
     return ClearScene(scene, grown, f"{seen.masked_by}, dilated by {options.dilate} px", seen.warnings)
 
 
-def _masked(scene: Scene, options: StackOptions) -> ClearScene:
+def _masked(scene: Scene, options: CloudOptions) -> ClearScene:
     if options.clouds == "model":
         return ClearScene(scene, CloudNetwork(scene), "ukis-csmask")
     if options.clouds in {"auto", "scl"} and "SCL" in scene.quality:

@@ -1,33 +1,15 @@
-"""Several scenes as one, on the grid of the first: the rules of a composite, and how a scene is read on another's grid.
-
-A scene may lie on another grid or in another CRS. Each pixel's centre is then projected exactly (no approximating
-transformer) and interpolated bilinearly, one pixel at a time. The result therefore does not depend on the windows into
-which the scene is cut.
-"""
+"""Several scenes as one, on the grid of the first: the rules of a composite."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.indices import spectral_index
 from lulc.io.scene.clouds import ClearScene
-from lulc.projection import Floats, GridProjection, bounding_window, inside
-
-Planes = NDArray[np.float32]
-
-_MOST_PIXELS = 1 << 20
-"""Largest window of another scene that is held at once, pixels; more is read in parts."""
-
-_MOST_POSITIONS = 1 << 18
-"""Largest number of pixels that are interpolated at once."""
-
-_LEAST_WEIGHT = 0.5
-"""Least weight of valid neighbours that an interpolated pixel needs."""
+from lulc.tasks.stack.on_grid import Planes, donor
 
 
 class Composite:
@@ -74,127 +56,6 @@ class Composite:
             planes[:, rows[found], cols[found]] = values[:, found]
             source[rows[found], cols[found]] = number
         return planes, source
-
-
-@dataclass(frozen=True)
-class _SameGrid:
-    """A scene that shares its grid with the other one."""
-
-    scene: ClearScene
-    names: tuple[str, ...]
-
-    def whole(self, window: Window) -> Planes:
-        """Values of a window of the other grid: float32 (names, height, width), NaN where the scene has no data.
-
-        Raises:
-            StorageError: A block cannot be read.
-        """
-        return self.scene.reflectance(self.names, window)
-
-    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
-        """Values at pixels of the other grid: float32 (names, pixels), NaN where the scene has no data.
-
-        Raises:
-            StorageError: A block cannot be read.
-        """
-        window = bounding_window(rows, cols, self.scene.grid.shape)
-        planes = self.scene.reflectance(self.names, window)
-        values: Planes = planes[:, rows - window.row, cols - window.col]
-        return values
-
-
-@dataclass(frozen=True)
-class _OtherGrid:
-    """A scene on a grid of its own, with the methods of `_SameGrid`."""
-
-    scene: ClearScene
-    names: tuple[str, ...]
-    projection: GridProjection
-
-    def whole(self, window: Window) -> Planes:
-        values = np.empty((len(self.names), window.height, window.width), np.float32)
-        height = max(1, _MOST_POSITIONS // window.width)  # positions of a whole window would take many times its pixels
-        for top in range(0, window.height, height):
-            part = Window(window.row + top, window.col, min(height, window.height - top), window.width)
-            rows, cols = np.mgrid[part.slices()].reshape(2, -1)
-            values[:, top : top + part.height] = self.at(rows, cols).reshape(-1, part.height, part.width)
-        return values
-
-    def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Planes:
-        values = np.full((len(self.names), rows.size), np.nan, np.float32)
-        there = self.projection.locate(rows.astype(np.float64), cols.astype(np.float64))
-        found = np.nonzero(inside(*there, self.scene.grid.shape))[0]
-        if found.size:
-            values[:, found] = self._sample(there[0][found], there[1][found])
-        return values
-
-    def _sample(self, rows: Floats, cols: Floats) -> Planes:
-        """Bilinear values at positions on the scene, in pixels counted from the centre of the first one."""
-        top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
-        corners = np.concatenate([top, top + 1]), np.concatenate([left, left + 1])
-        window = bounding_window(*corners, self.scene.grid.shape)
-        if rows.size > _MOST_POSITIONS or (window.shape.size > _MOST_PIXELS and rows.size > 1):
-            return self._sample_in_halves(rows, cols, along_rows=window.height >= window.width)
-        planes = self.scene.reflectance(self.names, window)
-        return bilinear(planes, rows - window.row, cols - window.col)
-
-    def _sample_in_halves(self, rows: Floats, cols: Floats, *, along_rows: bool) -> Planes:
-        values = np.empty((len(self.names), rows.size), np.float32)
-        for part in np.array_split(np.argsort(rows if along_rows else cols, kind="stable"), 2):
-            values[:, part] = self._sample(rows[part], cols[part])
-        return values
-
-
-Donor = _SameGrid | _OtherGrid
-"""A scene read on the grid of another one."""
-
-
-def donor(scene: ClearScene, first: ClearScene, names: tuple[str, ...]) -> Donor:
-    """A scene, read on the grid of the first.
-
-    Raises:
-        InputError: The scene cannot be projected onto that grid, or does not overlap it.
-    """
-    if scene.grid.same_as(first.grid):
-        return _SameGrid(scene, names)
-    for one in (scene, first):
-        if one.grid.crs is None or one.grid.gcps:
-            raise InputError(
-                f"{one.info.name} has no CRS and transform, and the scenes do not share a grid",
-                "warp it to a map projection first",
-            )
-    projection = GridProjection(first.grid, scene.grid, f"{first.info.name} and {scene.info.name}")
-    if not projection.meets():
-        raise InputError(f"{scene.info.name} lies outside {first.info.name}", "fill with a scene of the same place")
-    return _OtherGrid(scene, names, projection)
-
-
-def bilinear(planes: Planes, rows: Floats, cols: Floats) -> Planes:
-    """Bilinear interpolation that ignores missing neighbours.
-
-    Args:
-        planes: Values, float32 (names, height, width); a pixel is missing where the first plane is NaN.
-        rows: Rows of the positions, float64 (n,), counted from the centre of the first row.
-        cols: Columns of the positions, float64 (n,), counted from the centre of the first column.
-
-    Returns:
-        float32 (names, n); NaN where missing neighbours make up more than half of the weight.
-    """
-    height, width = planes.shape[1:]
-    top, left = np.floor(rows), np.floor(cols)
-    total = np.zeros((planes.shape[0], rows.size))
-    weights = np.zeros(rows.size)
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = (1 - np.abs(top + down - rows)) * (1 - np.abs(left + right - cols))
-            row = np.clip(top + down, 0, height - 1).astype(np.intp)
-            col = np.clip(left + right, 0, width - 1).astype(np.intp)
-            values = planes[:, row, col]
-            weight = np.where(np.isnan(values[0]), 0.0, weight)
-            total += np.where(weight > 0, values, 0.0) * weight
-            weights += weight
-    enough = weights >= _LEAST_WEIGHT
-    return np.where(enough, total / np.where(enough, weights, 1.0), np.nan).astype(np.float32)
 
 
 _MOST_VALUES = 1 << 24

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lulc.options import Option, Overwrite, RequireData, SceneOptions
+from lulc.options import Option, Options, Overwrite, RequireData, SceneOptions
 
 _CHUNK_STEP = 256
 _MOST_FILLS = 254
@@ -13,8 +13,35 @@ _MOST_FILLS = 254
 
 _MOST_DILATION = 200
 
+CloudSource = Literal["none", "auto", "scl", "qa60", "model"]
+"""Where the clouds of a scene are read from."""
 
-class StackOptions(SceneOptions):
+
+class CloudOptions(Options):
+    """How the clouds of scenes are masked."""
+
+    clouds: CloudSource = "none"
+    """Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]')."""
+
+    cloud_classes: Annotated[
+        tuple[str, ...] | None,
+        Option(metavar="NAME|N,...", unset="saturated,shadow,cloud-medium,cloud-high,cirrus = 1,3,8,9,10"),
+    ] = None
+    """SCL classes to mask; also nodata, dark, vegetation, bare, water, unclassified, snow."""
+
+    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION)
+    """Grow clouds by N pixels, as a disc."""
+
+    @model_validator(mode="after")
+    def _clouds_that_are_asked(self) -> Self:
+        if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
+            raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
+        if self.dilate and self.clouds == "none":
+            raise ValueError("--dilate grows clouds: give --clouds")
+        return self
+
+
+class StackOptions(CloudOptions, SceneOptions):
     """Options of `lulc stack`."""
 
     preset: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = None
@@ -40,28 +67,8 @@ class StackOptions(SceneOptions):
     composite: Literal["first", "best", "median", "max-ndvi"] = "first"
     """How SCENE and every OTHER become one: the first that has the pixel, the order being as given, or (best) by share of clear pixels; the median of all dates; all bands from the date of the largest NDVI."""
 
-    clouds: Literal["none", "auto", "scl", "qa60", "model"] = "none"
-    """Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]')."""
-
-    cloud_classes: Annotated[
-        tuple[str, ...] | None,
-        Option(metavar="NAME|N,...", unset="saturated,shadow,cloud-medium,cloud-high,cirrus = 1,3,8,9,10"),
-    ] = None
-    """SCL classes to mask; also nodata, dark, vegetation, bare, water, unclassified, snow."""
-
-    dilate: int = Field(default=0, ge=0, le=_MOST_DILATION)
-    """Grow clouds by N pixels, as a disc."""
-
     chunk: int = Field(default=1024, ge=_CHUNK_STEP, le=8192, multiple_of=_CHUNK_STEP)
     """Side of a window and of a NetCDF or Zarr chunk, in pixels; a multiple of 256."""
 
     overwrite: Overwrite = False
     require_data: RequireData = False
-
-    @model_validator(mode="after")
-    def _clouds_that_are_asked(self) -> Self:
-        if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
-            raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
-        if self.dilate and self.clouds == "none":
-            raise ValueError("--dilate grows clouds: give --clouds")
-        return self

@@ -24,7 +24,8 @@ from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import DATES_TITLE, SOURCE_TITLE, StackLayout, StackSink, geotiff_sink
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.stack.clouds import clear_scene
-from lulc.tasks.stack.composite import Composite, MaxNdvi, Median, Planes, clear_fractions
+from lulc.tasks.stack.composite import Composite, MaxNdvi, Median, clear_fractions
+from lulc.tasks.stack.on_grid import Planes
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.recipe import Recipe, choose_recipe, names_to_read
 from lulc.tasks.stack.report import CompositeDate, Format, SourceCount, StackReport
@@ -221,16 +222,7 @@ def _tags(recipe: Recipe, dates: Sequence[ClearScene], options: StackOptions) ->
         "LULC_COMPOSITE": options.composite if len(dates) > 1 else "",
     }
     for number, date in enumerate(dates, start=1):
-        scene = date.scene
-        end = f"_{number}" if number > 1 else ""
-        radiometry = scene.radiometry
-        tags |= {
-            f"LULC_INPUT{end}": scene.info.name,
-            f"LULC_INPUT_SHA256{end}": scene.fingerprint(times=False),
-            f"LULC_CLOUDS{end}": "" if date.masked_by == "none" else date.masked_by,
-            f"LULC_OFFSET{end}": f"{radiometry.offset:g} ({radiometry.source})",
-            f"LULC_QUANTIFICATION{end}": f"{radiometry.quantification:g} ({radiometry.source})",
-        }
+        tags |= date.tags(f"_{number}" if number > 1 else "")
     return {name: value for name, value in tags.items() if value}
 
 

@@ -15,7 +15,7 @@ from lulc.cli.main import cli
 from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.scene.scene import open_scene
-from lulc.tasks.stack import composite
+from lulc.tasks.stack import composite, on_grid
 from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.composite import Median
 from lulc.tasks.stack.options import StackOptions
@@ -149,7 +149,7 @@ def test_the_cut_changes_nothing(dates, tmp_path, rule, monkeypatch):
         stack([paths[0]], out, options(paths, composite=rule, chunk=chunk, dilate=1))
         made[chunk], _ = written(out)
         monkeypatch.setattr(composite, "_MOST_VALUES", 20_000)
-        monkeypatch.setattr(composite, "_MOST_PIXELS", 9_000)
+        monkeypatch.setattr(on_grid, "_MOST_PIXELS", 9_000)
     for name, plane in made[256].items():
         np.testing.assert_array_equal(plane, made[512][name])
     assert len(np.unique(made[256]["source"])) > 2

@@ -15,8 +15,9 @@ from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window, map_points
 from lulc.io.scene.scene import Scene
 from lulc.projection import bounding_window
-from lulc.tasks.stack import composite as module
-from lulc.tasks.stack.composite import Composite, bilinear
+from lulc.tasks.stack import on_grid as module
+from lulc.tasks.stack.composite import Composite
+from lulc.tasks.stack.on_grid import bilinear
 
 UTM = CRS.from_epsg(32633)
 DEGREES = CRS.from_epsg(4326)

@@ -1,0 +1,99 @@
+"""Mean of the probabilities of several dates, pixel by pixel over those that show the ground, and its product."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lulc.bands import Radiometry
+from lulc.io.scene.source import Raster
+from lulc.model.inference import ChunkInference, padded_window
+from lulc.tiling import Chunk, Tile
+
+
+class MeanOfDates:
+    """Sum of the probabilities of one window over dates, and the number of dates that each pixel was seen on.
+
+    Args:
+        like_kyx: Probabilities of the window, float32 (K, height, width), for their shape and device.
+    """
+
+    def __init__(self, like_kyx: Tensor) -> None:
+        self._total = torch.zeros_like(like_kyx)
+        self._looks = torch.zeros_like(like_kyx[0])
+
+    def add(self, probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> None:
+        """Add one date.
+
+        Args:
+            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+            valid_yx: bool (height, width); False where the date does not show the ground.
+        """
+        valid = torch.from_numpy(valid_yx).to(probabilities_kyx.device)
+        self._total += probabilities_kyx.masked_fill(~valid, 0.0)
+        self._looks += valid
+
+    @property
+    def looks(self) -> NDArray[np.uint8]:
+        """Number of dates of each pixel: uint8 (height, width)."""
+        return self._looks.to(torch.uint8).cpu().numpy()
+
+    def mean(self) -> Tensor:
+        """Mean probabilities, float32 (K, height, width), summing to 1 over K; 0 where no date shows the ground."""
+        return self._total / self._looks.clamp(min=1)
+
+
+class DatesInference:
+    """Infers the dates of a chunk one after the other, then the product of their mean.
+
+    Only the sums of one chunk are kept, however many dates there are. The class is the argmax of the mean.
+
+    Args:
+        infer: Inference of one date.
+    """
+
+    def __init__(self, infer: ChunkInference) -> None:
+        self._infer = infer
+        self._tiles: dict[Tile, MeanOfDates] = {}
+
+    def add(self, chunk: Chunk, pixels: Raster, radiometry: Radiometry) -> None:
+        """Add the next date of a chunk.
+
+        Args:
+            chunk: Next chunk of the plan.
+            pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
+            radiometry: How the raw values of this date become reflectance.
+
+        Raises:
+            LimitError: The device has not enough memory for one window.
+        """
+        mask = Raster(pixels.valid[None], pixels.valid)
+
+        def add(tile: Tile, probabilities: Tensor) -> None:
+            valid = padded_window(mask, chunk.read, tile.read).valid[tile.kept.slices(tile.read)]
+            if tile not in self._tiles:
+                self._tiles[tile] = MeanOfDates(probabilities)
+            self._tiles[tile].add(probabilities, valid)
+
+        self._infer.each_tile(chunk, pixels, add, radiometry)
+
+    def product(self, chunk: Chunk) -> NDArray[np.generic]:
+        """Product of the dates that were added, which are then forgotten.
+
+        Returns:
+            uint8 or float32 (1 + K + 1 or 1 + 1, height, width) of `chunk.core`: the class, activations, and the number of
+            dates; 255 nodata.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+        """
+        product = self._infer.empty(chunk, extra=1)
+        for tile in chunk.tiles:
+            seen = self._tiles.pop(tile, None)
+            if seen is None:  # no date has data there
+                continue
+            looks = seen.looks[: tile.core.height, : tile.core.width]
+            part = product[:, *tile.core.slices(chunk.core)]
+            part[:-1] = self._infer.product_of(tile, seen.mean(), looks > 0)
+            part[-1][looks > 0] = looks[looks > 0]
+        return product
