@@ -7,51 +7,55 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network, total_stride
 from lulc.model.fold import fold_batch_norm
 from lulc.model.receptive_field import measure_receptive_field
 from lulc.model.spectral_unet import SpectralUnet
-from lulc.training.start import start_segmentation
+from lulc.training.start import centred, start_segmentation, weights_of
 
 pytestmark = pytest.mark.torch
 
 
+CHANNELS = ["B02", "B03", "B04", "B08"]
+LITE0 = "tu-tf_efficientnet_lite0"
+
+
 def architecture(**changes):
-    facts = {"network": "SpectralUnet", "encoder": "plain", "encoder_depth": 2, "in_channels": 3, "classes": 4}
+    facts = {"network": "SpectralUnet", "encoder": LITE0, "encoder_depth": 2, "in_channels": 4, "classes": 3}
     return Architecture(**facts | changes)
 
 
 def small(**options):
     torch.manual_seed(0)
-    return SpectralUnet(3, 4, widths=(4, 6, 8), **options).eval()
+    return SpectralUnet(4, 3, **{"full": 4, "half": 6} | options).eval()
 
 
 @given(down=st.integers(1, 12), across=st.integers(1, 12), spectral=st.sampled_from([0, 5]))
 @settings(max_examples=20, deadline=None)
 def test_every_image_of_whole_strides_is_answered_in_full(down, across, spectral):
     with torch.inference_mode():
-        answer = small(spectral=spectral)(torch.zeros(2, 3, 4 * down, 4 * across))
-    assert answer.shape == (2, 4, 4 * down, 4 * across)
+        answer = small(spectral=spectral)(torch.zeros(2, 4, 4 * down, 4 * across))
+    assert answer.shape == (2, 3, 4 * down, 4 * across)
 
 
-@pytest.mark.parametrize(("blocks", "half_field"), [(0, 15), (1, 23), (2, 31), (3, 39)])
-def test_the_field_grows_by_eight_pixels_a_block(blocks, half_field):
-    found = measure_receptive_field(small(blocks=blocks), 3, 4)
-    assert (found.half_field, found.stride, found.bounded) == (half_field, 4, True)
+def test_field_and_stride_are_small():
+    found = measure_receptive_field(small(), 4, 4)
+    assert (found.half_field, found.stride, found.bounded) == (34, 4, True)
 
 
 def test_it_moves_with_the_image_by_its_stride():
-    network, image = small(), torch.rand(1, 3, 96, 96)
+    network, image = small(), torch.rand(1, 4, 128, 128)
     with torch.inference_mode():
         here, there = network(image), network(image[..., 4:, 8:].contiguous())
-    torch.testing.assert_close(here[..., 40:60, 40:60], there[..., 36:56, 32:52], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(here[..., 50:78, 50:78], there[..., 46:74, 42:70], atol=1e-5, rtol=1e-4)
 
 
 def test_no_corner_is_preferred():
     """Turned filters on a turned image give the turned answer: down-sampling is centred between pixels."""
-    network, image = small(), torch.rand(1, 3, 32, 32)
+    network, image = small(), torch.rand(1, 4, 32, 32)
     with torch.inference_mode():
         expected = torch.rot90(network(image), 1, (2, 3))
         for layer in network.modules():
@@ -61,7 +65,7 @@ def test_no_corner_is_preferred():
 
 
 def test_the_spectral_branch_sees_one_pixel():
-    network, image = small(), torch.rand(1, 3, 16, 16)
+    network, image = small(), torch.rand(1, 4, 16, 16)
     changed = image.clone()
     changed[..., 5, 7] += 1
     with torch.inference_mode():
@@ -69,30 +73,39 @@ def test_the_spectral_branch_sees_one_pixel():
     assert differs.nonzero().tolist() == [[5, 7]]
 
 
-def test_folding_changes_no_answer():
-    network, image = small(), torch.rand(1, 3, 64, 64)
-    network.train()(torch.rand(4, 3, 32, 32))  # statistics that are not those of the start
+def test_folding_changes_no_answer_and_leaves_no_batch_norm():
+    network, image = small(), torch.rand(1, 4, 64, 64)
+    network.train()(torch.rand(4, 4, 32, 32))  # statistics that are not those of the start
     with torch.inference_mode():
         expected = network.eval()(image)
-        assert fold_batch_norm(network, 3) == 12
+        fold_batch_norm(network, 4)
         torch.testing.assert_close(network(image), expected, atol=1e-4, rtol=1e-4)
+    assert not [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+
+
+def test_it_learns_in_bfloat16_with_gradients_for_every_weight():
+    network = small().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = network(torch.rand(2, 4, 32, 32)).float().square().mean()
+    loss.backward()
+    assert all(weight.grad is not None and bool(weight.grad.isfinite().all()) for weight in network.parameters())
 
 
 def test_it_is_built_from_a_card():
-    network = build_network(architecture(options={"widths": [4, 6, 8], "blocks": 1, "spectral": 5}))
+    network = build_network(architecture(options={"full": 4, "half": 6}))
     assert total_stride(network) == 4
     assert not network.training
-    assert network.state_dict().keys() == small(blocks=1, spectral=5).state_dict().keys()
+    assert network.state_dict().keys() == small().state_dict().keys()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "resnet18"}, "encoder 'plain' with depth 2"),
-        ({"encoder_depth": 3}, "encoder 'plain' with depth 2"),
-        ({"options": {"width": [4, 6, 8]}}, "no option 'width'.*widths"),
-        ({"options": {"widths": [4, 6]}}, "cannot build SpectralUnet"),
-        ({"options": {"widths": [4, -1, 8]}}, "cannot build SpectralUnet"),
+        ({"encoder": "resnet18"}, f"the encoder {LITE0} with depth 2"),
+        ({"encoder_depth": 3}, f"the encoder {LITE0} with depth 2"),
+        ({"options": {"spectrum": 4}}, "no option 'spectrum'.*spectral"),
+        ({"options": {"full": -1}}, "cannot build SpectralUnet"),
+        ({"options": {"half": [4, 6]}}, "cannot build SpectralUnet"),
     ],
 )
 def test_other_architectures_are_refused_in_one_line(changes, message):
@@ -100,17 +113,38 @@ def test_other_architectures_are_refused_in_one_line(changes, message):
         build_network(architecture(**changes))
 
 
-def test_there_are_no_imagenet_weights_for_it():
+def test_imagenet_weights_are_those_of_the_library(tmp_path, monkeypatch):
+    """The encoder takes the first weights of EfficientNet-Lite0, in order; filters of stride 2 are blurred by 2 x 2."""
     made = architecture()
-    with pytest.raises(ModelError, match="no ImageNet weights for SpectralUnet"):
-        start_segmentation(build_network(made), made, ["B02", "B03", "B04"], "imagenet")
+    network = build_network(made)
+    shapes = [tuple(weight.shape) for weight in weights_of(network.encoder.state_dict()).values()]
+    theirs = {}
+    for number, shape in enumerate(shapes):
+        given = torch.rand((*shape[:-2], 3, 3) if shape[-2:] == (4, 4) else shape)
+        theirs[f"layer{number}"] = given[:, :1].repeat(1, 3, 1, 1) if shape[1:2] == (4,) else given
+    torch.save({**theirs, "more": torch.rand(3)}, tmp_path / "lite0.pth")
+    monkeypatch.setattr("lulc.training.start.packaged_weights", lambda encoder: tmp_path / "lite0.pth")
+    assert "ImageNet" in start_segmentation(network, made, CHANNELS, "imagenet")
+    own = [*weights_of(network.encoder.state_dict()).values()]
+    for mine, given in zip(own, theirs.values(), strict=True):
+        if mine.shape[-2:] == (4, 4):
+            torch.testing.assert_close(mine.sum(dim=1).norm(), centred(given, mine.shape).sum(dim=1).norm())
+        else:
+            torch.testing.assert_close(mine, given)
+
+
+def test_a_filter_in_four_places_is_the_filter_after_a_blur():
+    image, filters = torch.rand(1, 1, 12, 12), torch.rand(2, 1, 3, 3)
+    blurred = functional.avg_pool2d(image, 2, stride=1)
+    expected = functional.conv2d(blurred, filters, stride=2)
+    torch.testing.assert_close(functional.conv2d(image, centred(filters, (2, 1, 4, 4)), stride=2), expected)
 
 
 def test_no_library_of_networks_is_imported_for_it():
     """Start-up: segmentation-models-pytorch and timm take longer to import than the network to build."""
     code = (
         "import sys; from lulc.model.build import *; "
-        "build_network(Architecture(network='SpectralUnet', encoder='plain', encoder_depth=2, in_channels=9, classes=9));"
+        f"build_network(Architecture(network='SpectralUnet', encoder='{LITE0}', encoder_depth=2, in_channels=9, classes=9));"
         "print([name for name in ('segmentation_models_pytorch', 'timm', 'torchvision') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
