@@ -83,10 +83,9 @@ class TestScores:
 class TestWords:
     def test_a_note_from_the_limit_on(self):
         assert unlike_note(None, "tiny") == unlike_note(1.0, "tiny") == ()
-        assert unlike_note(1.234, "tiny") == (
-            "unlike the training patches of tiny in colour, contrast or texture (OOD score 1.23, limit 1): "
-            "do not trust the class",
-        )
+        (said,) = unlike_note(1.234, "tiny")
+        assert said.startswith("unlike the training patches of tiny in colour, contrast or texture")
+        assert said.endswith("(OOD score 1.23, limit 1): do not trust the class")
 
     def test_a_warning_above_two_in_a_hundred(self):
         assert unlike_warning(2, 100, "tiny") == unlike_warning(1, 1, "tiny") == unlike_warning(0, 0, "tiny") == ()
