@@ -79,8 +79,10 @@ def main() -> None:
     parser.add_argument("--model", default=SHIPPED_PATCH_MODEL)
     given = parser.parse_args()
     classifier = Classifier(load_patch_model(given.model), "auto", "fp32")
-    print("| pictures | number | flagged | sure | sure and wrong | of these flagged | sure and right flagged |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| pictures | number | flagged | sure | sure and wrong | of these flagged | sure and right flagged | unflagged, sure: wrong |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     found = [predicted(given.folder / f"{name}.npz", classifier) for name in WORLD]
     world = Found(*(np.concatenate([getattr(one, key) for one in found]) for key in Found.__dataclass_fields__))
     for title, chosen in groups(world):
@@ -107,6 +109,7 @@ def print_row(title: str, world: Found, chosen: NDArray[np.bool_]) -> None:
     sure = chosen & (world.confidence >= SURE) & (world.fractions.max(axis=1) >= MAJORITY)
     cells = [f"{chosen.sum()}", percent(flagged[chosen]), f"{sure.sum()}", f"{(sure & ~right).sum()}"]
     cells += [percent(flagged[sure & ~right]), percent(flagged[sure & right])]
+    cells += [f"{(sure & ~flagged & ~right).sum()} of {(sure & ~flagged).sum()}"]
     print(f"| {title} | {' | '.join(cells)} |")
 
 
@@ -119,9 +122,9 @@ def print_clouds(path: Path, classifier: Classifier) -> None:
     cloud = (file["mask"] == 1).reshape(count, per, side, per, side).mean(axis=(2, 4)).ravel() > MAJORITY
     probabilities, scores = answers(cut[cloud], np.full(cloud.sum(), "L1C"), classifier)
     sure = probabilities.max(axis=1) >= SURE
-    print(
-        f"| clouds | {cloud.sum()} | {percent(scores > 1)} | {sure.sum()} | {sure.sum()} | {percent(scores[sure] > 1)} | - |"
-    )
+    unflagged = (sure & (scores <= 1)).sum()
+    cells = [f"{cloud.sum()}", percent(scores > 1), f"{sure.sum()}", f"{sure.sum()}", percent(scores[sure] > 1), "-"]
+    print(f"| clouds | {' | '.join(cells)} | {unflagged} of {unflagged} |")
 
 
 def predicted(path: Path, classifier: Classifier) -> Found:
