@@ -115,15 +115,15 @@ def patch_statistics(values: NDArray[np.float32]) -> NDArray[np.float64]:
     stored at half the resolution, from the same ground in a GeoTIFF.
 
     Args:
-        values: Input of a network before normalisation: float32 (n, bands, side, side), NaN where not valid. Each patch
-            has a valid pixel.
+        values: Input of a network before normalisation: float32 (n, bands, side, side), not finite where not
+            valid. Each patch has a valid pixel; n may be 0.
 
     Returns:
         float64 (n, S).
     """
-    pixels = values.reshape(*values.shape[:2], -1)
-    brightness = values.mean(axis=1)
-    steps = [np.abs(np.diff(brightness, axis=axis)).reshape(len(values), -1) for axis in (1, 2)]
+    finite = np.where(np.isfinite(values), values, np.float32(np.nan))
+    pixels, brightness = _flat(finite, 2), finite.mean(axis=1)
+    steps = [_flat(np.abs(np.diff(brightness, axis=axis)), 1) for axis in (1, 2)]
     gradient = _mean_or_zero(np.concatenate(steps, axis=1))[:, None]
     found = np.hstack([np.nanmean(pixels, axis=2), np.nanstd(pixels, axis=2), gradient])
     return found.astype(np.float64)
@@ -155,6 +155,11 @@ def unlike_warning(unlike: int, count: int, model: str, items: str = "patches") 
         return ()
     found = f"{unlike:,} of {count:,} {items} ({unlike / count:.0%}) are unlike the training patches of {model}"
     return (f"{found} (OOD score above 1): do not trust their classes",)
+
+
+def _flat(values: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
+    """The values with all axes but the first ones as one, also of no patches."""
+    return values.reshape(*values.shape[:axes], math.prod(values.shape[axes:]))
 
 
 def _mean_or_zero(values: NDArray[np.float32]) -> NDArray[np.float64]:

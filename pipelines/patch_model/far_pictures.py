@@ -142,7 +142,8 @@ def answers(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Probabilities (n, K) and OOD scores (n,) of chips (n, 9, side, side), shown as the pictures of the model."""
     card = classifier.card
-    values = chips[:, [BANDS.index(name) for name in card.features.bands]].astype(np.float32) / 10_000
+    values = chips[:, [BANDS.index(name) for name in card.features.bands]].astype(np.float32)
+    values /= 10_000
     for level in np.unique(levels):
         of = levels == level
         values[of] = as_trained(values[of], card, picture=False, level=str(level), name="chip")

@@ -36,10 +36,14 @@ class TestStatistics:
         values = rng.uniform(0, 1, (3, 3, 16, 16)).astype(np.float32)
         half = values.copy()
         half[:, :, 8:] = np.nan
+        half[:, :, 12:] = np.inf
         np.testing.assert_allclose(patch_statistics(half), patch_statistics(values[:, :, :8]), atol=1e-6)
         lonely = np.full((1, 3, 4, 4), np.nan, np.float32)
         lonely[:, :, ::2, ::2] = 0.5  # no two adjacent pixels
         np.testing.assert_allclose(patch_statistics(lonely)[0], [0.5] * 3 + [0] * 4)
+
+    def test_of_no_patches(self):
+        assert patch_statistics(np.zeros((0, 3, 8, 8), np.float32)).shape == (0, SIZE)
 
 
 class TestScores:
