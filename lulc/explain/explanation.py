@@ -41,6 +41,8 @@ class Explanation:
         window: First row, first column, height and width of the part of a scene, pixels.
         region_share: Fraction of the window's pixels with the explained class, 0..1.
         on_region: Fraction of the window's heat on these pixels themselves, 0..1; the rest lies around them.
+        ood_score: Out-of-distribution score of a patch, above 1 unlike the training patches; None for a scene, and when
+            the model does not know.
         files: Paths of the files.
         notes: Warnings and notes.
     """
@@ -58,6 +60,7 @@ class Explanation:
     window: tuple[int, int, int, int] | None = None
     region_share: float | None = None
     on_region: float | None = None
+    ood_score: float | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -83,8 +86,9 @@ class Explanation:
         if self.on_region is not None and facts:
             facts.append(f"{self.on_region:.1%} of it on the explained pixels, the rest on other ground")
         heat = ["; ".join(facts)] if facts else []
+        score = [] if self.ood_score is None else [f"OOD score {self.ood_score:.2f}"]
         written = [f"written: {', '.join(self.files)}"]
-        return "\n".join([f"{self.input}: {self.title}", self.subtitle, *heat, *self.notes, *written])
+        return "\n".join([f"{self.input}: {self.title}", self.subtitle, *score, *heat, *self.notes, *written])
 
     def to_json(self) -> dict[str, Any]:
         """Plain form for `--json`."""
@@ -190,6 +194,7 @@ def _half_lies_on(heat: NDArray[np.float32]) -> float | None:
 
 def _tags(found: Explanation, card: BundleCard) -> Mapping[str, str]:
     region = {} if found.window is None else {"LULC_REGION": ",".join(map(str, found.window))}
+    score = {} if found.ood_score is None else {"LULC_OOD_SCORE": f"{found.ood_score:.4f}"}
     return {
         "LULC_KIND": "explanation",
         "LULC_VERSION": version("lulc"),
@@ -202,4 +207,5 @@ def _tags(found: Explanation, card: BundleCard) -> Mapping[str, str]:
         "LULC_INPUT": found.input,
         "LULC_ATTRIBUTION": " ".join(card.attribution),
         **region,
+        **score,
     }

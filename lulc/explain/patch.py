@@ -50,7 +50,7 @@ def explain_patch(
     inputs = classifier.inputs([image])
     probabilities = classifier.probabilities(inputs)[0]
     check_finite(card, probabilities)
-    best = int(probabilities.argmax())
+    best, ood_score = int(probabilities.argmax()), classifier.ood_score(image)
     wanted = best if wanted is None else wanted
     bare, score = BeforeSoftmax(network), score_of_class(wanted)
     raws = [layer_map(bare, each, inputs, score, options.method) for each in layers]
@@ -65,7 +65,8 @@ def explain_patch(
         method=METHOD_NAMES[options.method],
         layer=" + ".join(names),
         maps=max((raw.shape[1], raw.shape[2]) for raw in raws),
-        notes=tuple(patch_notes(image, card)),
+        ood_score=ood_score,
+        notes=tuple(patch_notes(image, card, ood_score)),
     )
     return write_explanation(found, card, files, heat, image, overwrite=options.overwrite)
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from lulc.errors import ConfigError, ModelError
 from lulc.model.bundle import BundleCard, fill_weights, network_for, read_card_as, write_bundle_as
+from lulc.patches.distribution import TrainingDistribution, patch_statistics, statistics_count
 from lulc.patches.networks import PatchArchitecture, PatchNetwork, build_patch_network
 from lulc.resources import SHIPPED_PATCH_MODEL
 
@@ -23,6 +26,7 @@ class PatchCard(BundleCard):
         picture_white: Reflectance shown as 255 in the pictures it was trained on; None when unknown, or when it was
             trained on reflectance.
         pictures: True when it was trained on stretched 8-bit pictures.
+        distribution: Statistics of its training patches; None in bundles from before there were any.
     """
 
     kind: Literal["patches"] = "patches"
@@ -30,13 +34,27 @@ class PatchCard(BundleCard):
     patch_side: int = Field(ge=1, le=2048)
     pictures: bool = False
     picture_white: float | None = Field(default=None, gt=0)
+    distribution: TrainingDistribution | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         self.check_network(self.architecture.in_channels, self.architecture.classes)
         if self.features.indices:
             raise ValueError("patch models see bands only")
+        bands = len(self.features.bands)
+        if self.distribution is not None and len(self.distribution.mean) != statistics_count(bands):
+            found = f"the distribution has {len(self.distribution.mean)} means"
+            raise ValueError(f"{found}, {bands} bands have {statistics_count(bands)} statistics")
         return self
+
+    def ood_scores(self, values: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Out-of-distribution scores of patches: float64 (n,), above 1 unlike the training patches; None when not known.
+
+        Args:
+            values: In the range that the model was trained on, before normalisation: float32 (n, bands, side, side), NaN
+                where not valid.
+        """
+        return None if self.distribution is None else self.distribution.scores(patch_statistics(values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,16 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
+from lulc.io.product.bands import ACTIVATION_SCALE, ExtraBand
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene
+from lulc.legend import NODATA_CODE
 from lulc.model.provenance import compatibility_warnings, provenance
 from lulc.model.quantise import product_bytes
 from lulc.patches.card import PatchCard
-from lulc.patches.cells import Cells, classify_cells
+from lulc.patches.cells import CellRow, Cells, classify_cells
 from lulc.patches.classifier import Classifier
+from lulc.patches.distribution import unlike_warning
 from lulc.patches.options import CellOptions
 from lulc.patches.pixels import level_note
 from lulc.run import Progress, running, silent
@@ -31,6 +34,7 @@ NOTHING_KEPT = "nothing was written; run the same command again"
 """What to do after an interruption."""
 
 _GDAL_CACHE = 256 << 20
+_STEPS = round(1 / ACTIVATION_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,9 @@ class CellReport:
         step: Pixels of the scene that one pixel of the map covers along a side.
         classes: Cells and hectares of each class, as counted.
         mean_confidence: Mean of the largest probability over cells with data, 0..1.
-        warnings: Warnings about the scene.
+        ood_fraction: Fraction of the cells with data whose OOD score is above 1: they are unlike the training patches.
+            None when the model does not know the scores.
+        warnings: Warnings about the scene and its cells.
     """
 
     output: str
@@ -55,6 +61,7 @@ class CellReport:
     step: int
     classes: tuple[ClassArea, ...]
     mean_confidence: float
+    ood_fraction: float | None
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +71,8 @@ class CellReport:
     def to_text(self) -> str:
         """Text lines."""
         size = f"{self.rows} x {self.columns} cells of {self.cell} px, one every {self.step} px"
-        lines = [f"{self.output}: {size}, mean confidence {self.mean_confidence:.2f}"]
+        unlike = "" if self.ood_fraction is None else f", {self.ood_fraction:.1%} with an OOD score above 1"
+        lines = [f"{self.output}: {size}, mean confidence {self.mean_confidence:.2f}{unlike}"]
         width = max(len(entry.name) for entry in self.classes)
         for entry in self.classes:
             area = "" if entry.hectares is None else f"  {entry.hectares:>12,.1f} ha as counted"
@@ -107,9 +115,7 @@ def classify_grid(
         cells = cells_of(scene, card, options)
         notes = level_note(scene.info.level, card)
         with running(progress, NOTHING_KEPT) as run:
-            confidence = write_cells(
-                scene, output, classifier, cells, run.tick, notes=notes, overwrite=options.overwrite
-            )
+            written = write_cells(scene, output, classifier, cells, run.tick, notes=notes, overwrite=options.overwrite)
         areas = class_areas(output)
         if quicklook is not None:
             quicklook_of(output, scene, quicklook, {entry.name: entry.hectares for entry in areas})
@@ -121,9 +127,25 @@ def classify_grid(
             cell=cells.cell,
             step=cells.step,
             classes=areas,
-            mean_confidence=confidence,
-            warnings=warnings_of(scene, card),
+            mean_confidence=written.mean_confidence,
+            ood_fraction=written.ood_fraction,
+            warnings=(*warnings_of(scene, card), *written.warnings),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCells:
+    """What was found while a map of cells was written.
+
+    Attributes:
+        mean_confidence: Mean of the largest probability over cells with data, 0..1.
+        ood_fraction: Fraction of these cells with an OOD score above 1; None when the model does not know the scores.
+        warnings: A warning when many cells are unlike the training patches.
+    """
+
+    mean_confidence: float
+    ood_fraction: float | None
+    warnings: tuple[str, ...]
 
 
 def warnings_of(scene: Scene, card: PatchCard) -> tuple[str, ...]:
@@ -141,8 +163,10 @@ def write_cells(
     part: Window | None = None,
     notes: Sequence[str] = (),
     overwrite: bool = False,
-) -> float:
-    """Classify the cells of a scene into a product.
+) -> WrittenCells:
+    """Classify the cells of a scene into a product: classes, activations, and the band `ood_score` when it is known.
+
+    The band holds the score up to 1, so that cells with 1 are unlike the training patches.
 
     Args:
         scene: The scene.
@@ -154,22 +178,19 @@ def write_cells(
         notes: Remarks for the tag LULC_NOTE.
         overwrite: Replace an existing product.
 
-    Returns:
-        The mean of the largest probability over cells with data, 0..1.
-
     Raises:
         InputError: The scene lacks a band, or has no cell with data.
         StorageError: Reading or writing failed.
         Interrupted: A signal came. Nothing is left behind.
     """
-    data, confidence = _classified(scene, classifier, cells, part, tick)
+    data, found = _classified(scene, classifier, cells, part, tick)
     tags = provenance(scene, classifier.card) | {
         "LULC_KIND": "cells",
         "LULC_CELL": str(cells.cell),
         "LULC_STEP": str(cells.step),
         EDGE_TAG: edge_tag(cells.edge),
         "LULC_ACTIVATIONS": "uint8",
-        "LULC_NOTE": "; ".join(notes),
+        "LULC_NOTE": "; ".join((*notes, *found.warnings)),
     }
     with ProductWriter(
         output,
@@ -179,9 +200,15 @@ def write_cells(
         overwrite=overwrite,
         resume=False,
         inputs=scene.unchanged,
+        extra=extra_bands(classifier.card),
     ) as writer:
         writer.put(0, cells.coarse.window, data)
-    return confidence
+    return found
+
+
+def extra_bands(card: PatchCard) -> tuple[ExtraBand, ...]:
+    """Bands of a map of cells behind the activations."""
+    return () if card.distribution is None else (ExtraBand("ood_score", "share", "distance / limit, at most 1"),)
 
 
 def cells_of(scene: Scene, card: PatchCard, options: CellOptions, part: Window | None = None) -> Cells:
@@ -199,18 +226,29 @@ def cells_of(scene: Scene, card: PatchCard, options: CellOptions, part: Window |
 
 def _classified(
     scene: Scene, classifier: Classifier, cells: Cells, part: Window | None, tick: Progress
-) -> tuple[NDArray[np.uint8], float]:
-    """The coarse raster as stored, uint8 (1 + K, rows, columns), and the mean confidence."""
-    shape, full = cells.coarse.shape, cells.grid.shape
-    data = np.empty((1 + len(classifier.classes), shape.height, shape.width), np.uint8)
-    total, count = 0.0, 0
+) -> tuple[NDArray[np.uint8], WrittenCells]:
+    """The coarse raster as stored, uint8 (bands, rows, columns), and what was found."""
+    card, shape, full = classifier.card, cells.coarse.shape, cells.grid.shape
+    data = np.empty((1 + len(card.classes) + len(extra_bands(card)), shape.height, shape.width), np.uint8)
+    total, count, unlike = 0.0, 0, 0
     with gdal_cache(_GDAL_CACHE):
-        for row, probabilities, valid in classify_cells(scene, classifier, cells, part):
-            line = torch.from_numpy(probabilities.T[:, None].copy()), torch.from_numpy(valid[None])
-            data[:, row] = product_bytes(*line)[:, 0].numpy()
-            total += float(probabilities[valid].max(axis=1, initial=0).sum())
-            count += int(valid.sum())
-            tick(min((row + 1) * cells.step, full.height) * full.width, full.size)
+        for row in classify_cells(scene, classifier, cells, part):
+            data[:, row.number] = _stored(row)
+            total += float(row.probabilities[row.valid].max(axis=1, initial=0).sum())
+            count += int(row.valid.sum())
+            unlike += 0 if row.ood_scores is None else int((row.ood_scores > 1).sum())
+            tick(min((row.number + 1) * cells.step, full.height) * full.width, full.size)
     if not count:
         raise InputError(f"{scene.info.name} has no cell with data", "check its nodata value and its bands")
-    return data, total / count
+    fraction = None if card.distribution is None else unlike / count
+    return data, WrittenCells(total / count, fraction, unlike_warning(unlike, count, card.name, "cells"))
+
+
+def _stored(row: CellRow) -> NDArray[np.uint8]:
+    """A row as stored, uint8 (bands, columns): class, activations, and the OOD score where it is known."""
+    line = torch.from_numpy(row.probabilities.T[:, None].copy()), torch.from_numpy(row.valid[None])
+    bands: NDArray[np.uint8] = product_bytes(*line)[:, 0].numpy()
+    if row.ood_scores is None:
+        return bands
+    steps = np.where(row.ood_scores > 1, _STEPS, np.minimum(row.ood_scores * _STEPS, _STEPS - 1)).astype(np.uint8)
+    return np.vstack([bands, np.where(row.valid, steps, NODATA_CODE)])

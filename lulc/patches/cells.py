@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +69,25 @@ class Cells:
         return np.clip(first, 0, length - self.cell)
 
 
-def classify_cells(
-    scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None
-) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
-    """Rows of the coarse grid: number, probabilities float32 (columns, K), and whether each has data (columns,).
+class CellRow(NamedTuple):
+    """Predictions of one row of the coarse grid.
+
+    Attributes:
+        number: Row, from 0.
+        probabilities: float32 (columns, K), 0 where there is no data.
+        valid: Which cells have data: bool (columns,).
+        ood_scores: Out-of-distribution scores: float64 (columns,), 0 where there is no data; None when the model does not
+            know them.
+    """
+
+    number: int
+    probabilities: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    ood_scores: NDArray[np.float64] | None
+
+
+def classify_cells(scene: Scene, classifier: Classifier, cells: Cells, part: Window | None = None) -> Iterator[CellRow]:
+    """Predictions row by row of the coarse grid.
 
     A row is read as one strip of the scene, of narrow scenes several rows at once; memory does not grow with the scene's
     height.
@@ -102,16 +118,18 @@ def classify_cells(
     strips = in_order(read, range(len(rows)), readers=1)
     for first in range(0, len(rows), together):
         group = list(islice(strips, together))
-        probabilities, valid = _classified(group, columns, classifier, cells.cell)
-        yield from zip(range(first, first + len(group)), probabilities, valid, strict=True)
+        probabilities, valid, scores = _classified(group, columns, classifier, cells.cell)
+        for row in range(len(group)):
+            yield CellRow(first + row, probabilities[row], valid[row], None if scores is None else scores[row])
 
 
 def _classified(
     strips: Sequence[NDArray[np.float32]], columns: NDArray[np.int64], classifier: Classifier, cell: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Probabilities (rows, columns, K) of the cells of some strips, and which of them have data (rows, columns)."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Probabilities (rows, columns, K) of the cells of some strips, which have data, and OOD scores (rows, columns)."""
     covered = np.stack([_valid_fraction(strip, columns, cell) >= LEAST_VALID for strip in strips])
     probabilities = np.zeros((*covered.shape, len(classifier.classes)), np.float32)
+    scores = None if classifier.card.distribution is None else np.zeros(covered.shape)
     wanted = np.argwhere(covered)
     at_once = max(1, min(AT_ONCE, _MOST_BYTES // (4 * len(strips[0]) * cell**2)))
     for start in range(0, len(wanted), at_once):
@@ -119,9 +137,10 @@ def _classified(
         patches = np.stack([strips[row][:, :, columns[column] : columns[column] + cell] for row, column in chosen])
         if cell != classifier.card.patch_side:
             patches = resized(patches, classifier.card.patch_side)
-        inputs = classifier.channels(patches)
-        probabilities[tuple(chosen.T)] = classifier.probabilities(inputs)
-    return probabilities, covered
+        probabilities[tuple(chosen.T)] = classifier.probabilities(classifier.channels(patches))
+        if scores is not None:
+            scores[tuple(chosen.T)] = classifier.card.ood_scores(patches)
+    return probabilities, covered, scores
 
 
 def _valid_fraction(strip: NDArray[np.float32], columns: NDArray[np.int64], cell: int) -> NDArray[np.float64]:

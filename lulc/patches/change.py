@@ -3,8 +3,9 @@
 Two scenes -> maps of the cells that both show, on one lattice -> lulc.tasks.change; two single patches -> the same rule.
 """
 
+import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window, map_points
 from lulc.io.files.storage import storage_errors
 from lulc.patches.cell_map import NOTHING_KEPT, cells_of, warnings_of, write_cells
+from lulc.patches.distribution import score_text, unlike_note
 from lulc.patches.image import read_image
 from lulc.patches.options import PatchChangeOptions
 from lulc.run import Progress, running, silent
@@ -25,6 +27,8 @@ from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.legend import transition_legend
 from lulc.tasks.change.pixels import SLACK
 from lulc.tasks.change.report import ChangeReport
+
+_log = logging.getLogger(__name__)
 
 _TOLERANCE_PX = 0.5
 
@@ -37,6 +41,8 @@ class PatchChange:
         names: The files.
         classes: Most probable class of each.
         confidences: Its calibrated probability.
+        ood_scores: Out-of-distribution score of each, above 1 unlike the training patches; None when not known.
+        notes: Sentences on patches that are unlike the training patches.
         probability: That the class has changed, by the joint probability of `lulc change`.
         threshold: From which they count as changed.
     """
@@ -44,6 +50,8 @@ class PatchChange:
     names: tuple[str, str]
     classes: tuple[str, str]
     confidences: tuple[float, float]
+    ood_scores: tuple[float | None, float | None]
+    notes: tuple[str, ...]
     probability: float
     threshold: float
 
@@ -54,20 +62,25 @@ class PatchChange:
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
-        dates = zip(self.names, self.classes, self.confidences, strict=True)
-        before, after = ({"name": name, "class": each, "confidence": round(sure, 4)} for name, each, sure in dates)
+        dates = zip(self.names, self.classes, self.confidences, self.ood_scores, strict=True)
+        before, after = (
+            {"name": name, "class": each, "confidence": round(sure, 4)} | _plain_score(score)
+            for name, each, sure, score in dates
+        )
         return {
             "before": before,
             "after": after,
+            "notes": list(self.notes),
             "probability_of_change": round(self.probability, 4),
             "threshold": self.threshold,
             "changed": self.changed,
         }
 
     def to_text(self) -> str:
-        """Three lines."""
-        dates = zip(("before", "after"), self.names, self.classes, self.confidences, strict=True)
-        lines = [f"{date:6}  {name}: {each} {sure:.1%}" for date, name, each, sure in dates]
+        """Three lines, and one more for each note."""
+        dates = zip(("before", "after"), self.names, self.classes, self.confidences, self.ood_scores, strict=True)
+        lines = [f"{date:6}  {name}: {each} {sure:.1%}{score_text(score)}" for date, name, each, sure, score in dates]
+        lines += [f"  note: {note}" for note in self.notes]
         verdict = "changed" if self.changed else "not changed"
         return "\n".join(
             [*lines, f"{verdict}: probability of change {self.probability:.3f}, threshold {self.threshold:g}"]
@@ -95,14 +108,27 @@ def compare_patches(before: Path, after: Path, options: PatchChangeOptions | Non
     if all(image.grid.crs is not None for image in images):
         common_windows(images[0].grid, images[1].grid, names)
     dates = np.stack([classifier.probabilities(classifier.inputs([image]))[0] for image in images])
+    scores = [classifier.ood_score(image) for image in images]
     top = [classifier.classes[index] for index in dates.argmax(axis=1)]
     return PatchChange(
         names=names,
         classes=(top[0], top[1]),
         confidences=(float(dates[0].max()), float(dates[1].max())),
+        ood_scores=(scores[0], scores[1]),
+        notes=tuple(_notes(names, scores, classifier.card.name)),
         probability=float(joint_probability(dates[0][:, None], dates[1][:, None], options.change_rate).change()[0]),
         threshold=options.threshold,
     )
+
+
+def _plain_score(score: float | None) -> dict[str, float]:
+    return {} if score is None else {"ood_score": round(score, 4)}
+
+
+def _notes(names: Sequence[str], scores: Sequence[float | None], model: str) -> Iterator[str]:
+    """Sentences on patches that are unlike the training patches."""
+    for name, score in zip(names, scores, strict=True):
+        yield from (f"{name} is {note}" for note in unlike_note(score, model))
 
 
 def compare_scenes(
@@ -150,7 +176,10 @@ def compare_scenes(
             def tick(done: int, whole: int, former: int = number) -> None:
                 run.tick(former * whole + done, 2 * whole)
 
-            write_cells(scene, path, classifier, cells, tick, part=part, notes=warnings_of(scene, classifier.card))
+            notes = warnings_of(scene, classifier.card)
+            written = write_cells(scene, path, classifier, cells, tick, part=part, notes=notes)
+            for warning in written.warnings:
+                _log.warning("%s: %s", scene.info.name, warning)
         return map_change(*maps, output, options, named=(before, after), folder=folder)
 
 

@@ -1,7 +1,7 @@
 """Classifier: patch images in, class probabilities out, on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,22 @@ Item = TypeVar("Item")
 
 AT_ONCE = 64
 """Patches per forward pass."""
+
+
+class Prediction(NamedTuple, Generic[Item]):
+    """What a model says of one patch.
+
+    Attributes:
+        item: What was asked about.
+        image: Its image.
+        probabilities: Calibrated probabilities: float32 (K,), summing to 1.
+        ood_score: Out-of-distribution score, above 1 unlike the training patches; None when the model does not know.
+    """
+
+    item: Item
+    image: PatchImage
+    probabilities: NDArray[np.float32]
+    ood_score: float | None
 
 
 def _raised(_item: Any, error: LulcError) -> None:  # noqa: ANN401
@@ -64,6 +80,14 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         """
         return self.channels(np.concatenate([self._values(image) for image in images]))
 
+    def ood_score(self, image: PatchImage) -> float | None:
+        """Out-of-distribution score of a patch, above 1 unlike the training patches; None when the model does not know.
+
+        Raises:
+            InputError: As for `inputs`.
+        """
+        return _first(self.card.ood_scores(self._values(image)))
+
     def _values(self, image: PatchImage) -> NDArray[np.float32]:
         if image.valid.mean() < LEAST_VALID:
             fraction = f"{image.valid.mean():.0%}"
@@ -100,8 +124,8 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
         *,
         refused: Callable[[Item, LulcError], None] = _raised,
         batch: int = AT_ONCE,
-    ) -> Iterator[tuple[Item, PatchImage, NDArray[np.float32]]]:
-        """Each item with its image and its probabilities (K,); files are read and decoded ahead in threads.
+    ) -> Iterator[Prediction[Item]]:
+        """Predictions of items, in order; files are read and decoded ahead in threads.
 
         Args:
             items: What to classify.
@@ -113,10 +137,11 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
             LulcError: What `read` and `inputs` raise.
         """
 
-        def load(item: Item) -> tuple[PatchImage, NDArray[np.float32]] | LulcError:
+        def load(item: Item) -> _Loaded | LulcError:
             try:
                 image = read(item)
-                return image, self._values(image)
+                values = self._values(image)
+                return _Loaded(image, values, _first(self.card.ood_scores(values)))
             except LulcError as error:
                 return error
 
@@ -128,10 +153,23 @@ class Classifier(ModelOnDevice[PatchCard, PatchNetwork]):
                 if isinstance(one, LulcError):
                     refused(item, one)
                 else:
-                    good.append((item, *one))
+                    good.append((item, one))
             if good:
-                rows = self.probabilities(self.channels(np.concatenate([values for _, _, values in good])))
-                yield from ((item, image, row) for (item, image, _), row in zip(good, rows, strict=True))
+                rows = self.probabilities(self.channels(np.concatenate([one.values for _, one in good])))
+                for (item, one), row in zip(good, rows, strict=True):
+                    yield Prediction(item, one.image, row, one.ood_score)
+
+
+class _Loaded(NamedTuple):
+    """An image, its values before normalisation, float32 (1, bands, side, side), and its OOD score."""
+
+    image: PatchImage
+    values: NDArray[np.float32]
+    ood_score: float | None
+
+
+def _first(scores: NDArray[np.float64] | None) -> float | None:
+    return None if scores is None else float(scores[0])
 
 
 def tta_views(inputs: Tensor) -> Iterator[Tensor]:

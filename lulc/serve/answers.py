@@ -86,6 +86,9 @@ class PatchAnswer(BaseModel):
     class_: str = Field(alias="class", description="The most probable class.")
     confidence: float = Field(description="Its calibrated probability.")
     probabilities: dict[str, float] = Field(description="Of every class, the most probable first.")
+    ood_score: float | None = Field(
+        default=None, description="Out-of-distribution score, above 1 unlike the training patches; null when not known."
+    )
     notes: list[str] = Field(description="What makes the patch unlike those that the model was trained on.")
     picture: str = Field(description="Address of the patch as a PNG.")
     georeferenced: bool

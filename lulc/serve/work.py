@@ -112,7 +112,9 @@ def patch(_on_progress: OnProgress, path: str, name: str, folder: str, options: 
     answer = next(iter(classify_files([Path(path)], classifier, bands=bands)))
     image = read_image(Path(path), bands, name)
     Image.fromarray(image.colors()).save(Path(folder) / "picture.png")
-    notes = list(patch_notes(image, classifier.card, "treated as a scene, each of its pixels is classified"))
+    notes = list(
+        patch_notes(image, classifier.card, answer.ood_score, "treated as a scene, each of its pixels is classified")
+    )
     return {**answer.to_json(), "name": name, "notes": notes, "georeferenced": image.grid.georeferenced}
 
 

@@ -128,6 +128,18 @@ class TestPatch:
         mean = np.mean(heats[:3], axis=0)
         np.testing.assert_allclose(heats[3], mean / mean.max(), atol=1e-6)
 
+    def test_a_patch_unlike_the_training_patches_is_noted(self, home, trained, tmp_path):
+        """Noise in all colours is none of its stripes, lakes and towns; `home/model` knows no training patches."""
+        found = explain_patch(home / "patch.tif", tmp_path / "out.png", ExplainOptions(model=trained[0]))
+        assert found.ood_score > 1
+        assert found.notes[0].startswith("unlike the training patches of tiny")
+        assert f"OOD score {found.ood_score:.2f}" in found.to_text()
+        with rasterio.open(tmp_path / "out.tif") as raster:
+            assert raster.tags()["LULC_OOD_SCORE"] == f"{found.ood_score:.4f}"
+        old = explain_patch(home / "photo.png", tmp_path / "old.png", ExplainOptions(model=home / "model"))
+        assert old.ood_score is None
+        assert "OOD" not in old.to_text()
+
     def test_a_georeferenced_patch_gets_a_raster_on_its_grid(self, home, tmp_path):
         found = explain_patch(home / "patch.tif", tmp_path / "out.png", ExplainOptions(model=home / "model"))
         with rasterio.open(tmp_path / "out.tif") as raster, rasterio.open(home / "patch.tif") as patch:

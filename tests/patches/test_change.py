@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -422,6 +423,20 @@ class TestPatches:
         assert "not changed: probability of change 0." in found.to_text()
         compare_scenes(first, second, tmp_path / "out.tif", options(model))
         assert 0.004 * bands(tmp_path / "out.tif")[1, 0, 0] == pytest.approx(found.probability, abs=0.01)
+
+    def test_a_patch_unlike_the_training_patches_is_named(self, model, tmp_path):
+        known = shutil.copytree(model, tmp_path / "known")
+        table = json.loads((known / "card.json").read_text())
+        distribution = {"mean": [0.1, 0, 0], "covariance": (1e-4 * np.eye(3)).tolist(), "limit": 4, "held_out": 9}
+        (known / "card.json").write_text(json.dumps(table | {"distribution": distribution}))
+        first = write(tmp_path / "a.tif", np.full((SIDE, SIDE), 0.1))
+        second = write(tmp_path / "b.tif", np.full((SIDE, SIDE), 0.5))
+        found = compare_patches(first, second, options(known))
+        assert found.ood_scores == pytest.approx((0, 10), abs=0.01)  # 0.4 is 40 standard deviations, 4 are the limit
+        assert [note[: len(f"{second} is unlike")] for note in found.notes] == [f"{second} is unlike"]
+        assert found.to_json()["after"]["ood_score"] == pytest.approx(10, abs=0.01)
+        assert ", OOD score 10.00" in found.to_text()
+        assert compare_patches(first, second, options(model)).ood_scores == (None, None)
 
     def test_patches_of_two_places(self, model, tmp_path):
         first = write(tmp_path / "a.tif", np.full((SIDE, SIDE), 0.1))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ class TestFiles:
         assert sum(line["class"] in line["name"] for line in lines) >= 38
         assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-3) for line in lines)
         rows = (tmp_path / "a.csv").read_text().splitlines()
-        assert rows[0] == "name,class,confidence,Field,Lake,Town"
+        assert rows[0] == "name,class,confidence,ood_score,Field,Lake,Town"
         assert len(rows) == 41
         assert run(tree / "Lake", "--model", model, "--csv", tmp_path / "a.csv").exit_code == 5
 
@@ -136,10 +137,104 @@ class TestFiles:
     def test_batches_change_nothing(self, classifier, tree):
         files = sorted(tree.rglob("*.png"))[:10]
         rows = [
-            np.stack([row for _, _, row in classifier.classify(files, read_image, batch=size)]) for size in (1, 3, 10)
+            np.stack([one.probabilities for one in classifier.classify(files, read_image, batch=size)])
+            for size in (1, 3, 10)
         ]
         for other in rows[1:]:
             np.testing.assert_allclose(rows[0], other, atol=1e-5)
+
+
+@pytest.fixture
+def unlike(tmp_path):
+    """A folder of two lakes and one patch that is unlike all that the model has seen."""
+    folder = tmp_path / "unlike"
+    folder.mkdir()
+    for number in range(2):
+        Image.fromarray(picture("Lake", 80 + number)).save(folder / f"{number}.png")
+    Image.fromarray(255 - picture("Lake", 3)).save(folder / "white.png")
+    return folder
+
+
+@pytest.fixture
+def old_model(model, tmp_path):
+    """The model as a bundle from before there were out-of-distribution scores."""
+    old = shutil.copytree(model, tmp_path / "old")
+    table = json.loads((old / "card.json").read_text())
+    del table["distribution"]
+    (old / "card.json").write_text(json.dumps(table))
+    return old
+
+
+class TestUnlikeTheTrainingPatches:
+    def test_a_run_says_which_and_warns_once(self, unlike, model, caplog):
+        found = run(unlike, "--model", model, "--json")
+        answers = {line["name"][-9:]: line for line in map(json.loads, found.stdout.splitlines())}
+        white = answers.pop("white.png")
+        assert white["ood_score"] > 2
+        assert white["notes"][0].startswith("unlike the training patches of tiny in colour, contrast or texture")
+        assert all(one["ood_score"] < 1 and not one["notes"] for one in answers.values())
+        assert caplog.text.count("1 of 3 patches (33%) are unlike the training patches of tiny") == 1
+
+    def test_in_text_and_table(self, unlike, model, tmp_path):
+        found = run(unlike / "white.png", "--model", model, "--csv", tmp_path / "a.csv")
+        first, note = found.stdout.splitlines()
+        score = next(csv.DictReader((tmp_path / "a.csv").open()))["ood_score"]
+        assert first.endswith(f", OOD score {float(score):.2f}")
+        assert note.endswith(f"(OOD score {float(score):.2f}, limit 1): do not trust the class")
+
+    def test_one_patch_is_said_by_its_note_alone(self, unlike, model, caplog):
+        assert run(unlike / "white.png", "--model", model).exit_code == 0
+        assert not caplog.text
+
+    def test_an_old_bundle_says_nothing(self, unlike, old_model, scene, tmp_path, caplog):
+        found = run(unlike, "--model", old_model, "--csv", tmp_path / "a.csv")
+        assert found.exit_code == 0
+        assert "OOD" not in found.output + caplog.text
+        assert (tmp_path / "a.csv").read_text().startswith("name,class,confidence,Field,Lake,Town")
+        assert "ood_score" not in json.loads(run(unlike / "0.png", "--model", old_model, "--json").stdout)
+        report = classify_grid([scene], tmp_path / "map.tif", CellOptions(model=old_model))
+        assert report.ood_fraction is None
+        with open_product(tmp_path / "map.tif") as product:
+            assert not product.extra_bands
+
+    def test_a_broken_card_is_one_line(self, unlike, old_model, model):
+        table = json.loads((model / "card.json").read_text())
+        for key, value, said in (
+            ("covariance", [[0.0] * 7] * 7, "the covariance must be positive definite"),
+            ("mean", [0.5] * 7 + [float("nan")], "finite number"),
+            ("limit", 0, "greater than 0"),
+        ):
+            broken = table | {"distribution": table["distribution"] | {key: value}}
+            (old_model / "card.json").write_text(json.dumps(broken))
+            found = run(unlike, "--model", old_model)
+            assert (found.exit_code, found.output.count("\n"), said in found.output) == (4, 1, True), found.output
+
+    def test_statistics_of_other_bands(self, unlike, old_model, model):
+        table = json.loads((model / "card.json").read_text())
+        five = {"mean": [0.5] * 5, "covariance": np.eye(5).tolist()}
+        broken = table | {"distribution": table["distribution"] | five}
+        (old_model / "card.json").write_text(json.dumps(broken))
+        found = run(unlike, "--model", old_model)
+        assert found.exit_code == 4
+        assert "the distribution has 5 means, 3 bands have 7 statistics" in found.output
+
+    def test_cells(self, scene, model, tmp_path):
+        """The upper row of cells is far brighter than any training patch."""
+        with rasterio.open(scene) as source, rasterio.open(tmp_path / "bright.tif", "w", **source.profile) as target:
+            data = source.read()
+            data[:, :SIDE] = np.where(data[:, :SIDE] == 0, 0, 2740)
+            target.write(data)
+            target.descriptions = source.descriptions
+        report = classify_grid([tmp_path / "bright.tif"], tmp_path / "map.tif", CellOptions(model=model))
+        assert "3 of 12 cells (25%) are unlike the training patches of tiny" in report.warnings[-1]
+        assert report.ood_fraction == 0.25
+        assert "25.0% with an OOD score above 1" in report.to_text()
+        with open_product(tmp_path / "map.tif") as product:
+            stored = product.band("ood_score", product.grid.window)
+            assert product.tags["LULC_NOTE"] == report.warnings[-1]
+        assert (stored[0, :3] == 250).all()
+        assert (stored[1:, :3] < 250).all()
+        assert (stored[:, 3:] == 255).all()
 
 
 class TestFileRefusals:
@@ -164,8 +259,8 @@ class TestFileRefusals:
         files = [tmp_path / "bad.png", tree / "Lake" / "Lake_0.png"]
         refused = []
         answers = [
-            file
-            for file, _, _ in classifier.classify(
+            one.item
+            for one in classifier.classify(
                 files, read_image, refused=lambda item, error: refused.append((item, error.exit_code)), batch=1
             )
         ]
@@ -293,7 +388,7 @@ class TestGrid:
             file.descriptions = ("B04", "B03", "B02")
         answer = next(iter(classify_files([tmp_path / "patch.tif"], classifier)))
         with rasterio.open(tmp_path / "map.tif") as file:
-            stored = file.read()[1:, row, column] / 250
+            stored = file.read()[1:4, row, column] / 250
         np.testing.assert_allclose(stored, [answer.probabilities[name] for name in CLASSES], atol=0.005)
 
     def test_another_cell_than_the_patches(self, scene, model, tmp_path):

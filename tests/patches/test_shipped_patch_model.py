@@ -32,8 +32,11 @@ def test_held_back_patches(data):
     assert len(held) == 4320
     some = held[::18]
     found = Classifier(load_patch_model(), "cpu").classify(some, patches.read)
-    right = [int(np.argmax(row)) + 1 == patch.code for patch, _, row in found]
+    right, scores = zip(
+        *((int(np.argmax(one.probabilities)) + 1 == one.item.code, one.ood_score) for one in found), strict=True
+    )
     assert np.mean(right) >= 0.96
+    assert np.mean(np.array(scores) > 1) <= 0.03  # 1 in 100 by design
 
 
 def test_a_scene_is_shown_as_its_pictures_are(data):

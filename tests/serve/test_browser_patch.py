@@ -88,6 +88,7 @@ def test_a_patch_gets_its_class_and_the_probability_of_each(visit, served, patch
     page = show_patch(visit, path)
     expect(page.locator("#patch-class")).to_have_text("Forest")
     expect(page.locator("#patch-confidence")).to_have_text(f"Confidence {percent(answer['confidence'])}")
+    expect(page.locator("#patch-ood-score")).to_have_text(f"OOD score {answer['ood_score']:.2f}")
     rows = page.locator("#probabilities tbody tr")
     texts = list(zip(rows.locator("th").all_inner_texts(), rows.locator(".number").all_inner_texts(), strict=True))
     assert texts == [(name, percent(share)) for name, share in answer["probabilities"].items()]

@@ -13,6 +13,7 @@ from lulc.legend import LandClass, Legend, load_legend
 from lulc.metrics.confusion import defined_mean
 from lulc.patches.card import write_patch_model
 from lulc.patches.dataset import PatchSet
+from lulc.patches.learn.distribution import learnt_distribution
 from lulc.patches.learn.duplicates import Leakage
 from lulc.patches.learn.samples import PatchReader
 from lulc.patches.learn.settings import PatchSettings
@@ -116,6 +117,9 @@ class PatchPlan(Plan[PatchTrainReport]):
             patch_side=self.reader.side,
             pictures=self.pictures,
             picture_white=words.picture_white if self.pictures else None,
+            distribution=learnt_distribution(
+                self.reader, *(self.split.of(self.data, part) for part in ("train", "val"))
+            ),
             attribution=words.attribution,
             **self.card(progress, fitted, metrics, name, facts),
         )

@@ -131,9 +131,9 @@ def _probabilities(
     """Calibrated probabilities, finite: float32 (n, K)."""
     found = np.empty((len(patches), len(classifier.classes)), np.float32)
     pixels = 0
-    for number, (_, image, probabilities) in enumerate(classifier.classify(patches, data.read)):
-        found[number] = probabilities
-        pixels += image.valid.size
+    for number, one in enumerate(classifier.classify(patches, data.read)):
+        found[number] = one.probabilities
+        pixels += one.image.valid.size
         progress(pixels, pixels * len(patches) // (number + 1))
     return found
 

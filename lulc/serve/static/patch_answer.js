@@ -14,13 +14,15 @@ export function showPatch(job, answer, signal) {
       explanationPart(job, answer, signal)));
 }
 
-function headline({ class: winner, confidence, picture, name }) {
+function headline({ class: winner, confidence, ood_score: score, picture, name }) {
   return make("div", { class: "patch-head" },
     make("img", { src: picture, alt: `The picture ${name}, enlarged`, class: "patch-picture", id: "patch-picture" }),
     make("p", {},
       make("strong", { class: "patch-class", id: "patch-class" }, winner),
       make("span", { id: "patch-confidence" }, `Confidence ${percent(confidence)}`),
-      make("span", { class: "hint" }, "calibrated: of patches like those it learnt from, about so many are right")));
+      make("span", { class: "hint" }, "calibrated: of patches like those it learnt from, about so many are right"),
+      typeof score === "number" ? make("span", { id: "patch-ood-score" }, `OOD score ${score.toFixed(2)}`) : "",
+      typeof score === "number" ? make("span", { class: "hint" }, "above 1 the picture is unlike those it learnt from") : ""));
 }
 
 function noteList(notes) {
