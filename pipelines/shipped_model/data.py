@@ -141,8 +141,8 @@ def training_patches(data: Path) -> list[Patch]:
         *eurosat(data, "train"),
         _labelled_scene(data, "aquileia_20190416", "aquileia_20190416_l2a_12band.tif"),
         _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_TRAIN_ROWS),
-        *_placed_chips(segmentation / "world_train.npz"),
-        *_placed_chips(segmentation / "world2_train.npz"),
+        *placed_chips(segmentation / "world_train.npz"),
+        *placed_chips(segmentation / "world2_train.npz"),
         *point_mosaics(survey_points(data, "train")),
     ]
     return [corrected(patch) for patch in found]
@@ -180,7 +180,7 @@ def validation_patches(data: Path) -> list[Patch]:
         *eurosat(data, "val"),
         _labelled_scene(data, "aber_s2_20210527", "aber_s2_20210527_10band.tif"),
         _labelled_scene(data, "australia_20181201", "australia_20181201_l2a_12band.tif", AUSTRALIA_VAL_ROWS),
-        *_placed_chips(data / "segmentation" / "world2_val.npz"),
+        *placed_chips(data / "segmentation" / "world2_val.npz"),
     ]
 
 
@@ -267,7 +267,7 @@ def read_scene(path: Path) -> NDArray[np.uint16]:
     return np.minimum(pixels.astype(np.uint32) * factor, 65535).astype(np.uint16)
 
 
-def _placed_chips(path: Path) -> Iterator[Patch]:
+def placed_chips(path: Path) -> Iterator[Patch]:
     """Chips whose labels were made on whole images; those of one image are put together again."""
     with np.load(path) as archive:
         _check(path, archive)

@@ -44,7 +44,8 @@ class Student:
     def of(cls, bundle: Path | str) -> Student:
         """The network of a model bundle."""
         loaded = load_bundle(bundle)
-        return cls(Path(bundle).name, loaded.network, loaded.card.features, loaded.card.temperature)
+        card = loaded.card
+        return cls(f"{card.name} {card.version}", loaded.network, card.features, card.temperature)
 
     @torch.inference_mode()
     def logits(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:

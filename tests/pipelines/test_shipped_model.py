@@ -1,0 +1,147 @@
+"""The recipe of the shipped model: what is trained on, and how figures are made."""
+
+import numpy as np
+import pytest
+import torch
+from agreement import Place, calibration_error, macro_f1
+from data import BANDS, CLASSES, Patch, Points, placed_chips, corrected, point_mosaics
+from other_labels import long_things
+from prepare import POINTS, POINTS_SHARE, place_weights
+from stability import CHANGES, kept
+from student import Student
+
+from lulc.features import FeatureSpec
+
+pytestmark = pytest.mark.torch
+
+WATER, TREES, CROPS, SNOW = (CLASSES.index(name) for name in ("water", "trees", "crops", "snow_and_ice"))
+
+
+def patch(place="somewhere", winner=TREES, second=WATER, side=12, cover="", level="L2A"):
+    image = np.full((len(BANDS), side, side), 1000, np.uint16)
+    percent = np.full((len(CLASSES), side, side), 2, np.uint8)
+    percent[second], percent[winner] = 26, 60
+    return Patch(place, "one", level, image, percent, cover)
+
+
+def test_snow_is_dropped_where_there_is_none():
+    assert not corrected(patch(winner=SNOW)).usable.any()
+    assert corrected(patch("greenland_ice", winner=SNOW)).usable.all()
+    assert corrected(patch(winner=TREES)).usable.all()
+
+
+def test_crops_of_the_rangeland_become_what_is_next():
+    found = corrected(patch("botswana_savanna", winner=CROPS, second=TREES))
+    assert (found.percent.argmax(axis=0) == TREES).all()
+    assert (corrected(patch(winner=CROPS)).percent.argmax(axis=0) == CROPS).all()
+
+
+def test_green_crops_of_irish_pasture_are_dropped():
+    green = patch("ben_20170617T113321_4_55", winner=CROPS)
+    green.image[BANDS.index("B04")] = 200
+    green.image[BANDS.index("B08"), :, :6] = 4000
+    assert not corrected(green).usable[:, :6].any()
+    assert corrected(green).usable[:, 6:].all()
+
+
+def chips(path, corners):
+    count = len(corners)
+    number = np.arange(1, count + 1, dtype=np.uint16)[:, None, None, None]
+    np.savez(
+        path,
+        image=np.broadcast_to(number, (count, 9, 64, 64)),
+        label=np.broadcast_to(number.astype(np.uint8), (count, 9, 64, 64)),
+        bands=np.array(BANDS),
+        classes=np.array(CLASSES),
+        place=np.array(["there"] * count),
+        level=np.array(["L1C"] * count),
+        source=np.array(["image.tif"] * count),
+        date=np.array(["2020"] * count),
+        row=np.array([row for row, _ in corners], np.int16),
+        col=np.array([col for _, col in corners], np.int16),
+    )
+    return [*placed_chips(path)]
+
+
+def test_chips_of_one_image_are_put_together_again(tmp_path):
+    (found,) = chips(tmp_path / "a.npz", [(64, 64), (64, 128), (128, 64)])
+    assert found.image.shape == (9, 128, 128)
+    assert [int(found.image[0, row, col]) for row, col in ((0, 0), (0, 64), (64, 0), (64, 64))] == [1, 2, 3, 0]
+    np.testing.assert_array_equal(found.usable, found.image[0] > 0)
+
+
+def test_scattered_chips_stay_alone(tmp_path):
+    found = chips(tmp_path / "a.npz", [(0, 0), (192, 192)])
+    assert [part.image.shape for part in found] == [(9, 64, 64)] * 2
+
+
+def test_survey_points_become_even_tiles_of_their_class():
+    codes = np.array([WATER, TREES, CROPS] * 64)
+    reflectance = (codes[:, None] * np.ones(9) / 100 + 0.01).astype(np.float32)
+    mosaics = point_mosaics(Points(reflectance, codes))
+    assert len(mosaics) == 3
+    for mosaic in mosaics:
+        named = mosaic.percent.argmax(axis=0)
+        assert set(np.unique(named)) <= {WATER, TREES, CROPS}
+        np.testing.assert_allclose(mosaic.image[4], named * 100 + 100, atol=1)
+        assert (named[:8, :8] == named[0, 0]).all()
+        assert set(np.unique(mosaic.percent.sum(axis=0))) == {100}
+
+
+def test_points_are_drawn_as_often_as_asked():
+    weights = place_weights({"a": [patch("a")], "b": [patch("b", side=30)], POINTS: [patch(POINTS)]})
+    assert weights[POINTS] / sum(weights.values()) == pytest.approx(POINTS_SHARE)
+    assert weights["b"] / weights["a"] == pytest.approx(30 / 12)
+
+
+def place(agree, total, name="a"):
+    teacher = np.zeros((total, 9), np.float32)
+    teacher[:, TREES] = 1
+    logits = np.zeros((total, 9), np.float32)
+    logits[:agree, TREES], logits[agree:, WATER] = 3, 3
+    return Place(name, logits, teacher)
+
+
+def test_each_place_has_one_vote():
+    few, many = place(10, 10), place(0, 1000)
+    assert (few.agreement, many.agreement) == (1, 0)
+    mean, f1 = macro_f1([few, many])
+    assert f1 == {"trees": pytest.approx(2 / 3)}  # half of all trees are found, and nothing else is called so
+    assert mean == f1["trees"]
+
+
+def test_the_calibration_error_is_the_gap_between_confidence_and_truth():
+    logits = torch.log(torch.tensor([[0.8, 0.2]])).repeat(100, 1)
+    truth = torch.tensor([0] * 60 + [1] * 40)
+    assert calibration_error(logits, truth) == pytest.approx(0.2, abs=1e-6)
+    assert calibration_error(logits, truth, temperature=float(np.log(4) / np.log(1.5))) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_long_thing_is_found_by_its_extent():
+    line, dots = np.full((64, 64), TREES), np.full((64, 64), TREES)
+    for step in range(45):
+        line[step, step] = WATER
+    dots[::3, ::3] = WATER
+    river = patch(cover="River", side=64)
+    highway = patch(cover="Highway", side=64)
+    found = long_things([river, river, highway], [line, dots, dots])
+    assert found == {"River": 0.5, "Highway": 0.0}
+
+
+class Brightness(torch.nn.Module):
+    """Names a pixel by its first band alone."""
+
+    output_stride = 1
+
+    def forward(self, image):
+        first = image[:, :1]
+        return torch.cat([first - 0.2, 0.2 - first, *[torch.full_like(first, -9)] * 7], dim=1)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_network_of_one_pixel_keeps_its_classes_but_in_other_light(change):
+    spec = FeatureSpec(bands=BANDS, indices=(), mean=(0.0,) * 9, std=(1.0,) * 9)
+    speckled = patch(side=40)
+    speckled.image[0] = np.random.default_rng(0).integers(1000, 3000, (40, 40))
+    same = kept(Student("one pixel", Brightness(), spec), [speckled], change)
+    assert same == 1 if change in {"shift 1 px", "turn 90"} else 0.7 < same < 1
