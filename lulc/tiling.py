@@ -193,6 +193,8 @@ def block_windows(shape: Shape, side: int) -> Iterator[Window]:
 def spread_windows(shape: Shape, side: int, count: int) -> list[Window]:
     """At most `count` of the `block_windows` of a shape, evenly spread over its rows and columns, row by row.
 
+    Where not all of them are wanted, thin ones at the lower and right edge are left out: they stand for little.
+
     Args:
         shape: Rows and columns to sample.
         side: Largest side of a window, pixels.
@@ -201,6 +203,8 @@ def spread_windows(shape: Shape, side: int, count: int) -> list[Window]:
     blocks = shape.blocks(side)
     if not blocks.size:
         return []
+    if count < blocks.size:
+        blocks = Shape(max(1, shape.height // side), max(1, shape.width // side))
     rows = min(max(1, round(sqrt(count * blocks.height / blocks.width))), blocks.height, count)
     cols = min(count // rows, blocks.width)
     rows = min(count // cols, blocks.height)

@@ -131,8 +131,9 @@ def test_spread_windows_are_some_of_the_blocks(height, width, side, count):
     shape = Shape(height, width)
     found = spread_windows(shape, side, count)
     blocks = shape.blocks(side).size
+    whole = blocks if count >= blocks else max(1, height // side) * max(1, width // side)
     assert len(set(found)) == len(found)
-    assert min(blocks, count) / 2 <= len(found) <= min(blocks, count)
+    assert min(whole, count) / 2 <= len(found) <= min(whole, count)
     assert found == sorted(found)
     assert all(window.row % side == window.col % side == 0 for window in found)
     assert all(window.intersection(shape.window) == window and window.shape.size for window in found)
@@ -145,6 +146,7 @@ def test_spread_windows_lie_all_over_the_shape():
         Window(70, 20, 10, 10),
         Window(70, 70, 10, 10),
     ]
-    assert spread_windows(Shape(95, 10), 10, 3) == [Window(row, 0, 10, 10) for row in (10, 50, 80)]
+    assert spread_windows(Shape(95, 10), 10, 3) == [Window(row, 0, 10, 10) for row in (10, 40, 70)]
+    assert spread_windows(Shape(12, 9), 10, 1) == [Window(0, 0, 10, 9)]  # not the thin one below
     assert spread_windows(Shape(25, 15), 10, 100) == list(block_windows(Shape(25, 15), 10))
     assert spread_windows(Shape(0, 15), 10, 100) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import Place, calibration_error, macro_f1
-from data import BANDS, CLASSES, Patch, Points, placed_chips, corrected, point_mosaics
+from data import BANDS, CLASSES, Patch, Points, corrected, placed_chips, point_mosaics
 from other_labels import long_things
 from prepare import POINTS, POINTS_SHARE, place_weights
 from stability import CHANGES, kept

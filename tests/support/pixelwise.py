@@ -10,13 +10,13 @@ def write_pixelwise_bundle(folder):
 
     from lulc.features import FeatureSpec
     from lulc.legend import load_legend
-    from lulc.model.build import Architecture, build_network
+    from lulc.model.build import OWN_DEPTH, OWN_ENCODER, Architecture, build_network
     from lulc.model.bundle import write_bundle
 
     torch.manual_seed(1)
-    options = {"widths": [4, 4, 4], "blocks": 1, "spectral": 8}
+    options = {"full": 4, "half": 6, "spectral": 8}
     architecture = Architecture(
-        network="SpectralUnet", encoder="plain", in_channels=4, classes=9, encoder_depth=2, options=options
+        network="SpectralUnet", encoder=OWN_ENCODER, in_channels=4, classes=9, encoder_depth=OWN_DEPTH, options=options
     )
     network = build_network(architecture)
     nn.init.zeros_(network.head.weight)

@@ -209,17 +209,22 @@ class Scene:
             problem, remedy = self._doubts.fatal
             raise InputError(f"{self.info.name}: {problem}", remedy)
 
-    def tell_empty(self, remedy: str = "check its nodata value and its bands", *, refuse: bool) -> None:
+    def tell_empty(
+        self, remedy: str = "check its nodata value and its bands", *, refuse: bool, others: int = 0
+    ) -> None:
         """Warn that no pixel has data.
 
         Args:
             remedy: What to look at.
+            others: Number of other scenes of which none has data either.
             refuse: Refuse instead.
 
         Raises:
             InputError: `refuse` is set.
         """
-        refusal = InputError(f"{self.info.name} has no valid pixel", remedy)
+        name = self.info.name
+        problem = f"neither {name} nor another date has a valid pixel" if others else f"{name} has no valid pixel"
+        refusal = InputError(problem, remedy)
         if refuse:
             raise refusal
         _log.warning("%s", refusal)

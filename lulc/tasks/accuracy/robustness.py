@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.files.outputs import refuse_repeated
 from lulc.io.files.paths import AnyPaths, as_paths
 from lulc.io.scene.scene import Scene, open_scene_as
 from lulc.metrics.confusion import ConfusionMatrix
@@ -51,17 +52,19 @@ def measure_robustness(
     Raises:
         ModelError: The model is refused, or gives values that are not finite.
         InputError: A scene is refused, lacks a band, or has no valid pixel in its sample windows.
-        UsageError: There is no such device, or it does not support the precision.
+        UsageError: A scene is given twice; there is no such device, or it does not support the precision.
         LimitError: The device has not enough memory.
         StorageError: A scene cannot be read.
     """
     start, options = time.monotonic(), options or RobustnessOptions()
+    paths = as_paths(scenes)
+    refuse_repeated(paths)
     bundle = load_bundle(model)
     channels, stride = len(bundle.card.features.channels), total_stride(bundle.network)
     field = measure_receptive_field(bundle.network, channels, stride)
     side = round_up(WINDOW, stride)
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_scene_as([path], options)) for path in as_paths(scenes)]
+        opened = [stack.enter_context(open_scene_as([path], options)) for path in paths]
         trials = _trials(opened, bundle, field, options)
         pairs = [_DatePair(*pair) for pair in combinations(trials, 2) if pair[0].is_other_date_than(pair[1])]
         _look(trials, pairs, (side, options.windows), progress)
@@ -152,5 +155,9 @@ def _not_measured(trials: Sequence[SceneTrial], pairs: Sequence[_DatePair]) -> I
     for trial in trials:
         if trial.no_other_level:
             yield f"{OTHER_LEVEL} of {trial.name}: {trial.no_other_level}"
+    paired = {trial for pair in pairs for trial in (pair.first, pair.second)}
     if not pairs:
         yield f"{SEASON}: it takes scenes of two dates on one grid, with their dates in the metadata"
+    for trial in trials:
+        if paired and trial not in paired:
+            yield f"{SEASON} of {trial.name}: no other scene has its grid and another date"

@@ -208,7 +208,7 @@ class RobustnessReport:
 def _head(report: RobustnessReport) -> Blocks:
     windows = sum(scene.windows for scene in report.scenes)
     count = f"{len(report.scenes)} scene{'s' if len(report.scenes) > 1 else ''}"
-    reach = f"half the receptive field is {report.field.half_field} px, and pixels nearer to the end of an image do not count"
+    reach = f"half the receptive field is {report.field.half_field} px, and windows are read with such a margin"
     unbounded = "the network uses statistics of the whole window, so what is compared depends on its size"
     yield [f"# Robustness of {report.model}"]
     yield ["Share of the pixels that keep their class when the scene changes and its ground does not."]

@@ -76,8 +76,9 @@ class Series:
             InputError: `refuse` is set.
         """
         masked = any(date.clouds for date in self.dates)
-        remedy = "check its nodata value and its bands"
-        self.first.tell_empty(f"{remedy}, or mask fewer clouds" if masked else remedy, refuse=refuse)
+        remedy = "check nodata values and bands"
+        remedy = f"mask fewer clouds, or {remedy}" if masked else remedy
+        self.first.tell_empty(remedy, refuse=refuse, others=len(self.dates) - 1)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class CloudOptions(Options):
         if self.cloud_classes is not None and self.clouds not in {"auto", "scl"}:
             raise ValueError("--cloud-classes names classes of SCL: give --clouds scl or auto")
         if self.dilate and self.clouds == "none":
-            raise ValueError("--dilate grows clouds: give --clouds")
+            raise ValueError("--dilate grows clouds: leave out --clouds none")
         return self
 
 
