@@ -263,8 +263,9 @@ def _input_tags(series: Series, card: Card) -> dict[str, str]:
         "LULC_INPUT_SHA256": json_fingerprint([date.scene.fingerprint(times=False) for date in dates]),
         "LULC_ACQUIRED": span(date.info.acquired for date in dates),
         "LULC_DATES": str(len(dates)),
-        "LULC_GRID_OF": series.first.info.name,
     }
+    if not all(date.scene.grid.same_as(series.grid) for date in dates):  # then the order of the inputs matters
+        together["LULC_GRID_OF"] = series.first.info.name
     of_each = {name.removesuffix("_1") for name in each}
     return {name: text for name, text in tags.items() if name not in of_each} | together | _stated(each)
 

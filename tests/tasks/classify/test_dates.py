@@ -149,6 +149,8 @@ def test_dates_on_other_pixels_are_read_on_those_of_the_first(tmp_path, bundle):
     assert sorted(np.unique(looks)) == [1, 2, 3]
     np.testing.assert_array_equal(product[-1], looks)
     assert np.abs(product[1:-1] - mean).max() < 1e-5
+    with open_product(tmp_path / "map.tif") as map_of_dates:
+        assert map_of_dates.tags["LULC_GRID_OF"] == "first.tif"  # the order that tags list does not say it
 
 
 def test_the_order_of_dates_changes_no_byte(three, bundle, tmp_path):
@@ -167,7 +169,7 @@ def test_every_date_is_named(three, bundle, tmp_path):
     assert (tags["LULC_DATES"], tags["LULC_ACQUIRED"]) == ("3", "2021-05-03/2021-05-25")
     assert (tags["LULC_OFFSET_1"], tags["LULC_OFFSET_2"][:2]) == ("-1000 (metadata)", "0 ")
     assert tags["LULC_CLOUDS_3"] == "SCL 1,3,8,9,10, dilated by 2 px"
-    assert "LULC_OFFSET" not in tags
+    assert not {"LULC_OFFSET", "LULC_GRID_OF"} & tags.keys()
     assert tags["LULC_INPUT_KIND_3"] == "GeoTIFF L2A 2021-05-25"
     assert [date.name for date in report.dates] == ["3.tif", "12.tif", "25.tif"]
     assert report.warnings == ()
@@ -250,7 +252,7 @@ def test_more_dates_than_a_byte_counts_are_refused(tmp_path, bundle):
         ({"cloud_classes": ("cirrus",)}, "give --dates"),
         ({"dilate": 3}, "give --dates"),
         ({"dates": True, "clouds": "qa60", "cloud_classes": ("cirrus",)}, "give --clouds scl or auto"),
-        ({"dates": True, "clouds": "none", "dilate": 3}, "give --clouds"),
+        ({"dates": True, "clouds": "none", "dilate": 3}, "leave out --clouds none"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(fields, said):
