@@ -61,10 +61,11 @@ class Figures:
 
 def measure(student: Student, places: Places, data: Path) -> Figures:
     """Measure a model on the validation places."""
+    stable = {name: kept(student, patches) for name, patches in places.items()}
     return Figures(
         student,
         [compare(student, name, patches) for name, patches in places.items()],
-        {change: {name: kept(student, patches, change) for name, patches in places.items()} for change in CHANGES},
+        {change: {name: shares[change] for name, shares in stable.items()} for change in CHANGES},
         other_labels(student, places, data),
         describe(student),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import numpy as np
-from agreement import Place, macro_f1
+from agreement import Place, compare, macro_f1
 from data import by_place, validation_patches
 from evaluate import Figures, Places, label_groups, measure
 from other_labels import group_calibration_error
@@ -118,8 +118,8 @@ def publish(run: Path, data: Path, bundle: Path) -> Figures:
     """Measure the model of a training run and write it with a full card."""
     trained, places = load_bundle(run), by_place(validation_patches(data))
     card, student = trained.card, Student(bundle.name, trained.network, trained.card.features)
-    figures = measure(student, places, data)
-    student.temperature = round(calibrated_temperature(student, figures.places, places, data), 3)
+    found = [compare(student, name, patches) for name, patches in places.items()]
+    student.temperature = round(calibrated_temperature(student, found, places, data), 3)
     figures = measure(student, places, data)
     training = {**card.training, "data": TRAINING_DATA, "validation": list(places), "caveats": CAVEATS}
     write_bundle(

@@ -19,14 +19,16 @@ CHANGES = tuple(_BY_LEVEL["L2A"])
 """What is done to an image, by its name in tables."""
 
 
-def kept(student: Student, patches: Iterable[Patch], change: str) -> float:
-    """Part of the pixels of a place that keep their class."""
-    same = total = 0
+def kept(student: Student, patches: Iterable[Patch]) -> dict[str, float]:
+    """Part of the pixels of a place that keep their class, by change."""
+    same, total = dict.fromkeys(CHANGES, 0), 0
     inner = (slice(EDGE, -EDGE), slice(EDGE, -EDGE))
     for patch in patches:
         image = reflectance_of(patch.image)
         known = np.isfinite(image).all(axis=0)[inner]
-        after = _BY_LEVEL[patch.level][change].classes(student.classes, image)[inner]
-        same += int((student.classes(image)[inner] == after)[known].sum())
+        before = student.classes(image)[inner]
+        for name, change in _BY_LEVEL[patch.level].items():
+            after = change.classes(student.classes, image)[inner]
+            same[name] += int((before == after)[known].sum())
         total += int(known.sum())
-    return same / total
+    return {name: count / total for name, count in same.items()}

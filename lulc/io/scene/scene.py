@@ -210,21 +210,19 @@ class Scene:
             raise InputError(f"{self.info.name}: {problem}", remedy)
 
     def tell_empty(
-        self, remedy: str = "check its nodata value and its bands", *, refuse: bool, others: int = 0
+        self, remedy: str = "check its nodata value and its bands", *, refuse: bool, subject: str = ""
     ) -> None:
         """Warn that no pixel has data.
 
         Args:
             remedy: What to look at.
-            others: Number of other scenes of which none has data either.
+            subject: What has no pixel; by default this scene.
             refuse: Refuse instead.
 
         Raises:
             InputError: `refuse` is set.
         """
-        name = self.info.name
-        problem = f"neither {name} nor another date has a valid pixel" if others else f"{name} has no valid pixel"
-        refusal = InputError(problem, remedy)
+        refusal = InputError(f"{subject or self.info.name} has no valid pixel", remedy)
         if refuse:
             raise refusal
         _log.warning("%s", refusal)

@@ -78,7 +78,8 @@ class Series:
         masked = any(date.clouds for date in self.dates)
         remedy = "check nodata values and bands"
         remedy = f"mask fewer clouds, or {remedy}" if masked else remedy
-        self.first.tell_empty(remedy, refuse=refuse, others=len(self.dates) - 1)
+        subject = f"the map of {len(self.dates)} dates" if len(self.dates) > 1 else ""
+        self.first.tell_empty(remedy, refuse=refuse, subject=subject)
 
 
 @contextmanager

@@ -273,7 +273,7 @@ def test_dates_that_show_nothing_are_one_warning_or_a_refusal(tmp_path, bundle, 
     assert report.valid_share == 0
     assert (read(tmp_path / "map.tif") == 255).all()
     assert "mask fewer clouds" in caplog.text
-    with pytest.raises(InputError, match="mask fewer clouds"):
+    with pytest.raises(InputError, match="the map of 2 dates has no valid pixel; mask fewer clouds"):
         classify(dates, tmp_path / "refused.tif", options(bundle, require_data=True))
     assert not (tmp_path / "refused.tif").exists()
 
