@@ -9,6 +9,9 @@ _STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
 
 _EXPANSION = 6
 
+SKY = ("clear", "cloud", "shadow")
+"""What the cloud head tells apart, in the order of its outputs."""
+
 
 class SpectralUnet(nn.Module):
     """A small U-Net beside a per-pixel network; their logits are added.
@@ -23,9 +26,12 @@ class SpectralUnet(nn.Module):
         full: Channels at full resolution.
         half: Channels of the decoder at half resolution.
         spectral: Channels of the spectral branch; 0 leaves it out.
+        clouds: Channels of the cloud head; 0 leaves it out. It is trained by itself, on a finished network.
     """
 
-    def __init__(self, in_channels: int, classes: int, full: int = 16, half: int = 32, spectral: int = 32) -> None:
+    def __init__(
+        self, in_channels: int, classes: int, full: int = 16, half: int = 32, spectral: int = 32, clouds: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = LiteEncoder(in_channels)
         self.stem = convolved(in_channels, full, 3)
@@ -42,14 +48,47 @@ class SpectralUnet(nn.Module):
             if spectral
             else None
         )
+        self.clouds = CloudHead(in_channels, clouds) if clouds else None
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (n, K, height, width) of an image (n, channels, height, width) with sides of multiples of 4."""
+        return self._logits(image, *self.encoder(image))
+
+    def with_clouds(self, image: Tensor) -> Tensor:
+        """Logits of the classes, then of `SKY`: (n, K + 3, height, width); the first K are those of `forward`."""
+        if self.clouds is None:
+            raise ValueError("this network has no cloud head")
         half, quarter = self.encoder(image)
+        return torch.cat([self._logits(image, half, quarter), self.clouds(image, quarter)], dim=1)
+
+    def _logits(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         half = self.at_half(functional.relu(self.skip_half(half) + doubled(self.from_quarter(quarter))))
         full = self.at_full(self.stem(image) + doubled(self.from_half(half)))
         logits: Tensor = self.head(full)
         return logits if self.spectral is None else logits + self.spectral(image)
+
+
+class CloudHead(nn.Module):
+    """Tells clouds and their shadows from what the encoder has found, at quarter resolution.
+
+    It looks no further than the encoder, so it needs no wider halo.
+
+    Args:
+        in_channels: Channels of the image.
+        width: Channels within.
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolved(in_channels + _QUARTER, width, 1), convolved(width, width, 1), nn.Conv2d(width, len(SKY), 1)
+        )
+
+    def forward(self, image: Tensor, quarter: Tensor) -> Tensor:
+        """Logits of `SKY` (n, 3, height, width) from an image and its features at quarter resolution."""
+        seen = torch.cat([functional.avg_pool2d(image, 4), quarter], dim=1)
+        found: Tensor = self.layers(seen)
+        return functional.interpolate(found, scale_factor=4, mode="bilinear", align_corners=False)
 
 
 class LiteEncoder(nn.Module):
