@@ -37,32 +37,32 @@ class Blender:
 
     Args:
         plan: The plan whose tiles will be fed.
-        classes: Number of classes K.
+        planes: Number of planes P, such as one for each class.
     """
 
-    def __init__(self, plan: TilePlan, classes: int) -> None:
+    def __init__(self, plan: TilePlan, planes: int) -> None:
         self._plan = plan
-        self._below = torch.zeros(classes, plan.fade, plan.shape.width)
-        self._right = torch.zeros(classes, 0, 0)
+        self._below = torch.zeros(planes, plan.fade, plan.shape.width)
+        self._right = torch.zeros(planes, 0, 0)
 
-    def feed(self, tile: Tile, probabilities_kyx: Tensor) -> Tensor:
+    def feed(self, tile: Tile, probabilities_pyx: Tensor) -> Tensor:
         """Add the next tile and finish its core.
 
         Args:
             tile: Next tile of the plan.
-            probabilities_kyx: Probabilities of `tile.kept`, float32 (K, height, width), 0..1.
+            probabilities_pyx: Probabilities of `tile.kept`, float32 (P, height, width), 0..1.
 
         Returns:
-            Finished probabilities of `tile.core`, float32 (K, height, width), on the device of the input.
+            Finished probabilities of `tile.core`, float32 (P, height, width), on the device of the input.
         """
         if not self._plan.fade:
-            return probabilities_kyx
-        self._below = self._below.to(probabilities_kyx.device)
+            return probabilities_pyx
+        self._below = self._below.to(probabilities_pyx.device)
         core, fade = tile.core, self._plan.fade
-        height, width = probabilities_kyx.shape[1:]
-        down = fade_weights(core.row, core.height, height, fade).to(probabilities_kyx.device)
-        across = fade_weights(core.col, core.width, width, fade).to(probabilities_kyx.device)
-        weighted = probabilities_kyx * down[:, None] * across
+        height, width = probabilities_pyx.shape[1:]
+        down = fade_weights(core.row, core.height, height, fade).to(probabilities_pyx.device)
+        across = fade_weights(core.col, core.width, width, fade).to(probabilities_pyx.device)
+        weighted = probabilities_pyx * down[:, None] * across
         if core.col > 0:
             weighted[:, :, : self._right.shape[2]] += self._right
         self._right = weighted[:, :, core.width :].clone()

@@ -45,6 +45,14 @@ def bundle(tmp_path_factory):
     return write_textured_bundle(tmp_path_factory.mktemp("bundles") / "textured")
 
 
+@pytest.fixture(scope="session")
+def cloud_bundle(tmp_path_factory):
+    """Folder of the model bundle of `tests.support.cloud_bundles`."""
+    from tests.support.cloud_bundles import write_cloud_bundle
+
+    return write_cloud_bundle(tmp_path_factory.mktemp("bundles") / "cloudy")
+
+
 @pytest.fixture
 def scene_file(tmp_path):
     """Factory: write a scene of a name; keyword arguments as for `write_scene`."""

@@ -10,7 +10,7 @@ from lulc.tiling import TilePlan
 
 def stitched(plan, answer):
     """Blend tiles that all see `answer(tile)` into one map."""
-    blender = Blender(plan, classes=2)
+    blender = Blender(plan, planes=2)
     out = torch.full((2, plan.shape.height, plan.shape.width), torch.nan)
     for chunk in plan.chunks():
         for tile in chunk.tiles:

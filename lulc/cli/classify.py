@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lulc.cli.console import Console, with_console
-from lulc.cli.options import given_options, model_options, output_argument, scene_arguments
+from lulc.cli.options import model_options, output_argument, scene_arguments
 from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ def classify(
     """
     from lulc.tasks.classify import classify as task
 
-    if not options.dates and given_options(("clouds",)):
-        raise click.UsageError("--clouds leaves out pixels of dates: give --dates")
     if command.plan:
         summary = task.plan_classification(inputs, options).summary()
         console.show(lambda: summary, partial(plan_text, summary))
@@ -85,6 +83,8 @@ def report_text(done: "ClassifyReport") -> str:
         f"{done.seconds:.1f} s, of which {done.start_up_s:.1f} s start-up; {done.mpx_per_s:.2f} Mpx/s, bound by {done.bound}; peak memory {done.peak_bytes / _GIGA:.2f} GB",
         f"halo {done.plan['halo']} px, cost factor {done.plan['cost_factor']:.2f}, {done.plan['device']} {done.plan['precision']}",
     ]
+    if done.clouds:
+        lines.append(f"under {' and '.join(f'{name} {share:.1%}' for name, share in done.clouds.items())}")
     lines += [f"{date.acquired or 'undated'}  {date.name}, clouds by {date.masked_by}" for date in done.dates]
     if done.resumed_chunks:
         lines.append(f"{done.resumed_chunks} finished parts were taken over from an interrupted run")

@@ -12,11 +12,9 @@ from lulc.io.cog.store import EncodedTile
 from lulc.io.cog.tiles import encode_tile, split_chunk
 from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
-from lulc.io.product.writer import product_layout
 from lulc.model.allocator import keep_freed_memory
 from lulc.model.bundle import load_bundle
-from lulc.model.inference import ChunkInference
-from lulc.tasks.classify.chunk_loop import chunks_to_infer, predictor_for
+from lulc.tasks.classify.chunk_loop import chunks_to_infer, inference_for, predictor_for
 from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -59,15 +57,13 @@ class _Engine:
             )
         self._job = job
         self._predictor = predictor_for(series, job)
-        self._layout = product_layout(
-            job.plan.shape, job.card.classes, work.options.activations, work.options.creation_options
-        )
+        self._layout = job.layout
         self._cache = gdal_cache_bytes(job.plan, series, len(job.names))
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
 
     def infer(self, wanted: range) -> Iterator[EncodedChunk]:
         """Infer chunks in order, and yield them compressed."""
-        infer = ChunkInference(self._predictor, self._job.plan, self.work.options.activations)
+        infer = inference_for(self._predictor, self._job)
         with gdal_cache(self._cache):
             for chunk in chunks_to_infer(self._job.plan, wanted):
                 product = infer(chunk, self._job.readers[0].raw(chunk.read))

@@ -15,13 +15,12 @@ from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
 from lulc.io.product.parts import PartWriter, part_folders
-from lulc.io.product.writer import product_layout
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_empty
+from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_clouds, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -138,8 +137,7 @@ def run_shard(
         job = plan_job(series, load_bundle(options.model), options)
         _refuse_changed(job, inputs, fingerprint)
         cache = gdal_cache(gdal_cache_bytes(job.plan, series, len(job.names)))
-        layout = product_layout(job.plan.shape, job.card.classes, options.activations, options.creation_options)
-        part = PartWriter(folder, layout, job.fingerprint, resume=options.resume, inputs=series.unchanged)
+        part = PartWriter(folder, job.layout, job.fingerprint, resume=options.resume, inputs=series.unchanged)
         with closing(part) as writer, cache:
             filled = infer_missing(series, job, writer, chunks, run, times)
     return ShardReport(
@@ -178,6 +176,7 @@ def merge_parts(
             if missing:
                 raise MissingChunksError(output, missing)
             tell_empty(writer, series, options)
+        tell_clouds(job, output)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

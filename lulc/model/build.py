@@ -61,6 +61,11 @@ class Architecture(Table):
         """True for our own network, which no other library builds."""
         return bool(self.network == OWN)
 
+    @property
+    def sees_clouds(self) -> bool:
+        """True for a network with a cloud head."""
+        return self.is_own and bool(self.options.get("clouds"))
+
 
 PROBE = 128
 """Side of a test image that every network accepts, pixels."""

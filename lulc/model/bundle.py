@@ -6,7 +6,7 @@ Sizes, names and the SHA-256 of the weights are checked before a byte of the wei
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -19,6 +19,7 @@ from lulc.features import FeatureSpec
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
+from lulc.model.spectral_unet import SKY, SpectralUnet, WithClouds
 from lulc.model.weights import Network, Shapes, built_for, read_shapes
 from lulc.resources import SHIPPED_MODEL
 
@@ -131,6 +132,24 @@ class Bundle:
 
     card: Card
     network: nn.Module
+
+    @property
+    def planes(self) -> int:
+        """Number of outputs of the network: those of its K classes, then those of `SKY` where it tells clouds."""
+        return len(self.card.classes) + (len(SKY) if isinstance(self.network, WithClouds) else 0)
+
+    def with_clouds(self) -> "Bundle":
+        """The same model, whose network tells clouds too.
+
+        Raises:
+            ModelError: It has no cloud head.
+        """
+        if not (self.card.architecture.sees_clouds and isinstance(self.network, SpectralUnet)):
+            raise ModelError(
+                f"{self.card.name} has no cloud head, which --clouds network needs",
+                "leave --clouds out, or give --clouds scl, qa60 or model",
+            )
+        return replace(self, network=WithClouds(self.network))
 
 
 def read_beside(model: str | Path, name: str) -> bytes | None:

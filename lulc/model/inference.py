@@ -14,11 +14,15 @@ from lulc.grid import Window
 from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
-from lulc.model.quantise import product_bytes, product_floats
+from lulc.model.quantise import product_bytes, product_floats, sky_codes
 from lulc.tiling import Chunk, Tile, TilePlan
 
-TileUse = Callable[[Tile, torch.Tensor], None]
-"""Takes a tile and the probabilities of its kept pixels, float32 (K, height, width)."""
+TileUse = Callable[[Tile, torch.Tensor, NDArray[np.uint8]], None]
+"""Takes a tile and, of its core, finished probabilities float32 (K, height, width) and what the network says of the sky:
+uint8 (height, width), positions in `SKY`."""
+
+CLEAR = 0
+"""Position in `SKY`."""
 
 _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
 
@@ -31,14 +35,24 @@ class ChunkInference:
         plan: Tiles and chunks of the scene.
         activations: `uint8`, `float32` or `none` (the class band alone).
         between_tiles: Called before each forward pass; may raise to stop.
+        flagged: Flag clouds and shadows in a further band; else what the network does not call clear has no data.
+        dates: Number of scenes that are inferred in turn.
     """
 
     def __init__(
-        self, predictor: Predictor, plan: TilePlan, activations: str, between_tiles: Callable[[], None] = lambda: None
+        self,
+        predictor: Predictor,
+        plan: TilePlan,
+        activations: str,
+        between_tiles: Callable[[], None] = lambda: None,
+        *,
+        flagged: bool = False,
+        dates: int = 1,
     ) -> None:
         self._predictor = predictor
         self._fade = plan.fade
-        self._blender = Blender(plan, predictor.classes)
+        self._blenders = [Blender(plan, predictor.planes) for _ in range(dates)]
+        self._flagged = flagged
         self._quantise = _QUANTISERS[activations]
         self._bands = 1 if activations == "none" else 1 + predictor.classes
         self._dtype = np.float32 if activations == "float32" else np.uint8
@@ -53,17 +67,21 @@ class ChunkInference:
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
 
         Returns:
-            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`; 255 nodata.
+            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`, and where clouds are flagged one band more, of
+            positions in `SKY`; 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite.
             LimitError: The device has not enough memory for one window.
         """
-        product = self.empty(chunk)
+        product = self.empty(chunk, extra=int(self._flagged))
 
-        def put(tile: Tile, probabilities: torch.Tensor) -> None:
+        def put(tile: Tile, probabilities: torch.Tensor, sky: NDArray[np.uint8]) -> None:
             valid = pixels.valid[tile.core.slices(chunk.read)]
-            product[:, *tile.core.slices(chunk.core)] = self.product_of(tile, probabilities, valid)
+            valid = valid if self._flagged else valid & (sky == CLEAR)
+            part = product[:, *tile.core.slices(chunk.core)]
+            part[: self._bands] = self.product_of(probabilities, valid)
+            part[self._bands :, valid] = sky[valid]
 
         self.each_tile(chunk, pixels, put)
         return product
@@ -73,56 +91,71 @@ class ChunkInference:
         shape = (self._bands + extra, chunk.core.height, chunk.core.width)
         return np.full(shape, NODATA_CODE, dtype=self._dtype)
 
-    def each_tile(self, chunk: Chunk, pixels: Raster, use: TileUse, radiometry: Radiometry | None = None) -> None:
+    def each_tile(
+        self, chunk: Chunk, pixels: Raster, use: TileUse, radiometry: Radiometry | None = None, date: int = 0
+    ) -> None:
         """Infer the tiles of a chunk that have data; of a plan with a cross-fade all tiles, in their order.
 
         Args:
             chunk: Next chunk of the plan.
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
-            use: Called with each tile and the probabilities of `tile.kept`, float32 (K, height, width) on the device;
-                without a cross-fade from several threads.
+            use: Called with each tile; without a cross-fade from several threads.
             radiometry: How these raw values become reflectance; None for that of the predictor.
+            date: Number of the scene, from 0.
 
         Raises:
+            ModelError: The network gives values of the sky that are not finite.
             LimitError: The device has not enough memory for one window.
         """
-        batches = self._batches(chunk, pixels.valid)
+        batches, blender = self._batches(chunk, pixels.valid), self._blenders[date]
+
+        def use_each(batch: list[Tile], planes: torch.Tensor) -> None:
+            for tile, one in zip(batch, planes, strict=True):
+                use(tile, *self._finished(blender, tile, one[:, *tile.kept.slices(tile.read)]))
 
         def infer(batch: list[Tile]) -> torch.Tensor | None:
             self._between_tiles()
-            probabilities = self._probabilities(batch, chunk.read, pixels, radiometry)
+            planes = self._planes(batch, chunk.read, pixels, radiometry)
             if self._fade:
-                return probabilities
-            _use_each(batch, probabilities, use)
+                return planes
+            use_each(batch, planes)
             return None
 
         for batch, waiting in zip(batches, self._pool.map(infer, batches), strict=True):
             if waiting is not None:  # tiles that fade into each other are joined in their order
-                _use_each(batch, waiting, use)
+                use_each(batch, waiting)
 
-    def product_of(
-        self, tile: Tile, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]
-    ) -> NDArray[np.generic]:
-        """Product bands of the core of the next tile.
+    def product_of(self, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
+        """Product bands of finished pixels.
 
         Args:
-            tile: Next tile of the plan.
-            probabilities_kyx: Probabilities of `tile.kept`, float32 (K, height, width), summing to 1 over K.
-            valid_yx: bool (height, width) of `tile.core`.
+            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+            valid_yx: bool (height, width).
 
         Returns:
-            uint8 or float32 (1 + K or 1, height, width) of `tile.core`; 255 nodata.
+            uint8 or float32 (1 + K or 1, height, width); 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite.
         """
-        finished = self._blender.feed(tile, probabilities_kyx)
-        finished = finished[:, : tile.core.height, : tile.core.width]
-        if not bool(torch.isfinite(finished.sum())):
-            raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
+        self._check_finite(probabilities_kyx)
         with torch.inference_mode():
-            bands = self._quantise(finished, torch.from_numpy(valid_yx).to(finished.device))[: self._bands]
+            valid = torch.from_numpy(valid_yx).to(probabilities_kyx.device)
+            bands = self._quantise(probabilities_kyx, valid)[: self._bands]
         return bands.cpu().numpy()
+
+    def _finished(
+        self, blender: Blender, tile: Tile, planes_pyx: torch.Tensor
+    ) -> tuple[torch.Tensor, NDArray[np.uint8]]:
+        """Of the core of the next tile: probabilities float32 (K, height, width), sky uint8 (height, width)."""
+        finished = blender.feed(tile, planes_pyx)[:, : tile.core.height, : tile.core.width]
+        probabilities, sky = finished[: self._predictor.classes], finished[self._predictor.classes :]
+        self._check_finite(sky)
+        return probabilities, sky_codes(sky)
+
+    def _check_finite(self, planes_pyx: torch.Tensor) -> None:
+        if not bool(torch.isfinite(planes_pyx.sum())):
+            raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
 
     def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
         """Consecutive tiles of one size, at most as many as the predictor takes at once.
@@ -143,21 +176,14 @@ class ChunkInference:
             joinable = not empty
         return batches
 
-    def _probabilities(
-        self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None
-    ) -> torch.Tensor:
+    def _planes(self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None) -> torch.Tensor:
         if not _any_valid(batch[0], origin, pixels[1]):
             window = batch[0].read  # nothing to show the network; the blender still wants its margins
-            return torch.zeros(1, self._predictor.classes, window.height, window.width)
+            return torch.zeros(1, self._predictor.planes, window.height, window.width)
         windows = [padded_window(pixels, origin, tile.read) for tile in batch]
         raw = np.stack([window[0] for window in windows])
         valid = np.stack([window[1] for window in windows])
         return self._predictor.predict(raw, valid, radiometry)
-
-
-def _use_each(batch: list[Tile], probabilities_nkyx: torch.Tensor, use: TileUse) -> None:
-    for tile, probabilities in zip(batch, probabilities_nkyx, strict=True):
-        use(tile, probabilities[:, *tile.kept.slices(tile.read)])
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

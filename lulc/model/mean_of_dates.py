@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lulc.bands import Radiometry
 from lulc.io.scene.source import Raster
-from lulc.model.inference import ChunkInference, padded_window
+from lulc.model.inference import CLEAR, ChunkInference
 from lulc.tiling import Chunk, Tile
 
 
@@ -46,36 +46,46 @@ class MeanOfDates:
 class DatesInference:
     """Infers the dates of a chunk one after the other, then the product of their mean.
 
-    Only the sums of one chunk are kept, however many dates there are. The class is the argmax of the mean.
+    Only the sums of one chunk are kept, however many dates there are; with a cross-fade also the margins of each date.
+    The class is the argmax of the mean.
 
     Args:
-        infer: Inference of one date.
+        infer: Inference of so many dates.
     """
 
     def __init__(self, infer: ChunkInference) -> None:
         self._infer = infer
         self._tiles: dict[Tile, MeanOfDates] = {}
 
-    def add(self, chunk: Chunk, pixels: Raster, radiometry: Radiometry) -> None:
+    def add(self, chunk: Chunk, pixels: Raster, radiometry: Radiometry, date: int, *, clear: bool) -> bool:
         """Add the next date of a chunk.
 
         Args:
             chunk: Next chunk of the plan.
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
             radiometry: How the raw values of this date become reflectance.
+            date: Number of the date, from 0.
+            clear: Only what the network calls clear counts.
+
+        Returns:
+            True when the date shows a pixel of the chunk.
 
         Raises:
+            ModelError: The network gives values of the sky that are not finite.
             LimitError: The device has not enough memory for one window.
         """
-        mask = Raster(pixels.valid[None], pixels.valid)
+        seen: list[bool] = []
 
-        def add(tile: Tile, probabilities: Tensor) -> None:
-            valid = padded_window(mask, chunk.read, tile.read).valid[tile.kept.slices(tile.read)]
+        def add(tile: Tile, probabilities: Tensor, sky: NDArray[np.uint8]) -> None:
+            shown = pixels.valid[tile.core.slices(chunk.read)]
+            shown = shown & (sky == CLEAR) if clear else shown
             if tile not in self._tiles:
                 self._tiles[tile] = MeanOfDates(probabilities)
-            self._tiles[tile].add(probabilities, valid)
+            self._tiles[tile].add(probabilities, shown)
+            seen.append(bool(shown.any()))
 
-        self._infer.each_tile(chunk, pixels, add, radiometry)
+        self._infer.each_tile(chunk, pixels, add, radiometry, date)
+        return any(seen)
 
     def product(self, chunk: Chunk) -> NDArray[np.generic]:
         """Product of the dates that were added, which are then forgotten.
@@ -92,8 +102,8 @@ class DatesInference:
             seen = self._tiles.pop(tile, None)
             if seen is None:  # no date has data there
                 continue
-            looks = seen.looks[: tile.core.height, : tile.core.width]
+            looks = seen.looks
             part = product[:, *tile.core.slices(chunk.core)]
-            part[:-1] = self._infer.product_of(tile, seen.mean(), looks > 0)
+            part[:-1] = self._infer.product_of(seen.mean(), looks > 0)
             part[-1][looks > 0] = looks[looks > 0]
         return product

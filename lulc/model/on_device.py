@@ -63,6 +63,10 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
             # One conversion to float32 in plain layout: softmax over a strided axis is several times slower.
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities (n, K, ...) of logits (n, K, ...), which may be overwritten."""
+        return torch.softmax(logits.div_(self.card.temperature), dim=1)
+
     def softmax(self, count: int, inputs: Callable[[slice], Tensor]) -> Tensor:
         """Calibrated probabilities of `count` inputs: float32 (count, K, ...) on the device, summing to 1 over K.
 
@@ -79,8 +83,7 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
             stop = start + self.batch
             try:
                 with torch.inference_mode():
-                    logits = self.logits(inputs(slice(start, stop)))
-                    parts.append(torch.softmax(logits.div_(self.card.temperature), dim=1))
+                    parts.append(self.calibrated(self.logits(inputs(slice(start, stop)))))
                 start = stop
             except torch.OutOfMemoryError as error:
                 self._halve_batch(error)

@@ -21,12 +21,15 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
     temperature and softmax are float32.
 
     Args:
-        bundle: Card and network; stays as it is.
+        bundle: Card and network; stays as it is. One from `Bundle.with_clouds` tells clouds too.
         radiometry: How the scene's digital numbers become reflectance.
         names: Names of the raw planes that will be given, in order; `FeatureSpec.required` of the scene.
         placement: Device and precision.
         batch: Windows per forward pass; halved when the device runs out of memory.
         threads: CPU threads of the network; None for the cores that this process may use.
+
+    Attributes:
+        planes: Number of planes that `predict` gives: K, and 3 more of a network that tells clouds.
     """
 
     input_names = ("window", "windows")
@@ -43,6 +46,7 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
     ) -> None:
         super().__init__(bundle.card, bundle.network, placement, batch or (4 if placement.device.type == "cuda" else 1))
         self._radiometry, self._names = radiometry, tuple(names)
+        self.planes = bundle.planes
         self._threads = threads or usable_cores()
         self.workers = workers_on(placement, self._threads)
 
@@ -68,7 +72,7 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
             radiometry: How these raw values become reflectance; None for that of the scene.
 
         Returns:
-            float32 (n, K, height, width) on the device, summing to 1 over K.
+            float32 (n, planes, height, width) on the device: the classes, summing to 1 over K, then `SKY`, summing to 1.
 
         Raises:
             LimitError: Out of memory even for a single window.
@@ -80,6 +84,12 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
             return self.features(raw, valid, radiometry)
 
         return self.softmax(len(raw_nchw), inputs)
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Probabilities of the classes, then of `SKY`, which the card's temperature does not concern."""
+        classes = super().calibrated(logits[:, : self.classes])
+        sky = torch.softmax(logits[:, self.classes :], dim=1)
+        return torch.cat([classes, sky], dim=1) if sky.shape[1] else classes
 
     def features(self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None) -> Tensor:
         """Normalised channels of the network: `dtype`, channels last, 0 where not valid."""

@@ -56,6 +56,19 @@ def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
     return torch.cat([codes.float(), probabilities_kyx]).masked_fill_(~valid_yx, float(NODATA_CODE))
 
 
+def sky_codes(sky_syx: Tensor) -> NDArray[np.uint8]:
+    """What a pixel of the sky is most likely: uint8 (height, width), positions in `SKY`.
+
+    Args:
+        sky_syx: Probabilities of `SKY`, (3, height, width); of a network that tells no clouds (0, height, width), and
+            all is clear.
+    """
+    if not len(sky_syx):
+        return np.zeros(sky_syx.shape[1:], np.uint8)
+    codes: NDArray[np.uint8] = sky_syx.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+    return codes
+
+
 def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
     """Round probabilities to steps of 1/250 that sum to exactly 250: uint8 (K, height, width).
 

@@ -68,6 +68,27 @@ class SpectralUnet(nn.Module):
         return logits if self.spectral is None else logits + self.spectral(image)
 
 
+class WithClouds(nn.Module):
+    """A network with a cloud head whose forward pass is `with_clouds`.
+
+    Args:
+        network: It stays as it is.
+    """
+
+    def __init__(self, network: SpectralUnet) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def output_stride(self) -> int:
+        """Total stride, pixels."""
+        return self.network.encoder.output_stride
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the classes, then of `SKY`: (n, K + 3, height, width)."""
+        return self.network.with_clouds(image)
+
+
 class CloudHead(nn.Module):
     """Tells clouds and their shadows from what the encoder has found, at quarter resolution.
 

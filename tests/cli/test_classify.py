@@ -74,6 +74,7 @@ def test_a_report_says_what_was_mapped_and_how_fast():
             "2021-05-03  a.tif, clouds by SCL 1,3,8,9,10",
         ),
         ({"dates": (DateUsed("b.tif", "", "none"),)}, "undated  b.tif, clouds by none"),
+        ({"clouds": {"cloud": 0.125, "shadow": 0.03}}, "under cloud 12.5% and shadow 3.0%"),
         ({"resumed_chunks": 3}, "3 finished parts were taken over from an interrupted run"),
         ({"seams": SeamReport(0, 0, None, 0.0, 0.0, 0.0)}, "seams: none, the scene is one window"),
         (

@@ -26,7 +26,7 @@ BY_FILE = {
     "tasks/dataset/test_prepare.py": ("whole",),
     "tasks/fetch/test_fetch.py": ("whole",),
 }
-BY_FIXTURE = {"bundle": ("torch",), "served": ("process",), "trained": ("torch",)}
+BY_FIXTURE = {"bundle": ("torch",), "cloud_bundle": ("torch",), "served": ("process",), "trained": ("torch",)}
 
 _STARTS = {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}

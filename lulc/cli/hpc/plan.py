@@ -9,7 +9,7 @@ import click
 from lulc.cli.console import Console, with_console
 from lulc.cli.options import model_options
 from lulc.hpc.options import PlanOptions
-from lulc.tasks.classify.options import SERIES_OPTIONS, ClassifyOptions
+from lulc.tasks.classify.options import ClassifyOptions
 
 if TYPE_CHECKING:
     from lulc.hpc.plan import ShardPlan
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
-@model_options(cut=PlanOptions, options=ClassifyOptions, without=("resume", *SERIES_OPTIONS))
+@model_options(cut=PlanOptions, options=ClassifyOptions, without=("resume", "dates"))
 @with_console()
 def plan(scenes: tuple[Path, ...], plan: Path, *, cut: PlanOptions, options: ClassifyOptions, console: Console) -> None:
     """Cut each SCENE into shards and write PLAN, a JSON file that says everything: scenes, maps, options, shards.

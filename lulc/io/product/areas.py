@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Window
+from lulc.io.product.bands import ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
@@ -142,6 +143,26 @@ def class_areas(product: Path, within: Path | None = None) -> tuple[ClassArea, .
             )
             for entry, count, area in zip(source.legend, pixels, hectares, strict=True)
         )
+
+
+def code_shares(product: Path, band: ExtraBand) -> dict[str, float]:
+    """Shares of the valid pixels of a product with each code of a band, 0..1, by its name.
+
+    Args:
+        product: A product of lulc that has the band.
+        band: A band of codes with names.
+
+    Raises:
+        InputError: It is no product of lulc.
+        StorageError: A block cannot be read.
+    """
+    counts = np.zeros(NODATA_CODE + 1, np.int64)
+    with open_product(product) as source:
+        for window in source.block_rows():
+            codes = source.band(band.name, window).astype(np.uint8, copy=False)
+            counts += np.bincount(codes.ravel(), minlength=counts.size)
+    valid = max(int(counts[:NODATA_CODE].sum()), 1)
+    return {name: float(counts[code] / valid) for code, name in band.names}
 
 
 @contextmanager

@@ -37,6 +37,9 @@ DEFAULT_CLASSES = (1, 3, 8, 9, 10)
 """Saturated or defective, cloud shadow, clouds of medium and high probability, thin cirrus. Dark areas (2) are mostly
 mountain shadow and water, unclassified (7) mostly bright soil, and snow (11) is ground."""
 
+NETWORK = "network"
+"""What a scene is masked by whose clouds the network that classifies it tells, after it was read."""
+
 _QA60_BITS = (1 << 10) | (1 << 11)
 
 
@@ -141,7 +144,7 @@ class ClearScene:
     Attributes:
         scene: The scene.
         clouds: Where it shows clouds; None masks nothing.
-        masked_by: `SCL`, `QA60`, `model` or `none`.
+        masked_by: Such as `SCL 1,3,8,9,10` or `QA60`; `NETWORK`, or `none`.
         warnings: What is known to be wrong with the mask.
     """
 
@@ -159,6 +162,11 @@ class ClearScene:
     def info(self) -> SceneInfo:
         """What the scene says of itself."""
         return self.scene.info
+
+    @property
+    def by_network(self) -> bool:
+        """True where the network that classifies the scene tells its clouds."""
+        return self.masked_by == NETWORK
 
     def read(self, names: Sequence[str], window: Window) -> Raster:
         """Raw values and valid mask, as `Scene.read`; clouded pixels are not valid."""

@@ -8,20 +8,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.product.areas import code_shares
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.source import Raster
-from lulc.model.inference import ChunkInference
+from lulc.model.inference import CLEAR, ChunkInference
 from lulc.model.mean_of_dates import DatesInference
 from lulc.model.predictor import Predictor
+from lulc.model.spectral_unet import SKY
 from lulc.run import Run
-from lulc.tasks.classify.job import Job
+from lulc.tasks.classify.job import CLOUDS, Job
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
 
 _log = logging.getLogger(__name__)
+
+_MANY_CLOUDS = 0.01
+"""Share of a map under clouds and shadows that is told as a warning."""
 
 ChunkSink = ProductWriter | PartWriter
 """Storage of finished chunks: a whole product, or a shard's part of one."""
@@ -119,7 +124,7 @@ class LookInference:
     """
 
     def __init__(self, series: Series, job: Job, between_tiles: Callable[[], None]) -> None:
-        self._infer = ChunkInference(predictor_for(series, job), job.plan, job.options.activations, between_tiles)
+        self._infer = inference_for(predictor_for(series, job), job, between_tiles)
         self._dates = DatesInference(self._infer) if series.counted else None
         self._readers = job.readers
         self.seen = [False] * len(job.readers)
@@ -139,11 +144,11 @@ class LookInference:
             ModelError: The network gives values that are not finite.
             LimitError: The device has not enough memory for one window.
         """
-        chunk = look.chunk
+        chunk, reader = look.chunk, self._readers[look.date]
         if self._dates is None:
             return self._infer(chunk, pixels)
-        self.seen[look.date] |= bool(pixels.valid[chunk.core.slices(chunk.read)].any())
-        self._dates.add(chunk, pixels, self._readers[look.date].radiometry)
+        clear = reader.scene.by_network
+        self.seen[look.date] |= self._dates.add(chunk, pixels, reader.radiometry, look.date, clear=clear)
         return self._dates.product(chunk) if look.last else None
 
 
@@ -168,6 +173,18 @@ def predictor_for(series: Series, job: Job) -> Predictor:
     predictor = Predictor(job.bundle, series.first.radiometry, job.names, job.placement, options.batch, options.threads)
     predictor.share_threads()
     return predictor
+
+
+def inference_for(predictor: Predictor, job: Job, between_tiles: Callable[[], None] = lambda: None) -> ChunkInference:
+    """Inference of the chunks of a job, from the first one that is wanted on.
+
+    Args:
+        predictor: From `predictor_for`.
+        job: The planned classification.
+        between_tiles: Called before each forward pass; may raise to stop.
+    """
+    flagged, dates = CLOUDS in job.extra, len(job.readers)
+    return ChunkInference(predictor, job.plan, job.options.activations, between_tiles, flagged=flagged, dates=dates)
 
 
 def product_writer(
@@ -210,3 +227,25 @@ def tell_empty(writer: ProductWriter, series: Series, options: ClassifyOptions) 
     """
     if not writer.holds_data():
         series.tell_empty(refuse=options.require_data)
+
+
+def tell_clouds(job: Job, product: Path) -> dict[str, float]:
+    """Shares of a map's valid pixels under clouds and under their shadows, 0..1; empty where none are flagged.
+
+    They are counted in the file, so those of resumed and of sharded runs are right too. Many are one warning.
+
+    Args:
+        job: The classification that made the map.
+        product: The published map.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
+    if CLOUDS not in job.extra:
+        return {}
+    shares = code_shares(product, CLOUDS)
+    del shares[SKY[CLEAR]]
+    if sum(shares.values()) > _MANY_CLOUDS:
+        said = " and ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        _log.warning("%s: %s of the map; --clouds network leaves them out", product.name, said)
+    return shares

@@ -16,7 +16,7 @@ from lulc.io.product.writer import ProductWriter
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
-from lulc.tasks.classify.chunk_loop import Filled, infer_missing, product_writer, tell_empty
+from lulc.tasks.classify.chunk_loop import Filled, infer_missing, product_writer, tell_clouds, tell_empty
 from lulc.tasks.classify.job import Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -57,8 +57,9 @@ def classify(
 
     Args:
         inputs: One scene, or several files that are stacked; with `ClassifyOptions(dates=True)`, one scene for each date.
-        output: Product to write: class codes uint8, 255 nodata, then one activation band per class; of dates also the
-            band `looks`, the number of dates that show a pixel.
+        output: Product to write: class codes uint8, 255 nodata, then one activation band per class; by a model that sees
+            clouds also the band `clouds` (0 clear, 1 cloud, 2 shadow); of dates the band `looks`, the number of dates
+            that show a pixel.
         options: See `ClassifyOptions`; None for the defaults.
         progress: Called after each chunk with the pixels done and in all.
         seam_windows: Number of windows to infer again across seams.
@@ -91,10 +92,10 @@ def classify(
                 filled = (fill or infer_missing)(series, job, product, range(job.plan.chunk_count), run, times)
                 tell_empty(product, series, options)
             seams = verify_seams(series, job, output, seam_windows) if seam_windows else None
-        areas = class_areas(output)
+        areas, clouds = class_areas(output), tell_clouds(job, output)
         if quicklook is not None:
             quicklook_of(output, series.first, quicklook, {entry.name: entry.hectares for entry in areas})
-    return ClassifyReport.of(series, job, filled, product.published, areas, seams, times)
+    return ClassifyReport.of(series, job, filled, product.published, areas, seams, times, clouds)
 
 
 def _refuse_names(inputs: Sequence[Path], output: Path, quicklook: Path | None, options: ClassifyOptions) -> None:

@@ -6,9 +6,11 @@ from math import inf
 from typing import Any
 
 from lulc.errors import InputError, LimitError
+from lulc.io.cog.assembly import CogLayout
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
-from lulc.io.product.bands import ExtraBand
+from lulc.io.product.bands import ExtraBand, band_infos
+from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
@@ -17,6 +19,7 @@ from lulc.model.memory import forward_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
+from lulc.model.spectral_unet import SKY
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
@@ -29,6 +32,10 @@ DEFAULT_CORE = 1024
 LOOKS = ExtraBand("looks", "code", "number of dates")
 """Extra band of a map of several dates: how many of them show a pixel."""
 
+CLOUDS = ExtraBand("clouds", "code", "sky", tuple(enumerate(SKY)))
+"""Extra band of a map of one scene by a model that sees clouds."""
+
+_FLAGGED = "network, flagged in the band clouds"
 _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
 _FALLBACK_FADE = 32
@@ -41,7 +48,7 @@ class Job:
 
     Attributes:
         options: Options as given.
-        bundle: Card and network of the model.
+        bundle: Card and network of the model; it tells clouds where they are flagged or left out by it.
         names: Bands and indices read from each scene, in order.
         readers: Each date in order of acquisition, read on the grid of the map; a single scene is one.
         extra: Bands behind the activations.
@@ -73,6 +80,18 @@ class Job:
     def card(self) -> Card:
         """Card of the model."""
         return self.bundle.card
+
+    @property
+    def layout(self) -> CogLayout:
+        """Layout of the product.
+
+        Raises:
+            UsageError: A creation option is not known or does not fit.
+        """
+        options = self.options
+        return product_layout(
+            self.plan.shape, self.card.classes, options.activations, options.creation_options, self.extra
+        )
 
     def summary(self) -> dict[str, Any]:
         """The plan as JSON values, as `--plan` prints it: sizes in pixels, memory in bytes."""
@@ -109,22 +128,24 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
 
     Raises:
         InputError: A scene lacks bands or a georeference, or a date does not overlap the first.
+        ModelError: The model is to tell clouds, and has no cloud head.
         UsageError: Options contradict each other, or the device or precision is not available.
         LimitError: No window fits into `max_memory`.
     """
-    card = bundle.card
+    card, extra = bundle.card, _extra(series, bundle.card, options)
+    if CLOUDS in extra or any(date.by_network for date in series.dates):
+        bundle = bundle.with_clouds()
     names = _names(series, card)
     notes = _input_notes(series, card, options)
     placement = placement or choose_placement(options.device, options.precision)
     receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(receptive_field, options)
     readers = series.readers(names)
-    plan, peak = _fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride)
-    notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
-    tags = _tags(series, card, options, plan, placement)
-    extra = (LOOKS,) if series.counted else ()
-    bands = len(extra) + (1 if options.activations == "none" else 1 + len(card.classes))
     depth = 4 if options.activations == "float32" else 1
+    pixel = depth * len(band_infos(card.classes, options.activations, extra))
+    plan, peak = _fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel)
+    notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
+    tags = _tags(series, card, options, plan, placement) | ({"LULC_CLOUDS": _FLAGGED} if CLOUDS in extra else {})
     return Job(
         options=options,
         bundle=bundle,
@@ -135,7 +156,7 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         receptive_field=receptive_field,
         placement=placement,
         peak_bytes=peak,
-        product_bytes=plan.shape.size * bands * depth * 4 // 3,
+        product_bytes=plan.shape.size * pixel * 4 // 3,
         notes=tuple(notes),
         tags=tags,
         fingerprint=_fingerprint(series, card, options, plan, tags),
@@ -172,6 +193,12 @@ def choose_halo(receptive_field: ReceptiveField, options: ClassifyOptions) -> tu
     is_exact = receptive_field.bounded and halo >= receptive_field.half_field
     fade = options.blend if options.blend is not None else 0 if is_exact else min(_FALLBACK_FADE, halo)
     return halo, fade, why
+
+
+def _extra(series: Series, card: Card, options: ClassifyOptions) -> tuple[ExtraBand, ...]:
+    if series.counted:
+        return (LOOKS,)
+    return (CLOUDS,) if options.clouds == "auto" and card.architecture.sees_clouds else ()
 
 
 def _names(series: Series, card: Card) -> tuple[str, ...]:
@@ -218,6 +245,7 @@ def _fit_memory(
     margins: tuple[int, int],
     placement: Placement,
     stride: int,
+    pixel_bytes: int,
 ) -> tuple[TilePlan, int]:
     halo, fade = margins
     limit = options.max_memory or inf
@@ -229,7 +257,7 @@ def _fit_memory(
             bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
         )
         together = network * (options.batch or 1) * workers_on(placement, options.threads)
-        peak = predict_peak(plan, series, names, bundle.card, options.activations, together)
+        peak = predict_peak(plan, series, names, bundle.planes, pixel_bytes, together)
         if peak <= limit:
             return plan, peak
     raise LimitError(
@@ -254,7 +282,7 @@ def _input_tags(series: Series, card: Card) -> dict[str, str]:
     dates = series.dates
     tags = provenance(dates[0].scene, card)
     if not series.counted:
-        return tags
+        return tags | _stated(dates[0].tags())
     each: dict[str, str] = {}
     for number, date in enumerate(dates, start=1):
         each |= {f"LULC_INPUT_KIND_{number}": input_kind(date.scene), **date.tags(f"_{number}")}

@@ -9,7 +9,6 @@ from lulc.tiling import BLOCK, TilePlan
 
 if TYPE_CHECKING:  # commands without a network do not load torch
     from lulc.io.scene.scene import Scene
-    from lulc.model.bundle import Card
     from lulc.tasks.classify.series import Series
 
 _RETAINED = 1.6
@@ -47,7 +46,7 @@ def _shared_bytes(plan: TilePlan, scene: "Scene", planes: int) -> int:
 
 
 def predict_peak(
-    plan: TilePlan, series: "Series", names: tuple[str, ...], card: "Card", activations: str, network_bytes: int
+    plan: TilePlan, series: "Series", names: tuple[str, ...], planes: int, pixel_bytes: int, network_bytes: int
 ) -> int:
     """Predict the peak of main memory of a run, bytes: what the process holds now, and what the run adds.
 
@@ -55,25 +54,22 @@ def predict_peak(
         plan: Tiles and chunks of the scene.
         series: The input.
         names: Bands and indices that are read.
-        card: The model's card.
-        activations: `uint8`, `float32` or `none`.
+        planes: Number of the network's outputs.
+        pixel_bytes: Bytes of a pixel of the product, all bands.
         network_bytes: Memory of one batch from `forward_bytes`, bytes.
     """
-    classes = len(card.classes)
     window = plan.largest_window.size
-    bands = (1 if activations == "none" else 1 + classes) + series.counted
-    depth = 4 if activations == "float32" else 1
     core = max(chunk.core.shape.size for chunk in plan.chunks())
-    probabilities = 3 * window * classes * 4
-    writing = 3 * core * bands * depth
-    overviews = bands * depth * plan.shape.width * BLOCK
-    margins = classes * 4 * plan.fade * (plan.shape.width + plan.window)
+    probabilities = 3 * window * planes * 4
+    writing = 3 * core * pixel_bytes
+    overviews = pixel_bytes * plan.shape.width * BLOCK
+    margins = len(series.dates) * planes * 4 * plan.fade * (plan.shape.width + plan.window)
     return (
         resident_bytes()
         + _reading_bytes(plan, series, len(names))
         + int(_RETAINED * network_bytes)
         + probabilities
-        + (_sums_bytes(plan, classes) if series.counted else 0)
+        + (_sums_bytes(plan, planes) if series.counted else 0)
         + writing
         + overviews
         + margins
@@ -89,10 +85,10 @@ def _reading_bytes(plan: TilePlan, series: "Series", planes: int) -> int:
     return 2 * read * (planes * depth + 1) + (warped and _INTERPOLATED * planes)
 
 
-def _sums_bytes(plan: TilePlan, classes: int) -> int:
+def _sums_bytes(plan: TilePlan, planes: int) -> int:
     """Sums of probabilities and of dates of the tiles of one chunk, and two tiles on their way, float32, bytes."""
-    chunk = max(sum(tile.kept.shape.size for tile in chunk.tiles) for chunk in plan.chunks())
-    return (chunk + 2 * plan.largest_window.size) * (classes + 1) * 4
+    chunk = max(sum(tile.core.shape.size for tile in chunk.tiles) for chunk in plan.chunks())
+    return (chunk + 2 * plan.largest_window.size) * (planes + 1) * 4
 
 
 def resident_bytes() -> int:

@@ -1,7 +1,7 @@
 """Options of `lulc classify`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,9 +23,6 @@ from lulc.tasks.stack.options import CloudOptions, CloudSource
 _MOST_THREADS = 1024
 """No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
 
-SERIES_OPTIONS = ("dates", "clouds", "cloud_classes", "dilate")
-"""Options of maps of several dates, which are made on one machine."""
-
 
 class ClassifyOptions(CloudOptions, SceneOptions):
     """Options of `lulc classify`."""
@@ -33,8 +30,8 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     dates: bool = False
     """Take each SCENE for a date of one place, and classify the mean of their probabilities over the dates that show a pixel. Adds the band `looks`: the number of these dates."""
 
-    clouds: CloudSource = "auto"
-    """With --dates, leave out pixels under clouds: by a date's band SCL or QA60, or by the network of ukis-csmask (pip install 'lulc[cloud]'). With auto that is SCL, else QA60, else every valid pixel counts."""
+    clouds: CloudSource | Literal["network"] = "auto"
+    """Leave out pixels under clouds: as the model itself sees them (network; not every model does), by the scene's band SCL or QA60, or by the network of ukis-csmask (model; pip install 'lulc[cloud]'). With auto nothing is left out of one scene, and a model that sees clouds adds the band `clouds`; of each of several dates that is SCL, else QA60, else network, else every valid pixel counts."""
 
     model: Annotated[str | Path, Option(metavar="NAME|PATH")] = SHIPPED_MODEL
     """A shipped model, or a bundle's folder or zip."""
@@ -77,8 +74,14 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     def _dates_that_are_whole(self) -> Self:
         if self.dates and self.date is not None:
             raise ValueError("--date takes one date of a cube, --dates takes scenes of one date each: give one of them")
-        if not self.dates and (self.clouds != "auto" or self.cloud_classes is not None or self.dilate):
-            raise ValueError("--clouds, --cloud-classes and --dilate leave out pixels of dates: give --dates")
+        return self
+
+    @model_validator(mode="after")
+    def _clouds_that_are_left_out(self) -> Self:
+        if not self.dates and self.clouds == "auto" and (self.cloud_classes is not None or self.dilate):
+            raise ValueError("--clouds auto leaves nothing out of one scene: give --clouds scl, qa60 or model")
+        if self.dilate and self.clouds == "network":
+            raise ValueError("--dilate does not grow the clouds of the network: leave it out, or choose other --clouds")
         return self
 
 

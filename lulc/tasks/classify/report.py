@@ -1,6 +1,6 @@
 """Report of a run of `lulc classify`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lulc.io.product.areas import ClassArea
@@ -51,6 +51,7 @@ class ClassifyReport:
         output_bytes: Size of the product, bytes.
         seams: Result of `--verify-seams`; None unless requested.
         warnings: Warnings about the input.
+        clouds: Shares of the map's valid pixels under `cloud` and under `shadow`, 0..1; empty where none are flagged.
         dates: Dates of a map of several, in order of acquisition; empty for a map of one scene.
     """
 
@@ -70,6 +71,7 @@ class ClassifyReport:
     output_bytes: int
     seams: SeamReport | None
     warnings: tuple[str, ...]
+    clouds: dict[str, float] = field(default_factory=dict)
     dates: tuple[DateUsed, ...] = ()
 
     @classmethod
@@ -82,6 +84,7 @@ class ClassifyReport:
         areas: tuple[ClassArea, ...],
         seams: SeamReport | None,
         times: StageTimes,
+        clouds: dict[str, float],
     ) -> "ClassifyReport":
         """Report of a finished run. The time of publishing is added as a stage."""
         times.add("publish", published.seconds, published.cpu_s)
@@ -103,6 +106,7 @@ class ClassifyReport:
             output_bytes=published.bytes,
             seams=seams,
             warnings=tuple(input_warnings(series, job.card)),
+            clouds=clouds,
             dates=tuple(
                 DateUsed(date.info.name, date.info.acquired, date.masked_by)
                 for date in (series.dates if series.counted else ())

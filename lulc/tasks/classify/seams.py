@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from lulc.grid import Window
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE
-from lulc.model.inference import padded_window
+from lulc.model.inference import CLEAR, padded_window
 from lulc.model.mean_of_dates import MeanOfDates
 from lulc.model.predictor import Predictor
+from lulc.model.quantise import sky_codes
 from lulc.tasks.classify.chunk_loop import predictor_for
 from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.series import Series
@@ -141,9 +142,12 @@ def _infer(job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32
     seen: MeanOfDates | None = None
     for reader in job.readers:
         raw, valid = padded_window(reader.raw(inside), inside, wanted)
-        probabilities = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
+        planes = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
+        probabilities, shown = planes[: predictor.classes], valid[rows, columns]
+        if reader.scene.by_network:
+            shown = shown & (sky_codes(planes[predictor.classes :]) == CLEAR)
         seen = seen or MeanOfDates(probabilities)
-        seen.add(probabilities, valid[rows, columns])
+        seen.add(probabilities, shown)
     assert seen is not None
     result: NDArray[np.float32] = seen.mean().cpu().numpy()
     return result

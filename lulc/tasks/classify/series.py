@@ -9,8 +9,9 @@ from lulc.errors import InputError, UsageError
 from lulc.grid import Grid
 from lulc.io.files.fingerprint import Unchanged
 from lulc.io.files.outputs import refuse_repeated
-from lulc.io.scene.clouds import ClearScene
+from lulc.io.scene.clouds import NETWORK, ClearScene
 from lulc.io.scene.scene import Scene, open_scene_as
+from lulc.model.bundle import read_card
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.stack.clouds import clear_scene
 from lulc.tasks.stack.on_grid import Donor, donor
@@ -24,12 +25,13 @@ class Series:
 
     Args:
         first: The scene that gives the grid.
-        dates: All scenes in order of acquisition, without their clouds; a map of one scene has one.
+        dates: All scenes in order of acquisition, without their clouds where these are left out; a map of one scene has
+            one.
         counted: True for a map that counts the dates of each pixel.
 
     Attributes:
         first: The scene that gives the grid.
-        dates: All scenes in order of acquisition, without their clouds. Sums run in this order, so the map does not
+        dates: All scenes in order of acquisition, without their clouds where these are left out. Sums run in this order, so the map does not
             depend on the order in which they were given.
         counted: True for a map that counts the dates of each pixel.
         unchanged: All files as they were when the series was opened.
@@ -75,7 +77,7 @@ class Series:
         Raises:
             InputError: `refuse` is set.
         """
-        masked = any(date.clouds for date in self.dates)
+        masked = any(date.clouds or date.by_network for date in self.dates)
         remedy = "check nodata values and bands"
         remedy = f"mask fewer clouds, or {remedy}" if masked else remedy
         subject = f"the map of {len(self.dates)} dates" if len(self.dates) > 1 else ""
@@ -93,19 +95,23 @@ def open_series(inputs: Sequence[Path], options: ClassifyOptions, name: str | No
 
     Raises:
         InputError: A scene is refused, or the dates differ in CRS.
+        ModelError: The model is refused.
         UsageError: A date is given twice, or there are too many.
     """
     with ExitStack() as opened:
         if not options.dates:
             scene = opened.enter_context(open_scene_as(inputs, options, name))
-            yield Series(scene, [ClearScene(scene)], counted=False)
+            # With `auto` a single scene is whole: its clouds are flagged in a band, if the model sees them.
+            date = ClearScene(scene) if options.clouds == "auto" else _masked(scene, options)
+            yield Series(scene, [date], counted=False)
             return
         refuse_repeated(inputs)
         if len(inputs) > MOST_DATES:
             raise UsageError(f"{len(inputs)} dates are too many for one map", f"give at most {MOST_DATES}")
         scenes = [opened.enter_context(open_scene_as([path], options)) for path in inputs]
         _check_crs(scenes)
-        yield Series(scenes[0], sorted((_masked(scene, options) for scene in scenes), key=_order), counted=True)
+        dates = [_masked(scene, options) for scene in scenes]
+        yield Series(scenes[0], sorted(dates, key=_order), counted=True)
 
 
 def _check_crs(scenes: Sequence[Scene]) -> None:
@@ -119,9 +125,12 @@ def _check_crs(scenes: Sequence[Scene]) -> None:
 
 
 def _masked(scene: Scene, options: ClassifyOptions) -> ClearScene:
-    """A date without its clouds; with `auto`, one without any mask is taken as it is, and a note says so."""
+    """A date without its clouds; with `auto`, one whose clouds nothing tells is taken as it is, and a note says so."""
     unmasked = not {"SCL", "QA60"} & scene.quality.keys()
-    if options.clouds == "auto" and options.cloud_classes is None and unmasked:
+    left = options.clouds == "auto" and options.cloud_classes is None and unmasked
+    if options.clouds == "network" or (left and read_card(options.model).architecture.sees_clouds):
+        return ClearScene(scene, masked_by=NETWORK)
+    if left:
         return ClearScene(scene, warnings=("no band SCL or QA60 tells clouds: all valid pixels count",))
     return clear_scene(scene, options)
 

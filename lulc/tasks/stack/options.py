@@ -20,8 +20,8 @@ CloudSource = Literal["none", "auto", "scl", "qa60", "model"]
 class CloudOptions(Options):
     """How the clouds of scenes are masked."""
 
-    clouds: CloudSource = "none"
-    """Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]')."""
+    clouds: CloudSource | Literal["network"]
+    """Where clouds are read from; `network` is the one that classifies."""
 
     cloud_classes: Annotated[
         tuple[str, ...] | None,
@@ -43,6 +43,9 @@ class CloudOptions(Options):
 
 class StackOptions(CloudOptions, SceneOptions):
     """Options of `lulc stack`."""
+
+    clouds: CloudSource = "none"
+    """Take pixels under clouds as missing, in every scene: by its band SCL or QA60 (auto: SCL, else QA60), or by the network of ukis-csmask (pip install 'lulc[cloud]')."""
 
     preset: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = None
     """Bands and indices by name: stack14, bands9, or a TOML file. Excludes --select and --indices."""

@@ -10,7 +10,6 @@ import pytest
 import rasterio
 from pydantic import ValidationError
 
-from lulc.cli.main import cli
 from lulc.errors import InputError, LimitError, UsageError
 from lulc.hpc.plan import make_plan
 from lulc.io.product.reader import open_product
@@ -248,9 +247,9 @@ def test_more_dates_than_a_byte_counts_are_refused(tmp_path, bundle):
     ("fields", "said"),
     [
         ({"dates": True, "date": "2021-05-27"}, "--date takes one date of a cube"),
-        ({"clouds": "scl"}, "give --dates"),
-        ({"cloud_classes": ("cirrus",)}, "give --dates"),
-        ({"dilate": 3}, "give --dates"),
+        ({"cloud_classes": ("cirrus",)}, "give --clouds scl, qa60 or model"),
+        ({"dilate": 3}, "give --clouds scl, qa60 or model"),
+        ({"dates": True, "clouds": "network", "dilate": 3}, "does not grow the clouds of the network"),
         ({"dates": True, "clouds": "qa60", "cloud_classes": ("cirrus",)}, "give --clouds scl or auto"),
         ({"dates": True, "clouds": "none", "dilate": 3}, "leave out --clouds none"),
     ],
@@ -346,11 +345,3 @@ def test_the_command_tells_its_dates_and_exit_codes(three, bundle, tmp_path):
     twice = lulc("classify", three[0], three[0], tmp_path / "refused.tif", *given)
     assert (twice.returncode, len(twice.stderr.splitlines())) == (2, 1)
     assert not (tmp_path / "refused.tif").exists()
-
-
-def test_clouds_without_dates_are_refused_even_where_that_is_the_default():
-    from click.testing import CliRunner
-
-    result = CliRunner().invoke(cli, ["classify", "a.tif", "map.tif", "--clouds", "auto"])
-    assert result.exit_code == 2
-    assert "give --dates" in result.output
