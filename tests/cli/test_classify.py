@@ -34,6 +34,15 @@ def test_a_plan(scene_file, bundle, tmp_path, more, lines):
     assert not (tmp_path / "map.tif").exists()
 
 
+def test_clouds_of_the_network_are_asked_of_a_model_that_sees_them(scene_file, bundle, cloud_bundle, tmp_path):
+    given = ["classify", scene_file(200, 230), tmp_path / "map.tif", "--plan", "--clouds", "network", "--model"]
+    assert CliRunner().invoke(cli, [*map(str, given), str(cloud_bundle)]).exit_code == 0
+    refused = CliRunner().invoke(cli, [*map(str, given), str(bundle)])
+    assert isinstance(refused.exception, SystemExit)
+    assert refused.exit_code == 4
+    assert "textured has no cloud head" in refused.output
+
+
 def report(**changes):
     facts = {
         "output": "map.tif",

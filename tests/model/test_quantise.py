@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lulc.model.quantise import largest_remainder, product_bytes, product_floats
+from lulc.model.quantise import largest_remainder, product_bytes, product_floats, sky_codes
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,3 +50,11 @@ def test_float_activations_are_the_probabilities():
     product = product_floats(probabilities, torch.ones(3, 2, dtype=torch.bool))
     assert torch.equal(product[1:], probabilities)
     assert torch.equal(product[0].long() - 1, probabilities.argmax(0))
+
+
+def test_the_sky_is_what_is_most_likely_and_clear_without_a_head():
+    sky = torch.tensor([[0.5, 0.1, 0.2], [0.3, 0.7, 0.3], [0.2, 0.2, 0.5]])[:, None]
+    codes = sky_codes(sky)
+    assert codes.dtype == np.uint8
+    np.testing.assert_array_equal(codes, [[0, 1, 2]])
+    np.testing.assert_array_equal(sky_codes(sky[:0]), [[0, 0, 0]])

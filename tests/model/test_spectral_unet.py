@@ -13,7 +13,7 @@ from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network, total_stride
 from lulc.model.fold import fold_batch_norm
 from lulc.model.receptive_field import measure_receptive_field
-from lulc.model.spectral_unet import SpectralUnet
+from lulc.model.spectral_unet import SpectralUnet, WithClouds
 from lulc.training.start import centred, start_segmentation, weights_of
 
 pytestmark = pytest.mark.torch
@@ -44,6 +44,19 @@ def test_every_image_of_whole_strides_is_answered_in_full(down, across, spectral
 def test_field_and_stride_are_small():
     found = measure_receptive_field(small(), 4, 4)
     assert (found.half_field, found.stride, found.bounded) == (34, 4, True)
+
+
+def test_with_clouds_it_is_a_network_like_any():
+    network = WithClouds(small(clouds=5)).eval()
+    found = measure_receptive_field(network, 4, total_stride(network))
+    assert (found.half_field, found.stride, found.bounded) == (34, 4, True)
+    image = torch.rand(1, 4, 64, 64)
+    with torch.inference_mode():
+        expected = network(image)
+        torch.testing.assert_close(expected[:, :3], network.network(image), rtol=0, atol=0)
+        fold_batch_norm(network, 4)
+        assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
+        torch.testing.assert_close(network(image), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_it_moves_with_the_image_by_its_stride():

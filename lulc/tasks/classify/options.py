@@ -18,7 +18,7 @@ from lulc.options import (
     Stored,
 )
 from lulc.resources import SHIPPED_MODEL
-from lulc.tasks.stack.options import CloudOptions, CloudSource
+from lulc.tasks.stack.options import CloudOptions
 
 _MOST_THREADS = 1024
 """No machine has more cores, and OpenMP ends the process when it cannot start as many threads as it is told to."""
@@ -30,7 +30,7 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     dates: bool = False
     """Take each SCENE for a date of one place, and classify the mean of their probabilities over the dates that show a pixel. Adds the band `looks`: the number of these dates."""
 
-    clouds: CloudSource | Literal["network"] = "auto"
+    clouds: Literal["auto", "network", "scl", "qa60", "model", "none"] = "auto"
     """Leave out pixels under clouds: as the model itself sees them (network; not every model does), by the scene's band SCL or QA60, or by the network of ukis-csmask (model; pip install 'lulc[cloud]'). With auto nothing is left out of one scene, and a model that sees clouds adds the band `clouds`; of each of several dates that is SCL, else QA60, else network, else every valid pixel counts."""
 
     model: Annotated[str | Path, Option(metavar="NAME|PATH")] = SHIPPED_MODEL

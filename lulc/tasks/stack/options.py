@@ -20,8 +20,8 @@ CloudSource = Literal["none", "auto", "scl", "qa60", "model"]
 class CloudOptions(Options):
     """How the clouds of scenes are masked."""
 
-    clouds: CloudSource | Literal["network"]
-    """Where clouds are read from; `network` is the one that classifies."""
+    clouds: str
+    """Where clouds are read from: one of the words that each command offers."""
 
     cloud_classes: Annotated[
         tuple[str, ...] | None,

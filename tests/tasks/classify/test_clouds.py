@@ -65,7 +65,7 @@ def scene(tmp_path):
     path = write_date(tmp_path / "scene.tif", 1, offset=-1000)
     with rasterio.open(path, "r+") as raster:
         pixels = raster.read()
-        pixels[:, :60, :90] = 0
+        pixels[:, :170, :180] = 0  # more than a window of a cross-fade keeps
         raster.write(pixels)
     return path
 
@@ -157,6 +157,19 @@ def test_the_head_runs_where_it_is_needed_alone(scene, cloud_bundle, tmp_path, m
     mapped([masked], cloud_bundle, tmp_path / "map.tif", dates=True)
     with pytest.raises(TypeError):
         mapped(scene, cloud_bundle, tmp_path / "map.tif")
+
+
+def test_a_sky_that_is_not_finite_is_refused(scene, cloud_bundle, tmp_path, monkeypatch):
+    with_clouds = SpectralUnet.with_clouds
+
+    def overflowing(self, image):
+        logits = with_clouds(self, image)
+        logits[:, 9:] = float("nan")
+        return logits
+
+    monkeypatch.setattr(SpectralUnet, "with_clouds", overflowing)
+    with pytest.raises(ModelError, match="not finite"):
+        classify([scene], tmp_path / "map.tif", options(cloud_bundle))
 
 
 def test_memory_of_the_sky_is_planned(scene, cloud_bundle, monkeypatch):
