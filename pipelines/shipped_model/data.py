@@ -107,6 +107,9 @@ class Points:
     codes: NDArray[np.int64]
 
 
+SURVEY = "lucas"
+"""Place of mosaics of survey points."""
+
 SURVEYED = {
     "Artificial land": "built",
     "Bare land": "bare",
@@ -169,7 +172,7 @@ def point_mosaics(points: Points, seed: int = 0) -> list[Patch]:
         percent = np.where(np.arange(len(CLASSES)) == points.codes[tiles][..., None], _SURVEYED_PERCENT, rest)
         planes = [part.astype(kind).transpose(2, 0, 1) for part, kind in ((even, np.uint16), (percent, np.uint8))]
         image, label = (part.repeat(_TILE, axis=1).repeat(_TILE, axis=2) for part in planes)
-        found.append(Patch("lucas", f"points_{number:04d}", "L1C", image, label))
+        found.append(Patch(SURVEY, f"points_{number:04d}", "L1C", image, label))
     return found
 
 

@@ -1,18 +1,20 @@
 """Write the sources of the shipped model as an lulc training set with soft labels.
 
-    python pipelines/shipped_model/prepare.py --data DATA --out SET
+    python pipelines/shipped_model/prepare.py --data DATA --out SET [--student RUN]...
 
-`DATA` is laid out like the project's shared data folder. The set is what `lulc train configs/train/dw9-s2-10m.toml` takes.
+With students, labels are the mean of the teacher and of them, and images that were made from others are added. `DATA` is laid out like the project's shared data folder. The set is what `lulc train configs/train/dw9-s2-10m.toml` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
-from data import BANDS, CLASSES, LABEL_NODATA, Patch, by_place, training_patches, validation_patches
+from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, by_place, training_patches, validation_patches
+from distil import IMAGINED, imagined, taught, unlabelled
+from student import Student
 
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
@@ -28,9 +30,10 @@ STANDS_FOR = {"stgallen": 4, "eurosat_train": 9}
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
 
-POINTS = "lucas"
-POINTS_SHARE = 0.03
-"""How often mosaics of survey points are drawn, of all samples."""
+SHARES = {SURVEY: 0.03, IMAGINED: 0.35}
+"""How often mosaics of survey points, and imagined images, are drawn, of all samples."""
+
+IMAGINED_IMAGES = 1600
 
 SUMMARY = (
     "EuroSAT MS (Helber et al. 2019, MIT), patches of St Gallen, scenes of Aquileia and Australia, chips of 54 places on six "
@@ -53,10 +56,9 @@ def place_weights(places: dict[str, list[Patch]]) -> dict[str, float]:
         even = counts.max() > SAME_EVERYWHERE * counts.sum()
         many = STANDS_FOR.get(place, 1)
         weights[place] = many * float((counts.sum() / many) ** PLACE_EXPONENT) / (4 if even else 1)
-    if POINTS in places:
-        others = sum(weight for place, weight in weights.items() if place != POINTS)
-        weights[POINTS] = others * POINTS_SHARE / (1 - POINTS_SHARE)
-    return weights
+    fixed = {place: share for place, share in SHARES.items() if place in places}
+    others = sum(weight for place, weight in weights.items() if place not in fixed)
+    return weights | {place: others * share / (1 - sum(fixed.values())) for place, share in fixed.items()}
 
 
 def measure_features(places: dict[str, list[Patch]]) -> FeatureSpec:
@@ -80,6 +82,15 @@ def measure_features(places: dict[str, list[Patch]]) -> FeatureSpec:
 
 def _label(patch: Patch) -> np.ndarray:
     return np.where(patch.usable, patch.percent, LABEL_NODATA).astype(np.uint8)
+
+
+def distilled(patches: list[Patch], data: Path, models: Sequence[str]) -> list[Patch]:
+    """The patches with labels of the teacher and of students, and further images that students alone have labelled."""
+    students = [Student.of(model) for model in models]
+    seen = [patch for patch in patches if patch.place != SURVEY]
+    surveyed = [patch for patch in patches if patch.place == SURVEY]
+    further = [*unlabelled(data, students), *imagined(seen, students, IMAGINED_IMAGES, np.random.default_rng(0))]
+    return [*(taught(patch, students) for patch in seen), *surveyed, *further]
 
 
 def write_chips(out: Path, card: SetCard, places: dict[str, list[Patch]], split: str, block: int) -> Iterator[Chip]:
@@ -111,9 +122,12 @@ def write_chips(out: Path, card: SetCard, places: dict[str, list[Patch]], split:
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
-def main(data: Path, out: Path) -> None:
+@click.option("--student", "students", multiple=True, help="Model whose opinion enters the labels; may be repeated.")
+def main(data: Path, out: Path, students: tuple[str, ...]) -> None:
     """Write the training set of the shipped model."""
-    train, val = by_place(training_patches(data)), by_place(validation_patches(data))
+    patches = training_patches(data)
+    train = by_place(distilled(patches, data, students) if students else patches)
+    val = by_place(validation_patches(data))
     out.mkdir(parents=True)
     card = SetCard(
         name="dw9-sources",
