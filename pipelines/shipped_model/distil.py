@@ -100,11 +100,11 @@ def _crop(patch: Patch, random: np.random.Generator) -> NDArray[np.float32]:
     return np.rot90(image[:, row : row + SIDE, col : col + SIDE], int(random.integers(4)), (1, 2))
 
 
-def _restyled(
-    one: NDArray[np.float32], other: NDArray[np.float32], random: np.random.Generator
-) -> NDArray[np.uint16]:
+def _restyled(one: NDArray[np.float32], other: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.uint16]:
     """The first image with each band's mean moved part of the way to that of the other."""
-    mine, theirs = (np.array([np.median(band[band > 0]) if (band > 0).any() else 1.0 for band in image]) for image in (one, other))
+    mine, theirs = (
+        np.array([np.median(band[band > 0]) if (band > 0).any() else 1.0 for band in image]) for image in (one, other)
+    )
     gain = (theirs / mine) ** random.uniform(0.1, _MOST_RESTYLED)
     return _counts(one * gain[:, None, None])
 

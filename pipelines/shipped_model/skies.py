@@ -130,4 +130,3 @@ def crop_of(sky: Sky, side: int, random: np.random.Generator) -> Sky:
     row, col = (int(random.integers(size - side + 1)) for size in codes.shape)
     part = (slice(row, row + side), slice(col, col + side))
     return Sky(sky.place, sky.level, image[:, *part], codes[part])
-

@@ -47,24 +47,31 @@ class Student:
         card = loaded.card
         return cls(f"{card.name} {card.version}", loaded.network, card.features, card.temperature)
 
-    @torch.inference_mode()
     def logits(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (9, height, width) of reflectance (9, height, width) of any size, NaN where no data."""
-        height, width = reflectance.shape[-2:]
-        margin = min(MARGIN, height - 1, width - 1)
-        down, across = (-(side + 2 * margin) % self.stride for side in (height, width))
-        image = torch.from_numpy(np.ascontiguousarray(reflectance))[None]
-        valid = image.isfinite().all(dim=1)
-        planes = {name: image[:, number] for number, name in enumerate(BANDS)}
-        channels = network_channels(self.features, planes, REFLECTANCE, valid)
-        padded = functional.pad(channels, (margin, margin, margin, margin), mode="reflect")
-        padded = functional.pad(padded, (0, across, 0, down), mode="replicate")
-        answer = self.network(padded)[0, :, margin : margin + height, margin : margin + width]
-        return answer.float().numpy()
+        return shown_to(self.network, self.features, self.stride, reflectance)
 
     def classes(self, reflectance: NDArray[np.float32]) -> NDArray[np.int64]:
         """Most probable class (height, width)."""
         return self.logits(reflectance).argmax(axis=0)
+
+
+@torch.inference_mode()
+def shown_to(
+    network: nn.Module, features: FeatureSpec, stride: int, reflectance: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Output (planes, height, width) of a network for reflectance (9, height, width) of any size, NaN where no data."""
+    height, width = reflectance.shape[-2:]
+    margin = min(MARGIN, height - 1, width - 1)
+    down, across = (-(side + 2 * margin) % stride for side in (height, width))
+    image = torch.from_numpy(np.ascontiguousarray(reflectance))[None]
+    valid = image.isfinite().all(dim=1)
+    planes = {name: image[:, number] for number, name in enumerate(BANDS)}
+    channels = network_channels(features, planes, REFLECTANCE, valid)
+    padded = functional.pad(channels, (margin, margin, margin, margin), mode="reflect")
+    padded = functional.pad(padded, (0, across, 0, down), mode="replicate")
+    answer = network(padded)[0, :, margin : margin + height, margin : margin + width]
+    return answer.float().numpy()
 
 
 def reflectance_of(image: NDArray[np.uint16]) -> NDArray[np.float32]:

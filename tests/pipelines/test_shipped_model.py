@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from agreement import Place, calibration_error, macro_f1
-from data import BANDS, CLASSES, Patch, Points, corrected, placed_chips, point_mosaics
+from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, Points, corrected, placed_chips, point_mosaics
+from distil import IMAGINED, TEACHER_SHARE, imagined, taught
 from other_labels import long_things
-from prepare import POINTS, POINTS_SHARE, place_weights
+from prepare import SHARES, place_weights
+from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, crop_of, with_painted_clouds
 from stability import CHANGES, kept
 from student import Student
 
@@ -88,9 +90,11 @@ def test_survey_points_become_even_tiles_of_their_class():
         assert set(np.unique(mosaic.percent.sum(axis=0))) == {100}
 
 
-def test_points_are_drawn_as_often_as_asked():
-    weights = place_weights({"a": [patch("a")], "b": [patch("b", side=30)], POINTS: [patch(POINTS)]})
-    assert weights[POINTS] / sum(weights.values()) == pytest.approx(POINTS_SHARE)
+def test_made_samples_are_drawn_as_often_as_asked():
+    places = ("a", SURVEY, IMAGINED)
+    weights = place_weights({"b": [patch("b", side=30)]} | {place: [patch(place)] for place in places})
+    for place, share in SHARES.items():
+        assert weights[place] / sum(weights.values()) == pytest.approx(share)
     assert weights["b"] / weights["a"] == pytest.approx(30 / 12)
 
 
@@ -145,3 +149,60 @@ def test_a_network_of_one_pixel_keeps_its_classes_but_in_other_light(change):
     speckled.image[0] = np.random.default_rng(0).integers(1000, 3000, (40, 40))
     same = kept(Student("one pixel", Brightness(), spec), [speckled])[change]
     assert same == 1 if change in {"shift 1 px", "turn 90"} else 0.7 < same < 1
+
+
+def brightness():
+    return Student("one pixel", Brightness(), FeatureSpec(bands=BANDS, indices=(), mean=(0.0,) * 9, std=(1.0,) * 9))
+
+
+def test_a_student_has_its_share_of_a_label_and_all_where_the_teacher_is_not_heard():
+    given = patch(winner=TREES, side=24)
+    given.image[0] = 9000  # water to the student, with a probability of 0.8
+    given.percent[:, :6] = LABEL_NODATA
+    given.image[:, :, -3:] = 0
+    found = taught(given, [brightness()])
+    ours = float(torch.tensor([0.7, -0.7, *[-9.0] * 7]).softmax(0)[0])
+    heard, unheard = found.percent[:, 10, 5], found.percent[:, 2, 5]
+    assert heard[WATER] == round(100 * ((1 - TEACHER_SHARE) * ours + TEACHER_SHARE * 26 / 100))
+    assert heard[TREES] == pytest.approx(100 * ((1 - TEACHER_SHARE) * (1 - ours) + TEACHER_SHARE * 60 / 100), abs=1)
+    assert unheard[WATER] == round(100 * ours)
+    assert (found.percent[:, :, -3:] == LABEL_NODATA).all()
+
+
+def test_imagined_images_are_labelled_as_the_students_see_them():
+    patches = [patch("a", side=24), patch("b", side=160)]
+    patches[1].image[0] = 5000
+    for made in imagined(patches, [brightness()], 12, np.random.default_rng(0)):
+        logit = made.image[0] / 10000.0 - 0.2
+        expected = torch.tensor(np.stack([logit, -logit, *[np.full_like(logit, -9)] * 7])).softmax(0).numpy()
+        assert (made.place, made.image.shape) == (IMAGINED, (9, 128, 128))
+        np.testing.assert_allclose(made.percent, 100 * expected, atol=0.51)
+
+
+def clear(side=96, reflectance=0.1):
+    image = np.full((len(BANDS), side, side), reflectance, np.float32)
+    return Sky("somewhere", "L1C", image, np.full((side, side), CLEAR, np.uint8))
+
+
+def test_painted_clouds_are_bright_their_shadows_dark_and_the_rest_is_untouched():
+    random = np.random.default_rng(0)
+    seen = set()
+    for _ in range(20):
+        painted = with_painted_clouds(clear(), random)
+        blue, infrared = painted.image[0], painted.image[BANDS.index("B08")]
+        seen |= set(np.unique(painted.codes))
+        assert (blue[painted.codes == CLOUD] > 0.15).all()
+        assert (infrared[painted.codes == SHADOW] < 0.1).all()
+        np.testing.assert_allclose(painted.image[:, painted.codes == CLEAR], 0.1, atol=0.06)  # thin edges
+    assert seen == {CLEAR, CLOUD, SHADOW, UNKNOWN}
+
+
+def test_no_shadow_is_claimed_on_dark_water():
+    random = np.random.default_rng(1)
+    assert not any((with_painted_clouds(clear(reflectance=0.03), random).codes == SHADOW).any() for _ in range(10))
+
+
+def test_a_square_of_a_small_image_is_mirrored():
+    square = crop_of(clear(side=40), 128, np.random.default_rng(0))
+    assert square.image.shape == (9, 128, 128)
+    assert square.codes.shape == (128, 128)

@@ -1,0 +1,189 @@
+"""Train the cloud head of a finished network; the network itself stays as it is.
+
+    python pipelines/shipped_model/clouds.py --data DATA --run RUN --out BUNDLE
+
+Prints first what a head says of regions that it was not trained on, then writes the bundle with a head trained on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from data import BANDS, by_place, training_patches, validation_patches
+from numpy.typing import NDArray
+from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, clear_sky, cloudy_pairs, crop_of, with_painted_clouds
+from student import shown_to
+from torch import nn
+from torch.nn import functional
+
+from lulc.features import FeatureSpec
+from lulc.legend import NODATA_CODE
+from lulc.model.build import Architecture, build_network
+from lulc.model.bundle import Bundle, load_bundle, write_bundle
+from lulc.model.spectral_unet import SKY, CloudHead, SpectralUnet, WithClouds
+from lulc.training.augment import Augment
+from lulc.training.samples import LEVELS, Pieces
+from lulc.training.settings import AugmentSettings
+
+WIDTH = 32
+"""Channels of the head."""
+
+FOLDS = (
+    ("ROIs1970_fall_136", "ROIs1868_summer_100", "ROIs1868_summer_31"),
+    ("ROIs1158_spring_39", "ROIs1868_summer_102", "ROIs1868_summer_135"),
+    ("ROIs1970_fall_85", "ROIs1158_spring_26"),
+)
+"""Regions of the cloudy pairs that are left out together."""
+
+STEPS, BATCH, SIDE = 1500, 8, 128
+RATE, DECAY = 3e-3, 0.02
+_PAIRS, _PAINTED = 0.4, 0.3
+"""Shares of real pairs and of painted clouds among the samples; the rest is clear."""
+
+AUGMENT = AugmentSettings(
+    gain=0.08,
+    band_gain=0.02,
+    band_offset=0.002,
+    haze=0.03,
+    noise=0.002,
+    atmosphere=0.3,
+    sun_zenith=68,
+    aerosol=0.3,
+    holes=0,
+)
+
+
+class SkySamples:
+    """Draws images with clouds, with painted clouds and without.
+
+    Args:
+        pairs: Real cloudy and clear images.
+        clear: Images without clouds of many places; places are drawn alike.
+        seed: Of the draws.
+    """
+
+    def __init__(self, pairs: Sequence[Sky], clear: Sequence[Sky], seed: int) -> None:
+        self._pairs = _groups(pairs)
+        self._clear = _groups(clear)
+        self._random = np.random.default_rng(seed)
+
+    def draw(self, count: int) -> list[Sky]:
+        """So many squares of `SIDE`."""
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> Sky:
+        kind = self._random.random()
+        groups = self._pairs if kind < _PAIRS else self._clear
+        group = groups[self._random.integers(len(groups))]
+        square = crop_of(group[self._random.integers(len(group))], SIDE, self._random)
+        painted = _PAIRS <= kind < _PAIRS + _PAINTED
+        return with_painted_clouds(square, self._random) if painted else square
+
+
+def _groups(skies: Sequence[Sky]) -> list[list[Sky]]:
+    places: dict[str, list[Sky]] = {}
+    for sky in skies:
+        places.setdefault(sky.place, []).append(sky)
+    return list(places.values())
+
+
+def as_pieces(skies: Sequence[Sky]) -> Pieces:
+    """Images and codes as the augmentation takes them: codes from 1, 255 unknown."""
+    codes = np.stack([np.where(sky.codes == UNKNOWN, NODATA_CODE, sky.codes + 1) for sky in skies]).astype(np.uint8)
+    levels = np.array([LEVELS.index(sky.level) for sky in skies])
+    return Pieces(1, np.stack([sky.image for sky in skies]), codes[:, None], levels)
+
+
+def train_head(network: SpectralUnet, spec: FeatureSpec, samples: SkySamples) -> None:
+    """Fit the cloud head of a network in place; nothing else of it changes."""
+    torch.manual_seed(0)
+    head = network.clouds = CloudHead(len(spec.channels), WIDTH)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS, pct_start=0.05)
+    augment = Augment(AUGMENT, spec, BANDS, SIDE)
+    network.eval()
+    head.train()
+    for step in range(STEPS):
+        image, target = augment([as_pieces(samples.draw(BATCH))], step, torch.device("cpu"))
+        with torch.no_grad():
+            _, quarter = network.encoder(image)
+        loss = functional.cross_entropy(head(image, quarter), target.codes, ignore_index=NODATA_CODE)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    head.eval()
+
+
+def sky_of(network: SpectralUnet, spec: FeatureSpec, reflectance: NDArray[np.float32]) -> NDArray[np.int64]:
+    """What the head says of an image (9, height, width) of any size: `CLEAR`, `CLOUD` or `SHADOW` (height, width)."""
+    answer = shown_to(WithClouds(network), spec, network.encoder.output_stride, reflectance)
+    return answer[-len(SKY) :].argmax(axis=0)
+
+
+def shares(codes: Sequence[NDArray[np.int64]], skies: Sequence[Sky], of: int) -> tuple[int, int]:
+    """How many pixels with the code `of` are called hidden, and how many there are."""
+    hidden = sum(int((found[sky.codes == of] != CLEAR).sum()) for found, sky in zip(codes, skies, strict=True))
+    return hidden, sum(int((sky.codes == of).sum()) for sky in skies)
+
+
+def figures(network: SpectralUnet, spec: FeatureSpec, skies: Sequence[Sky]) -> dict[int, tuple[int, int]]:
+    """For each of `CLEAR`, `CLOUD` and `SHADOW`: pixels called hidden, pixels."""
+    codes = [sky_of(network, spec, sky.image) for sky in skies]
+    return {of: shares(codes, skies, of) for of in (CLEAR, CLOUD, SHADOW)}
+
+
+def left_out(bundle: Bundle, pairs: Sequence[Sky], clear: Sequence[Sky], others: Sequence[Sky]) -> Iterator[str]:
+    """Lines on each fold of regions, and on clear places of validation, by heads that were trained without them."""
+    network, spec = bundle.network, bundle.card.features
+    assert isinstance(network, SpectralUnet)
+    for regions in FOLDS:
+        train_head(network, spec, SkySamples([sky for sky in pairs if sky.place not in regions], clear, 0))
+        for region in regions:
+            yield f"{region}: {_line(figures(network, spec, [sky for sky in pairs if sky.place == region]))}"
+    for place in dict.fromkeys(sky.place for sky in others):
+        yield f"{place}: {_line(figures(network, spec, [sky for sky in others if sky.place == place]))}"
+
+
+def _line(found: dict[int, tuple[int, int]]) -> str:
+    names = {CLEAR: "clear", CLOUD: "cloud", SHADOW: "shadow"}
+    return ", ".join(f"{names[of]} {hidden / total:.4f} of {total}" for of, (hidden, total) in found.items() if total)
+
+
+def with_head(architecture: Architecture, trained: nn.Module) -> tuple[Architecture, SpectralUnet]:
+    """A network as described, with a fresh cloud head and the weights of one that has none."""
+    wider = architecture.model_copy(update={"options": {**architecture.options, "clouds": WIDTH}})
+    network = build_network(wider)
+    assert isinstance(network, SpectralUnet)
+    network.load_state_dict(trained.state_dict(), strict=False)
+    return wider, network
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--run", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--measure/--no-measure", default=True, help="Also train and measure without each fold of regions.")
+def main(data: Path, run: Path, out: Path, measure: bool) -> None:
+    """Write a bundle whose network has a cloud head."""
+    trained = load_bundle(run)
+    architecture, network = with_head(trained.card.architecture, trained.network)
+    bundle = Bundle(trained.card, network)
+    pairs = cloudy_pairs(data)
+    clear = [clear_sky(patch) for place in by_place(training_patches(data)).values() for patch in place]
+    others = [clear_sky(patch) for patch in validation_patches(data)]
+    if measure:
+        for line in left_out(bundle, pairs, clear, others):
+            click.echo(line)
+    train_head(network, trained.card.features, SkySamples(pairs, clear, 0))
+    stated = trained.card.model_dump(exclude={"weights_sha256", "weights_bytes", "architecture"})
+    write_bundle(out, network, architecture=architecture, **stated)
+    click.echo(f"{out}: cloud head of {sum(weight.numel() for weight in network.clouds.parameters())} weights")
+
+
+if __name__ == "__main__":
+    main()
