@@ -168,7 +168,7 @@ def with_head(architecture: Architecture, trained: nn.Module) -> tuple[Architect
 @click.option("--run", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--measure/--no-measure", default=True, help="Also train and measure without each fold of regions.")
-def main(data: Path, run: Path, out: Path, measure: bool) -> None:
+def main(data: Path, run: Path, out: Path, *, measure: bool) -> None:
     """Write a bundle whose network has a cloud head."""
     trained = load_bundle(run)
     architecture, network = with_head(trained.card.architecture, trained.network)

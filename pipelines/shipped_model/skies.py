@@ -25,7 +25,7 @@ _WHITE = np.array([1.0, 0.98, 1.0, 1.02, 1.03, 1.04, 1.05, 0.75, 0.58], np.float
 _DIRECT = np.array([0.72, 0.8, 0.87, 0.9, 0.93, 0.95, 0.97, 1.0, 1.0], np.float32)
 """Part of the light that comes straight from the sun in each of `BANDS`, relative to the last."""
 
-_THICK, _THIN, _NONE = 0.45, 0.25, 0.05
+_THICK, _NONE = 0.45, 0.02
 _DARK_GROUND = 0.06
 
 
