@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from data import BANDS, by_place, training_patches, validation_patches
 from numpy.typing import NDArray
-from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, clear_sky, cloudy_pairs, crop_of, with_painted_clouds
+from skies import CLEAR, UNKNOWN, Sky, clear_sky, cloudy_pairs, crop_of, with_painted_clouds
 from student import shown_to
 from torch import nn
 from torch.nn import functional
@@ -41,6 +41,9 @@ FOLDS = (
 
 STEPS, BATCH, SIDE = 1500, 8, 128
 RATE, DECAY = 3e-3, 0.02
+WEIGHTS = (1.0, 2.0, 2.0)
+"""Of clear, cloud and shadow in the loss: a missed cloud costs a map more than a pixel left out."""
+
 _PAIRS, _PAINTED = 0.4, 0.3
 """Shares of real pairs and of painted clouds among the samples; the rest is clear."""
 
@@ -104,6 +107,7 @@ def train_head(network: SpectralUnet, spec: FeatureSpec, samples: SkySamples) ->
     head = network.clouds = CloudHead(len(spec.channels), WIDTH)
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS, pct_start=0.05)
+    weights = torch.tensor(WEIGHTS)
     augment = Augment(AUGMENT, spec, BANDS, SIDE)
     network.eval()
     head.train()
@@ -111,7 +115,7 @@ def train_head(network: SpectralUnet, spec: FeatureSpec, samples: SkySamples) ->
         image, target = augment([as_pieces(samples.draw(BATCH))], step, torch.device("cpu"))
         with torch.no_grad():
             _, quarter = network.encoder(image)
-        loss = functional.cross_entropy(head(image, quarter), target.codes, ignore_index=NODATA_CODE)
+        loss = functional.cross_entropy(head(image, quarter), target.codes, weights, ignore_index=NODATA_CODE)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -125,33 +129,31 @@ def sky_of(network: SpectralUnet, spec: FeatureSpec, reflectance: NDArray[np.flo
     return answer[-len(SKY) :].argmax(axis=0)
 
 
-def shares(codes: Sequence[NDArray[np.int64]], skies: Sequence[Sky], of: int) -> tuple[int, int]:
-    """How many pixels with the code `of` are called hidden, and how many there are."""
-    hidden = sum(int((found[sky.codes == of] != CLEAR).sum()) for found, sky in zip(codes, skies, strict=True))
-    return hidden, sum(int((sky.codes == of).sum()) for sky in skies)
+def called_hidden(network: SpectralUnet, spec: FeatureSpec, skies: Sequence[Sky]) -> dict[str, float]:
+    """Share of the pixels of each kind that the head calls cloud or shadow, and how many pixels of that kind there are."""
+    hidden, total = np.zeros(len(SKY)), np.zeros(len(SKY))
+    for sky in skies:
+        found = sky_of(network, spec, sky.image) != CLEAR
+        known = sky.codes != UNKNOWN
+        total += np.bincount(sky.codes[known], minlength=len(SKY))
+        hidden += np.bincount(sky.codes[known], weights=found[known], minlength=len(SKY))
+    seen = [(name, share, count) for name, share, count in zip(SKY, hidden, total, strict=True) if count]
+    shares = {f"{name} called hidden": share / count for name, share, count in seen}
+    return shares | {f"{name} pixels": count for name, _, count in seen}
 
 
-def figures(network: SpectralUnet, spec: FeatureSpec, skies: Sequence[Sky]) -> dict[int, tuple[int, int]]:
-    """For each of `CLEAR`, `CLOUD` and `SHADOW`: pixels called hidden, pixels."""
-    codes = [sky_of(network, spec, sky.image) for sky in skies]
-    return {of: shares(codes, skies, of) for of in (CLEAR, CLOUD, SHADOW)}
-
-
-def left_out(bundle: Bundle, pairs: Sequence[Sky], clear: Sequence[Sky], others: Sequence[Sky]) -> Iterator[str]:
-    """Lines on each fold of regions, and on clear places of validation, by heads that were trained without them."""
+def left_out(
+    bundle: Bundle, pairs: Sequence[Sky], clear: Sequence[Sky], others: Sequence[Sky]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Figures of each region of the pairs, and of the clear places of validation, by heads trained without them."""
     network, spec = bundle.network, bundle.card.features
     assert isinstance(network, SpectralUnet)
     for regions in FOLDS:
         train_head(network, spec, SkySamples([sky for sky in pairs if sky.place not in regions], clear, 0))
         for region in regions:
-            yield f"{region}: {_line(figures(network, spec, [sky for sky in pairs if sky.place == region]))}"
+            yield region, called_hidden(network, spec, [sky for sky in pairs if sky.place == region])
     for place in dict.fromkeys(sky.place for sky in others):
-        yield f"{place}: {_line(figures(network, spec, [sky for sky in others if sky.place == place]))}"
-
-
-def _line(found: dict[int, tuple[int, int]]) -> str:
-    names = {CLEAR: "clear", CLOUD: "cloud", SHADOW: "shadow"}
-    return ", ".join(f"{names[of]} {hidden / total:.4f} of {total}" for of, (hidden, total) in found.items() if total)
+        yield place, called_hidden(network, spec, [sky for sky in others if sky.place == place])
 
 
 def with_head(architecture: Architecture, trained: nn.Module) -> tuple[Architecture, SpectralUnet]:
@@ -176,12 +178,14 @@ def main(data: Path, run: Path, out: Path, *, measure: bool) -> None:
     pairs = cloudy_pairs(data)
     clear = [clear_sky(patch) for place in by_place(training_patches(data)).values() for patch in place]
     others = [clear_sky(patch) for patch in validation_patches(data)]
+    metrics = dict(trained.card.metrics)
     if measure:
-        for line in left_out(bundle, pairs, clear, others):
-            click.echo(line)
+        metrics["cloud_head"] = dict(left_out(bundle, pairs, clear, others))
+        for name, found in metrics["cloud_head"].items():
+            click.echo(f"{name}: " + ", ".join(f"{what} {value:.4g}" for what, value in found.items()))
     train_head(network, trained.card.features, SkySamples(pairs, clear, 0))
-    stated = trained.card.model_dump(exclude={"weights_sha256", "weights_bytes", "architecture"})
-    write_bundle(out, network, architecture=architecture, **stated)
+    stated = trained.card.model_dump(exclude={"weights_sha256", "weights_bytes", "architecture", "metrics"})
+    write_bundle(out, network, architecture=architecture, metrics=metrics, **stated)
     click.echo(f"{out}: cloud head of {sum(weight.numel() for weight in network.clouds.parameters())} weights")
 
 

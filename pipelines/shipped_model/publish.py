@@ -137,7 +137,7 @@ def publish(run: Path, data: Path, bundle: Path) -> Figures:
         good_at=tuple(line.format(half=student.half_field) for line in GOOD_AT),
         bad_at=BAD_AT,
         training=training,
-        metrics=card_metrics(figures),
+        metrics=card_metrics(figures) | rounded({"cloud_head": card.metrics["cloud_head"]}),
         attribution=ATTRIBUTION,
         licence=LICENCE,
     )
