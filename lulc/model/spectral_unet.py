@@ -34,12 +34,7 @@ class SpectralUnet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = LiteEncoder(in_channels)
-        self.stem = convolved(in_channels, full, 3)
-        self.from_quarter = nn.Conv2d(_QUARTER, half, 1)
-        self.skip_half = nn.Conv2d(_FIRST, half, 1)
-        self.at_half = convolved(half, half, 3)
-        self.from_half = nn.Conv2d(half, full, 1)
-        self.at_full = convolved(full, full, 3)
+        self.decoder = LiteDecoder(in_channels, full, half)
         self.head = nn.Conv2d(full, classes, 1)
         self.spectral = (
             nn.Sequential(
@@ -62,9 +57,7 @@ class SpectralUnet(nn.Module):
         return torch.cat([self._logits(image, half, quarter), self.clouds(image, quarter)], dim=1)
 
     def _logits(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
-        half = self.at_half(functional.relu(self.skip_half(half) + doubled(self.from_quarter(quarter))))
-        full = self.at_full(self.stem(image) + doubled(self.from_half(half)))
-        logits: Tensor = self.head(full)
+        logits: Tensor = self.head(self.decoder(image, half, quarter))
         return logits if self.spectral is None else logits + self.spectral(image)
 
 
@@ -134,6 +127,31 @@ class LiteEncoder(nn.Module):
         """Features at half (n, 16, ...) and at quarter resolution (n, 40, ...)."""
         half = self.first(self.stem(image))
         return half, self.third(self.second(half))
+
+
+class LiteDecoder(nn.Module):
+    """From the encoder's features back to full resolution, with what the image itself shows there.
+
+    Args:
+        in_channels: Channels of the image.
+        full: Channels at full resolution.
+        half: Channels at half resolution.
+    """
+
+    def __init__(self, in_channels: int, full: int, half: int) -> None:
+        super().__init__()
+        self.stem = convolved(in_channels, full, 3)
+        self.from_quarter = nn.Conv2d(_QUARTER, half, 1)
+        self.skip_half = nn.Conv2d(_FIRST, half, 1)
+        self.at_half = convolved(half, half, 3)
+        self.from_half = nn.Conv2d(half, full, 1)
+        self.at_full = convolved(full, full, 3)
+
+    def forward(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
+        """Features at full resolution (n, full, height, width) of an image and its features at half and quarter."""
+        at_half = self.at_half(functional.relu(self.skip_half(half) + doubled(self.from_quarter(quarter))))
+        found: Tensor = self.at_full(self.stem(image) + doubled(self.from_half(at_half)))
+        return found
 
 
 class InvertedResidual(nn.Module):
