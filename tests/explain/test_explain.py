@@ -233,7 +233,7 @@ class TestScene:
         assert found.on_region > 0.8
         assert found.confidence > 0.7
 
-    @pytest.mark.parametrize("layer", ["decoder.blocks.0", "encoder.model.blocks.2"])
+    @pytest.mark.parametrize("layer", ["decoder.at_half", "encoder.second"])
     def test_layers_by_name(self, home, tmp_path, layer):
         found = explain_scene([home / "scene.tif"], tmp_path / "out.png", ExplainSceneOptions(layer=layer))
         assert found.layer == layer
@@ -357,7 +357,7 @@ class TestCommand:
             (["photo.png", "patch.tif", "out.png"], 2, ["one patch at a time"]),
             (["photo.png", "out.png", "--device", "tpu9"], 2, ["tpu9"]),
             (["scene.tif", "out.png", "--model", SHIPPED, "--class", "crop"], 2, ["'crop'", "'crops'"]),
-            (["scene.tif", "out.png", "--model", SHIPPED, "--layer", "decoder.block"], 2, ["decoder.blocks"]),
+            (["scene.tif", "out.png", "--model", SHIPPED, "--layer", "decoder.at_hal"], 2, ["decoder.at_half"]),
             (["scene.tif", "out.png", "--model", SHIPPED, "--layer", "encoder"], 2, ["--layer"]),
             (["scene.tif", "out.png", "--model", SHIPPED, "--window", "0,0,999,9"], 2, ["160 rows"]),
             (["scene.tif", "out.png", "--model", "nowhere"], 4, ["nowhere"]),

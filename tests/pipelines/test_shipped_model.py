@@ -9,10 +9,12 @@ from distil import IMAGINED, TEACHER_SHARE, imagined, taught
 from other_labels import long_things
 from prepare import SHARES, place_weights
 from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, crop_of, with_painted_clouds
+from soup import in_terms_of, mean_weights
 from stability import CHANGES, kept
 from student import Student
 
 from lulc.features import FeatureSpec
+from lulc.model.spectral_unet import SpectralUnet
 
 pytestmark = pytest.mark.torch
 
@@ -206,3 +208,28 @@ def test_a_square_of_a_small_image_is_mirrored():
     square = crop_of(clear(side=40), 128, np.random.default_rng(0))
     assert square.image.shape == (9, 128, 128)
     assert square.codes.shape == (128, 128)
+
+
+def statistics(mean, std):
+    return FeatureSpec(bands=BANDS, indices=(), mean=(mean,) * 9, std=(std,) * 9)
+
+
+def test_a_network_in_terms_of_other_statistics_answers_as_before():
+    torch.manual_seed(0)
+    network, changed = SpectralUnet(9, 9).eval(), SpectralUnet(9, 9).eval()
+    changed.load_state_dict(network.state_dict())
+    in_terms_of(changed, statistics(0.1, 0.08), statistics(0.12, 0.1))
+    reflectance = torch.rand(1, 9, 160, 160) * 0.4
+    inner = (..., slice(48, -48), slice(48, -48))
+    with torch.inference_mode():
+        before, after = network((reflectance - 0.1) / 0.08)[inner], changed((reflectance - 0.12) / 0.1)[inner]
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
+
+def test_the_mean_of_weights_is_of_one_network():
+    small, large = SpectralUnet(9, 9).state_dict(), SpectralUnet(9, 9, full=24).state_dict()
+    doubled = {name: 3 * tensor for name, tensor in small.items()}
+    mean = mean_weights([small, doubled])
+    torch.testing.assert_close(mean["head.weight"], 2 * small["head.weight"])
+    with pytest.raises(ValueError, match="not of one network"):
+        mean_weights([small, large])
