@@ -135,8 +135,13 @@ def survey_points(data: Path, split: str) -> Points:
         return Points(archive["median_2018"][chosen].astype(np.float32) / 10000, codes)
 
 
-def training_patches(data: Path) -> list[Patch]:
-    """All that is trained on; no place of `validation_patches` is among it."""
+def training_patches(data: Path, *, doubted_crops: bool = False) -> list[Patch]:
+    """All that is trained on; no place of `validation_patches` is among it.
+
+    Args:
+        data: Folder of the sources.
+        doubted_crops: Keep the crops of `NO_CROPS` and `GREEN_PASTURE`.
+    """
     segmentation = data / "segmentation"
     found = [
         *_lone_chips(segmentation / "stgallen_l2a_train.npz", "stgallen"),
@@ -148,7 +153,7 @@ def training_patches(data: Path) -> list[Patch]:
         *placed_chips(segmentation / "world2_train.npz"),
         *point_mosaics(survey_points(data, "train")),
     ]
-    return [corrected(patch) for patch in found]
+    return [corrected(patch, doubted_crops=doubted_crops) for patch in found]
 
 
 _TILES, _TILE = 8, 8
@@ -195,16 +200,16 @@ def by_place(patches: list[Patch]) -> dict[str, list[Patch]]:
     return places
 
 
-def corrected(patch: Patch) -> Patch:
-    """A patch without labels that were seen to be wrong."""
+def corrected(patch: Patch, *, doubted_crops: bool = False) -> Patch:
+    """A patch without labels that were seen to be wrong, or with those of them that are crops."""
     percent = patch.percent.copy()
     known = percent[0] != LABEL_NODATA
-    if patch.place in NO_CROPS:
+    if patch.place in NO_CROPS and not doubted_crops:
         percent[_CROPS, known] = 0
         known &= percent.sum(axis=0, dtype=np.uint16) > 0
     winner = percent.argmax(axis=0)
     wrong = ~known
-    if patch.place in GREEN_PASTURE:
+    if patch.place in GREEN_PASTURE and not doubted_crops:
         red, infrared = (patch.image[band].astype(np.float32) for band in (_RED, _NIR))
         wrong |= (winner == _CROPS) & (infrared - red > _DENSE_GREEN * (infrared + red))
     if patch.place not in SNOWY:

@@ -1,13 +1,14 @@
 """Write the sources of the shipped model as an lulc training set with soft labels.
 
-    python pipelines/shipped_model/prepare.py --data DATA --out SET [--student RUN]...
+    python pipelines/shipped_model/prepare.py --data DATA --out SET
 
-With students, labels are the mean of the teacher and of them, and images that were made from others are added. `DATA` is laid out like the project's shared data folder. The set is what `lulc train configs/train/dw9-s2-10m.toml` takes.
+`DATA` is laid out like the project's shared data folder. The set is what `lulc train configs/train/dw9-s2-10m.toml` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -23,9 +24,6 @@ from lulc.model.channels import REFLECTANCE
 
 PLACE_EXPONENT = 0.5
 """A place is drawn by its labelled pixels to this power: large places do not drown small ones, nor the reverse."""
-
-STANDS_FOR = {"stgallen": 4, "eurosat_train": 9}
-"""Sources whose patches come from all over Europe count as so many places."""
 
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
@@ -48,22 +46,41 @@ ATTRIBUTION = (
 )
 
 
-def place_weights(places: dict[str, list[Patch]]) -> dict[str, float]:
+@dataclass(frozen=True)
+class SetOptions:
+    """What differs between training sets.
+
+    Attributes:
+        stands_for: Sources whose patches come from all over Europe count as so many places.
+        doubted_crops: Keep the crops that `data.py` doubts.
+        students: Model bundles. With some, labels are the mean of the teacher and of them, and images that were made
+            from others are added.
+    """
+
+    stands_for: Mapping[str, int] = field(default_factory=lambda: {"stgallen": 4, "eurosat_train": 9})
+    doubted_crops: bool = False
+    students: Sequence[Path] = ()
+
+
+PLAIN = SetOptions()
+
+
+def place_weights(places: Mapping[str, list[Patch]], options: SetOptions = PLAIN) -> dict[str, float]:
     """How often each place is drawn, before scaling."""
     weights = {}
     for place, patches in places.items():
         counts = sum((np.array(label_pixels(_label(patch), len(CLASSES))) for patch in patches), np.zeros(len(CLASSES)))
         even = counts.max() > SAME_EVERYWHERE * counts.sum()
-        many = STANDS_FOR.get(place, 1)
+        many = options.stands_for.get(place, 1)
         weights[place] = many * float((counts.sum() / many) ** PLACE_EXPONENT) / (4 if even else 1)
     fixed = {place: share for place, share in SHARES.items() if place in places}
     others = sum(weight for place, weight in weights.items() if place not in fixed)
     return weights | {place: others * share / (1 - sum(fixed.values())) for place, share in fixed.items()}
 
 
-def measure_features(places: dict[str, list[Patch]]) -> FeatureSpec:
+def measure_features(places: Mapping[str, list[Patch]], options: SetOptions = PLAIN) -> FeatureSpec:
     """Mean and deviation of every band over the valid training pixels, each place weighted as it is drawn."""
-    count, weights = len(BANDS), place_weights(places)
+    count, weights = len(BANDS), place_weights(places, options)
     first, second, total = np.zeros(count), np.zeros(count), 0.0
     for place, patches in places.items():
         pixels = np.concatenate([patch.image[:, patch.usable] for patch in patches], axis=1).astype(np.float64)
@@ -84,7 +101,7 @@ def _label(patch: Patch) -> np.ndarray:
     return np.where(patch.usable, patch.percent, LABEL_NODATA).astype(np.uint8)
 
 
-def distilled(patches: list[Patch], data: Path, models: Sequence[str]) -> list[Patch]:
+def distilled(patches: list[Patch], data: Path, models: Sequence[Path]) -> list[Patch]:
     """The patches with labels of the teacher and of students, and further images that students alone have labelled."""
     students = [Student.of(model) for model in models]
     seen = [patch for patch in patches if patch.place != SURVEY]
@@ -93,9 +110,10 @@ def distilled(patches: list[Patch], data: Path, models: Sequence[str]) -> list[P
     return [*(taught(patch, students) for patch in seen), *surveyed, *further]
 
 
-def write_chips(out: Path, card: SetCard, places: dict[str, list[Patch]], split: str, block: int) -> Iterator[Chip]:
+def write_chips(
+    out: Path, card: SetCard, places: Mapping[str, list[Patch]], split: str, block: int, weights: Mapping[str, float]
+) -> Iterator[Chip]:
     """Write the patches of a split; yields their lines of the list of chips."""
-    weights = place_weights(places)
     for number, (place, patches) in enumerate(places.items(), block):
         weight, area = weights[place], sum(patch.usable.sum() for patch in patches)
         for patch in patches:
@@ -119,20 +137,16 @@ def write_chips(out: Path, card: SetCard, places: dict[str, list[Patch]], split:
             yield chip
 
 
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--student", "students", multiple=True, help="Model whose opinion enters the labels; may be repeated.")
-def main(data: Path, out: Path, students: tuple[str, ...]) -> None:
-    """Write the training set of the shipped model."""
-    patches = training_patches(data)
-    train = by_place(distilled(patches, data, students) if students else patches)
+def make_set(data: Path, out: Path, options: SetOptions = PLAIN) -> str:
+    """Write a training set of the shipped model; returns a line on what it holds."""
+    patches = training_patches(data, doubted_crops=options.doubted_crops)
+    train = by_place(distilled(patches, data, options.students) if options.students else patches)
     val = by_place(validation_patches(data))
     out.mkdir(parents=True)
     card = SetCard(
         name="dw9-sources",
         summary=SUMMARY,
-        features=measure_features(train),
+        features=measure_features(train, options),
         planes=BANDS,
         legend=load_legend("dynamic-world").to_table(),
         labels="shares",
@@ -142,9 +156,20 @@ def main(data: Path, out: Path, students: tuple[str, ...]) -> None:
         split={"by": "place", "val": list(val)},
         attribution=ATTRIBUTION,
     )
-    chips = [*write_chips(out, card, train, "train", 0), *write_chips(out, card, val, "val", len(train))]
+    chips = [
+        *write_chips(out, card, train, "train", 0, place_weights(train, options)),
+        *write_chips(out, card, val, "val", len(train), place_weights(val)),
+    ]
     write_set_lists(out, card, chips)
-    click.echo(f"{out}: {len(chips)} chips of {len(train)} places to train on and {len(val)} to validate on")
+    return f"{out}: {len(chips)} chips of {len(train)} places to train on and {len(val)} to validate on"
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+def main(data: Path, out: Path) -> None:
+    """Write the plain training set; train.py makes the others."""
+    click.echo(make_set(data, out))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The recipe of the shipped model: what is trained on, and how figures are made."""
 
+import tomllib
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,12 @@ from agreement import Place, calibration_error, macro_f1
 from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, Points, corrected, placed_chips, point_mosaics
 from distil import IMAGINED, TEACHER_SHARE, imagined, taught
 from other_labels import long_things
-from prepare import SHARES, place_weights
+from prepare import SHARES, SetOptions, place_weights
 from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, crop_of, with_painted_clouds
 from soup import in_terms_of, mean_weights
 from stability import CHANGES, kept
 from student import Student
+from train import HERE, MEAN_OF, settings_of
 
 from lulc.features import FeatureSpec
 from lulc.model.spectral_unet import SpectralUnet
@@ -233,3 +236,15 @@ def test_the_mean_of_weights_is_of_one_network():
     torch.testing.assert_close(mean["head.weight"], 2 * small["head.weight"])
     with pytest.raises(ValueError, match="not of one network"):
         mean_weights([small, large])
+
+
+def test_every_run_can_be_read_and_stands_on_what_is_made_before(tmp_path):
+    plan = tomllib.loads((HERE / "runs.toml").read_text())
+    made = {"version-1.1"}
+    for name, changes in plan["runs"].items():
+        options = SetOptions(**plan["sets"][changes["set"]])
+        settings = settings_of(changes, tmp_path, tmp_path / "set")
+        assert {*options.students, changes.get("start", "version-1.1")} <= made
+        assert settings.fit.steps == changes.get("fit.steps", 2500)
+        made.add(name)
+    assert set(MEAN_OF) <= made
