@@ -16,6 +16,7 @@ import numpy as np
 from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, by_place, training_patches, validation_patches
 from distil import IMAGINED, imagined, taught, unlabelled
 from student import Student
+from thin import THIN, painted_things
 
 from lulc.features import FeatureSpec
 from lulc.io.labels.training_set import Chip, SetCard, label_pixels, write_pair, write_set_lists
@@ -28,8 +29,8 @@ PLACE_EXPONENT = 0.5
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
 
-SHARES = {SURVEY: 0.03, IMAGINED: 0.35}
-"""How often mosaics of survey points, and imagined images, are drawn, of all samples."""
+SHARES = {SURVEY: 0.03, IMAGINED: 0.35, THIN: 0.25}
+"""How often mosaics of survey points, imagined images, and images with thin things are drawn, of all samples."""
 
 IMAGINED_IMAGES = 1600
 
@@ -55,11 +56,13 @@ class SetOptions:
         doubted_crops: Keep the crops that `data.py` doubts.
         students: Model bundles. With some, labels are the mean of the teacher and of them, and images that were made
             from others are added.
+        thin_things: How many images with painted thin things are added.
     """
 
     stands_for: Mapping[str, int] = field(default_factory=lambda: {"stgallen": 4, "eurosat_train": 9})
     doubted_crops: bool = False
     students: Sequence[Path] = ()
+    thin_things: int = 0
 
 
 PLAIN = SetOptions()
@@ -140,7 +143,10 @@ def write_chips(
 def make_set(data: Path, out: Path, options: SetOptions = PLAIN) -> str:
     """Write a training set of the shipped model; returns a line on what it holds."""
     patches = training_patches(data, doubted_crops=options.doubted_crops)
-    train = by_place(distilled(patches, data, options.students) if options.students else patches)
+    seen = [patch for patch in patches if patch.place != SURVEY]
+    painted = painted_things(seen, options.thin_things, np.random.default_rng(0))
+    taught_by = distilled(patches, data, options.students) if options.students else patches
+    train = by_place([*taught_by, *painted])
     val = by_place(validation_patches(data))
     out.mkdir(parents=True)
     card = SetCard(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import Place, calibration_error, macro_f1
-from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, Points, corrected, placed_chips, point_mosaics
+from data import BANDS, CLASSES, LABEL_NODATA, Patch, Points, corrected, placed_chips, point_mosaics
 from distil import IMAGINED, TEACHER_SHARE, imagined, taught
 from other_labels import long_things
 from prepare import SHARES, SetOptions, place_weights
@@ -14,6 +14,7 @@ from skies import CLEAR, CLOUD, SHADOW, UNKNOWN, Sky, crop_of, with_painted_clou
 from soup import in_terms_of, mean_weights
 from stability import CHANGES, kept
 from student import Student
+from thin import COLOURS, THIN, painted_things
 from train import HERE, MEAN_OF, settings_of
 
 from lulc.features import FeatureSpec
@@ -96,7 +97,7 @@ def test_survey_points_become_even_tiles_of_their_class():
 
 
 def test_made_samples_are_drawn_as_often_as_asked():
-    places = ("a", SURVEY, IMAGINED)
+    places = ("a", *SHARES)
     weights = place_weights({"b": [patch("b", side=30)]} | {place: [patch(place)] for place in places})
     for place, share in SHARES.items():
         assert weights[place] / sum(weights.values()) == pytest.approx(share)
@@ -248,3 +249,22 @@ def test_every_run_can_be_read_and_stands_on_what_is_made_before(tmp_path):
         assert settings.fit.steps == changes.get("fit.steps", 2500)
         made.add(name)
     assert set(MEAN_OF) <= made
+
+
+def test_a_painted_thing_has_its_own_colour_and_label():
+    lenders = [patch(name, winner=CLASSES.index(name), side=24) for name in COLOURS]
+    for number, lender in enumerate(lenders):
+        lender.image[:] = 3000 + 500 * number
+    host = patch("forest", side=140)
+    hosts = [host, *lenders]
+    widths = set()
+    for made in painted_things(hosts, 12, np.random.default_rng(0)):
+        assert (made.place, made.image.shape) == (THIN, (9, 128, 128))
+        known = made.percent[0] != LABEL_NODATA
+        named = made.percent.argmax(axis=0)
+        for number, name in enumerate(COLOURS):
+            here = known & (named == CLASSES.index(name))
+            widths.add(bool(here.any()))
+            assert (made.image[6][here] > 1000 + 0.5 * (2000 + 500 * number) * 0.5).all()
+        assert (made.image[6][known & (named == TREES)] < 2000).all()
+    assert widths == {True, False}
