@@ -15,14 +15,12 @@ from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import product_bytes, product_floats, sky_codes
+from lulc.model.spectral_unet import CLEAR
 from lulc.tiling import Chunk, Tile, TilePlan
 
 TileUse = Callable[[Tile, torch.Tensor, NDArray[np.uint8]], None]
 """Takes a tile and, of its core, finished probabilities float32 (K, height, width) and what the network says of the sky:
 uint8 (height, width), positions in `SKY`."""
-
-CLEAR = 0
-"""Position in `SKY`."""
 
 _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
 

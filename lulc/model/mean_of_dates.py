@@ -7,7 +7,8 @@ from torch import Tensor
 
 from lulc.bands import Radiometry
 from lulc.io.scene.source import Raster
-from lulc.model.inference import CLEAR, ChunkInference
+from lulc.model.inference import ChunkInference
+from lulc.model.spectral_unet import CLEAR
 from lulc.tiling import Chunk, Tile
 
 

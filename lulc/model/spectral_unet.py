@@ -1,4 +1,4 @@
-"""A U-Net of stride 4 with a branch that sees one pixel: sharp maps, and a small receptive field."""
+"""A U-Net of stride 4 with a branch that sees one pixel: a small receptive field, and room for sharp labels."""
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,15 @@ _EXPANSION = 6
 SKY = ("clear", "cloud", "shadow")
 """What the cloud head tells apart, in the order of its outputs."""
 
+CLEAR = SKY.index("clear")
+"""Its position."""
+
 
 class SpectralUnet(nn.Module):
     """A small U-Net beside a per-pixel network; their logits are added.
 
     The U-Net works at full, half and quarter resolution. A context of few pixels is enough at 10 m, and a small stride
-    keeps thin things. The spectral branch is made of 1 x 1 convolutions: it names what one pixel's reflectance alone
+    can keep thin things, where the labels show them. The spectral branch is made of 1 x 1 convolutions: it names what one pixel's reflectance alone
     can tell.
 
     Args:

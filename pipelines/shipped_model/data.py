@@ -7,10 +7,10 @@ folder; the constants here are those facts. What was found wrong in labels by lo
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import rasterio
@@ -192,9 +192,20 @@ def validation_patches(data: Path) -> list[Patch]:
     ]
 
 
-def by_place(patches: list[Patch]) -> dict[str, list[Patch]]:
-    """The patches of each place."""
-    places: dict[str, list[Patch]] = {}
+class Placed(Protocol):
+    """What belongs to a place."""
+
+    @property
+    def place(self) -> str:
+        """Its place."""
+
+
+Of = TypeVar("Of", bound=Placed)
+
+
+def by_place(patches: Iterable[Of]) -> dict[str, list[Of]]:
+    """The patches, or other images, of each place."""
+    places: dict[str, list[Of]] = {}
     for patch in patches:
         places.setdefault(patch.place, []).append(patch)
     return places

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import BANDS, LABEL_NODATA, Patch
+from data import BANDS, LABEL_NODATA, Patch, by_place
 from numpy.typing import NDArray
 from student import Student, reflectance_of
 from torch.nn import functional
@@ -62,10 +62,7 @@ def imagined(
 
     Places are drawn alike, and then their patches.
     """
-    places: dict[str, list[Patch]] = {}
-    for patch in patches:
-        places.setdefault(patch.place, []).append(patch)
-    groups = list(places.values())
+    groups = [*by_place(patches).values()]
 
     def drawn() -> Patch:
         group = groups[random.integers(len(groups))]

@@ -27,7 +27,7 @@ GOOD_AT = (
     "places on six continents: trained on chips of 58 places, measured on 13 that it never saw",
     "stride 4, and a branch that sees one pixel: a shift by one pixel changes 3 % of the classes, on most ground less",
     "Level-1C and Level-2A alike: trained on both, with simulated atmospheres down to a low winter sun",
-    "clouds: its cloud head flags 95 % of them and about half of their shadows; snow, sand, roofs and beaches are rarely taken for them",
+    "clouds: its cloud head flags 95 % of them (mean of four regions) and half of their shadows; snow, sand, roofs and beaches are rarely taken for them",
     "whole scenes: half receptive field {half} px, no global pooling, so tiles with that halo agree exactly",
 )
 BAD_AT = (

@@ -12,10 +12,10 @@ from lulc.io.product.areas import code_shares
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.source import Raster
-from lulc.model.inference import CLEAR, ChunkInference
+from lulc.model.inference import ChunkInference
 from lulc.model.mean_of_dates import DatesInference
 from lulc.model.predictor import Predictor
-from lulc.model.spectral_unet import SKY
+from lulc.model.spectral_unet import CLEAR, SKY
 from lulc.run import Run
 from lulc.tasks.classify.job import CLOUDS, Job
 from lulc.tasks.classify.options import ClassifyOptions
