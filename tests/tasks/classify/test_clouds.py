@@ -19,6 +19,7 @@ from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.describe.info import describe
 from lulc.tasks.mosaic.mosaic import mosaic
 from tests.support.date_scenes import SHAPE, write_date
+from tests.support.stopped_runs import stopped_after
 
 FADE = {"halo": 24, "blend": 24, "window": 176}
 HALO = 96
@@ -186,24 +187,11 @@ def test_memory_of_the_sky_is_planned(scene, cloud_bundle, monkeypatch):
 def test_an_interrupted_run_is_resumed_and_other_clouds_are_another_job(
     tmp_path, cloud_bundle, clouds, monkeypatch, caplog
 ):
-    from lulc.io.product.writer import ProductWriter
-
     shape = (1050, 300)
     scene = write_date(tmp_path / "scene.tif", 1, shape=shape, clouds=np.eye(*shape, dtype=bool))
-    put, stored = ProductWriter.put, []
-
-    def put_once(self, *arguments):
-        if stored:
-            raise SystemExit
-        stored.append(1)
-        put(self, *arguments)
-
     out = tmp_path / "map.tif"
-    with monkeypatch.context() as patch:
-        patch.setattr(ProductWriter, "put", put_once)
-        patch.setattr(ProductWriter, "abandon", lambda self, **_: self._store.close())
-        with pytest.raises(SystemExit):
-            classify([scene], out, options(cloud_bundle, clouds=clouds))
+    with stopped_after(1, monkeypatch):
+        classify([scene], out, options(cloud_bundle, clouds=clouds))
     planned = {one: plan_classification([scene], options(cloud_bundle, clouds=one)) for one in ("none", clouds)}
     assert planned["none"].fingerprint != planned[clouds].fingerprint
     report = classify([scene], out, options(cloud_bundle, clouds=clouds))

@@ -28,6 +28,7 @@ from lulc.tasks.mosaic.mosaic import mosaic
 from lulc.tasks.stack.on_grid import donor
 from tests.support.command import lulc
 from tests.support.date_scenes import SHAPE, write_date
+from tests.support.stopped_runs import stopped_after
 
 HALO = 72
 
@@ -300,22 +301,9 @@ def tall(tmp_path):
 
 
 def test_an_interrupted_run_is_resumed_in_any_order_of_dates(tall, bundle, tmp_path, monkeypatch):
-    from lulc.io.product.writer import ProductWriter
-
-    put, stored = ProductWriter.put, []
-
-    def put_once(self, *arguments):
-        if stored:
-            raise SystemExit
-        stored.append(1)
-        put(self, *arguments)
-
     out = tmp_path / "map.tif"
-    with monkeypatch.context() as patch:
-        patch.setattr(ProductWriter, "put", put_once)
-        patch.setattr(ProductWriter, "abandon", lambda self, **_: self._store.close())
-        with pytest.raises(SystemExit):
-            classify(tall, out, options(bundle))
+    with stopped_after(1, monkeypatch):
+        classify(tall, out, options(bundle))
     assert (tmp_path / "map.tif.lulc").is_dir()
     assert classify(tall[::-1], out, options(bundle)).resumed_chunks == 1
     assert classify(tall, tmp_path / "whole.tif", options(bundle)).resumed_chunks == 0

@@ -14,6 +14,7 @@ from lulc.errors import StorageError
 from lulc.tasks.classify.classify import classify
 from lulc.tasks.classify.options import ClassifyOptions
 from tests.support.command import lulc, start
+from tests.support.stopped_runs import stopped_after
 from tests.support.whole_runs import messages
 
 WINDOW = 272
@@ -83,23 +84,10 @@ def test_a_signal_stops_with_75_and_the_run_continues(scene_file, bundle, tmp_pa
 @pytest.fixture
 def interrupted(scene_file, bundle, tmp_path, monkeypatch):
     """A run that stored its first chunk and then died, as after a power cut."""
-    from lulc.io.product.writer import ProductWriter
 
     scene = scene_file(1100, 300)
-    put = ProductWriter.put
-    stored = []
-
-    def put_once(self, *arguments):
-        if stored:
-            raise SystemExit
-        stored.append(1)
-        put(self, *arguments)
-
-    monkeypatch.setattr(ProductWriter, "put", put_once)
-    monkeypatch.setattr(ProductWriter, "abandon", lambda self, **_: self._store.close())
-    with pytest.raises(SystemExit):
+    with stopped_after(1, monkeypatch):
         classify([scene], tmp_path / "map.tif", ClassifyOptions(model=bundle, window=WINDOW, precision="fp32"))
-    monkeypatch.undo()
     return scene, tmp_path / "map.tif"
 
 
@@ -140,24 +128,12 @@ def test_a_touched_scene_is_the_same(interrupted, bundle, caplog):
 
 
 def test_a_blended_run_resumes_to_the_same_bytes(scene_file, bundle, tmp_path, monkeypatch):
-    from lulc.io.product.writer import ProductWriter
 
     scene = scene_file(1600, 300)
     settings = ClassifyOptions(model=bundle, window=192, halo=32, blend=16, precision="fp32")
     classify([scene], tmp_path / "whole.tif", settings)
-    put, stored = ProductWriter.put, []
-
-    def put_twice(self, *arguments):
-        if len(stored) == 2:
-            raise SystemExit
-        stored.append(1)
-        put(self, *arguments)
-
-    monkeypatch.setattr(ProductWriter, "put", put_twice)
-    monkeypatch.setattr(ProductWriter, "abandon", lambda self, **_: self._store.close())
-    with pytest.raises(SystemExit):
+    with stopped_after(2, monkeypatch):
         classify([scene], tmp_path / "map.tif", settings)
-    monkeypatch.undo()
     assert classify([scene], tmp_path / "map.tif", settings).resumed_chunks == 2
     assert sha256(tmp_path / "map.tif") == sha256(tmp_path / "whole.tif")
 
