@@ -1,7 +1,8 @@
 """From the raw pixels of one chunk to its part of the product."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from lulc.bands import Radiometry
 from lulc.blend import Blender
 from lulc.errors import ModelError
 from lulc.grid import Window
+from lulc.io.product.rounding import row_slabs
 from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
@@ -18,9 +20,9 @@ from lulc.model.quantise import product_bytes, product_floats, sky_codes
 from lulc.model.spectral_unet import CLEAR
 from lulc.tiling import Chunk, Tile, TilePlan
 
-TileUse = Callable[[Tile, torch.Tensor, NDArray[np.uint8]], None]
-"""Takes a tile and, of its core, finished probabilities float32 (K, height, width) and what the network says of the sky:
-uint8 (height, width), positions in `SKY`."""
+PartUse = Callable[[Window, torch.Tensor, NDArray[np.uint8]], None]
+"""Takes a part of a tile's core and, of it, finished probabilities float32 (K, height, width) and what the network says of
+the sky: uint8 (height, width), positions in `SKY`."""
 
 _QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
 
@@ -74,14 +76,14 @@ class ChunkInference:
         """
         product = self.empty(chunk, extra=int(self._flagged))
 
-        def put(tile: Tile, probabilities: torch.Tensor, sky: NDArray[np.uint8]) -> None:
-            valid = pixels.valid[tile.core.slices(chunk.read)]
+        def put(window: Window, probabilities: torch.Tensor, sky: NDArray[np.uint8]) -> None:
+            valid = pixels.valid[window.slices(chunk.read)]
             valid = valid if self._flagged else valid & (sky == CLEAR)
-            part = product[:, *tile.core.slices(chunk.core)]
+            part = product[:, *window.slices(chunk.core)]
             part[: self._bands] = self.product_of(probabilities, valid)
-            part[self._bands :, valid] = sky[valid]
+            np.copyto(part[self._bands :], sky, where=valid)
 
-        self.each_tile(chunk, pixels, put)
+        self.each_part(chunk, pixels, put)
         return product
 
     def empty(self, chunk: Chunk, extra: int = 0) -> NDArray[np.generic]:
@@ -89,15 +91,15 @@ class ChunkInference:
         shape = (self._bands + extra, chunk.core.height, chunk.core.width)
         return np.full(shape, NODATA_CODE, dtype=self._dtype)
 
-    def each_tile(
-        self, chunk: Chunk, pixels: Raster, use: TileUse, radiometry: Radiometry | None = None, date: int = 0
+    def each_part(
+        self, chunk: Chunk, pixels: Raster, use: PartUse, radiometry: Radiometry | None = None, date: int = 0
     ) -> None:
-        """Infer the tiles of a chunk that have data; of a plan with a cross-fade all tiles, in their order.
+        """Infer the tiles of a chunk that have data, in parts; of a plan with a cross-fade all tiles, in their order.
 
         Args:
             chunk: Next chunk of the plan.
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
-            use: Called with each tile; without a cross-fade from several threads.
+            use: Called with each part; without a cross-fade from several threads.
             radiometry: How these raw values become reflectance; None for that of the predictor.
             date: Number of the scene, from 0.
 
@@ -107,21 +109,40 @@ class ChunkInference:
         """
         batches, blender = self._batches(chunk, pixels.valid), self._blenders[date]
 
-        def use_each(batch: list[Tile], planes: torch.Tensor) -> None:
-            for tile, one in zip(batch, planes, strict=True):
-                use(tile, *self._finished(blender, tile, one[:, *tile.kept.slices(tile.read)]))
-
         def infer(batch: list[Tile]) -> torch.Tensor | None:
             self._between_tiles()
-            planes = self._planes(batch, chunk.read, pixels, radiometry)
-            if self._fade:
-                return planes
-            use_each(batch, planes)
+            logits = self._logits(batch, chunk.read, pixels, radiometry)
+            if logits is None or self._fade:
+                return logits
+            for tile, one in zip(batch, logits, strict=True):
+                self._use_parts(tile.core, one[:, *tile.core.slices(tile.read)], self._predictor.calibrated_one, use)
             return None
 
-        for batch, waiting in zip(batches, self._pool.map(infer, batches), strict=True):
-            if waiting is not None:  # tiles that fade into each other are joined in their order
-                use_each(batch, waiting)
+        for batch, logits in zip(batches, self._pool.map(infer, batches), strict=True):
+            if self._fade:  # tiles that fade into each other are joined in their order
+                for number, tile in enumerate(batch):
+                    planes = self._faded(blender, tile, None if logits is None else logits[number])
+                    self._use_parts(tile.core, planes, lambda part: part, use)
+
+    def _faded(self, blender: Blender, tile: Tile, logits_pyx: torch.Tensor | None) -> torch.Tensor:
+        """Finished probabilities of the core of the next tile, float32 (planes, height, width)."""
+        if logits_pyx is None:  # nothing was shown to the network; the blender still wants the tile's margins
+            planes = torch.zeros(self._predictor.planes, tile.kept.height, tile.kept.width)
+        else:
+            planes = self._predictor.calibrated_one(logits_pyx[:, *tile.kept.slices(tile.read)])
+        return blender.feed(tile, planes)
+
+    def _use_parts(
+        self, core: Window, planes_pyx: torch.Tensor, finish: Callable[[torch.Tensor], torch.Tensor], use: PartUse
+    ) -> None:
+        """Hand a core on: on a CPU in slabs of rows, so that all that is done to them stays in its cache."""
+        classes = self._predictor.classes
+        for rows in row_slabs(core.height, core.width) if planes_pyx.device.type == "cpu" else [slice(0, core.height)]:
+            planes = finish(planes_pyx[:, rows])
+            probabilities, sky = planes[:classes], planes[classes:]
+            self._check_finite(sky)
+            window = Window(core.row + rows.start, core.col, rows.stop - rows.start, core.width)
+            use(window, probabilities, sky_codes(sky))
 
     def product_of(self, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
         """Product bands of finished pixels.
@@ -138,18 +159,7 @@ class ChunkInference:
         """
         self._check_finite(probabilities_kyx)
         with torch.inference_mode():
-            valid = torch.from_numpy(valid_yx).to(probabilities_kyx.device)
-            bands = self._quantise(probabilities_kyx, valid)[: self._bands]
-        return bands.cpu().numpy()
-
-    def _finished(
-        self, blender: Blender, tile: Tile, planes_pyx: torch.Tensor
-    ) -> tuple[torch.Tensor, NDArray[np.uint8]]:
-        """Of the core of the next tile: probabilities float32 (K, height, width), sky uint8 (height, width)."""
-        finished = blender.feed(tile, planes_pyx)[:, : tile.core.height, : tile.core.width]
-        probabilities, sky = finished[: self._predictor.classes], finished[self._predictor.classes :]
-        self._check_finite(sky)
-        return probabilities, sky_codes(sky)
+            return self._quantise(probabilities_kyx, valid_yx)[: self._bands]
 
     def _check_finite(self, planes_pyx: torch.Tensor) -> None:
         if not bool(torch.isfinite(planes_pyx.sum())):
@@ -174,14 +184,20 @@ class ChunkInference:
             joinable = not empty
         return batches
 
-    def _planes(self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None) -> torch.Tensor:
-        if not _any_valid(batch[0], origin, pixels[1]):
-            window = batch[0].read  # nothing to show the network; the blender still wants its margins
-            return torch.zeros(1, self._predictor.planes, window.height, window.width)
+    def _logits(
+        self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None
+    ) -> torch.Tensor | None:
+        """Of some tiles, (n, planes, height, width); None where there is nothing to show the network."""
+        if not _any_valid(batch[0], origin, pixels.valid):
+            return None
         windows = [padded_window(pixels, origin, tile.read) for tile in batch]
-        raw = np.stack([window[0] for window in windows])
-        valid = np.stack([window[1] for window in windows])
-        return self._predictor.predict(raw, valid, radiometry)
+        raw, valid = (_joined(arrays) for arrays in zip(*windows, strict=True))
+        return self._predictor.predict_logits(raw, valid, radiometry)
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays along a new first axis; a single one is not copied."""
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

@@ -6,10 +6,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.bands import Radiometry
+from lulc.grid import Window
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
 from lulc.model.spectral_unet import CLEAR
-from lulc.tiling import Chunk, Tile
+from lulc.tiling import Chunk
 
 
 class MeanOfDates:
@@ -56,7 +57,7 @@ class DatesInference:
 
     def __init__(self, infer: ChunkInference) -> None:
         self._infer = infer
-        self._tiles: dict[Tile, MeanOfDates] = {}
+        self._parts: dict[Window, MeanOfDates] = {}
 
     def add(self, chunk: Chunk, pixels: Raster, radiometry: Radiometry, date: int, *, clear: bool) -> bool:
         """Add the next date of a chunk.
@@ -77,15 +78,15 @@ class DatesInference:
         """
         seen: list[bool] = []
 
-        def add(tile: Tile, probabilities: Tensor, sky: NDArray[np.uint8]) -> None:
-            shown = pixels.valid[tile.core.slices(chunk.read)]
+        def add(window: Window, probabilities: Tensor, sky: NDArray[np.uint8]) -> None:
+            shown = pixels.valid[window.slices(chunk.read)]
             shown = shown & (sky == CLEAR) if clear else shown
-            if tile not in self._tiles:
-                self._tiles[tile] = MeanOfDates(probabilities)
-            self._tiles[tile].add(probabilities, shown)
+            if window not in self._parts:
+                self._parts[window] = MeanOfDates(probabilities)
+            self._parts[window].add(probabilities, shown)
             seen.append(bool(shown.any()))
 
-        self._infer.each_tile(chunk, pixels, add, radiometry, date)
+        self._infer.each_part(chunk, pixels, add, radiometry, date)
         return any(seen)
 
     def product(self, chunk: Chunk) -> NDArray[np.generic]:
@@ -99,12 +100,10 @@ class DatesInference:
             ModelError: The network gives values that are not finite.
         """
         product = self._infer.empty(chunk, extra=1)
-        for tile in chunk.tiles:
-            seen = self._tiles.pop(tile, None)
-            if seen is None:  # no date has data there
-                continue
+        for window, seen in self._parts.items():
             looks = seen.looks
-            part = product[:, *tile.core.slices(chunk.core)]
+            part = product[:, *window.slices(chunk.core)]
             part[:-1] = self._infer.product_of(seen.mean(), looks > 0)
             part[-1][looks > 0] = looks[looks > 0]
+        self._parts.clear()
         return product

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lulc.errors import LimitError
 from lulc.model.bundle import BundleCard
 from lulc.model.device import Placement
-from lulc.model.fold import fold_batch_norm
+from lulc.model.fold import fold_batch_norm, join_activations
 
 _log = logging.getLogger(__name__)
 
@@ -53,19 +53,22 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
         self.network: Network_co = deepcopy(network)
         if not autocast:
             fold_batch_norm(self.network, len(card.features.channels))
+            if self.device.type == "cpu":
+                join_activations(self.network, len(card.features.channels))
             self.network.to(self.dtype)
         self.network.to(self.device).to(memory_format=torch.channels_last)
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Output of the network: float32 (n, K, ...)."""
+        """Output of the network (n, K, ...) in its precision and memory layout."""
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype) if self._autocast else nullcontext():
             logits: Tensor = self.network(inputs)
-            # One conversion to float32 in plain layout: softmax over a strided axis is several times slower.
-            return logits.to(torch.float32, memory_format=torch.contiguous_format)
+            return logits
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """Calibrated probabilities (n, K, ...) of logits (n, K, ...), which may be overwritten."""
-        return torch.softmax(logits.div_(self.card.temperature), dim=1)
+        """Calibrated probabilities of logits (n, K, ...): float32, plain layout, summing to 1 over K."""
+        # One conversion to float32 in plain layout: softmax over a strided axis is several times slower.
+        copied = torch.empty(logits.shape, device=logits.device).copy_(logits)
+        return torch.softmax(copied.div_(self.card.temperature), dim=1)
 
     def softmax(self, count: int, inputs: Callable[[slice], Tensor]) -> Tensor:
         """Calibrated probabilities of `count` inputs: float32 (count, K, ...) on the device, summing to 1 over K.
@@ -77,13 +80,25 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
         Raises:
             LimitError: Out of memory even for one input.
         """
+        return self.in_batches(count, lambda part: self.calibrated(self.logits(inputs(part))))
+
+    def in_batches(self, count: int, answer: Callable[[slice], Tensor]) -> Tensor:
+        """What `answer` says of `count` inputs, so many at a time as the device has memory for: (count, ...).
+
+        Args:
+            count: How many there are.
+            answer: Of some of them.
+
+        Raises:
+            LimitError: Out of memory even for one input.
+        """
         parts: list[Tensor] = []
         start = 0
         while start < count:
             stop = start + self.batch
             try:
                 with torch.inference_mode():
-                    parts.append(self.calibrated(self.logits(inputs(slice(start, stop)))))
+                    parts.append(answer(slice(start, stop)))
                 start = stop
             except torch.OutOfMemoryError as error:
                 self._halve_batch(error)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lulc.bands import Radiometry
+from lulc.io.product.rounding import row_slabs
 from lulc.model.bundle import Bundle, Card
 from lulc.model.channels import network_channels
 from lulc.model.device import Placement, usable_cores
@@ -77,24 +78,51 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         Raises:
             LimitError: Out of memory even for a single window.
         """
+        return self.in_batches(
+            len(raw_nchw),
+            lambda part: self.calibrated(self.logits(self._inputs(raw_nchw[part], valid_nyx[part], radiometry))),
+        )
 
-        def inputs(part: slice) -> Tensor:
-            valid = torch.from_numpy(valid_nyx[part]).to(self.device, non_blocking=True)
-            raw = torch.from_numpy(raw_nchw[part]).to(self.device, non_blocking=True)
-            return self.features(raw, valid, radiometry)
+    def predict_logits(
+        self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_], radiometry: Radiometry | None = None
+    ) -> Tensor:
+        """What `calibrated` turns into the probabilities of `predict`; arguments and errors are the same.
 
-        return self.softmax(len(raw_nchw), inputs)
+        Who keeps a part of a window alone converts that part alone.
+        """
+        return self.in_batches(
+            len(raw_nchw), lambda part: self.logits(self._inputs(raw_nchw[part], valid_nyx[part], radiometry))
+        )
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Probabilities of the classes, then of `SKY`, which the card's temperature does not concern."""
         classes = super().calibrated(logits[:, : self.classes])
-        sky = torch.softmax(logits[:, self.classes :], dim=1)
-        return torch.cat([classes, sky], dim=1) if sky.shape[1] else classes
+        if self.planes == self.classes:
+            return classes
+        sky = torch.softmax(logits[:, self.classes :].to(torch.float32), dim=1)
+        return torch.cat([classes, sky], dim=1)
+
+    def calibrated_one(self, logits_pyx: Tensor) -> Tensor:
+        """Probabilities of one window, or of a part of it: float32 (planes, height, width)."""
+        with torch.inference_mode():
+            return self.calibrated(logits_pyx[None])[0]
 
     def features(self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None) -> Tensor:
         """Normalised channels of the network: `dtype`, channels last, 0 where not valid."""
-        planes = {name: raw_nchw[:, position] for position, name in enumerate(self._names)}
-        return network_channels(self.card.features, planes, radiometry or self._radiometry, valid_nyx, dtype=self.dtype)
+        spec, radiometry = self.card.features, radiometry or self._radiometry
+        height, width = valid_nyx.shape[1:]
+        shape = (len(raw_nchw), len(spec.channels), height, width)
+        channels = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=torch.channels_last)
+        for rows in row_slabs(height, width) if self.device.type == "cpu" else (slice(None),):
+            planes = {name: raw_nchw[:, position, rows] for position, name in enumerate(self._names)}
+            network_channels(spec, planes, radiometry, valid_nyx[:, rows], out=channels[:, :, rows])
+        return channels
+
+    def _inputs(
+        self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_], radiometry: Radiometry | None
+    ) -> Tensor:
+        raw, valid = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in (raw_nchw, valid_nyx))
+        return self.features(raw, valid, radiometry)
 
 
 def workers_on(placement: Placement, threads: int | None = None) -> int:

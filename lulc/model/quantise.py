@@ -1,23 +1,17 @@
-"""Convert probabilities to the stored values of the product."""
+"""Convert probabilities on a device to the stored values of the product."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lulc.io.product import rounding
+from lulc.io.product.rounding import ACTIVATION_STEPS
 from lulc.legend import NODATA_CODE
 
-ACTIVATION_STEPS = 250
-"""Steps of an activation byte: one step is 1/250, and the bytes of a valid pixel sum to 250."""
 
-_SLAB_ROWS = 64
-
-
-def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
-    """Class codes and activations as stored in a uint8 product.
-
-    The class is the argmax before rounding. Activations are rounded by largest remainder, which keeps their order: the
-    winner's byte is never below another's.
+def product_bytes(probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Class codes and activations as stored in a uint8 product: `lulc.io.product.rounding.product_bytes` on any device.
 
     Args:
         probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
@@ -26,23 +20,14 @@ def product_bytes(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
     Returns:
         uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; every band is 255 where not valid.
     """
-    classes, height, width = probabilities_kyx.shape
-    out = torch.empty(1 + classes, height, width, dtype=torch.uint8, device=probabilities_kyx.device)
-    # Slabs keep the working set of the K*K comparisons inside a CPU's cache; a GPU takes all rows at once.
-    rows = _SLAB_ROWS if probabilities_kyx.device.type == "cpu" else height
-    for row in range(0, height, rows):
-        slab = probabilities_kyx[:, row : row + rows]
-        out[0, row : row + rows] = slab.max(dim=0).indices + 1
-        out[1:, row : row + rows] = largest_remainder(slab)
-    return out.masked_fill_(~valid_yx, NODATA_CODE)
+    if probabilities_kyx.device.type == "cpu":
+        return rounding.product_bytes(probabilities_kyx.numpy(), valid_yx)
+    codes = (probabilities_kyx.max(dim=0, keepdim=True).indices + 1).to(torch.uint8)
+    stored = _masked(torch.cat([codes, largest_remainder(probabilities_kyx)]), valid_yx)
+    return stored.cpu().numpy()
 
 
-def product_bytes_of(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """`product_bytes` for numpy arrays: uint8 (1 + K, height, width)."""
-    return product_bytes(torch.from_numpy(probabilities_kyx), torch.from_numpy(valid_yx)).numpy()
-
-
-def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
+def product_floats(probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Class codes and unrounded activations, as stored in a float32 product.
 
     Args:
@@ -53,7 +38,7 @@ def product_floats(probabilities_kyx: Tensor, valid_yx: Tensor) -> Tensor:
         float32 (1 + K, height, width): code 1..K, then 0..1 for each class; every band is 255 where not valid.
     """
     codes = probabilities_kyx.max(dim=0, keepdim=True).indices + 1
-    return torch.cat([codes.float(), probabilities_kyx]).masked_fill_(~valid_yx, float(NODATA_CODE))
+    return _masked(torch.cat([codes.float(), probabilities_kyx]), valid_yx).cpu().numpy()
 
 
 def sky_codes(sky_syx: Tensor) -> NDArray[np.uint8]:
@@ -65,27 +50,23 @@ def sky_codes(sky_syx: Tensor) -> NDArray[np.uint8]:
     """
     if not len(sky_syx):
         return np.zeros(sky_syx.shape[1:], np.uint8)
-    codes: NDArray[np.uint8] = sky_syx.max(dim=0).indices.to(torch.uint8).cpu().numpy()
-    return codes
+    return rounding.most_probable(sky_syx.cpu().numpy())
 
 
 def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
-    """Round probabilities to steps of 1/250 that sum to exactly 250: uint8 (K, height, width).
-
-    Each probability is rounded down. The missing steps go, one each, to the largest remainders (Hamilton's method); in
-    a tie to the first class.
-
-    Args:
-        probabilities_kyx: float32 (K, height, width), summing to 1 over K.
-    """
+    """`lulc.io.product.rounding.largest_remainder` on any device: uint8 (K, height, width)."""
     scaled = probabilities_kyx * ACTIVATION_STEPS
     floor = scaled.floor()
     remainder = scaled - floor
     missing = (ACTIVATION_STEPS - floor.sum(dim=0)).to(torch.uint8)
     rank = torch.zeros_like(floor, dtype=torch.uint8)
-    for later in range(1, len(remainder)):
-        for earlier in range(later):
-            ahead = remainder[earlier] >= remainder[later]
-            rank[later] += ahead
-            rank[earlier] += ~ahead
+    for apart in range(1, len(remainder)):
+        ahead = remainder[:-apart] >= remainder[apart:]
+        rank[apart:] += ahead
+        rank[:-apart] += ~ahead
     return floor.to(torch.uint8) + (rank < missing)
+
+
+def _masked(stored_byx: Tensor, valid_yx: NDArray[np.bool_]) -> Tensor:
+    invalid = torch.from_numpy(~valid_yx).to(stored_byx.device)
+    return stored_byx.masked_fill_(invalid, NODATA_CODE)

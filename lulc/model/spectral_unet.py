@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lulc.io.product.rounding import row_slabs
+
 _STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
 """Channels of the stages of EfficientNet-Lite0 that the encoder keeps."""
 
@@ -61,7 +63,13 @@ class SpectralUnet(nn.Module):
 
     def _logits(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         logits: Tensor = self.head(self.decoder(image, half, quarter))
-        return logits if self.spectral is None else logits + self.spectral(image)
+        if self.spectral is None:
+            return logits
+        if torch.is_grad_enabled() or image.is_cuda:
+            return logits + self.spectral(image)
+        for rows in row_slabs(*image.shape[2:]):  # its wide layers would be the largest of the network
+            logits[:, :, rows] += self.spectral(image[:, :, rows])
+        return logits
 
 
 class WithClouds(nn.Module):
@@ -152,8 +160,8 @@ class LiteDecoder(nn.Module):
 
     def forward(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         """Features at full resolution (n, full, height, width) of an image and its features at half and quarter."""
-        at_half = self.at_half(functional.relu(self.skip_half(half) + doubled(self.from_quarter(quarter))))
-        found: Tensor = self.at_full(self.stem(image) + doubled(self.from_half(at_half)))
+        at_half = self.at_half(functional.relu(added(self.skip_half(half), doubled(self.from_quarter(quarter)))))
+        found: Tensor = self.at_full(added(self.stem(image), doubled(self.from_half(at_half))))
         return found
 
 
@@ -175,7 +183,7 @@ class InvertedResidual(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Features of the input's size, or half of it."""
         found: Tensor = self.layers(image)
-        return image + found if self._added else found
+        return added(found, image) if self._added else found
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -220,6 +228,11 @@ def separable(given: int, wanted: int, side: int) -> tuple[nn.Module, ...]:
         nn.Conv2d(given, wanted, 1, bias=False),
         nn.BatchNorm2d(wanted),
     )
+
+
+def added(first: Tensor, second: Tensor) -> Tensor:
+    """Their sum, in the memory of the first where no gradient is asked for."""
+    return first + second if torch.is_grad_enabled() else first.add_(second)
 
 
 def doubled(image: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lulc.errors import InputError
@@ -17,11 +16,11 @@ from lulc.io.files.outputs import check_outputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import EDGE_TAG, ClassArea, class_areas, edge_tag
 from lulc.io.product.bands import ACTIVATION_SCALE, ExtraBand
+from lulc.io.product.rounding import product_bytes
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.scene import Scene
 from lulc.legend import NODATA_CODE
 from lulc.model.provenance import compatibility_warnings, provenance
-from lulc.model.quantise import product_bytes
 from lulc.patches.card import PatchCard
 from lulc.patches.cells import CellRow, Cells, classify_cells
 from lulc.patches.classifier import Classifier
@@ -246,8 +245,7 @@ def _classified(
 
 def _stored(row: CellRow) -> NDArray[np.uint8]:
     """A row as stored, uint8 (bands, columns): class, activations, and the OOD score where it is known."""
-    line = torch.from_numpy(row.probabilities.T[:, None].copy()), torch.from_numpy(row.valid[None])
-    bands: NDArray[np.uint8] = product_bytes(*line)[:, 0].numpy()
+    bands = product_bytes(row.probabilities.T[:, None], row.valid[None])[:, 0]
     if row.ood_scores is None:
         return bands
     steps = np.where(row.ood_scores > 1, _STEPS, np.minimum(row.ood_scores * _STEPS, _STEPS - 1)).astype(np.uint8)

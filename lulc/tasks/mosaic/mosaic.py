@@ -21,9 +21,9 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.io.product.rounding import product_bytes
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import NODATA_CODE
-from lulc.model.quantise import product_bytes_of
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.classify.memory import peak_resident_bytes
 from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
@@ -254,7 +254,7 @@ def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
     valid = merged.codes != NODATA_CODE
     if plan.activations == "uint8":
         assert merged.activations is not None
-        shown = product_bytes_of(merged.activations, valid)
+        shown = product_bytes(merged.activations, valid)
     elif plan.activations == "float32":
         assert merged.activations is not None
         shown = np.concatenate([merged.codes[None].astype(np.float32), merged.activations])

@@ -1,0 +1,93 @@
+"""Round probabilities to the bytes of a uint8 product, on a CPU."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lulc.legend import NODATA_CODE
+
+ACTIVATION_STEPS = 250
+"""Steps of an activation byte: one step is 1/250, and the bytes of a valid pixel sum to 250."""
+
+_SLAB_PIXELS = 1 << 15
+"""Pixels that are rounded at once: all planes of that many stay in a core's cache (0.030 s for a megapixel, whole tiles 0.045)."""
+
+
+def product_bytes(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Class codes and activations as stored in a uint8 product.
+
+    The class is the argmax before rounding. Activations are rounded by largest remainder, which keeps their order: the
+    winner's byte is never below another's.
+
+    Args:
+        probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+        valid_yx: bool (height, width); False where the input has no data.
+
+    Returns:
+        uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; every band is 255 where not valid.
+    """
+    classes, height, width = probabilities_kyx.shape
+    out = np.empty((1 + classes, height, width), np.uint8)
+    for rows in row_slabs(height, width):
+        slab = probabilities_kyx[:, rows]
+        out[0, rows] = most_probable(slab) + 1
+        out[1:, rows] = largest_remainder(slab)
+    if not valid_yx.all():
+        np.copyto(out, NODATA_CODE, where=~valid_yx)
+    return out
+
+
+def row_slabs(height: int, width: int) -> Iterator[slice]:
+    """The rows of planes of this size, in slabs whose pixels stay in a core's cache."""
+    rows = max(1, _SLAB_PIXELS // max(width, 1))
+    for row in range(0, height, rows):
+        yield slice(row, min(row + rows, height))
+
+
+def most_probable(planes_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Number of the largest plane at each pixel, the first of equal ones: uint8 (height, width).
+
+    Several times as fast as `numpy.argmax` along the first axis.
+
+    Args:
+        planes_kyx: float32 (K, height, width), K up to 255.
+    """
+    most = planes_kyx[0].copy()
+    number = np.zeros(most.shape, np.uint8)
+    for later, plane in enumerate(planes_kyx[1:], start=1):
+        ahead = (plane > most).view(np.uint8)
+        ahead *= np.uint8(later)
+        np.maximum(number, ahead, out=number)
+        np.maximum(most, plane, out=most)
+    return number
+
+
+def largest_remainder(probabilities_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round probabilities to steps of 1/250 that sum to exactly 250: uint8 (K, height, width).
+
+    Each probability is rounded down. The missing steps go, one each, to the largest remainders (Hamilton's method); in
+    a tie to the first class.
+
+    Args:
+        probabilities_kyx: float32 (K, height, width), summing to 1 over K.
+    """
+    remainder = probabilities_kyx * np.float32(ACTIVATION_STEPS)
+    floor = np.floor(remainder)
+    remainder -= floor
+    steps = floor.astype(np.uint8)
+    missing = np.uint8(ACTIVATION_STEPS) - np.add.reduce(steps, axis=0, dtype=np.uint8)
+    steps += (_ranks(remainder) < missing).view(np.uint8)
+    return steps
+
+
+def _ranks(remainder_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """How many planes are ahead of each at every pixel: larger, or equal and before it. uint8 (K, height, width)."""
+    count = len(remainder_kyx)
+    ranks = np.empty(remainder_kyx.shape, np.uint8)
+    ranks[:] = np.arange(count - 1, -1, -1, dtype=np.uint8)[:, None, None]  # as if all later planes were ahead
+    for apart in range(1, count):
+        ahead = (remainder_kyx[:-apart] >= remainder_kyx[apart:]).view(np.uint8)
+        ranks[apart:] += ahead
+        ranks[:-apart] -= ahead
+    return ranks
