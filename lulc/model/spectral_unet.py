@@ -160,8 +160,12 @@ class LiteDecoder(nn.Module):
 
     def forward(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         """Features at full resolution (n, full, height, width) of an image and its features at half and quarter."""
-        at_half = self.at_half(functional.relu(added(self.skip_half(half), doubled(self.from_quarter(quarter)))))
-        found: Tensor = self.at_full(added(self.stem(image), doubled(self.from_half(at_half))))
+        # No tensor at full resolution has a name here: each would live until the end, and they decide the peak of memory.
+        found: Tensor = self.at_full(added(doubled(self.from_half(self._at_half(half, quarter))), self.stem(image)))
+        return found
+
+    def _at_half(self, half: Tensor, quarter: Tensor) -> Tensor:
+        found: Tensor = self.at_half(functional.relu(added(self.skip_half(half), doubled(self.from_quarter(quarter)))))
         return found
 
 

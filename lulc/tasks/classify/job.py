@@ -15,7 +15,7 @@ from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
 from lulc.model.device import Placement, choose_placement, usable_cores
-from lulc.model.memory import forward_bytes
+from lulc.model.memory import held_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
@@ -253,9 +253,7 @@ def _fit_memory(
     peak = 0
     for window in windows:
         plan = TilePlan.from_window(series.grid.shape, stride, window, halo, fade)
-        network = forward_bytes(
-            bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype
-        )
+        network = held_bytes(bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype)
         together = network * (options.batch or 1) * workers_on(placement, options.threads)
         peak = predict_peak(plan, series, names, bundle.planes, pixel_bytes, together)
         if peak <= limit:

@@ -1,5 +1,6 @@
 """Predicted and measured main memory of a run, bytes."""
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -10,9 +11,6 @@ from lulc.tiling import BLOCK, TilePlan
 if TYPE_CHECKING:  # commands without a network do not load torch
     from lulc.io.scene.scene import Scene
     from lulc.tasks.classify.series import Series
-
-_RETAINED = 1.6
-"""Bytes that glibc holds for each byte that the network needs at once (measured with the shipped model: 1.5 to 1.7)."""
 
 _INTERPOLATED = 24 << 20
 """Bytes a plane that interpolation onto another grid takes at once: its neighbours, and sums in float64."""
@@ -56,18 +54,18 @@ def predict_peak(
         names: Bands and indices that are read.
         planes: Number of the network's outputs.
         pixel_bytes: Bytes of a pixel of the product, all bands.
-        network_bytes: Memory of one batch from `forward_bytes`, bytes.
+        network_bytes: Memory of the network from `held_bytes`, bytes.
     """
     window = plan.largest_window.size
     core = max(chunk.core.shape.size for chunk in plan.chunks())
-    probabilities = 3 * window * planes * 4
+    probabilities = (3 if plan.fade or series.counted else 1) * window * planes * 4
     writing = 3 * core * pixel_bytes
     overviews = pixel_bytes * plan.shape.width * BLOCK
     margins = len(series.dates) * planes * 4 * plan.fade * (plan.shape.width + plan.window)
     return (
-        resident_bytes()
+        _used_bytes()
         + _reading_bytes(plan, series, len(names))
-        + int(_RETAINED * network_bytes)
+        + network_bytes
         + probabilities
         + (_sums_bytes(plan, planes) if series.counted else 0)
         + writing
@@ -89,6 +87,13 @@ def _sums_bytes(plan: TilePlan, planes: int) -> int:
     """Sums of probabilities and of dates of the tiles of one chunk, and two tiles on their way, float32, bytes."""
     chunk = max(sum(tile.core.shape.size for tile in chunk.tiles) for chunk in plan.chunks())
     return (chunk + 2 * plan.largest_window.size) * (planes + 1) * 4
+
+
+def _used_bytes() -> int:
+    """Main memory that this process uses, bytes: what glibc keeps of probing the network is given back, since it is used again."""
+    if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+    return resident_bytes()
 
 
 def resident_bytes() -> int:
