@@ -1,5 +1,6 @@
 """Join layers of a trained network: batch norm into the convolution before it, activations into its last step."""
 
+from collections import Counter
 from math import inf
 from typing import Any
 
@@ -23,11 +24,9 @@ def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
     Returns:
         Number of layers folded.
     """
-    producers, consumers = _trace(network, in_channels)
     names = {module: name for name, module in network.named_modules()}
     folded = 0
-    for tensor_id, convolution in producers.items():
-        readers = consumers.get(tensor_id, [])
+    for convolution, readers in _read_by(network, in_channels)[0]:
         norm = readers[0] if len(readers) == 1 else None
         if isinstance(norm, nn.BatchNorm2d) and norm.num_features == convolution.out_channels:
             _replace(network, names[convolution], fuse_conv_bn_eval(convolution, norm))
@@ -39,7 +38,7 @@ def fold_batch_norm(network: nn.Module, in_channels: int) -> int:
 class ActivatedConv2d(nn.Conv2d):
     """A convolution whose output is clamped to a range as it is written, on a CPU: one pass over memory instead of two.
 
-    Takes over the weights of a convolution, and gives the same bytes as it and the activation behind it.
+    Takes over the weights of a convolution, and answers as it and the activation behind it do, but for rounding.
 
     Args:
         convolution: Zero-padded.
@@ -83,26 +82,29 @@ def join_activations(network: nn.Module, in_channels: int) -> int:
     probe = torch.rand(1, in_channels, PROBE, PROBE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(probe)
-    producers, consumers = _trace(network, in_channels)
+    if not expected.isfinite().all():  # oneDNN clamps NaN to 0, and a damaged network would pass for a sound one
+        return 0
     names = {module: name for name, module in network.named_modules()}
     replaced: list[nn.Module] = []
-    for tensor_id, convolution in producers.items():
-        activation = _activation_behind(consumers.get(tensor_id, []))
-        if activation is not None and convolution.padding_mode == "zeros" and isinstance(convolution.padding, tuple):
+    read_by, calls = _read_by(network, in_channels)
+    for convolution, readers in read_by:
+        activation = _activation_behind(readers)
+        if activation is None or calls[activation] > 1:  # one layer that stands in several places
+            continue
+        if convolution.padding_mode == "zeros" and isinstance(convolution.padding, tuple):
             _replace(network, names[convolution], ActivatedConv2d(convolution, _MOST[type(activation)]))
             _replace(network, names[activation], nn.Identity())
             replaced += [convolution, activation]
     with torch.inference_mode():
-        if not torch.allclose(
-            network(probe), expected, atol=1e-4 * float(expected.abs().max())
-        ):  # something that is no layer reads what the activation is given
-            for module in replaced:
-                _replace(network, names[module], module)
-            return 0
+        alike = torch.allclose(network(probe), expected, atol=1e-4 * float(expected.abs().max()))
+    if not alike:  # something that is no layer reads what the activation is given
+        for module in replaced:
+            _replace(network, names[module], module)
+        return 0
     return len(replaced) // 2
 
 
-def _activation_behind(readers: list[nn.Module]) -> nn.Module | None:
+def _activation_behind(readers: list[nn.Module | None]) -> nn.Module | None:
     """The activation that alone reads a tensor, or that overwrites it before others read it."""
     readers = [reader for reader in readers if not isinstance(reader, nn.Identity)]
     first = readers[0] if readers else None
@@ -126,25 +128,36 @@ def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
     setattr(network.get_submodule(parent), last, module)
 
 
-def _trace(network: nn.Module, in_channels: int) -> tuple[dict[int, nn.Conv2d], dict[int, list[nn.Module]]]:
-    """Leaf layers that produce and that consume each tensor, by the tensor's identity."""
-    producers: dict[int, nn.Conv2d] = {}
-    consumers: dict[int, list[nn.Module]] = {}
+def _read_by(
+    network: nn.Module, in_channels: int
+) -> tuple[list[tuple[nn.Conv2d, list[nn.Module | None]]], Counter[nn.Module]]:
+    """Every convolution, and the layers that read its output, in their order; None for one that reads it after a change in place.
+
+    Also how often each layer is called.
+    """
+    outputs: dict[int, tuple[nn.Conv2d, int]] = {}
+    readers: dict[int, list[nn.Module | None]] = {}
+    calls: Counter[nn.Module] = Counter()
     alive: list[Tensor] = []  # an identity stays unique only while its tensor lives
 
-    def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def read(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        calls[module] += 1
         for tensor in inputs:
-            if isinstance(tensor, Tensor):
-                consumers.setdefault(id(tensor), []).append(module)
+            if isinstance(tensor, Tensor) and id(tensor) in outputs:
+                changed = tensor._version != outputs[id(tensor)][1]  # noqa: SLF001 - how autograd itself sees such changes
+                readers[id(tensor)].append(None if changed else module)
+
+    def wrote(module: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
-            producers[id(output)] = module
-        alive.extend([output, *(tensor for tensor in inputs if isinstance(tensor, Tensor))])
+            outputs[id(output)], readers[id(output)] = (module, output._version), []  # noqa: SLF001
+            alive.append(output)
 
     layers = (nn.Conv2d, nn.BatchNorm2d)
     watched = [module for module in network.modules() if isinstance(module, layers) or not [*module.children()]]
-    handles = [module.register_forward_hook(record) for module in watched]
-    with torch.inference_mode():
+    handles = [module.register_forward_pre_hook(read) for module in watched]
+    handles += [module.register_forward_hook(wrote) for module in watched]
+    with torch.inference_mode(mode=False), torch.no_grad():  # tensors of inference mode do not count their changes
         network(torch.zeros(1, in_channels, PROBE, PROBE))
     for handle in handles:
         handle.remove()
-    return producers, consumers
+    return [(convolution, readers[tensor]) for tensor, (convolution, _) in outputs.items()], calls

@@ -15,7 +15,7 @@ class Libc:
         self.asked.append((option, value))
 
 
-@pytest.mark.parametrize(("platform", "options"), [("linux", [-3, -1]), ("darwin", [])])
+@pytest.mark.parametrize(("platform", "options"), [("linux", [-8, -3, -1]), ("darwin", [])])
 def test_only_linux_is_told_to_keep_memory(monkeypatch, platform, options):
     libc = Libc()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)

@@ -20,7 +20,7 @@ from lulc.io.labels.color_mask import decode_colors
 from lulc.io.labels.polygons import VectorLabels
 from lulc.io.labels.values import codes_of, largest_share, normalised_shares
 from lulc.io.scene.array_source import ArraySource, is_array
-from lulc.io.scene.cube.cube import is_netcdf, open_cube
+from lulc.io.scene.cube.kind import is_netcdf
 from lulc.io.scene.raster import RasterSource, open_raster, sniff
 from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.legend import NODATA_CODE, Legend
@@ -94,6 +94,8 @@ def _open_bands(path: Path) -> Source:
     if is_array(path):
         return ArraySource(path)
     if is_netcdf(path):
+        from lulc.io.scene.cube.cube import open_cube
+
         return open_cube(path, choosable=False)[0]
     if sniff(path) is None:
         raise InputError(

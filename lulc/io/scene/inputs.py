@@ -10,7 +10,7 @@ from lulc.errors import InputError, raised_as
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.outputs import READ_WITH
 from lulc.io.scene.array_source import ArraySource, is_array
-from lulc.io.scene.cube.cube import is_cube, open_cube
+from lulc.io.scene.cube.kind import is_cube
 from lulc.io.scene.maja import is_maja, open_maja
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import open_raster, sniff
@@ -55,6 +55,8 @@ def _open(path: Path, date: str | None) -> list[Source]:
 
 def _by_kind(path: Path, date: str | None) -> list[Source]:
     if is_cube(path):
+        from lulc.io.scene.cube.cube import open_cube
+
         return list(open_cube(path, date))
     if date is not None:
         raise InputError(f"{path} is no cube of several dates", "leave --date out")

@@ -229,7 +229,7 @@ def test_an_existing_output_is_not_touched(scene_file, bundle, tmp_path):
 
 def test_a_network_that_gives_nan_is_refused(scene_file, bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        Predictor, "predict", lambda _self, raw, *_: torch.full((len(raw), 9, *raw.shape[2:]), torch.nan)
+        Predictor, "predict_logits", lambda _self, raw, *_: torch.full((len(raw), 9, *raw.shape[2:]), torch.nan)
     )
     with pytest.raises(Exception, match="not finite"):
         classify([scene_file(50, 60)], tmp_path / "map.tif", options(bundle))

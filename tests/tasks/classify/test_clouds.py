@@ -180,7 +180,7 @@ def test_memory_of_the_sky_is_planned(scene, cloud_bundle, monkeypatch):
     )
     assert flagged.product_bytes > without.product_bytes == left.product_bytes
     assert flagged.peak_bytes > left.peak_bytes
-    assert left.peak_bytes - without.peak_bytes >= 3 * left.plan.largest_window.size * 3 * 4
+    assert left.peak_bytes - without.peak_bytes >= left.plan.largest_window.size * 3 * 4
 
 
 @pytest.mark.parametrize("clouds", ["auto", "network", "scl"])

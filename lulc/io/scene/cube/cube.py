@@ -20,14 +20,12 @@ from rasterio.warp import reproject
 from lulc.bands import Radiometry
 from lulc.errors import InputError, LimitError, StorageError, raised_as
 from lulc.grid import Grid, Shape, Window, map_points
-from lulc.io.files.tries import head_of
 from lulc.io.scene.acquired import stated_date
 from lulc.io.scene.cube.place import grid_of_plane
 from lulc.io.scene.cube.planes import Plane, is_spectral, planes_of
 from lulc.io.scene.platform import platform_of
 from lulc.io.scene.source import FIXED_KERNEL, LARGEST_BLOCK, MOST_PIXELS, Origin, Raster, closed_on_error
 
-_NETCDF_MAGIC = (b"CDF", b"\x89HDF")
 _HDF5_LOCK = threading.RLock()
 """The HDF5 library under NetCDF is not safe for threads: one lock for the process."""
 
@@ -52,21 +50,6 @@ _SCALE_REMEDY = "correct it, or give --quantification and --offset"
 
 _ANY_CRS = CRS.from_epsg(3857)
 """Stands on both sides of a resampling within one CRS that the file does not name."""
-
-
-def is_netcdf(path: Path) -> bool:
-    """True when a file begins as NetCDF 3 or HDF5 do."""
-    return head_of(path, 4).startswith(_NETCDF_MAGIC)
-
-
-def is_zarr(path: Path) -> bool:
-    """True for a folder that is a Zarr group (version 2 or 3)."""
-    return path.is_dir() and any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata"))
-
-
-def is_cube(path: Path) -> bool:
-    """True for a NetCDF file or a Zarr group."""
-    return is_zarr(path) if path.is_dir() else is_netcdf(path)
 
 
 class CubeSource:
