@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.bands import Radiometry
+from lulc.io.product.bands import CLEAR
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
-from lulc.model.spectral_unet import CLEAR
 from lulc.tiling import Chunk, Tile
 
 
