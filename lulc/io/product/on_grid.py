@@ -117,7 +117,8 @@ class ProductWindow(ABC):
     @property
     def clear(self) -> NDArray[np.bool_]:
         """True where the product has data that is not flagged: bool (height, width)."""
-        return self.classes != NODATA_CODE if self.sky is None else self.sky == CLEAR
+        clear: NDArray[np.bool_] = self.classes != NODATA_CODE if self.sky is None else self.sky == CLEAR
+        return clear
 
     @property
     def activations(self) -> NDArray[np.float32]:

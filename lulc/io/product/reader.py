@@ -138,7 +138,8 @@ class ProductReader:
                 f"the band {CLOUDS.name} of {self.path} holds what lulc does not write, at rows {window.row}-{window.row_end}",
                 "it is damaged or was changed: make the map again",
             )
-        return sky.astype(np.uint8, copy=False)
+        codes: NDArray[np.uint8] = sky.astype(np.uint8, copy=False)
+        return codes
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
         """Stored values of a band by its description: (height, width) of the file's dtype, 255 nodata.
