@@ -76,6 +76,8 @@ def plan_text(summary: dict[str, Any]) -> str:
 
 def report_text(done: "ClassifyReport") -> str:
     """The report for people: classes with their areas, then how fast and what bounded it."""
+    from lulc.io.product.clouds import shares_text
+
     rows = [f"{entry.name:20} {_area(entry):>16} {entry.share:7.1%}" for entry in done.classes if entry.pixels]
     lines = [
         f"{done.output}: {done.megapixels:.2f} Mpx, {done.valid_share:.1%} with data, {done.output_bytes / _MEGA:.2f} MB",
@@ -84,7 +86,7 @@ def report_text(done: "ClassifyReport") -> str:
         f"halo {done.plan['halo']} px, cost factor {done.plan['cost_factor']:.2f}, {done.plan['device']} {done.plan['precision']}",
     ]
     if done.clouds:
-        lines.append(f"under {' and '.join(f'{name} {share:.1%}' for name, share in done.clouds.items())}")
+        lines.append(f"under {shares_text(done.clouds)}")
     lines += [f"{date.acquired or 'undated'}  {date.name}, clouds by {date.masked_by}" for date in done.dates]
     if done.resumed_chunks:
         lines.append(f"{done.resumed_chunks} finished parts were taken over from an interrupted run")

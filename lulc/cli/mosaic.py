@@ -26,6 +26,7 @@ def mosaic(maps: tuple[Path, ...], output: Path, *, options: MosaicOptions, seam
     """Merge MAPs of scenes that overlap, in any CRS, into one seamless product OUT.
 
     OUT has the bands of a map, then `source` (which MAP counts most) and `confidence`; OUT.sources.csv lists the maps.
+    A pixel that a MAP flags in its band `clouds` counts only where no other MAP shows it clear; OUT has the band too.
     """
     from lulc.tasks.mosaic.mosaic import mosaic as write_mosaic
 
@@ -35,6 +36,8 @@ def mosaic(maps: tuple[Path, ...], output: Path, *, options: MosaicOptions, seam
 
 
 def _text(report: "MosaicReport") -> str:
+    from lulc.io.product.clouds import shares_text
+
     size = f"{report.width} x {report.height} px in {report.crs[:60]}, {report.output_bytes / _MEGA:.1f} MB"
     lines = [
         f"{report.output}: {len(report.maps)} maps, {size}, {report.valid_share:.1%} with data",
@@ -44,6 +47,8 @@ def _text(report: "MosaicReport") -> str:
     for entry in report.classes:
         hectares = "?" if entry.hectares is None else f"{entry.hectares:,.1f}"
         lines.append(f"{entry.name:<20.20} {entry.pixels:>14,d} {hectares:>13} {entry.share:>7.2%}")
+    if report.clouds:
+        lines.append(f"under {shares_text(report.clouds)}")
     if report.seams is not None:
         found = report.seams
         percents = (found.across_percent, found.near_percent, found.elsewhere_percent)

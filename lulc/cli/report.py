@@ -19,4 +19,4 @@ def report(map_path: Path, folder: Path, *, title: str | None, overwrite: bool, 
 
     result = report_map(map_path, folder, title=title, overwrite=overwrite)
     files = f"{folder}/report.md, report.json, map.png; areas are as counted, which is no estimate of area"
-    console.show(result.to_json, lambda: "\n".join([*result.table(), files]))
+    console.show(result.to_json, lambda: "\n".join([*result.table(), *result.clouds_lines(), files]))

@@ -14,14 +14,15 @@ from lulc.errors import InputError, ShardError, UsageError
 from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.http import web_address
+from lulc.io.product.clouds import tell_clouds
 from lulc.io.product.parts import PartWriter, part_folders
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.bundle_files import locate
 from lulc.model.device import placement_elsewhere, usable_cores
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
-from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_clouds, tell_empty
-from lulc.tasks.classify.job import Job, plan_job
+from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_empty
+from lulc.tasks.classify.job import LEFT_OUT_BY, Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import open_series
@@ -176,7 +177,7 @@ def merge_parts(
             if missing:
                 raise MissingChunksError(output, missing)
             tell_empty(writer, series, options)
-        tell_clouds(job, output)
+        tell_clouds(output, LEFT_OUT_BY)
 
 
 def _refuse_changed(job: Job, inputs: Sequence[Path], fingerprint: str) -> None:

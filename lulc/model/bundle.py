@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, ModelError, raised_as
 from lulc.features import FeatureSpec
+from lulc.io.product.bands import SKY
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
-from lulc.model.spectral_unet import SKY, SpectralUnet, WithClouds
+from lulc.model.spectral_unet import SpectralUnet, WithClouds
 from lulc.model.weights import Network, Shapes, built_for, read_shapes
 from lulc.resources import SHIPPED_MODEL
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from lulc.bands import Radiometry
 from lulc.grid import Window
+from lulc.io.product.bands import CLEAR
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
-from lulc.model.spectral_unet import CLEAR
 from lulc.tiling import Chunk
 
 

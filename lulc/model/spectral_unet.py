@@ -5,17 +5,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lulc.io.product.rounding import row_slabs
+from lulc.io.product.bands import SKY
 
 _STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
 """Channels of the stages of EfficientNet-Lite0 that the encoder keeps."""
 
 _EXPANSION = 6
-
-SKY = ("clear", "cloud", "shadow")
-"""What the cloud head tells apart, in the order of its outputs."""
-
-CLEAR = SKY.index("clear")
-"""Its position."""
 
 
 class SpectralUnet(nn.Module):

@@ -39,7 +39,9 @@ class Layer(BaseModel):
 
     id: str = Field(description="In the addresses of tiles.")
     title: str
-    kind: Literal["class", "share"] = Field(description="Colours of the legend, or a ramp from 0 to 1.")
+    kind: Literal["class", "share", "sky"] = Field(
+        description="Colours of the legend, a ramp from 0 to 1, or what is flagged, to be laid over another layer."
+    )
 
 
 class ActivationLayer(Layer):

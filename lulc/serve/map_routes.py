@@ -59,7 +59,7 @@ def value(
 
 @router.get("/maps/{map_id}/tiles/{layer}/{zoom}/{column}/{row}.png", responses=_TILE, response_class=Response)
 def tile(request: Request, map_id: str, layer: str, zoom: int, column: int, row: int) -> Response:
-    """A tile of the layer `class`, `confidence` or `activation-CODE`, 256 x 256 pixels."""
+    """A tile of the layer `class`, `confidence`, `activation-CODE` or `clouds`, 256 x 256 pixels."""
     shown = server_of(request).map(map_id)
     return tile_answer(request, shown.version, lambda: shown.tile(layer, zoom, column, row))
 

@@ -1,7 +1,7 @@
 """A product as shown on a web map: tiles of its classes and probabilities, and its values at a pixel."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from lulc.grid import Window, map_points
 from lulc.io.figures.color_ramps import class_palette, fraction_palette, heat_palette
+from lulc.io.product.bands import CLEAR, CLOUDS, SKY
 from lulc.io.product.reader import open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
 
 CLASS, CONFIDENCE, ACTIVATION, FRACTION = "class", "confidence", "activation-", "share-"
 """Layers of a product: `activation-3` is the activation of class code 3, `share-12` another fraction, in band 12."""
+
+_SKY_COLORS = {"cloud": (255, 255, 255, 200), "shadow": (20, 20, 45, 170)}
+"""Red, green, blue and opacity of what is flagged: the classes beneath are still seen."""
 
 _FRACTION_UNIT = "probability"
 
@@ -53,6 +57,7 @@ class PixelValues:
         confidence: Value of the band `confidence`, else the largest activation, 0..1; None without either.
         others: Values 0..1 of further fraction bands by name, such as `probability of change`.
         source: Number of the source map in a mosaic; None without.
+        flagged: `cloud` or `shadow`; None where it is clear, or the map flags nothing.
     """
 
     row: int
@@ -62,6 +67,7 @@ class PixelValues:
     confidence: float | None
     others: dict[str, float]
     source: int | None
+    flagged: str | None
 
 
 class MapView:
@@ -116,7 +122,10 @@ class MapView:
             layers[CONFIDENCE] = ViewLayer("Confidence", (self._extra[CONFIDENCE][0],))
         elif activations:
             layers[CONFIDENCE] = ViewLayer("Confidence", tuple(range(2, 2 + len(self.legend))))
-        return layers | activations
+        layers |= activations
+        if CLOUDS.name in self._extra:
+            layers[CLOUDS.name] = ViewLayer("Clouds and shadows", (self._extra[CLOUDS.name][0],))
+        return layers
 
     @property
     def _fractions(self) -> list[str]:
@@ -132,8 +141,9 @@ class MapView:
         pixels = self.raster.read(zoom, column, row, self.layers[layer].bands)
         if pixels is None:
             return None
-        if layer == CLASS:
-            return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), self._classes)
+        if layer in {CLASS, CLOUDS.name}:
+            palette = self._classes if layer == CLASS else _sky_palette()
+            return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), palette)
         strongest = np.ma.max(pixels, axis=0)
         steps = np.round(strongest.filled(0) * (self._scale * _STEPS)).astype(np.uint8)
         steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
@@ -151,13 +161,15 @@ class MapView:
             window = Window(row, col, 1, 1)
             code = int(product.classes(window)[0, 0])
             if code == NODATA_CODE:
-                return PixelValues(row, col, code, (), None, {}, None)
+                return PixelValues(row, col, code, (), None, {}, None, None)
             probabilities = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
             read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
         others = {name: read[name] * self._scale for name in self._fractions}
         confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(probabilities, default=None)
         source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
-        return PixelValues(row, col, code, probabilities, confidence, others, source)
+        sky = int(read.get(CLOUDS.name, CLEAR))
+        flagged = dict(CLOUDS.names).get(sky) if sky != CLEAR else None
+        return PixelValues(row, col, code, probabilities, confidence, others, source, flagged)
 
     def pixel_of(self, longitude: float, latitude: float) -> tuple[int, int]:
         """Row and column of the pixel at a longitude and latitude, WGS 84 degrees; may lie outside the product."""
@@ -177,6 +189,15 @@ class MapView:
     def close(self) -> None:
         """Close the file."""
         self.raster.close()
+
+
+@cache
+def _sky_palette() -> NDArray[np.uint8]:
+    """Colours of positions in `SKY`: uint8 (256, 4); what is not flagged is transparent."""
+    palette = np.zeros((256, 4), np.uint8)
+    for name, color in _SKY_COLORS.items():
+        palette[SKY.index(name)] = color
+    return palette
 
 
 def color_tile(raster: TiledRaster, zoom: int, column: int, row: int) -> bytes | None:

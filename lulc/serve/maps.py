@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lulc.errors import InputError, LulcError
 from lulc.io.figures.color_ramps import ramp_colors
 from lulc.io.product.areas import ClassArea, class_areas
+from lulc.io.product.bands import CLOUDS
 from lulc.legend import NODATA_CODE, LandClass
 from lulc.serve.answers import ActivationLayer, Layer, LegendEntry, MapDescription
 from lulc.serve.map_tiles import TiledRaster
@@ -132,6 +133,7 @@ class ServedMap:
             ],
             "others": {name: round(fraction, _DECIMALS) for name, fraction in found.others.items()},
             "source": self._source(found),
+            "flagged": found.flagged,
         }
 
     def close(self) -> None:
@@ -308,7 +310,7 @@ def _id_of(path: Path) -> str:
 
 
 def _layer(name: str, layer: ViewLayer) -> ActivationLayer | Layer:
-    kind: Literal["class", "share"] = "class" if name == CLASS else "share"
+    kind: Literal["class", "share", "sky"] = "class" if name == CLASS else "sky" if name == CLOUDS.name else "share"
     if layer.code is None:
         return Layer(id=name, title=layer.title, kind=kind)
     return ActivationLayer(id=name, title=layer.title, kind=kind, code=layer.code)

@@ -21,10 +21,11 @@ from torch import nn
 from torch.nn import functional
 
 from lulc.features import FeatureSpec
+from lulc.io.product.bands import SKY
 from lulc.legend import NODATA_CODE
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle import Bundle, load_bundle, write_bundle
-from lulc.model.spectral_unet import SKY, CloudHead, SpectralUnet, WithClouds
+from lulc.model.spectral_unet import CloudHead, SpectralUnet, WithClouds
 from lulc.training.augment import Augment
 from lulc.training.samples import LEVELS, Pieces
 from lulc.training.settings import AugmentSettings

@@ -31,6 +31,14 @@ def window():
         yield browser
 
 
+def flag_blocks(path):
+    """Write blocks of clouds and shadows into a map's band."""
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
+        blocks = np.random.default_rng(3).choice(3, (HEIGHT // 8, WIDTH // 8))
+        sky = np.where(target.read(1) == 255, 255, np.kron(blocks, np.ones((8, 8), int)))
+        target.write(sky.astype(np.uint8), target.descriptions.index("clouds") + 1)
+
+
 @pytest.fixture(scope="module")
 def maps(window, data, tmp_path_factory):
     """Products that the command line has made of parts of a scene."""
@@ -57,6 +65,7 @@ def maps(window, data, tmp_path_factory):
         mapped(AFTER, LEFT, turned=True)  # another look of the same ground
         mapped(EAST, LEFT + STEP)
         mapped(PLAIN, LEFT, "--allow-no-georef", placed=False)
+    flag_blocks(folder / AFTER)
     run("mosaic", "--quiet", folder / BEFORE, folder / EAST, folder / MOSAIC)
     (folder / HOSTILE).write_bytes((folder / BEFORE).read_bytes())
     return folder
@@ -122,6 +131,48 @@ def test_either_side_of_the_divider_shows_its_own_map(visit, maps):
     expect(page.locator("#divider")).to_be_hidden()
     alone = sample(page, before, both, middle)
     np.testing.assert_array_equal(alone.colors, before.colors_of(alone))
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_clouds_are_drawn_over_the_classes(visit, maps, second):
+    product = Product(maps / AFTER)
+    with rasterio.open(maps / AFTER) as source:
+        sky = source.read(source.descriptions.index("clouds") + 1)
+    page = open_map(visit, BEFORE if second else AFTER)
+    look_at(page, product, middle := product.liveliest)
+    if second:
+        compare(page, AFTER)
+        page.locator("#swipe").fill("0")
+    classes = sample(page, product, product.inside_classes, middle).colors.astype(float)
+    page.get_by_label("Clouds and shadows").check()
+    settle(page)
+    shown = sample(page, product, product.inside_classes, middle)
+    flags = sky[shown.rows, shown.cols]
+    assert np.bincount(flags, minlength=3).min() > 20
+    colors = np.array([(0, 0, 0), (255, 255, 255), (20, 20, 45)])[flags]
+    opacity = np.array([0, 200, 170])[flags, None] / 255
+    np.testing.assert_allclose(shown.colors, opacity * colors + (1 - opacity) * classes, atol=2)
+    page.get_by_label("Clouds and shadows").uncheck()
+    settle(page)
+    np.testing.assert_array_equal(sample(page, product, product.inside_classes, middle).colors, classes)
+    assert "clouds" not in page.locator("#layer option").evaluate_all("(all) => all.map((one) => one.value)")
+
+
+def test_the_value_says_what_is_flagged(visit, maps):
+    product = Product(maps / AFTER)
+    with rasterio.open(maps / AFTER) as source:
+        sky = source.read(source.descriptions.index("clouds") + 1)
+    page = open_map(visit, AFTER)
+    for code, said in ((1, "Flagged as cloud"), (2, "Flagged as shadow"), (0, None)):
+        row, col = np.argwhere((sky == code) & product.inside_classes)[50]
+        look_at(page, product, (int(row), int(col)))
+        page.locator("#value-centre").click()
+        expect(page.locator("[data-value='class']")).to_have_text(product.name(product.codes[row, col]))
+        flagged = page.locator("[data-value='flagged']")
+        if said:
+            expect(flagged).to_have_text(said)
+        else:
+            expect(flagged).to_have_count(0)
 
 
 def test_the_divider_is_moved_by_keyboard_and_pointer_and_the_map_stays(visit):

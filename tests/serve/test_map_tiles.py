@@ -16,6 +16,7 @@ from rasterio.warp import Resampling, reproject
 
 from lulc.errors import InputError, StorageError
 from lulc.grid import Window, map_points
+from lulc.io.product.bands import CLOUDS
 from lulc.io.scene.scene import open_scene
 from lulc.io.scene.true_color import write_true_color
 from lulc.serve.map_tiles import TILE_SIDE, TiledRaster
@@ -128,6 +129,25 @@ def test_float_activations_are_shown_alike(tmp_path):
 def test_classes_alone_have_one_layer(tmp_path):
     write(tmp_path / "a.tif", pixels(300, 300, activations="none"))
     assert tuple(MapView(tmp_path / "a.tif").layers) == ("class",)
+
+
+def test_tiles_of_clouds_are_clear_where_nothing_is_flagged(tmp_path):
+    data = pixels(HEIGHT, WIDTH, seed=2)
+    blocks = np.random.default_rng(2).choice(3, (HEIGHT // 20, WIDTH // 20))
+    sky = np.where(data[0] == 255, 255, np.kron(blocks, np.ones((20, 20), int))).astype(np.uint8)
+    write(tmp_path / "a.tif", np.concatenate([data, sky[None]]), activations="uint8", extra=[CLOUDS])
+    view = MapView(tmp_path / "a.tif")
+    assert list(view.layers)[-1] == "clouds"
+    tile = middle_tile(view, view.raster.zooms[1] - 1)
+    table = np.zeros((256, 4), np.uint8)
+    table[1], table[2] = (255, 255, 255, 200), (20, 20, 45, 170)
+    expected = table[codes_by_hand(tile, sky[None])]
+    assert len(np.unique(expected.reshape(-1, 4), axis=0)) == 3
+    assert (decoded(view.tile("clouds", *_zxy(tile))) == expected).all(axis=2).mean() > 0.995
+    told = {sky[row, 450]: view.at(row, 450).flagged for row in range(10, HEIGHT, 20)}
+    assert told == {0: None, 1: "cloud", 2: "shadow"}
+    assert view.at(0, 0).code == 255
+    assert view.at(0, 0).flagged is None
 
 
 @pytest.mark.whole

@@ -4,7 +4,7 @@ A count of pixels is not an estimate of area: it carries the map's errors. An un
 sample.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Window
-from lulc.io.product.bands import ExtraBand
+from lulc.io.product.bands import CLOUDS
 from lulc.io.product.on_grid import ProductOnGrid
-from lulc.io.product.reader import open_product
+from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE
 
 
 @dataclass(frozen=True, slots=True)
 class ClassArea:
-    """Pixels and area of one class in a map, as counted.
+    """Pixels and area of one class in a map, as counted; also those under clouds, or under shadows.
 
     Attributes:
-        code: Class code.
-        name: Class name.
-        pixels: Number of pixels of the class.
+        code: Class code, or position in `SKY`.
+        name: Class name, or that of the sky.
+        pixels: Number of its pixels.
         hectares: Their ground area, hectares; None where the CRS does not give one.
         share: Fraction of the valid pixels, 0..1.
     """
@@ -119,50 +119,52 @@ def class_areas(product: Path, within: Path | None = None) -> tuple[ClassArea, .
         StorageError: A block cannot be read.
     """
     with open_product(product) as source, _codes_of(within or product, source.grid) as also:
-        areas = PixelAreas.of(source.grid, edge_of(source.tags, path=product))
-        pixels = np.zeros(len(source.legend), np.int64)
-        hectares = np.zeros(len(source.legend))
-        for window in source.block_rows():
+
+        def codes_of(window: Window) -> NDArray[np.uint8]:
             codes = source.classes(window)
             if within is not None:
                 codes[also(window) == NODATA_CODE] = NODATA_CODE
-            for position, entry in enumerate(source.legend):
-                here = codes == entry.code
-                per_row = np.count_nonzero(here, axis=1)
-                pixels[position] += per_row.sum()
-                inside = per_row - (1 - areas.columns[-1]) * here[:, -1]
-                hectares[position] += inside @ areas.rows[window.row : window.row_end]
-        valid = max(int(pixels.sum()), 1)
-        return tuple(
-            ClassArea(
-                entry.code,
-                entry.name,
-                int(count),
-                float(area) if np.isfinite(area) else None,
-                float(count / valid),
-            )
-            for entry, count, area in zip(source.legend, pixels, hectares, strict=True)
-        )
+            return codes
+
+        return _areas(source, [(entry.code, entry.name) for entry in source.legend], codes_of)
 
 
-def code_shares(product: Path, band: ExtraBand) -> dict[str, float]:
-    """Shares of the valid pixels of a product with each code of a band, 0..1, by its name.
+def sky_areas(product: Path) -> tuple[ClassArea, ...]:
+    """Count the pixels and hectares of a product that are clear, under clouds and under shadows, in the order of `SKY`.
 
     Args:
-        product: A product of lulc that has the band.
-        band: A band of codes with names.
+        product: A product of lulc.
+
+    Returns:
+        Nothing for a product without the band `clouds`.
 
     Raises:
-        InputError: It is no product of lulc.
+        InputError: It is no product of lulc, or its pixels or tags break the format.
         StorageError: A block cannot be read.
     """
-    counts = np.zeros(NODATA_CODE + 1, np.int64)
     with open_product(product) as source:
-        for window in source.block_rows():
-            codes = source.band(band.name, window).astype(np.uint8, copy=False)
-            counts += np.bincount(codes.ravel(), minlength=counts.size)
-    valid = max(int(counts[:NODATA_CODE].sum()), 1)
-    return {name: float(counts[code] / valid) for code, name in band.names}
+        return _areas(source, CLOUDS.names, source.sky) if source.flags_clouds else ()
+
+
+def _areas(
+    source: ProductReader, names: Sequence[tuple[int, str]], codes_of: Callable[[Window], NDArray[np.uint8]]
+) -> tuple[ClassArea, ...]:
+    """Areas of some codes, uint8 (height, width), 255 nodata, that are read by window."""
+    areas = PixelAreas.of(source.grid, edge_of(source.tags, path=source.path))
+    pixels, hectares = np.zeros(len(names), np.int64), np.zeros(len(names))
+    for window in source.block_rows():
+        codes = codes_of(window)
+        for position, (code, _) in enumerate(names):
+            here = codes == code
+            per_row = np.count_nonzero(here, axis=1)
+            pixels[position] += per_row.sum()
+            inside = per_row - (1 - areas.columns[-1]) * here[:, -1]
+            hectares[position] += inside @ areas.rows[window.row : window.row_end]
+    valid = max(int(pixels.sum()), 1)
+    return tuple(
+        ClassArea(code, name, int(count), float(area) if np.isfinite(area) else None, float(count / valid))
+        for (code, name), count, area in zip(names, pixels, hectares, strict=True)
+    )
 
 
 @contextmanager

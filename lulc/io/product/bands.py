@@ -30,6 +30,16 @@ class ExtraBand:
     names: tuple[tuple[int, str], ...] = ()
 
 
+SKY = ("clear", "cloud", "shadow")
+"""What a cloud head tells apart, in the order of its outputs."""
+
+CLEAR = SKY.index("clear")
+"""Its position."""
+
+CLOUDS = ExtraBand("clouds", "code", "sky", tuple(enumerate(SKY)))
+"""Extra band of a map whose clouds and shadows are flagged: positions in `SKY`."""
+
+
 def band_infos(legend: Legend, activations: Stored, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
     """Description, scale, offset and unit of each band of a product: class, activations, extra bands.
 

@@ -1,4 +1,4 @@
-"""Read a product on another grid: classes by the nearest pixel, activations bilinearly.
+"""Read a product on another grid: classes and clouds by the nearest pixel, activations bilinearly.
 
 A pixel has data where the nearest pixel of the product has. Its activations interpolate the four pixels around its
 centre, ignoring those without data. They therefore still sum to 1, and nothing bleeds over the edge of the data. The
@@ -6,6 +6,7 @@ result does not depend on the window it is read in (`lulc.projection`).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Grid, Window
-from lulc.io.product.reader import open_product
+from lulc.io.product.bands import CLEAR
+from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend
 from lulc.projection import Floats, GridProjection, bounding_window, inside
 
@@ -37,12 +39,14 @@ class ProductOnGrid:
         legend: Classes of the product.
         grid: Grid of the product, with a CRS and a transform.
         target: Grid to read on, with a CRS and a transform.
+        flags_clouds: True reads the band `clouds`, which the product has.
     """
 
     path: Path
     legend: Legend
     grid: Grid
     target: Grid
+    flags_clouds: bool = False
 
     @cached_property
     def covered(self) -> Window:
@@ -55,7 +59,7 @@ class ProductOnGrid:
         return GridProjection(self.target, self.grid, str(self.path))
 
     def at(self, window: Window) -> "ProductWindow":
-        """A window of the target, which may reach beyond it. Its classes are read once and kept."""
+        """A window of the target, which may reach beyond it. Its classes and its sky are read once and kept."""
         shared = self.projection.shift is not None
         return SharedWindow(self, window) if shared else ProjectedWindow(self, window)
 
@@ -90,15 +94,31 @@ class ProductWindow(ABC):
     product: ProductOnGrid
     window: Window
 
-    @property
-    @abstractmethod
+    @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 1..K, 255 nodata.
+        """Class codes of the nearest pixels: uint8 (height, width), 1..K, 255 nodata.
 
         Raises:
             InputError: A pixel breaks the format of a product.
             StorageError: A block cannot be read.
         """
+        return self._nearest(ProductReader.classes)
+
+    @cached_property
+    def sky(self) -> NDArray[np.uint8] | None:
+        """Sky of the nearest pixels: uint8 (height, width), positions in `SKY`, 255 nodata; None where it is not read.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
+        return self._nearest(ProductReader.sky) if self.product.flags_clouds else None
+
+    @property
+    def clear(self) -> NDArray[np.bool_]:
+        """True where the product has data that is not flagged: bool (height, width)."""
+        clear: NDArray[np.bool_] = self.classes != NODATA_CODE if self.sky is None else self.sky == CLEAR
+        return clear
 
     @property
     def activations(self) -> NDArray[np.float32]:
@@ -134,6 +154,10 @@ class ProductWindow(ABC):
         return stored
 
     @abstractmethod
+    def _nearest(self, read: Callable[[ProductReader, Window], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Codes of the nearest pixels, uint8 (height, width), 255 nodata, read from a window of the product."""
+
+    @abstractmethod
     def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
         """Activations in the units of the file, as an array that may be changed, and the factor to 0..1."""
 
@@ -142,19 +166,12 @@ class ProductWindow(ABC):
 class SharedWindow(ProductWindow):
     """A window whose grid shares pixels with the product: they are copied."""
 
-    @cached_property
-    def classes(self) -> NDArray[np.uint8]:
-        """Class codes: uint8 (height, width), 1..K, 255 nodata.
-
-        Raises:
-            InputError: A pixel breaks the format of a product.
-            StorageError: A block cannot be read.
-        """
+    def _nearest(self, read: Callable[[ProductReader, Window], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         wanted, slices = self._overlap
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
         if wanted.shape.size:
             with open_product(self.product.path) as product:
-                codes[slices] = product.classes(wanted)
+                codes[slices] = read(product, wanted)
         return codes
 
     @cached_property
@@ -181,21 +198,14 @@ class SharedWindow(ProductWindow):
 class ProjectedWindow(ProductWindow):
     """A window whose grid shares no pixels with the product: they are interpolated at projected positions."""
 
-    @cached_property
-    def classes(self) -> NDArray[np.uint8]:
-        """Class codes of the nearest pixels: uint8 (height, width), 1..K, 255 nodata.
-
-        Raises:
-            InputError: A pixel breaks the format of a product.
-            StorageError: A block cannot be read.
-        """
+    def _nearest(self, read: Callable[[ProductReader, Window], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         codes = np.full((self.window.height, self.window.width), NODATA_CODE, np.uint8)
         rows, cols, found = self._positions
         if found.any():
             near_rows, near_cols = (np.floor(axis[found] + 0.5).astype(np.intp) for axis in (rows, cols))
             source = bounding_window(near_rows, near_cols, self.product.grid.shape)
             with open_product(self.product.path) as product:
-                stored = product.classes(source)
+                stored = read(product, source)
             codes[found] = stored[near_rows - source.row, near_cols - source.col]
         return codes
 

@@ -21,7 +21,7 @@ from lulc.io.files.georeference import check_georeference
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
 from lulc.io.files.tries import read_again
-from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.io.product.bands import ACTIVATION_SCALE, CLOUDS, SKY
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import open_regular
@@ -65,6 +65,11 @@ class ProductReader:
         known = 1 + (len(self.legend) if self.has_activations else 0)
         named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
         return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
+
+    @property
+    def flags_clouds(self) -> bool:
+        """True when it has the band `clouds`."""
+        return CLOUDS.name in self.extra_bands
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes of a window: uint8 (height, width), 1..K, 255 nodata.
@@ -113,6 +118,28 @@ class ProductReader:
         It follows from the dtype, since programs that copy a file may lose the tag.
         """
         return np.float32(ACTIVATION_SCALE if self._dataset.dtypes[0] == "uint8" else 1.0)
+
+    def sky(self, window: Window) -> NDArray[np.uint8]:
+        """The band `clouds` of a window: uint8 (height, width), positions in `SKY`, 255 nodata.
+
+        Args:
+            window: Window inside a product that has the band, pixels.
+
+        Raises:
+            InputError: A code is none of `SKY`, or a pixel has one and no class, or a class and none.
+            StorageError: A block cannot be read.
+        """
+        classes, sky = self._read([1, self.extra_bands[CLOUDS.name][0]], window)
+        if (
+            self._sound
+            and not np.where(classes == NODATA_CODE, sky == NODATA_CODE, np.isin(sky, range(len(SKY)))).all()
+        ):
+            raise InputError(
+                f"the band {CLOUDS.name} of {self.path} holds what lulc does not write, at rows {window.row}-{window.row_end}",
+                "it is damaged or was changed: make the map again",
+            )
+        codes: NDArray[np.uint8] = sky.astype(np.uint8, copy=False)
+        return codes
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
         """Stored values of a band by its description: (height, width) of the file's dtype, 255 nodata.

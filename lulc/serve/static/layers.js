@@ -1,4 +1,4 @@
-// The controls of what is drawn: layer, opacity, base beneath.
+// The controls of what is drawn: layer, opacity, clouds above, base beneath.
 
 import { byId, make } from "./dom.js";
 
@@ -10,6 +10,7 @@ export const layerTitle = ({ id, code, title }) => (code === undefined ? HEADING
 export function startLayers(view) {
   fillLayers(view);
   fillBases(view);
+  startClouds(view);
   const { signal } = view;
   byId("layer").addEventListener("change", () => view.setLayer(byId("layer").value), { signal });
   view.addEventListener("layer", () => { byId("layer").value = view.layer.id; });
@@ -19,7 +20,7 @@ export function startLayers(view) {
 }
 
 function fillLayers(view) {
-  const plain = view.info.layers.filter((layer) => layer.code === undefined);
+  const plain = view.info.layers.filter(({ code, kind }) => code === undefined && kind !== "sky");
   const activations = view.info.layers.filter((layer) => layer.code !== undefined);
   const option = (layer) => make("option", { value: layer.id }, layerTitle(layer));
   byId("layer").replaceChildren(...plain.map(option));
@@ -27,6 +28,14 @@ function fillLayers(view) {
     byId("layer").append(make("optgroup", { label: "Activation of a class" }, ...activations.map(option)));
   }
   byId("layer").value = view.layer.id;
+}
+
+function startClouds(view) {
+  const offer = () => { byId("clouds-choice").hidden = !view.sides.some((side) => side.flagsClouds); };
+  byId("clouds").checked = false;
+  byId("clouds").addEventListener("change", () => view.setClouds(byId("clouds").checked), { signal: view.signal });
+  view.addEventListener("sides", offer);
+  offer();
 }
 
 function fillBases(view) {

@@ -13,6 +13,7 @@ export class MapView extends EventTarget {
   #basemap = null;
   #opacity = 1;
   #baseKind = "none";
+  #clouds = false;
 
   constructor(info, about, before = null) {
     super();
@@ -50,6 +51,11 @@ export class MapView extends EventTarget {
     for (const side of this.sides) side.setOpacity(opacity);
   }
 
+  setClouds(shown) {
+    this.#clouds = shown;
+    for (const side of this.sides) side.showClouds(shown);
+  }
+
   setBase(kind) {
     this.#baseKind = kind;
     for (const side of this.sides) side.showScene(kind === "scene");
@@ -64,6 +70,7 @@ export class MapView extends EventTarget {
       side.showLayer(side.same(this.layer));
       side.setOpacity(this.#opacity);
       side.showScene(this.#baseKind === "scene");
+      side.showClouds(this.#clouds);
       this.sides.push(side);
     } else {
       this.sides[0].clip("");

@@ -96,6 +96,7 @@ function block(value, name, legend) {
     ? make("p", { class: "value-class", "data-value": "class" }, swatch(value.class.color), make("strong", {}, value.class.name))
     : make("p", { "data-value": "none" }, "No data"));
   if (value.confidence !== null) box.append(make("p", { "data-value": "confidence" }, `Confidence ${percent(value.confidence)}`));
+  if (value.flagged) box.append(make("p", { "data-value": "flagged" }, `Flagged as ${value.flagged}`));
   for (const [other, share] of Object.entries(value.others ?? {})) {
     box.append(make("p", { "data-value": "other" }, `${other[0].toUpperCase()}${other.slice(1)} ${percent(share)}`));
   }
@@ -128,5 +129,6 @@ function sentence(value, name) {
   if (!value.class) return `${start}no data; ${place(value)}.`;
   const confidence = value.confidence === null ? "" : `, confidence ${percent(value.confidence)}`;
   const others = Object.entries(value.others ?? {}).map(([other, share]) => `, ${other} ${percent(share)}`).join("");
-  return `${start}${value.class.name}${confidence}${others}; ${place(value)}.`;
+  const flagged = value.flagged ? `, flagged as ${value.flagged}` : "";
+  return `${start}${value.class.name}${confidence}${flagged}${others}; ${place(value)}.`;
 }

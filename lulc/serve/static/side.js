@@ -8,6 +8,7 @@ export class Side {
   #names;
   #base = null;
   #layer = null;
+  #clouds = null;
   #layerId = null;
   #opacity = 1;
 
@@ -15,7 +16,7 @@ export class Side {
     this.#map = map;
     this.info = info;
     this.space = spaceOf(info);
-    this.#names = [`${name}-base`, `${name}-layer`];
+    this.#names = [`${name}-base`, `${name}-layer`, `${name}-clouds`];
     this.#names.forEach((pane, above) => { map.createPane(pane).style.zIndex = String(210 + 10 * depth + above); });
   }
 
@@ -40,6 +41,15 @@ export class Side {
     this.#layer.setOpacity(this.#opacity);
   }
 
+  get flagsClouds() { return this.#cloudLayer !== undefined; }
+
+  showClouds(shown) {
+    this.#clouds?.remove();
+    this.#clouds = null;
+    if (!shown || !this.flagsClouds) return;
+    this.#clouds = this.#tiles(`tiles/${part(this.#cloudLayer.id)}`, this.#names[2]).addTo(this.#map);
+  }
+
   setOpacity(opacity) {
     this.#opacity = opacity;
     this.#layer?.setOpacity(opacity);
@@ -53,6 +63,7 @@ export class Side {
   remove() {
     this.#base?.remove();
     this.#layer?.remove();
+    this.#clouds?.remove();
     for (const name of this.#names) this.#map.getPane(name).remove();
   }
 
@@ -62,6 +73,8 @@ export class Side {
     const matches = (mine) => (layer.code === undefined ? mine.id === layer.id : mine.code !== undefined && mine.title === layer.title);
     return layers.find(matches) ?? layers[0];
   }
+
+  get #cloudLayer() { return this.info.layers.find(({ kind }) => kind === "sky"); }
 
   #tiles(path, pane) {
     // Pixels stay pixels when enlarged: a smoothed class would be one the map does not have.

@@ -8,25 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.product.areas import code_shares
+from lulc.io.product.bands import CLOUDS
 from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
 from lulc.model.mean_of_dates import DatesInference
 from lulc.model.predictor import Predictor
-from lulc.model.spectral_unet import CLEAR, SKY
 from lulc.run import Run
-from lulc.tasks.classify.job import CLOUDS, Job
+from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.classify.stages import Stages, StageTimes
 from lulc.tiling import Chunk, TilePlan
 
 _log = logging.getLogger(__name__)
-
-_MANY_CLOUDS = 0.01
-"""Share of a map under clouds and shadows that is told as a warning."""
 
 ChunkSink = ProductWriter | PartWriter
 """Storage of finished chunks: a whole product, or a shard's part of one."""
@@ -227,25 +223,3 @@ def tell_empty(writer: ProductWriter, series: Series, options: ClassifyOptions) 
     """
     if not writer.holds_data():
         series.tell_empty(refuse=options.require_data)
-
-
-def tell_clouds(job: Job, product: Path) -> dict[str, float]:
-    """Shares of a map's valid pixels under clouds and under their shadows, 0..1; empty where none are flagged.
-
-    They are counted in the file, so those of resumed and of sharded runs are right too. Many are one warning.
-
-    Args:
-        job: The classification that made the map.
-        product: The published map.
-
-    Raises:
-        StorageError: A block cannot be read.
-    """
-    if CLOUDS not in job.extra:
-        return {}
-    shares = code_shares(product, CLOUDS)
-    del shares[SKY[CLEAR]]
-    if sum(shares.values()) > _MANY_CLOUDS:
-        said = " and ".join(f"{name} {share:.1%}" for name, share in shares.items())
-        _log.warning("%s: %s of the map; --clouds network leaves them out", product.name, said)
-    return shares

@@ -12,12 +12,13 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs, refuse_inputs
 from lulc.io.files.paths import AnyPath, AnyPaths, as_path, as_paths
 from lulc.io.product.areas import class_areas
+from lulc.io.product.clouds import tell_clouds
 from lulc.io.product.writer import ProductWriter
 from lulc.model.bundle import load_bundle
 from lulc.model.device import placement_elsewhere
 from lulc.run import Progress, Run, running, silent
-from lulc.tasks.classify.chunk_loop import Filled, infer_missing, product_writer, tell_clouds, tell_empty
-from lulc.tasks.classify.job import Job, plan_job
+from lulc.tasks.classify.chunk_loop import Filled, infer_missing, product_writer, tell_empty
+from lulc.tasks.classify.job import LEFT_OUT_BY, Job, plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.report import ClassifyReport
@@ -92,7 +93,7 @@ def classify(
                 filled = (fill or infer_missing)(series, job, product, range(job.plan.chunk_count), run, times)
                 tell_empty(product, series, options)
             seams = verify_seams(series, job, output, seam_windows) if seam_windows else None
-        areas, clouds = class_areas(output), tell_clouds(job, output)
+        areas, clouds = class_areas(output), tell_clouds(output, LEFT_OUT_BY)
         if quicklook is not None:
             quicklook_of(output, series.first, quicklook, {entry.name: entry.hectares for entry in areas})
     return ClassifyReport.of(series, job, filled, product.published, areas, seams, times, clouds)

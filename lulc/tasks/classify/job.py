@@ -9,7 +9,7 @@ from lulc.errors import InputError, LimitError
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
-from lulc.io.product.bands import ExtraBand, band_infos
+from lulc.io.product.bands import CLOUDS, ExtraBand, band_infos
 from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
@@ -19,7 +19,6 @@ from lulc.model.memory import held_bytes
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
-from lulc.model.spectral_unet import SKY
 from lulc.tasks.classify.memory import predict_peak
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
@@ -32,8 +31,8 @@ DEFAULT_CORE = 1024
 LOOKS = ExtraBand("looks", "code", "number of dates")
 """Extra band of a map of several dates: how many of them show a pixel."""
 
-CLOUDS = ExtraBand("clouds", "code", "sky", tuple(enumerate(SKY)))
-"""Extra band of a map of one scene by a model that sees clouds."""
+LEFT_OUT_BY = "--clouds network leaves them out"
+"""What to do about a map of many clouds."""
 
 _FLAGGED = "network, flagged in the band clouds"
 _SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Window
+from lulc.io.product.bands import CLEAR
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE
 from lulc.model.inference import padded_window
 from lulc.model.mean_of_dates import MeanOfDates
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import sky_codes
-from lulc.model.spectral_unet import CLEAR
 from lulc.tasks.classify.chunk_loop import predictor_for
 from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.series import Series

@@ -24,7 +24,14 @@ from lulc.io.labels.training_set import SET_CARD
 from lulc.io.product.reader import open_product
 from lulc.io.scene.scene import Scene, open_scene
 from lulc.resources import pretrained_dir
-from lulc.tasks.describe.product_check import check_samples, class_table, count_codes, layout_problems, sample_windows
+from lulc.tasks.describe.product_check import (
+    check_samples,
+    class_table,
+    count_codes,
+    flagged_shares,
+    layout_problems,
+    sample_windows,
+)
 from lulc.tasks.describe.training_data import patch_facts, set_facts
 
 _CARD = "card.json"
@@ -170,6 +177,7 @@ def describe_product(path: Path) -> Description | None:
                 "legend": product.legend.title,
                 "activations": product.has_activations,
                 "valid_share": valid_share,
+                "flagged": flagged_shares(product),
                 **{
                     name.removeprefix("LULC_").lower(): text
                     for name, text in sorted(product.tags.items())

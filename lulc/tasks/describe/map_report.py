@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lulc.io.figures.quicklook import quicklook_of
-from lulc.io.product.areas import ClassArea, class_areas
+from lulc.io.product.areas import ClassArea, class_areas, sky_areas
+from lulc.io.product.bands import CLEAR
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.io.report.markdown import markdown_table, number, page
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
@@ -38,6 +39,9 @@ AS_COUNTED = (
 )
 """Remark that stands wherever areas of a map are shown."""
 
+_FLAGGED = (
+    "Areas count pixels under clouds and shadows as the class they were given; `flagged` is their share of the class."
+)
 _NOTE = f"{AS_COUNTED} Confidence is the mean activation of the class given, which is not accuracy."
 
 
@@ -56,6 +60,9 @@ class MapReport:
         confidence: Mean activation of each class where it is given, in the order of `classes`; None where it is not
             given, or the map does not say.
         facts: Provenance, by name.
+        clouds: Pixels and hectares flagged as cloud and as shadow; empty for a map that flags none.
+        flagged: Fraction of the pixels of each class that are flagged, in the order of `classes`; None where the class
+            is not given, or the map flags none.
     """
 
     title: str
@@ -67,6 +74,8 @@ class MapReport:
     classes: tuple[ClassArea, ...]
     confidence: tuple[float | None, ...]
     facts: dict[str, str]
+    clouds: tuple[ClassArea, ...]
+    flagged: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
@@ -76,7 +85,15 @@ class MapReport:
         """The whole report, ending in a line break."""
         size = f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data"
         facts = [f"* {name}: {text}" for name, text in self.facts.items()]
-        return page([[f"# {self.title}"], [size], facts, self.table(), [_NOTE], [f"![The map]({PICTURE})"]])
+        told = [*self.clouds_lines(), _FLAGGED] if self.clouds else []
+        parts = [[f"# {self.title}"], [size], facts, self.table(), [" ".join(told)] if told else [], [_NOTE]]
+        return page([*parts, [f"![The map]({PICTURE})"]])
+
+    def clouds_lines(self) -> list[str]:
+        """One line that says how much is flagged; none for a map that flags nothing."""
+        areas = ["" if entry.hectares is None else f"{entry.hectares:,.1f} ha, " for entry in self.clouds]
+        said = [f"{area}{entry.share:.2%} {entry.name}" for area, entry in zip(areas, self.clouds, strict=True)]
+        return [f"Flagged: {'; '.join(said)}."] if said else []
 
     def table(self) -> list[str]:
         """Lines of a Markdown table of the classes."""
@@ -87,11 +104,13 @@ class MapReport:
                 number(entry.hectares, ",.1f", none=""),
                 f"{entry.share:.2%}",
                 number(sure, ".2f", none=""),
+                *([number(hidden, ".2%", none="")] if self.clouds else []),
             )
-            for entry, sure in zip(self.classes, self.confidence, strict=True)
+            for entry, sure, hidden in zip(self.classes, self.confidence, self.flagged, strict=True)
             if entry.pixels or len(self.classes) <= _SHOWN_THOUGH_ABSENT
         ]
-        return markdown_table(("class", "pixels", "hectares", "share", "confidence"), rows)
+        flagged = ["flagged"] if self.clouds else []
+        return markdown_table(("class", "pixels", "hectares", "share", "confidence", *flagged), rows)
 
 
 def report_map(product: Path, folder: Path, *, title: str | None = None, overwrite: bool = False) -> MapReport:
@@ -127,6 +146,7 @@ def _one_line(title: str) -> str:
 
 def _report(path: Path, title: str) -> MapReport:
     areas = class_areas(path)
+    pixels = [entry.pixels for entry in areas]
     with open_product(path) as product:
         shape, crs = product.grid.shape, product.grid.crs
         return MapReport(
@@ -137,8 +157,10 @@ def _report(path: Path, title: str) -> MapReport:
             crs=crs.to_string() if crs else "",
             valid_share=sum(entry.pixels for entry in areas) / shape.size,
             classes=areas,
-            confidence=_confidence(product, [entry.pixels for entry in areas]),
+            confidence=_confidence(product, pixels),
             facts=provenance_of(product.tags),
+            clouds=tuple(entry for entry in sky_areas(path) if entry.code != CLEAR),
+            flagged=_flagged(product, pixels),
         )
 
 
@@ -152,4 +174,15 @@ def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None
         valid = codes != NODATA_CODE
         sure = product.activations(window).max(axis=0)[valid]
         total += np.bincount(codes[valid], weights=sure, minlength=total.size)
+    return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))
+
+
+def _flagged(product: ProductReader, pixels: list[int]) -> tuple[float | None, ...]:
+    """Fraction of the pixels of each class that are under clouds or shadows."""
+    if not product.flags_clouds:
+        return (None,) * len(pixels)
+    total = np.zeros(len(pixels) + 1, np.int64)
+    for window in block_windows(product.grid.shape, _SIDE):
+        codes, sky = product.classes(window), product.sky(window)
+        total += np.bincount(codes[(sky != CLEAR) & (codes != NODATA_CODE)], minlength=total.size)
     return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))

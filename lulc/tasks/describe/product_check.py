@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lulc.grid import Shape, Window
 from lulc.io.cog.check import cog_problems
+from lulc.io.product.bands import CLEAR, CLOUDS
 from lulc.io.product.reader import ProductReader
 from lulc.legend import NODATA_CODE, Legend
 
@@ -45,6 +46,21 @@ def count_codes(product: ProductReader) -> NDArray[np.int64] | None:
     return counts
 
 
+def flagged_shares(product: ProductReader) -> dict[str, float]:
+    """Shares of the pixels with data under clouds and under shadows; empty where none are flagged, or not counted.
+
+    Raises:
+        StorageError: A block cannot be read.
+    """
+    if not product.flags_clouds or product.grid.shape.size > _MOST_COUNTED:
+        return {}
+    counts = np.zeros(256, np.int64)
+    for window in product.block_rows():
+        counts += np.bincount(product.sky(window).ravel(), minlength=counts.size)
+    valid = max(int(counts[:NODATA_CODE].sum()), 1)
+    return {name: round(float(counts[code]) / valid, 4) for code, name in CLOUDS.names if code != CLEAR}
+
+
 def class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:
     """Rows of classes with the share of each, and the share of pixels with data; without shares when not counted."""
     rows = tuple({"code": entry.code, "class": entry.name, "color": entry.color} for entry in legend)
@@ -70,6 +86,8 @@ def check_samples(product: ProductReader) -> list[str]:
             problems.add("it holds class codes that are not in its legend")
         elif product.has_activations:
             problems |= _broken_activations(classes, valid, product.activations(window))
+        if product.flags_clouds:
+            problems |= _broken_sky(valid, product.sky(window))
     return sorted(problems)
 
 
@@ -93,6 +111,13 @@ def _broken_activations(
     if (np.abs(given.sum(axis=0, dtype=np.float64) - 1) > _SUM_TOLERANCE).any():
         broken.add("a pixel's activations do not sum to 1")
     return broken
+
+
+def _broken_sky(valid: NDArray[np.bool_], sky: NDArray[np.uint8]) -> set[str]:
+    """Broken invariants of the band `clouds` in one window, uint8 (height, width), 255 nodata."""
+    if np.isin(sky[valid], [code for code, _ in CLOUDS.names]).all() and (sky[~valid] == NODATA_CODE).all():
+        return set()
+    return {f"the band {CLOUDS.name} holds what lulc does not write"}
 
 
 def layout_problems(path: Path) -> list[str]:

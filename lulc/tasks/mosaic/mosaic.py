@@ -22,11 +22,13 @@ from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.bands import ACTIVATION_SCALE
 from lulc.io.product.rounding import product_bytes
+from lulc.io.product.clouds import tell_clouds
+from lulc.io.product.on_grid import ProductWindow
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import NODATA_CODE
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.classify.memory import peak_resident_bytes
-from lulc.tasks.mosaic.merging import MapPart, Merged, merge_of
+from lulc.tasks.mosaic.merging import FlaggedSky, MapPart, Merged, merge_of, origin_of, sky_of, source_of
 from lulc.tasks.mosaic.options import MosaicOptions
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
@@ -34,6 +36,7 @@ from lulc.tasks.mosaic.sources import SourceMapPixels, count_sources, sources_pa
 
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
+_REMEDY = "no map shows it clear, so add maps of other dates"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class MosaicReport:
         peak_bytes: Peak of the process's main memory, bytes.
         output_bytes: Size of the product, bytes.
         warnings: Warnings about the maps.
+        clouds: Shares of the mosaic's valid pixels under `cloud` and under `shadow`, 0..1; empty where no map flags any.
     """
 
     output: str
@@ -73,6 +77,7 @@ class MosaicReport:
     peak_bytes: int
     output_bytes: int
     warnings: tuple[str, ...]
+    clouds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Plain form for `--json`."""
@@ -129,6 +134,7 @@ def mosaic(
             peak_bytes=peak_resident_bytes(),
             output_bytes=published,
             warnings=_warnings(plan, sources),
+            clouds=tell_clouds(output, _REMEDY),
         )
 
 
@@ -213,27 +219,36 @@ def merged_chunk(plan: MosaicPlan, window: Window) -> MergedChunk:
         InputError: A pixel of a map breaks the format of a product.
         StorageError: A block of a map cannot be read.
     """
-    pixels = np.zeros(len(plan.maps), np.int64)
+    pixels, shape = np.zeros(len(plan.maps), np.int64), (window.height, window.width)
+    shown = np.zeros(shape, bool)
     for position in plan.near(window):
         seen = plan.parts[position].at(window)
         pixels[position] = np.count_nonzero(seen.classes != NODATA_CODE)
         if pixels[position]:
             view = seen  # the others are released: many dates of one area must not fill the memory
+            if plan.flags_clouds:
+                shown |= seen.clear
     there = np.flatnonzero(pixels).tolist()
     if not there:
         return MergedChunk(_nothing(plan, window), pixels)
     if len(there) == 1 and plan.activations == "uint8":
         steps = view.steps
         if steps.dtype == np.uint8:
-            return MergedChunk(_copied(plan, there[0] + 1, view.classes, steps), pixels)
-    merge = merge_of(plan.options.method, len(plan.legend), (window.height, window.width))
+            return MergedChunk(_copied(plan, there[0] + 1, view, steps), pixels)
+    merge = merge_of(plan.options.method, len(plan.legend), shape)
     # A map that is alone weighs the same everywhere: its surroundings need not be read.
     margin = plan.options.feather if plan.options.method == "activations" and len(there) > 1 else 0
-    around = window.grown(margin)
     for position in there:
-        source = plan.parts[position]
-        merge.feed(MapPart(position + 1, source.classes(around), source.at(window), around, margin))
+        merge.feed(_part(plan, position, window, margin, shown))
     return MergedChunk(_stored(merge.result(), plan), pixels)
+
+
+def _part(plan: MosaicPlan, position: int, window: Window, margin: int, shown: NDArray[np.bool_]) -> MapPart:
+    """A map in a window and a margin; `shown` are the pixels of the window, bool, that any map shows clear."""
+    source, around = plan.parts[position], window.grown(margin)
+    outer = source.at(around)
+    sky = None if outer.sky is None else FlaggedSky(outer.sky, shown)
+    return MapPart(position + 1, outer.classes, source.at(window), around, margin, sky)
 
 
 def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
@@ -243,11 +258,10 @@ def _nothing(plan: MosaicPlan, window: Window) -> NDArray[Any]:
     return np.full((bands, window.height, window.width), NODATA_CODE, dtype)
 
 
-def _copied(plan: MosaicPlan, number: int, codes: NDArray[np.uint8], steps: NDArray[Any]) -> NDArray[np.uint8]:
+def _copied(plan: MosaicPlan, number: int, view: ProductWindow, steps: NDArray[Any]) -> NDArray[np.uint8]:
     """Result of merging one map whose pixels are those of the mosaic, without the arithmetic."""
-    return _with_extra(
-        plan, np.concatenate([codes[None], steps]), np.full(codes.shape, number, np.int32), steps.max(axis=0)
-    )
+    origin = np.broadcast_to(origin_of(number, view.sky), view.classes.shape)
+    return _with_extra(plan, np.concatenate([view.classes[None], steps]), origin, steps.max(axis=0))
 
 
 def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
@@ -263,16 +277,17 @@ def _stored(merged: Merged, plan: MosaicPlan) -> NDArray[Any]:
     confidence = merged.confidence
     if shown.dtype == np.uint8:
         confidence = np.rint(confidence / ACTIVATION_SCALE)
-    return _with_extra(plan, shown, merged.source, confidence)
+    return _with_extra(plan, shown, merged.origin, confidence)
 
 
 def _with_extra(
-    plan: MosaicPlan, shown_byx: NDArray[Any], source: NDArray[np.int32], confidence: NDArray[Any]
+    plan: MosaicPlan, shown_byx: NDArray[Any], origin: NDArray[np.int32], confidence: NDArray[Any]
 ) -> NDArray[Any]:
     """Append the extra bands, with nodata (255) wherever the class has it."""
-    number = np.maximum(source - 1, 0)
+    number = np.maximum(source_of(origin) - 1, 0)
     pages = [number // SOURCES_A_BAND] if len(plan.maps) > SOURCES_A_BAND else []
-    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence]).astype(shown_byx.dtype)
+    skies = [sky_of(origin)] if plan.flags_clouds else []
+    extra = np.stack([number % SOURCES_A_BAND + 1, *pages, confidence, *skies]).astype(shown_byx.dtype)
     data = np.concatenate([shown_byx, extra])
     data[:, shown_byx[0] == NODATA_CODE] = NODATA_CODE
     return data

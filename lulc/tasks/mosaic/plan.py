@@ -16,7 +16,7 @@ from lulc.grid import Grid, Shape, Window
 from lulc.io.files.fingerprint import Unchanged, code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
 from lulc.io.files.outputs import refuse_repeated
-from lulc.io.product.bands import ExtraBand
+from lulc.io.product.bands import CLOUDS, ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import open_product
 from lulc.io.scene.acquired import iso_date, last_moment, moment, span
@@ -34,6 +34,7 @@ _CHUNK_OF_MANY_CLASSES = 512
 _MANY_CLASSES = 16
 _NO_MAPS = {"change-map"}
 _HARDLY_FILLED = 0.02
+_FLAGGED = "left out where another map is clear, else flagged in the band clouds"
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +48,7 @@ class SourceMap:
         grid: Georeference and size.
         tags: Provenance tags, `LULC_...`.
         has_activations: False when the map has a class band only.
+        flags_clouds: True when it has the band `clouds`.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class SourceMap:
     grid: Grid
     tags: dict[str, str]
     has_activations: bool
+    flags_clouds: bool
 
     @classmethod
     def of(cls, path: Path) -> "SourceMap":
@@ -65,7 +68,7 @@ class SourceMap:
         with open_product(path) as product:
             if product.tags.get("LULC_KIND") in _NO_MAPS:
                 raise InputError(f"{path} is a map of change", "give maps of one date each")
-            return cls(path, product.legend, product.grid, product.tags, product.has_activations)
+            return cls(path, product.legend, product.grid, product.tags, product.has_activations, product.flags_clouds)
 
     @property
     def acquired(self) -> str:
@@ -102,16 +105,24 @@ class MosaicPlan:
     @cached_property
     def parts(self) -> tuple[ProductOnGrid, ...]:
         """The maps, each read on the mosaic's grid."""
-        return tuple(ProductOnGrid(one.path, one.legend, one.grid, self.grid) for one in self.maps)
+        return tuple(
+            ProductOnGrid(one.path, one.legend, one.grid, self.grid, flags_clouds=one.flags_clouds) for one in self.maps
+        )
+
+    @property
+    def flags_clouds(self) -> bool:
+        """True when a map has the band `clouds`, so the mosaic has it too."""
+        return any(one.flags_clouds for one in self.maps)
 
     @cached_property
     def extra(self) -> tuple[ExtraBand, ...]:
-        """Extra bands: number of the source map of each pixel, and confidence."""
+        """Extra bands: number of the source map of each pixel, confidence, and the sky where a map tells it."""
         names = tuple((number, one.path.name) for number, one in enumerate(self.maps, start=1))
         paged = len(names) > SOURCES_A_BAND
         source = ExtraBand("source", "code", "number of the map", () if paged else names)
         page = ExtraBand("source 250s", "code", "add 250 times this to source")
-        return (source, *([page] if paged else []), ExtraBand("confidence", "share", "probability"))
+        confidence = ExtraBand("confidence", "share", "probability")
+        return (source, *([page] if paged else []), confidence, *([CLOUDS] if self.flags_clouds else []))
 
     def chunks(self) -> list[Window]:
         """Windows of whole blocks that cover each pixel once, in order of work."""
@@ -148,6 +159,7 @@ class MosaicPlan:
             "LULC_METHOD": options.method,
             "LULC_FEATHER": str(options.feather),
             "LULC_ACTIVATIONS": self.activations,
+            **({"LULC_CLOUDS": _FLAGGED} if self.flags_clouds else {}),
         }
 
     @cached_property

@@ -8,6 +8,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from lulc.grid import Window
+from lulc.io.product.bands import CLOUDS
 from lulc.io.product.on_grid import ProductOnGrid
 from tests.support.product_samples import LEGEND, UTM, grid_of, pixels, write
 
@@ -23,8 +24,8 @@ def product(tmp_path_factory):
     return path, data
 
 
-def on(path, target):
-    return ProductOnGrid(path, LEGEND, grid_of(HEIGHT, WIDTH), target)
+def on(path, target, **options):
+    return ProductOnGrid(path, LEGEND, grid_of(HEIGHT, WIDTH), target, **options)
 
 
 def test_shared_pixels_are_copied(product):
@@ -88,3 +89,19 @@ def test_apart_there_is_nothing(product):
 def test_a_window_beside_the_product_has_no_data(product):
     moved = on(product[0], grid_of(400, 500, Affine(10.0, 0.0, UTM.c - 70, 0.0, -10.0, UTM.f + 50)))
     assert (moved.classes(Window(360, 440, 20, 30)) == 255).all()
+
+
+def test_the_sky_is_read_where_the_class_is(tmp_path):
+    data = pixels(HEIGHT, WIDTH, seed=4)
+    sky = np.where(data[:1] == 255, 255, data[:1] % 3)
+    write(tmp_path / "map.tif", np.concatenate([data, sky]), activations="uint8", extra=[CLOUDS])
+    shifted = grid_of(400, 500, Affine(10.0, 0.0, UTM.c - 70, 0.0, -10.0, UTM.f + 50))
+    for target in (shifted, grid_of(700, 700, NEXT_ZONE, "EPSG:32632")):
+        seen = on(tmp_path / "map.tif", target, flags_clouds=True).at(target.window)
+        valid = seen.classes != 255
+        assert valid.sum() > 80_000
+        np.testing.assert_array_equal(seen.sky, np.where(valid, seen.classes % 3, 255))
+        np.testing.assert_array_equal(seen.clear, valid & (seen.classes % 3 == 0))
+        unread = on(tmp_path / "map.tif", target).at(target.window)
+        assert unread.sky is None
+        np.testing.assert_array_equal(unread.clear, valid)

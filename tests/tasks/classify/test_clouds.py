@@ -305,16 +305,22 @@ def test_seams_of_dates_are_verified(tmp_path, cloud_bundle):
     assert (report.seams.windows, report.seams.flips_percent) == (3, 0)
 
 
-def test_a_mosaic_takes_maps_with_and_without_the_band(tmp_path, cloud_bundle):
+def test_a_mosaic_takes_clouds_from_the_map_that_shows_the_ground(tmp_path, cloud_bundle):
     scenes = [write_date(tmp_path / f"{number}.tif", 1, shift=(0, 150 * number)) for number in (0, 1)]
-    maps = [tmp_path / "flagged.tif", tmp_path / "plain.tif", tmp_path / "also_plain.tif"]
-    for scene, out, clouds in zip([scenes[0], scenes[1], scenes[0]], maps, ["auto", "none", "none"], strict=True):
+    maps = [tmp_path / "flagged.tif", tmp_path / "plain.tif"]
+    for scene, out, clouds in zip(scenes, maps, ["auto", "none"], strict=True):
         mapped(scene, cloud_bundle, out, clouds=clouds)
-    mosaic(maps[:2], tmp_path / "mixed.tif")
-    mosaic([maps[2], maps[1]], tmp_path / "plain_mosaic.tif")
-    np.testing.assert_array_equal(read(tmp_path / "mixed.tif"), read(tmp_path / "plain_mosaic.tif"))
-    with open_product(tmp_path / "mixed.tif") as product:
-        assert list(product.extra_bands) == ["source", "confidence"]
+    mosaic(maps, tmp_path / "mixed.tif")
+    found, flagged, plain = map(read, (tmp_path / "mixed.tif", *maps))
+    hidden = flagged[-1] > 0
+    height, width = hidden.shape
+    found = found[:, :height]
+    assert found.shape == (13, height, width + 150)
+    overlap = hidden[:, 150:]
+    assert overlap.any()
+    np.testing.assert_array_equal(found[:10, :, 150:width][:, overlap], plain[:10, :, : width - 150][:, overlap])
+    np.testing.assert_array_equal(found[-1, :, :150], flagged[-1, :, :150])
+    assert (found[-1, :, 150:] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Merging maps on one window, against plain computations over all maps at once."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lulc.grid import Window
-from lulc.tasks.mosaic.merging import MapPart, merge_of
+from lulc.tasks.mosaic.merging import FlaggedSky, MapPart, merge_of, sky_of
 
 CLASSES, SIDE, MARGIN = 4, 24, 6
 WINDOW = Window(0, 0, SIDE, SIDE)
@@ -40,9 +41,9 @@ def shares_of(part):
     return np.where(part.valid, part.steps / 250, 0)
 
 
-def naive_weight(part):
-    """Distance to the nearest pixel without data, by brute force."""
-    empty = np.argwhere(part.codes_around == 255)
+def naive_weight(part, empty_around=None):
+    """Distance to the nearest pixel without data, or to other pixels, by brute force."""
+    empty = np.argwhere(part.codes_around == 255 if empty_around is None else empty_around)
     weight = np.zeros((SIDE, SIDE))
     for row in range(SIDE):
         for col in range(SIDE):
@@ -110,3 +111,64 @@ def test_a_maps_own_class_breaks_its_ties():
     codes = np.full((SIDE, SIDE), 3, np.uint8)
     even = SimpleNamespace(window=WINDOW, classes=codes, steps=np.full((CLASSES, SIDE, SIDE), 62, np.uint8))
     assert (merged("activations", [MapPart(1, codes, even, WINDOW, 0)]).codes == 3).all()
+
+
+def under_clouds(parts, seed):
+    """The same maps, each with clouds and shadows as blocks of their own; every third has no band `clouds`."""
+    rng = np.random.default_rng(seed)
+    inner, skies = WINDOW.slices(AROUND), []
+    for part in parts:
+        blocks = rng.choice(3, (AROUND.height // 4, AROUND.width // 4), p=(0.5, 0.3, 0.2))
+        sky = np.kron(blocks, np.ones((4, 4), int)).astype(np.uint8) * (part.number % 3 > 0)
+        skies.append(np.where(part.codes_around == 255, 255, sky).astype(np.uint8))
+    shown = np.any([sky[inner] == 0 for sky in skies], axis=0)
+    flagged = [
+        replace(part, sky=FlaggedSky(sky, shown) if part.number % 3 else None)
+        for part, sky in zip(parts, skies, strict=True)
+    ]
+    return flagged, [sky[inner] for sky in skies], shown
+
+
+def without(part, left_out):
+    """A map that has no data where it is left out."""
+    codes = part.codes_around.copy()
+    codes[WINDOW.slices(AROUND)][left_out] = 255
+    return replace(part, codes_around=codes)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), maps=st.integers(1, 5), method=st.sampled_from(["first", "majority", "confidence"]))
+def test_classes_are_chosen_among_maps_that_show_a_pixel_clear_or_else_all(seed, maps, method):
+    parts = [a_map(seed + number, number) for number in range(1, maps + 1)]
+    flagged, skies, shown = under_clouds(parts, seed)
+    found = merged(method, flagged)
+    plain = merged(method, [without(part, shown & (sky > 0)) for part, sky in zip(parts, skies, strict=True)])
+    for name in ("codes", "source", "confidence"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
+    of_source = np.choose(np.maximum(found.source - 1, 0), skies)
+    known = found.codes != 255
+    np.testing.assert_array_equal(sky_of(found.origin)[known], np.where(shown, 0, of_source)[known])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), maps=st.integers(1, 4))
+def test_activations_are_averaged_over_maps_that_show_a_pixel_clear_or_else_all(seed, maps):
+    parts = [a_map(seed + number, number) for number in range(1, maps + 1)]
+    flagged, skies, shown = under_clouds(parts, seed)
+    weights = np.stack([part.weight() for part in flagged])
+    for part, sky, weight in zip(flagged, skies, weights, strict=True):
+        cloudy = (sky == 1) | (sky == 2)
+        assert (weight[shown & cloudy] == 0).all()
+        clear = naive_weight(part, (part.codes_around == 255) | (part.sky.around > 0) if part.sky else None)
+        expected = np.where(cloudy, naive_weight(part), np.maximum(clear, sky == 0))
+        counts = (sky != 255) & ~(shown & cloudy)
+        np.testing.assert_allclose(weight[counts], expected[counts], atol=1)
+    found = merged("activations", flagged)
+    total = weights.sum(axis=0)
+    known = total > 0
+    np.testing.assert_array_equal(known, np.any([part.valid for part in parts], axis=0))
+    mean = sum(weight * shares_of(part) for weight, part in zip(weights, parts, strict=True)) / np.maximum(total, 1)
+    np.testing.assert_allclose(found.activations[:, known], mean[:, known], atol=3e-4)
+    np.testing.assert_array_equal(found.source[known], weights.argmax(axis=0)[known] + 1)
+    of_source = np.choose(np.maximum(found.source - 1, 0), skies)
+    np.testing.assert_array_equal(sky_of(found.origin)[known], np.where(shown, 0, of_source)[known])

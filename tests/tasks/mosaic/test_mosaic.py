@@ -99,8 +99,8 @@ def test_the_product_keeps_its_promises(region, tmp_path):
     described = describe_product(out)
     assert described.problems == ()
     with rasterio.open(out) as made:
-        assert made.descriptions == ("class", *LEGEND.names, "source", "confidence")
-        assert (made.nodata, made.scales[-1], made.scales[-2]) == (255, 0.004, 1)
+        assert made.descriptions == ("class", *LEGEND.names, "source", "confidence", "clouds")
+        assert (made.nodata, made.scales[-3:]) == (255, (1, 0.004, 1))
         assert made.tags()["LULC_ACQUIRED"] == "2021-06-10/2021-06-13"
         assert made.tags()["LULC_MAPS"] == "4"
         assert len(made.overviews(1)) == len(made.overviews(made.count)) > 0
@@ -114,13 +114,14 @@ def test_the_product_keeps_its_promises(region, tmp_path):
         np.take_along_axis(stored[1:10], np.minimum(stored[:1], 9) - 1, 0)[0][valid], stored[1:10].max(axis=0)[valid]
     )
     assert (stored[:, ~valid] == 255).all()
-    assert (np.abs(stored[-1].astype(int) - stored[1:10].max(axis=0))[valid] <= 1).all()
-    assert set(np.unique(smaller[-2])) <= {1, 2, 3, 4, 255}
+    assert (np.abs(stored[-2].astype(int) - stored[1:10].max(axis=0))[valid] <= 1).all()
+    assert set(np.unique(smaller[-3])) <= {1, 2, 3, 4, 255}
+    assert set(np.unique(stored[-1][valid])) <= {0, 1, 2}
     with (tmp_path / "m.tif.sources.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["map"] for row in rows] == [path.name for path in region[:4]]
     assert sum(int(row["main_pixels"]) for row in rows) == valid.sum() == sum(entry.pixels for entry in report.classes)
-    assert [int(row["main_pixels"]) for row in rows] == [(stored[-2][valid] == number).sum() for number in (1, 2, 3, 4)]
+    assert [int(row["main_pixels"]) for row in rows] == [(stored[-3][valid] == number).sum() for number in (1, 2, 3, 4)]
 
 
 def test_a_mosaic_of_one_map_is_that_map(tmp_path):
