@@ -12,8 +12,8 @@ from lulc.bands import Radiometry
 from lulc.blend import Blender
 from lulc.errors import ModelError
 from lulc.grid import Window
-from lulc.io.product.rounding import row_slabs
 from lulc.io.product.bands import CLEAR
+from lulc.io.product.rounding import row_slabs
 from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor

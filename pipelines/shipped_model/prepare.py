@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from coarse import COARSE, coarser
 from data import BANDS, CLASSES, LABEL_NODATA, SURVEY, Patch, by_place, training_patches, validation_patches
 from distil import IMAGINED, imagined, taught, unlabelled
 from student import Student
@@ -29,8 +30,8 @@ PLACE_EXPONENT = 0.5
 SAME_EVERYWHERE = 0.98
 """Part of one class above which a place teaches little more than one of its chips."""
 
-SHARES = {SURVEY: 0.03, IMAGINED: 0.35, THIN: 0.25}
-"""How often mosaics of survey points, imagined images, and images with thin things are drawn, of all samples."""
+SHARES = {SURVEY: 0.03, IMAGINED: 0.35, THIN: 0.25, COARSE: 0.4}
+"""How often mosaics of survey points, imagined images, images with thin things, and coarser images are drawn, of all samples."""
 
 IMAGINED_IMAGES = 1600
 
@@ -57,12 +58,14 @@ class SetOptions:
         students: Model bundles. With some, labels are the mean of the teacher and of them, and images that were made
             from others are added.
         thin_things: How many images with painted thin things are added.
+        coarser: Add the images at coarser resolutions.
     """
 
     stands_for: Mapping[str, int] = field(default_factory=lambda: {"stgallen": 4, "eurosat_train": 9})
     doubted_crops: bool = False
     students: Sequence[Path] = ()
     thin_things: int = 0
+    coarser: bool = False
 
 
 PLAIN = SetOptions()
@@ -146,7 +149,7 @@ def make_set(data: Path, out: Path, options: SetOptions = PLAIN) -> str:
     seen = [patch for patch in patches if patch.place != SURVEY]
     painted = painted_things(seen, options.thin_things, np.random.default_rng(0))
     taught_by = distilled(patches, data, options.students) if options.students else patches
-    train = by_place([*taught_by, *painted])
+    train = by_place([*taught_by, *painted, *(coarser(seen) if options.coarser else ())])
     val = by_place(validation_patches(data))
     out.mkdir(parents=True)
     card = SetCard(

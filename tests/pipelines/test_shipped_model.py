@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import Place, calibration_error, macro_f1
+from coarse import COARSE, LEAST_SIDE, coarser
 from data import BANDS, CLASSES, LABEL_NODATA, Patch, Points, corrected, placed_chips, point_mosaics
 from distil import IMAGINED, TEACHER_SHARE, imagined, taught
 from other_labels import long_things
@@ -268,3 +269,23 @@ def test_a_painted_thing_has_its_own_colour_and_label():
             assert (made.image[6][here] > 1000 + 0.5 * (2000 + 500 * number) * 0.5).all()
         assert (made.image[6][known & (named == TREES)] < 2000).all()
     assert widths == {True, False}
+
+
+def test_a_coarser_image_holds_the_means_of_what_is_labelled_whole():
+    random = np.random.default_rng(0)
+    image = random.integers(1, 9000, (9, 4 * LEAST_SIDE + 3, 4 * LEAST_SIDE)).astype(np.uint16)
+    percent = random.integers(0, 12, image.shape).astype(np.uint8)
+    percent[:, 5, 7] = LABEL_NODATA
+    third, quarter = coarser([Patch("here", "one", "L2A", image, percent)])
+    assert third.place == quarter.place == COARSE
+    assert third.image.shape == (9, 54, 53)
+    assert quarter.image.shape == (9, LEAST_SIDE, LEAST_SIDE)
+    assert not quarter.usable[1, 1]
+    assert quarter.usable.sum() == LEAST_SIDE**2 - 1
+    assert quarter.image[3, 2, 9] == np.rint(image[3, 8:12, 36:40].mean())
+    assert quarter.percent[3, 2, 9] == np.rint(percent[3, 8:12, 36:40].mean())
+
+
+def test_images_that_would_be_too_small_are_not_made_coarser():
+    image = np.ones((9, 64, 64), np.uint16)
+    assert not [*coarser([Patch("here", "one", "L1C", image, np.ones(image.shape, np.uint8))])]

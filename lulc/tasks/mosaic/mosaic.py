@@ -21,9 +21,9 @@ from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
 from lulc.io.product.areas import ClassArea, class_areas
 from lulc.io.product.bands import ACTIVATION_SCALE
-from lulc.io.product.rounding import product_bytes
 from lulc.io.product.clouds import tell_clouds
 from lulc.io.product.on_grid import ProductWindow
+from lulc.io.product.rounding import product_bytes
 from lulc.io.product.writer import ProductWriter
 from lulc.legend import NODATA_CODE
 from lulc.run import Progress, Run, running, silent
