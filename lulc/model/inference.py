@@ -24,7 +24,11 @@ PartUse = Callable[[Window, torch.Tensor, NDArray[np.uint8]], None]
 """Takes a part of a tile's core and, of it, finished probabilities float32 (K, height, width) and what the network says of
 the sky: uint8 (height, width), positions in `SKY`."""
 
-_QUANTISERS = {"uint8": product_bytes, "none": product_bytes, "float32": product_floats}
+_QUANTISERS: dict[str, Callable[[torch.Tensor, NDArray[np.bool_]], NDArray[Any]]] = {
+    "uint8": product_bytes,
+    "none": product_bytes,
+    "float32": product_floats,
+}
 
 
 class ChunkInference:
@@ -159,7 +163,8 @@ class ChunkInference:
         """
         self._check_finite(probabilities_kyx)
         with torch.inference_mode():
-            return self._quantise(probabilities_kyx, valid_yx)[: self._bands]
+            bands: NDArray[np.generic] = self._quantise(probabilities_kyx, valid_yx)[: self._bands]
+        return bands
 
     def _check_finite(self, planes_pyx: torch.Tensor) -> None:
         if not bool(torch.isfinite(planes_pyx.sum())):

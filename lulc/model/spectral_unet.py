@@ -61,7 +61,8 @@ class SpectralUnet(nn.Module):
         if self.spectral is None:
             return logits
         if torch.is_grad_enabled() or image.is_cuda:
-            return logits + self.spectral(image)
+            whole: Tensor = logits + self.spectral(image)
+            return whole
         for rows in row_slabs(*image.shape[2:]):  # its wide layers would be the largest of the network
             logits[:, :, rows] += self.spectral(image[:, :, rows])
         return logits

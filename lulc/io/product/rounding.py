@@ -75,7 +75,7 @@ def largest_remainder(probabilities_kyx: NDArray[np.float32]) -> NDArray[np.uint
     remainder = probabilities_kyx * np.float32(ACTIVATION_STEPS)
     floor = np.floor(remainder)
     remainder -= floor
-    steps = floor.astype(np.uint8)
+    steps: NDArray[np.uint8] = floor.astype(np.uint8)
     missing = np.uint8(ACTIVATION_STEPS) - np.add.reduce(steps, axis=0, dtype=np.uint8)
     steps += (_ranks(remainder) < missing).view(np.uint8)
     return steps
