@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options, output_argument, scene_arguments
+from lulc.cli.options import model_options
+from lulc.cli.values import ScenePath
+from lulc.errors import InputError
 from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 
 if TYPE_CHECKING:
@@ -19,13 +21,13 @@ _MEGA, _GIGA = 1e6, 1e9
 
 
 @click.command()
-@scene_arguments
-@output_argument
+@click.argument("inputs", metavar="[SCENE]...", nargs=-1, type=ScenePath(path_type=Path))
+@click.argument("output", metavar="[OUT]", required=False, type=click.Path(path_type=Path))
 @model_options(options=ClassifyOptions, command=ClassifyCommandOptions)
 @with_console()
 def classify(
     inputs: tuple[Path, ...],
-    output: Path,
+    output: Path | None,
     *,
     options: ClassifyOptions,
     command: ClassifyCommandOptions,
@@ -34,10 +36,18 @@ def classify(
     """Classify a Sentinel-2 SCENE into OUT: the class raster, then one activation map per class, in one GeoTIFF.
 
     Several inputs are stacked: one file per band, or a band mosaic and an index mosaic. With --dates each is a whole scene
-    of one date of one place, and the map is that of all dates, on the pixels of the first.
+    of one date of one place, and the map is that of all dates, on the pixels of the first. With --list many scenes are
+    classified one after the other; one that fails is reported, and the others go on.
     """
     from lulc.tasks.classify import classify as task
 
+    if command.listed and command.out:
+        if inputs or output:
+            raise click.UsageError("--list goes without SCENE and OUT: its maps go into --out")
+        _classify_list(command.listed, command.out, options, console)
+        return
+    if not inputs or output is None:
+        raise click.UsageError("Missing argument 'SCENE... OUT': name a scene and its map, or give --list and --out")
     if command.plan:
         summary = task.plan_classification(inputs, options).summary()
         console.show(lambda: summary, partial(plan_text, summary))
@@ -53,6 +63,32 @@ def classify(
             inputs, output, options, progress=report, seam_windows=seams, quicklook=quicklook, fill=fill
         )
     console.show(done.to_json, partial(report_text, done))
+
+
+def _classify_list(listed: Path, folder: Path, options: ClassifyOptions, console: Console) -> None:
+    from lulc.tasks.classify.many import SceneOutcome, classify_many
+    from lulc.tasks.classify.scene_list import listed_scenes
+
+    def told(outcome: SceneOutcome) -> None:
+        if outcome.error:
+            console.refused(outcome.error)
+        else:
+            console.say(lambda: f"{outcome.output}: {outcome.state}")
+
+    if options.dates:
+        raise click.UsageError("--dates makes one map of several scenes, --list one of each: give one of them")
+    scenes = listed_scenes(listed)
+    if not scenes:
+        raise InputError(f"{listed} names no scene", "write one scene a line")
+    with console.progress() as report:
+        outcomes = classify_many(scenes, folder, options, told=told, progress=report)
+    failed = [outcome.error for outcome in outcomes if outcome.error]
+    console.show(
+        lambda: [outcome.to_json() for outcome in outcomes],
+        lambda: f"{len(outcomes) - len(failed)} of {len(outcomes)} scenes have their map",
+    )
+    if failed:
+        click.get_current_context().exit(failed[0].exit_code)
 
 
 def plan_text(summary: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from lulc.config import Table, parse_config, parse_json
-from lulc.errors import ConfigError, InputError, UsageError, raised_as
+from lulc.errors import ConfigError, UsageError, raised_as
 from lulc.hpc.shard import decide, lasting, pinned
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.lock import refuse_link
@@ -24,6 +24,7 @@ from lulc.io.product.parts import part_folder
 from lulc.model.bundle import load_bundle
 from lulc.resources import read_regular
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.scene_list import map_of
 
 _MOST_PLAN_BYTES = 1 << 30
 
@@ -149,7 +150,7 @@ def make_plan(
         LimitError: No window fits into `max_memory`.
     """
     options = pinned(options)
-    outputs = [out / f"{scene_name(inputs[0])}.tif" for inputs in scenes]
+    outputs = [map_of(inputs, out) for inputs in scenes]
     every_input = [path for inputs in scenes for path in inputs]
     check_outputs(outputs, every_input, overwrite=options.overwrite)
     bundle = load_bundle(options.model)
@@ -169,29 +170,6 @@ def make_plan(
             )
         )
     return ShardPlan(options=options, scenes=tuple(planned))
-
-
-_MOST_LIST_BYTES = 1 << 26
-"""Of a list of scenes: some hundred thousand of them."""
-
-
-def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
-    """Read a list of scenes: one per line, the files of one scene separated by tabs.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    with raised_as(InputError, f"{path} cannot be read", "give a text file with one scene a line", OSError, ValueError):
-        lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8").splitlines()
-    return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
-
-
-def scene_name(path: Path) -> str:
-    """Name of a scene without its endings: `S2A_...` for `S2A_....SAFE.zip`."""
-    name = path.resolve().name
-    for ending in (".zip", ".SAFE"):
-        name = name.removesuffix(ending)
-    return name if name != path.resolve().name else Path(name).stem
 
 
 def write_plan(plan: ShardPlan, path: Path, *, overwrite: bool = False) -> None:

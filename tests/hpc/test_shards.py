@@ -14,11 +14,12 @@ from click.testing import CliRunner
 
 from lulc.cli.main import cli
 from lulc.errors import ConfigError, InputError, ShardError, StorageError, UsageError
-from lulc.hpc.plan import listed_scenes, make_plan, notes_folder, read_plan, scene_name, write_plan
+from lulc.hpc.plan import make_plan, notes_folder, read_plan, write_plan
 from lulc.hpc.shards import _merge, merge_planned, merge_scenes, run_planned, shard_statuses
 from lulc.io.cog.work_folder import take_folder, work_folder
 from lulc.io.product.parts import part_folder, parts_folder
 from lulc.tasks.classify.classify import classify
+from lulc.tasks.classify.scene_list import listed_scenes, scene_name
 from tests.support.command import start
 from tests.support.rewritten import rewriting
 from tests.support.shard_samples import WINDOW, sha256

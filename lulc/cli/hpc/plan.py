@@ -26,8 +26,9 @@ def plan(scenes: tuple[Path, ...], plan: Path, *, cut: PlanOptions, options: Cla
     A shard is a range of a scene's chunks. What lulc would choose on each machine for itself (device, precision, threads,
     window) is chosen here, once for all: give --threads as many as a job has CPUs.
     """
-    from lulc.hpc.plan import listed_scenes, make_plan, write_plan
+    from lulc.hpc.plan import make_plan, write_plan
     from lulc.io.files.outputs import made_folder
+    from lulc.tasks.classify.scene_list import listed_scenes
 
     groups = [(scene,) for scene in scenes] + (listed_scenes(cut.listed) if cut.listed else [])
     if not groups:

@@ -99,3 +99,17 @@ class ClassifyCommandOptions(Options):
 
     quicklook: Annotated[Path | None, Option(metavar="PNG")] = None
     """Also write a picture: true colour, map, legend, areas."""
+
+    listed: Annotated[Path | None, Option(flag="--list", metavar="FILE")] = None
+    """In place of SCENE and OUT: the scenes in this file, one a line, or the files of one scene separated by tabs."""
+
+    out: Annotated[Path | None, Option(metavar="DIR")] = None
+    """With --list: folder of the maps, made when it is not there; each is named after its scene."""
+
+    @model_validator(mode="after")
+    def _of_a_list(self) -> Self:
+        if (self.listed is None) != (self.out is None):
+            raise ValueError("--list and --out belong together: give both, or SCENE and OUT")
+        if self.listed and (self.plan or self.verify_seams or self.scheduler or self.quicklook):
+            raise ValueError("--list goes without --plan, --verify-seams, --scheduler and --quicklook")
+        return self

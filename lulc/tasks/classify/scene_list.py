@@ -1,0 +1,34 @@
+"""Lists of scenes: which there are, and what their maps are called."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lulc.errors import InputError, raised_as
+from lulc.resources import read_regular
+
+_MOST_LIST_BYTES = 1 << 26
+"""Of a list of scenes: some hundred thousand of them."""
+
+
+def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
+    """Read a list of scenes: one per line, the files of one scene separated by tabs.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with raised_as(InputError, f"{path} cannot be read", "give a text file with one scene a line", OSError, ValueError):
+        lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8").splitlines()
+    return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
+
+
+def scene_name(path: Path) -> str:
+    """Name of a scene without its endings: `S2A_...` for `S2A_....SAFE.zip`."""
+    name = path.resolve().name
+    for ending in (".zip", ".SAFE"):
+        name = name.removesuffix(ending)
+    return name if name != path.resolve().name else Path(name).stem
+
+
+def map_of(inputs: Sequence[Path], folder: Path) -> Path:
+    """Where the map of a scene goes: a file of the scene's name, for the first of several that are stacked."""
+    return folder / f"{scene_name(inputs[0])}.tif"
