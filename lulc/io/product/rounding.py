@@ -46,12 +46,12 @@ def row_slabs(height: int, width: int) -> Iterator[slice]:
 
 
 def most_probable(planes_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Number of the largest plane at each pixel, the first of equal ones: uint8 (height, width).
+    """Number of the largest plane at each pixel, the first of equal ones: uint8 (...).
 
     Several times as fast as `numpy.argmax` along the first axis.
 
     Args:
-        planes_kyx: float32 (K, height, width), K up to 255.
+        planes_kyx: float32 (K, ...), K up to 255.
     """
     most = planes_kyx[0].copy()
     number = np.zeros(most.shape, np.uint8)

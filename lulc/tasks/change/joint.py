@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.io.product.rounding import most_probable
+
 Floats = NDArray[np.float32]
 
 _ITERATIONS = 8
@@ -67,7 +69,7 @@ class JointProbability:
         the second largest.
         """
         pixels = np.arange(self.exchanged.size)
-        before, after = self.lost.argmax(axis=0), self.gained.argmax(axis=0)
+        before, after = _largest(self.lost), _largest(self.gained)
         lost, gained = self.lost[before, pixels], self.gained[after, pixels]
         second_before, second_lost = _second(self.lost, before)
         second_after, second_gained = _second(self.gained, after)
@@ -105,23 +107,28 @@ def joint_probability(before: Floats, after: Floats, change_rate: float) -> Join
     odds = np.float32((1 - change_rate) * (classes - 1) / change_rate - 1) if change_rate > 0 else np.float32(0)
     if odds <= 0:
         raise ValueError(f"a change rate of {change_rate} for {classes} classes")
-    both, product, apart = before + after, before * after, (before - after) ** 2
+    both, twice_product, apart = before + after, 2 * (before * after), (before - after) ** 2
     least = 1 - _total(np.minimum(before, after))
     level = (least + 2 / odds) / odds
     for _ in range(_ITERATIONS):
-        kept = _kept(both, product, apart, level)
+        kept = _kept(both, twice_product, apart, level)
         level = np.maximum(1 - _total(kept), _TINY) / odds
-    kept = _kept(both, product, apart, level)
+    kept = _kept(both, twice_product, apart, level)
     lost, gained = np.maximum(before - kept, 0), np.maximum(after - kept, 0)
     exchanged = np.maximum((_total(lost) + _total(gained)) / 2, _TINY)
     return JointProbability(kept, lost, gained, exchanged)
 
 
-def _kept(both: Floats, product: Floats, apart: Floats, level: Floats) -> Floats:
-    """The smaller root of x^2 - (p + q + l) x + p q, in the form that loses no digits."""
+def _kept(both: Floats, twice_product: Floats, apart: Floats, level: Floats) -> Floats:
+    """The smaller root of x^2 - (p + q + l) x + p q, in the form that loses no digits: 2 p q / (p + q + l + root)."""
     raised = both + level
-    root = np.sqrt(apart + level * (both + raised))
-    return np.asarray(2 * product / np.maximum(raised + root, _TINY))
+    root = both + raised  # in place from here: half of the time would go into memory for what lies between
+    root *= level
+    root += apart
+    np.sqrt(root, out=root)
+    root += raised
+    np.maximum(root, _TINY, out=root)
+    return np.divide(twice_product, root, out=root)
 
 
 def _total(values: Floats) -> Floats:
@@ -132,10 +139,15 @@ def _total(values: Floats) -> Floats:
     return total
 
 
+def _largest(values: Floats) -> NDArray[np.intp]:
+    """Index of the largest value of each column, the first of equal ones."""
+    return most_probable(values).astype(np.intp)
+
+
 def _second(values: Floats, largest: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
     """Index and value of the second largest of each column."""
     others = values.copy()
     pixels = np.arange(values.shape[1])
     others[largest, pixels] = -1
-    index = others.argmax(axis=0)
+    index = _largest(others)
     return index, np.asarray(others[index, pixels])

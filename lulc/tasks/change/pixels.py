@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.io.product.bands import ACTIVATION_SCALE
+from lulc.io.product.rounding import most_probable
 from lulc.legend import NODATA_CODE
 from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.legend import classes_of
@@ -89,7 +90,7 @@ def change_pixels(
         probability = joint.change()
         old, new, change_probability = joint.likeliest_change()
         stable = joint.stable()
-        stays = stable.argmax(axis=0)
+        stays = most_probable(stable).astype(np.intp)
         changed[here] = probability >= threshold - SLACK
         stable_probability = np.take_along_axis(stable, stays[None], axis=0)[0]
         decided = (_steps(probability), old * classes + new + 1, _steps(change_probability))
