@@ -22,6 +22,10 @@ _ECHO_S = 5.0
 _CONTINUE = "finished parts are kept; run the same command again to continue"
 
 
+_active: list["Run"] = []
+"""Runs of the main thread, the outermost first: what asks one to stop asks all of them."""
+
+
 def silent(_done: int, _total: int, _loss: float | None = None) -> None:
     """A progress callback that reports nothing."""
 
@@ -61,7 +65,7 @@ class Run:
 def running(progress: Progress = silent, remedy: str = _CONTINUE) -> Iterator[Run]:
     """A run that SIGINT, SIGTERM or SIGUSR1 asks to stop; a second signal acts as usual.
 
-    Outside the main thread signals are left alone. A SIGTERM or SIGUSR1 repeated within five seconds counts as the same
+    A run within a run asks the outer one to stop too. Outside the main thread signals are left alone. A SIGTERM or SIGUSR1 repeated within five seconds counts as the same
     request and is ignored.
 
     Args:
@@ -78,14 +82,17 @@ def running(progress: Progress = silent, remedy: str = _CONTINUE) -> Iterator[Ru
     def remember(number: int, _frame: FrameType | None) -> None:
         if number not in arrived_s:
             arrived_s[number] = time.monotonic()
-            run.signal = signal.Signals(number)
+            for each in _active:
+                each.signal = signal.Signals(number)
         elif number == signal.SIGINT or time.monotonic() - arrived_s[number] > _ECHO_S:
             signal.signal(number, previous[signal.Signals(number)])
             signal.raise_signal(number)
 
+    _active.append(run)
     previous = {number: signal.signal(number, remember) for number in _SIGNALS}
     try:
         yield run
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        _active.remove(run)

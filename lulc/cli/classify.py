@@ -72,7 +72,7 @@ def _classify_list(listed: Path, folder: Path, options: ClassifyOptions, console
     def told(outcome: SceneOutcome) -> None:
         if outcome.error:
             console.refused(outcome.error)
-        else:
+        elif not console.as_json:
             console.say(lambda: f"{outcome.output}: {outcome.state}")
 
     if options.dates:

@@ -161,7 +161,7 @@ def test_too_long(tmp_path, large):
         assert served.get("/about").status == 200
 
 
-@pytest.mark.parametrize("memory_bytes", [1_500_000_000, 1_100_000_000, 500_000_000])
+@pytest.mark.parametrize("memory_bytes", [1_200_000_000, 900_000_000, 500_000_000])
 def test_too_much_memory(tmp_path, large, memory_bytes):
     """Less than a server may be started with: no scene of these tests needs more than that."""
     (tmp_path / "upload").write_bytes(large)

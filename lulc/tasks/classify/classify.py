@@ -102,5 +102,8 @@ def classify(
 def _refuse_names(inputs: Sequence[Path], output: Path, quicklook: Path | None, options: ClassifyOptions) -> None:
     if any(Path(path).resolve() == output.resolve() for path in inputs):
         raise UsageError(f"{output} is an input", "choose another name for the map")
+    for folder in (Path(path).resolve() for path in inputs if Path(path).is_dir()):
+        if any(folder in path.resolve().parents for path in (output, quicklook) if path is not None):
+            raise UsageError(f"{output} would lie in the input {folder}", "choose another folder for the map")
     if quicklook is not None:
         check_outputs([quicklook], [*inputs, output], overwrite=options.overwrite)

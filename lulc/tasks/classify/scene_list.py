@@ -11,22 +11,23 @@ _MOST_LIST_BYTES = 1 << 26
 
 
 def listed_scenes(path: Path) -> list[tuple[Path, ...]]:
-    """Read a list of scenes: one per line, the files of one scene separated by tabs.
+    """Read a list of scenes: one per line, the files of one scene separated by tabs; spaces around a name do not count.
 
     Raises:
         InputError: The file cannot be read.
     """
     with raised_as(InputError, f"{path} cannot be read", "give a text file with one scene a line", OSError, ValueError):
-        lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8").splitlines()
-    return [tuple(Path(name) for name in line.split("\t")) for line in lines if line.strip()]
+        lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
+    named = [[name.strip() for name in line.split("\t") if name.strip()] for line in lines]
+    return [tuple(map(Path, names)) for names in named if names]
 
 
 def scene_name(path: Path) -> str:
-    """Name of a scene without its endings: `S2A_...` for `S2A_....SAFE.zip`."""
-    name = path.resolve().name
-    for ending in (".zip", ".SAFE"):
+    """Name of a scene without its endings: `S2A_...` for `S2A_....SAFE.zip`; that of a folder keeps other dots."""
+    whole = name = path.resolve().name
+    for ending in (".zip", ".SAFE", ".zarr"):
         name = name.removesuffix(ending)
-    return name if name != path.resolve().name else Path(name).stem
+    return name if name != whole or path.is_dir() else Path(name).stem
 
 
 def map_of(inputs: Sequence[Path], folder: Path) -> Path:

@@ -1,15 +1,19 @@
 """Lists of scenes: one process, a map of each, and a failure that stops nobody else."""
 
 import json
+import signal
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
 from lulc.errors import Interrupted, ModelError, UsageError
+from lulc.io.product.areas import class_areas
 from lulc.tasks.classify.classify import classify
 from lulc.tasks.classify.many import classify_many
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.classify.scene_list import listed_scenes, map_of
 
 pytestmark = pytest.mark.torch
 
@@ -91,8 +95,10 @@ def test_a_file_that_is_no_map_is_left_alone(scenes, options, tmp_path):
 
 
 def test_what_fails_for_all_is_told_before_any_work(scenes, options, tmp_path):
-    with pytest.raises(UsageError, match="two outputs"):
+    with pytest.raises(UsageError, match=r"a\.tif and .*a\.tif would both become .*a\.tif; name each scene once"):
         classify_many([*scenes, scenes[0]], tmp_path / "maps", options)
+    with pytest.raises(UsageError, match="nonsense"):
+        classify_many(scenes, tmp_path / "maps", options.model_copy(update={"device": "nonsense"}))
     with pytest.raises(UsageError, match="is an input"):
         classify_many(scenes, tmp_path, options)
     with pytest.raises(ModelError):
@@ -109,6 +115,56 @@ def test_a_signal_ends_the_list(scenes, options, tmp_path):
     assert states(classify_many(scenes, tmp_path / "maps", options)) == ["classified", "classified"]
 
 
+def test_a_signal_between_two_scenes_ends_the_list_too(scenes, options, tmp_path):
+    """The run of one scene is over, that of the next has not begun."""
+
+    def asked(outcome):
+        if outcome.output.name == "a.tif":
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        classify_many(scenes, tmp_path / "maps", options, told=asked)
+    assert [path.name for path in (tmp_path / "maps").iterdir() if path.suffix == ".tif"] == ["a.tif"]
+
+
+def test_a_signal_that_comes_while_a_map_is_published_ends_the_list(scenes, options, tmp_path, monkeypatch):
+    def asked(path):
+        signal.raise_signal(signal.SIGTERM)
+        return class_areas(path)
+
+    monkeypatch.setattr("lulc.tasks.classify.classify.class_areas", asked)
+    with pytest.raises(Interrupted):
+        classify_many(scenes, tmp_path / "maps", options)
+
+
+def test_a_damaged_map_is_not_kept(scenes, options, tmp_path):
+    first = classify_many(scenes[:1], tmp_path / "maps", options)[0].output
+    first.write_bytes(first.read_bytes()[:-2000])
+    outcomes = classify_many(scenes, tmp_path / "maps", options)
+    assert states(outcomes) == ["failed", "classified"]
+    assert outcomes[0].error.exit_code == 5
+
+
+def test_lines_of_a_list(tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_bytes("\ufeffa b.tif\t\r\n\n  \t \n B02.tif \tB03.tif\n".encode())
+    assert listed_scenes(listed) == [(Path("a b.tif"),), (Path("B02.tif"), Path("B03.tif"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("x.2021.05.27", "x.2021.05.27"), ("T31.SAFE", "T31"), ("cube.zarr", "cube")]
+)
+def test_a_folder_keeps_its_dots(tmp_path, name, expected):
+    (tmp_path / name).mkdir()
+    assert map_of([tmp_path / name], Path("maps")) == Path(f"maps/{expected}.tif")
+
+
+def test_a_map_does_not_lie_in_a_folder_that_is_its_input(scenes, options, tmp_path):
+    (tmp_path / "bands").mkdir()
+    with pytest.raises(UsageError, match="would lie in the input"):
+        classify([tmp_path / "bands"], tmp_path / "bands" / "deep" / "map.tif", options)
+
+
 def run(*arguments):
     return CliRunner().invoke(cli, ["classify", *map(str, arguments)])
 
@@ -121,7 +177,7 @@ def test_the_command_tells_every_scene_and_exits_as_the_first_failure(scenes, bu
     assert "a.tif: classified" in ran.stdout
     assert "1 of 2 scenes have their map" in ran.stdout
     assert "lulc: no such file" in ran.stderr
-    ran = run("--list", listed, "--out", tmp_path / "maps", "--model", bundle, "--device", "cpu", "--json", "-q")
+    ran = run("--list", listed, "--out", tmp_path / "maps", "--model", bundle, "--device", "cpu", "--json")
     failed, kept = json.loads(ran.stdout)
     assert (failed["state"], failed["exit_code"], kept["state"]) == ("failed", 3, "there already")
 
