@@ -17,7 +17,7 @@ _PROBED = 256
 
 _HELD = {torch.float32: 2.7}
 _HELD_BY_HALVES = 2.2
-"""Bytes held for each byte in use: the most that was measured with the shipped model (2.5 to 2.8; in bfloat16 1.5 to 2.2)."""
+"""Bytes held for each byte in use, from peaks of whole runs with the shipped model: 2.5 to 3.0, in bfloat16 1.5 to 2.2."""
 
 
 class _LiveBytes(TorchFunctionMode):
