@@ -25,6 +25,10 @@ BLOCK = 512
 _CORE_STEP = 128
 _PANEL_WIDTH = 2048
 
+_SLAB_PIXELS = 1 << 15
+"""Pixels that are worked on at once: their planes stay in a core's cache. (Rounding nine classes: 0.030 s for a megapixel; with
+slabs of 4096 pixels the calls themselves cost more, 0.048.)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -234,6 +238,13 @@ def panel_windows(shape: Shape, side: int, panel: int = 4096) -> Iterator[Window
         for row in range(0, shape.height, side):
             for col in range(first, min(first + panel, shape.width), side):
                 yield Window(row, col, side, side).intersection(shape.window)
+
+
+def row_slabs(height: int, width: int) -> Iterator[slice]:
+    """The rows of planes of this size, in slabs whose pixels stay in a core's cache."""
+    rows = max(1, _SLAB_PIXELS // max(width, 1))
+    for row in range(0, height, rows):
+        yield slice(row, min(row + rows, height))
 
 
 def round_up(value: int, step: int) -> int:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lulc.errors import UsageError
 from lulc.grid import Shape, Window
-from lulc.tiling import BLOCK, TilePlan, block_windows, panel_windows, round_up, spread_windows
+from lulc.tiling import BLOCK, TilePlan, block_windows, panel_windows, round_up, row_slabs, spread_windows
 
 plans = st.builds(
     lambda height, width, stride, halo, core, fade: TilePlan(
@@ -150,3 +150,10 @@ def test_spread_windows_lie_all_over_the_shape():
     assert spread_windows(Shape(12, 9), 10, 1) == [Window(0, 0, 10, 9)]  # not the thin one below
     assert spread_windows(Shape(25, 15), 10, 100) == list(block_windows(Shape(25, 15), 10))
     assert spread_windows(Shape(0, 15), 10, 100) == []
+
+
+@settings(deadline=None)
+@given(st.integers(0, 300), st.integers(0, 90_000))
+def test_slabs_take_every_row_once(height, width):
+    rows = [row for rows in row_slabs(height, width) for row in range(rows.start, rows.stop)]
+    assert rows == list(range(height))

@@ -13,8 +13,8 @@ def keep_freed_memory() -> None:
 
     Otherwise every layer's output is mapped and unmapped anew, and page faults cost as much as the network
     (measured: 0.92 against 0.49 CPU seconds per megapixel in float32). It changes the whole process, so only those who
-    begin one call it: commands, children of the server, workers of a cluster. They do so before the first thread starts: an
-    arena of its own would end at 64 MB, and its larger tensors would be mapped anew.
+    begin one call it: commands, children of the server, workers of a cluster. They do so before the first thread starts: with
+    an arena of its own, which ends at 64 MB, a thread would map larger tensors anew.
     """
     if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_ARENA_MAX, 1)

@@ -13,12 +13,11 @@ from lulc.blend import Blender
 from lulc.errors import ModelError
 from lulc.grid import Window
 from lulc.io.product.bands import CLEAR
-from lulc.io.product.rounding import row_slabs
 from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import product_bytes, product_floats, sky_codes
-from lulc.tiling import Chunk, Tile, TilePlan
+from lulc.tiling import Chunk, Tile, TilePlan, row_slabs
 
 PartUse = Callable[[Window, torch.Tensor, NDArray[np.uint8]], None]
 """Takes a part of a tile's core and, of it, finished probabilities float32 (K, height, width) and what the network says of

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lulc.bands import Radiometry
-from lulc.io.product.rounding import row_slabs
 from lulc.model.bundle import Bundle, Card
 from lulc.model.channels import network_channels
 from lulc.model.device import Placement, usable_cores
 from lulc.model.on_device import ModelOnDevice
+from lulc.tiling import row_slabs
 
 
 class Predictor(ModelOnDevice[Card, nn.Module]):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lulc.io.product.bands import SKY
-from lulc.io.product.rounding import row_slabs
+from lulc.tiling import row_slabs
 
 _STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
 """Channels of the stages of EfficientNet-Lite0 that the encoder keeps."""

@@ -1,18 +1,13 @@
 """Round probabilities to the bytes of a uint8 product, on a CPU."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.legend import NODATA_CODE
+from lulc.tiling import row_slabs
 
 ACTIVATION_STEPS = 250
 """Steps of an activation byte: one step is 1/250, and the bytes of a valid pixel sum to 250."""
-
-_SLAB_PIXELS = 1 << 15
-"""Pixels that are worked on at once: their planes stay in a core's cache. (Rounding nine classes: 0.030 s for a megapixel; with
-slabs of 4096 pixels the calls themselves cost more, 0.048.)"""
 
 
 def product_bytes(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -37,13 +32,6 @@ def product_bytes(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.b
     if not valid_yx.all():
         np.copyto(out, NODATA_CODE, where=~valid_yx)
     return out
-
-
-def row_slabs(height: int, width: int) -> Iterator[slice]:
-    """The rows of planes of this size, in slabs whose pixels stay in a core's cache."""
-    rows = max(1, _SLAB_PIXELS // max(width, 1))
-    for row in range(0, height, rows):
-        yield slice(row, min(row + rows, height))
 
 
 def most_probable(planes_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Check a product: its invariants on sampled pixels, and the layout of its file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,7 @@ def count_codes(product: ProductReader) -> NDArray[np.int64] | None:
     """
     if product.grid.shape.size > _MOST_COUNTED:
         return None
-    counts = np.zeros(256, np.int64)
-    for window in product.block_rows():
-        counts += np.bincount(product.classes(window).ravel(), minlength=counts.size)
-    return counts
+    return _counts(product, product.classes)
 
 
 def flagged_shares(product: ProductReader) -> dict[str, float]:
@@ -54,11 +51,17 @@ def flagged_shares(product: ProductReader) -> dict[str, float]:
     """
     if not product.flags_clouds or product.grid.shape.size > _MOST_COUNTED:
         return {}
-    counts = np.zeros(256, np.int64)
-    for window in product.block_rows():
-        counts += np.bincount(product.sky(window).ravel(), minlength=counts.size)
+    counts = _counts(product, product.sky)
     valid = max(int(counts[:NODATA_CODE].sum()), 1)
     return {name: round(float(counts[code]) / valid, 4) for code, name in CLOUDS.names if code != CLEAR}
+
+
+def _counts(product: ProductReader, codes_of: Callable[[Window], NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """Pixels of each code 0..255 of a band that is read by window: (256,)."""
+    counts = np.zeros(256, np.int64)
+    for window in product.block_rows():
+        counts += np.bincount(codes_of(window).ravel(), minlength=counts.size)
+    return counts
 
 
 def class_table(legend: Legend, counts: NDArray[np.int64] | None) -> tuple[tuple[dict[str, Any], ...], float | None]:

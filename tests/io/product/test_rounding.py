@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lulc.io.product.rounding import largest_remainder, most_probable, product_bytes, row_slabs
+from lulc.io.product.rounding import largest_remainder, most_probable, product_bytes
 
 
 def probabilities(classes, shape, seed, peakedness=3.0):
@@ -45,13 +45,6 @@ def test_largest_remainder_against_a_plain_reading_of_the_method():
 def test_the_most_probable_is_the_first_of_the_largest(classes, seed):
     planes = np.random.default_rng(seed).integers(0, 3, (classes, 5, 40)).astype(np.float32)
     np.testing.assert_array_equal(most_probable(planes), planes.argmax(axis=0))
-
-
-@settings(deadline=None)
-@given(st.integers(0, 300), st.integers(0, 90_000))
-def test_slabs_take_every_row_once(height, width):
-    rows = [row for rows in row_slabs(height, width) for row in range(rows.start, rows.stop)]
-    assert rows == list(range(height))
 
 
 @pytest.mark.parametrize("shape", [(1, 40_000), (300, 511), (70, 1)])
