@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lulc.io.files.fingerprint import changed_parts
 from lulc.io.files.gdal import gdal_cache
 from lulc.model.allocator import keep_freed_memory
 from lulc.model.bundle import load_bundle
-from lulc.tasks.classify.chunk_loop import chunks_to_infer, inference_for, predictor_for
+from lulc.tasks.classify.chunk_loop import chunks_to_infer, inference_for, predictors_for
 from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.memory import gdal_cache_bytes
 from lulc.tasks.classify.options import ClassifyOptions
@@ -56,15 +56,14 @@ class _Engine:
                 "give all machines the same files and the same environment",
             )
         self._job = job
-        self._predictor = predictor_for(series, job)
+        self._predictors = predictors_for(series, job)
         self._layout = job.layout
         self._cache = gdal_cache_bytes(job.plan, series, len(job.names))
         self._pool = ThreadPoolExecutor(min(_MOST_THREADS, work.options.threads or 1), "compress")
 
     def infer(self, wanted: range) -> Iterator[EncodedChunk]:
         """Infer chunks in order, and yield them compressed."""
-        infer = inference_for(self._predictor, self._job)
-        with gdal_cache(self._cache):
+        with closing(inference_for(self._predictors, self._job)) as infer, gdal_cache(self._cache):
             for chunk in chunks_to_infer(self._job.plan, wanted):
                 product = infer(chunk, self._job.readers[0].raw(chunk.read))
                 if chunk.index in wanted:

@@ -1,12 +1,14 @@
 """From the raw pixels of one chunk to its part of the product."""
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lulc.bands import Radiometry
 from lulc.blend import Blender
@@ -15,26 +17,20 @@ from lulc.grid import Window
 from lulc.io.product.bands import CLEAR
 from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
-from lulc.model.predictor import Predictor
-from lulc.model.quantise import product_bytes, product_floats, sky_codes
-from lulc.tiling import Chunk, Tile, TilePlan, row_slabs
+from lulc.model.lane import Lane
+from lulc.model.quantise import sky_codes, stored_bands
+from lulc.options import Stored
+from lulc.tiling import Chunk, Tile, TilePlan
 
-PartUse = Callable[[Window, torch.Tensor, NDArray[np.uint8]], None]
-"""Takes a part of a tile's core and, of it, finished probabilities float32 (K, height, width) and what the network says of
-the sky: uint8 (height, width), positions in `SKY`."""
-
-_QUANTISERS: dict[str, Callable[[torch.Tensor, NDArray[np.bool_]], NDArray[Any]]] = {
-    "uint8": product_bytes,
-    "none": product_bytes,
-    "float32": product_floats,
-}
+PartUse = Callable[[Window, Tensor, Lane], None]
+"""Takes a part of a tile's core, its finished planes float32 (K or K + 3, height, width), and the lane they came by."""
 
 
 class ChunkInference:
     """Infers chunks in the order of the plan.
 
     Args:
-        predictor: The network on its device.
+        lanes: The ways to the devices, one for each worker; all of one model.
         plan: Tiles and chunks of the scene.
         activations: `uint8`, `float32` or `none` (the class band alone).
         between_tiles: Called before each forward pass; may raise to stop.
@@ -44,60 +40,83 @@ class ChunkInference:
 
     def __init__(
         self,
-        predictor: Predictor,
+        lanes: Sequence[Lane],
         plan: TilePlan,
-        activations: str,
+        activations: Stored,
         between_tiles: Callable[[], None] = lambda: None,
         *,
         flagged: bool = False,
         dates: int = 1,
     ) -> None:
-        self._predictor = predictor
+        self._predictor = lanes[0].predictor
         self._fade = plan.fade
-        self._blenders = [Blender(plan, predictor.planes) for _ in range(dates)]
+        self._blenders = [Blender(plan, self._predictor.planes) for _ in range(dates)]
         self._flagged = flagged
-        self._quantise = _QUANTISERS[activations]
-        self._bands = 1 if activations == "none" else 1 + predictor.classes
+        self._activations: Stored = activations
+        self._bands = 1 if activations == "none" else 1 + self._predictor.classes
         self._dtype = np.float32 if activations == "float32" else np.uint8
         self._between_tiles = between_tiles
-        self._pool = ThreadPoolExecutor(predictor.workers, "infer")
+        self._lanes = list(lanes)
+        self._local = threading.local()
+        free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            free.put(lane)
+        self._pool = ThreadPoolExecutor(
+            len(lanes), "infer", initializer=lambda: setattr(self._local, "lane", free.get())
+        )
+
+    def close(self) -> None:
+        """Drop what has begun and is not finished."""
+        self._pool.shutdown(cancel_futures=True)
 
     def __call__(self, chunk: Chunk, pixels: Raster) -> NDArray[np.generic]:
-        """Infer the product bands of a chunk.
+        """Infer the product bands of a chunk; as `begin`, then its result."""
+        return self.begin(chunk, pixels)()
+
+    def begin(self, chunk: Chunk, pixels: Raster) -> Callable[[], NDArray[np.generic]]:
+        """Begin a chunk. Chunks that fade into each other are finished before the call returns.
 
         Args:
             chunk: Next chunk of the plan.
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
 
         Returns:
-            uint8 or float32 (1 + K or 1, height, width) of `chunk.core`, and where clouds are flagged one band more, of
-            positions in `SKY`; 255 nodata.
+            Waits for the product: uint8 or float32 (1 + K or 1, height, width) of `chunk.core`, and where clouds are flagged
+            one band more, of positions in `SKY`; 255 nodata.
 
         Raises:
-            ModelError: The network gives values that are not finite.
-            LimitError: The device has not enough memory for one window.
+            ModelError: The network gives values that are not finite; here or when the result is asked for.
+            LimitError: The device has not enough memory for one window; likewise.
         """
         product = self.empty(chunk, extra=int(self._flagged))
 
-        def put(window: Window, probabilities: torch.Tensor, sky: NDArray[np.uint8]) -> None:
+        def put(window: Window, planes_pyx: Tensor, lane: Lane) -> None:
             valid = pixels.valid[window.slices(chunk.read)]
+            bands, sky = self._on_host(planes_pyx, lane)
             valid = valid if self._flagged else valid & (sky == CLEAR)
             part = product[:, *window.slices(chunk.core)]
-            part[: self._bands] = self.product_of(probabilities, valid)
-            np.copyto(part[self._bands :], sky, where=valid)
+            part[: self._bands] = bands
+            part[self._bands :] = sky
+            if not valid.all():
+                np.copyto(part, NODATA_CODE, where=~valid)
 
-        self.each_part(chunk, pixels, put)
-        return product
+        finish = self.begin_parts(chunk, pixels, put)
+
+        def finished() -> NDArray[np.generic]:
+            finish()
+            return product
+
+        return finished
 
     def empty(self, chunk: Chunk, extra: int = 0) -> NDArray[np.generic]:
         """Product bands of a chunk without data, uint8 or float32 (1 + K or 1, height, width), and `extra` more bands."""
         shape = (self._bands + extra, chunk.core.height, chunk.core.width)
         return np.full(shape, NODATA_CODE, dtype=self._dtype)
 
-    def each_part(
+    def begin_parts(
         self, chunk: Chunk, pixels: Raster, use: PartUse, radiometry: Radiometry | None = None, date: int = 0
-    ) -> None:
-        """Infer the tiles of a chunk that have data, in parts; of a plan with a cross-fade all tiles, in their order.
+    ) -> Callable[[], None]:
+        """Begin the tiles of a chunk that have data, in parts; of a plan with a cross-fade all tiles, in their order.
 
         Args:
             chunk: Next chunk of the plan.
@@ -106,28 +125,76 @@ class ChunkInference:
             radiometry: How these raw values become reflectance; None for that of the predictor.
             date: Number of the scene, from 0.
 
-        Raises:
-            ModelError: The network gives values of the sky that are not finite.
-            LimitError: The device has not enough memory for one window.
+        Returns:
+            Waits until all parts have been used; raises what `begin` raises.
         """
         batches, blender = self._batches(chunk, pixels.valid), self._blenders[date]
 
-        def infer(batch: list[Tile]) -> torch.Tensor | None:
+        def infer(batch: list[Tile]) -> Tensor | None:
             self._between_tiles()
-            logits = self._logits(batch, chunk.read, pixels, radiometry)
-            if logits is None or self._fade:
-                return logits
-            for tile, one in zip(batch, logits, strict=True):
-                self._use_parts(tile.core, one[:, *tile.core.slices(tile.read)], self._predictor.calibrated_one, use)
-            return None
+            lane: Lane = self._local.lane
+            with lane.entered():
+                logits = self._logits(batch, chunk.read, pixels, radiometry, lane)
+                if logits is None or self._fade:
+                    return logits
+                for tile, one in zip(batch, logits, strict=True):
+                    cropped = one[:, *tile.core.slices(tile.read)]
+                    self._use_parts(tile.core, cropped, self._predictor.calibrated_one, use, lane)
+                return None
 
-        for batch, logits in zip(batches, self._pool.map(infer, batches), strict=True):
-            if self._fade:  # tiles that fade into each other are joined in their order
-                for number, tile in enumerate(batch):
-                    planes = self._faded(blender, tile, None if logits is None else logits[number])
-                    self._use_parts(tile.core, planes, lambda part: part, use)
+        pending = [self._pool.submit(infer, batch) for batch in batches]
+        if self._fade:  # tiles that fade into each other are joined in their order
+            self._join(batches, pending, blender, use)
+        return lambda: _wait_for(pending)
 
-    def _faded(self, blender: Blender, tile: Tile, logits_pyx: torch.Tensor | None) -> torch.Tensor:
+    def product_of(self, probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
+        """Product bands of finished pixels.
+
+        Args:
+            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+            valid_yx: bool (height, width).
+
+        Returns:
+            uint8 or float32 (1 + K or 1, height, width), the caller's until the next call; 255 nodata.
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+        """
+        bands, _ = self._on_host(probabilities_kyx, self._lanes[0])
+        np.copyto(bands, NODATA_CODE, where=~valid_yx)
+        return bands
+
+    def sky_of(self, planes_pyx: Tensor, lane: Lane) -> NDArray[np.uint8]:
+        """What the network says of the sky in finished planes: uint8 (height, width), positions in `SKY`.
+
+        Raises:
+            ModelError: Its values are not finite.
+        """
+        planes = planes_pyx[self._predictor.classes :]
+        sky, finite = lane.down(sky_codes(planes), torch.isfinite(planes.sum()))
+        self._check(finite)
+        return sky
+
+    def _on_host(self, planes_pyx: Tensor, lane: Lane) -> tuple[NDArray[np.generic], NDArray[np.uint8]]:
+        """Product bands and codes of the sky of finished planes, as if every pixel had data; fetched at once."""
+        classes = self._predictor.classes
+        with np.errstate(invalid="ignore"):  # what is not finite is refused below
+            bands = stored_bands(planes_pyx[:classes], self._activations)
+        stored, sky, finite = lane.down(bands, sky_codes(planes_pyx[classes:]), torch.isfinite(planes_pyx.sum()))
+        self._check(finite)
+        return stored, sky
+
+    def _join(
+        self, batches: list[list[Tile]], pending: list[Future[Tensor | None]], blender: Blender, use: PartUse
+    ) -> None:
+        """Fade tiles into each other, in the order of the plan."""
+        for batch, logits in zip(batches, pending, strict=True):
+            found = logits.result()
+            for number, tile in enumerate(batch):
+                planes = self._faded(blender, tile, None if found is None else found[number])
+                self._use_parts(tile.core, planes, lambda part: part, use, self._lanes[0])
+
+    def _faded(self, blender: Blender, tile: Tile, logits_pyx: Tensor | None) -> Tensor:
         """Finished probabilities of the core of the next tile, float32 (planes, height, width)."""
         if logits_pyx is None:  # nothing was shown to the network; the blender still wants the tile's margins
             planes = torch.zeros(self._predictor.planes, tile.kept.height, tile.kept.width)
@@ -136,37 +203,15 @@ class ChunkInference:
         return blender.feed(tile, planes)
 
     def _use_parts(
-        self, core: Window, planes_pyx: torch.Tensor, finish: Callable[[torch.Tensor], torch.Tensor], use: PartUse
+        self, core: Window, planes_pyx: Tensor, finish: Callable[[Tensor], Tensor], use: PartUse, lane: Lane
     ) -> None:
-        """Hand a core on: on a CPU in slabs of rows, so that all that is done to them stays in its cache."""
-        classes = self._predictor.classes
-        for rows in row_slabs(core.height, core.width) if planes_pyx.device.type == "cpu" else [slice(0, core.height)]:
-            planes = finish(planes_pyx[:, rows])
-            probabilities, sky = planes[:classes], planes[classes:]
-            self._check_finite(sky)
+        """Hand a core on, as many rows at once as the lane likes."""
+        for rows in lane.slabs(core.height, core.width):
             window = Window(core.row + rows.start, core.col, rows.stop - rows.start, core.width)
-            use(window, probabilities, sky_codes(sky))
+            use(window, finish(planes_pyx[:, rows]), lane)
 
-    def product_of(self, probabilities_kyx: torch.Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
-        """Product bands of finished pixels.
-
-        Args:
-            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
-            valid_yx: bool (height, width).
-
-        Returns:
-            uint8 or float32 (1 + K or 1, height, width); 255 nodata.
-
-        Raises:
-            ModelError: The network gives values that are not finite.
-        """
-        self._check_finite(probabilities_kyx)
-        with torch.inference_mode():
-            bands: NDArray[np.generic] = self._quantise(probabilities_kyx, valid_yx)[: self._bands]
-        return bands
-
-    def _check_finite(self, planes_pyx: torch.Tensor) -> None:
-        if not bool(torch.isfinite(planes_pyx.sum())):
+    def _check(self, finite: NDArray[np.bool_]) -> None:
+        if not finite:
             raise ModelError(f"{self._predictor.card.name} gives values that are not finite", "use --precision fp32")
 
     def _batches(self, chunk: Chunk, valid_yx: NDArray[np.bool_]) -> list[list[Tile]]:
@@ -188,20 +233,21 @@ class ChunkInference:
             joinable = not empty
         return batches
 
+    @staticmethod
     def _logits(
-        self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None
-    ) -> torch.Tensor | None:
+        batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None, lane: Lane
+    ) -> Tensor | None:
         """Of some tiles, (n, planes, height, width); None where there is nothing to show the network."""
         if not _any_valid(batch[0], origin, pixels.valid):
             return None
-        windows = [padded_window(pixels, origin, tile.read) for tile in batch]
-        raw, valid = (_joined(arrays) for arrays in zip(*windows, strict=True))
-        return self._predictor.predict_logits(raw, valid, radiometry)
+        raw, valid = lane.up([padded_window(pixels, origin, tile.read) for tile in batch])
+        return lane.predictor.predict_logits(raw, valid, radiometry)
 
 
-def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Arrays along a new first axis; a single one is not copied."""
-    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
+def _wait_for(pending: Sequence[Future[Tensor | None]]) -> None:
+    """Wait for all in their order; an error of one is raised at once."""
+    for one in pending:
+        one.result()
 
 
 def _any_valid(tile: Tile, origin: Window, valid_yx: NDArray[np.bool_]) -> bool:

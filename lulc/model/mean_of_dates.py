@@ -10,6 +10,7 @@ from lulc.grid import Window
 from lulc.io.product.bands import CLEAR
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
+from lulc.model.lane import Lane
 from lulc.tiling import Chunk
 
 
@@ -78,15 +79,16 @@ class DatesInference:
         """
         seen: list[bool] = []
 
-        def add(window: Window, probabilities: Tensor, sky: NDArray[np.uint8]) -> None:
+        def add(window: Window, planes: Tensor, lane: Lane) -> None:
             shown = pixels.valid[window.slices(chunk.read)]
-            shown = shown & (sky == CLEAR) if clear else shown
+            shown = shown & (self._infer.sky_of(planes, lane) == CLEAR) if clear else shown
+            probabilities = planes[: lane.predictor.classes]
             if window not in self._parts:
                 self._parts[window] = MeanOfDates(probabilities)
             self._parts[window].add(probabilities, shown)
             seen.append(bool(shown.any()))
 
-        self._infer.each_part(chunk, pixels, add, radiometry, date)
+        self._infer.begin_parts(chunk, pixels, add, radiometry, date)()
         return any(seen)
 
     def product(self, chunk: Chunk) -> NDArray[np.generic]:

@@ -14,6 +14,8 @@ from lulc.model.device import Placement, usable_cores
 from lulc.model.on_device import ModelOnDevice
 from lulc.tiling import row_slabs
 
+_LANES_OF_A_GPU = 3
+
 
 class Predictor(ModelOnDevice[Card, nn.Module]):
     """A bundle on a device.
@@ -26,7 +28,7 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         radiometry: How the scene's digital numbers become reflectance.
         names: Names of the raw planes that will be given, in order; `FeatureSpec.required` of the scene.
         placement: Device and precision.
-        batch: Windows per forward pass; halved when the device runs out of memory.
+        batch: Windows per forward pass, halved when the device runs out of memory; None for one.
         threads: CPU threads of the network; None for the cores that this process may use.
 
     Attributes:
@@ -45,7 +47,7 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         batch: int | None = None,
         threads: int | None = None,
     ) -> None:
-        super().__init__(bundle.card, bundle.network, placement, batch or (4 if placement.device.type == "cuda" else 1))
+        super().__init__(bundle.card, bundle.network, placement, batch or 1)
         self._radiometry, self._names = radiometry, tuple(names)
         self.planes = bundle.planes
         self._threads = threads or usable_cores()
@@ -78,20 +80,18 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         Raises:
             LimitError: Out of memory even for a single window.
         """
+        raw, valid = (torch.from_numpy(array).to(self.device) for array in (raw_nchw, valid_nyx))
         return self.in_batches(
-            len(raw_nchw),
-            lambda part: self.calibrated(self.logits(self._inputs(raw_nchw[part], valid_nyx[part], radiometry))),
+            len(raw), lambda part: self.calibrated(self.logits(self.features(raw[part], valid[part], radiometry)))
         )
 
-    def predict_logits(
-        self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_], radiometry: Radiometry | None = None
-    ) -> Tensor:
-        """What `calibrated` turns into the probabilities of `predict`; arguments and errors are the same.
+    def predict_logits(self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None) -> Tensor:
+        """What `calibrated` turns into the probabilities of `predict`, from tensors on the device; else as `predict`.
 
         Who keeps a part of a window alone converts that part alone.
         """
         return self.in_batches(
-            len(raw_nchw), lambda part: self.logits(self._inputs(raw_nchw[part], valid_nyx[part], radiometry))
+            len(raw_nchw), lambda part: self.logits(self.features(raw_nchw[part], valid_nyx[part], radiometry))
         )
 
     def calibrated(self, logits: Tensor) -> Tensor:
@@ -118,18 +118,14 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
             network_channels(spec, planes, radiometry, valid_nyx[:, rows], out=channels[:, :, rows])
         return channels
 
-    def _inputs(
-        self, raw_nchw: NDArray[np.generic], valid_nyx: NDArray[np.bool_], radiometry: Radiometry | None
-    ) -> Tensor:
-        raw, valid = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in (raw_nchw, valid_nyx))
-        return self.features(raw, valid, radiometry)
-
 
 def workers_on(placement: Placement, threads: int | None = None) -> int:
-    """Windows inferred at the same time, with so many CPU threads (None: the cores that this process may use).
+    """Windows inferred at the same time on one device, with so many CPU threads (None: the cores that this process may use).
 
     Two in bfloat16 on a CPU: the network is then so fast that a core would otherwise idle while the other reads or writes
-    (measured: 6.7 s against 4.1 s). In float32 one window keeps all cores busy, and two only take more memory.
+    (measured: 6.7 s against 4.1 s). In float32 one window keeps all cores busy, and two only take more memory. Three on a GPU:
+    one goes up, one is computed, one comes down.
     """
-    fast = placement.device.type == "cpu" and placement.dtype != torch.float32
-    return min(2, threads or usable_cores()) if fast else 1
+    if placement.device.type != "cpu":
+        return _LANES_OF_A_GPU
+    return 1 if placement.dtype == torch.float32 else min(2, threads or usable_cores())

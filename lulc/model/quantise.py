@@ -1,56 +1,39 @@
 """Convert probabilities on a device to the stored values of the product."""
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.io.product import rounding
 from lulc.io.product.rounding import ACTIVATION_STEPS
-from lulc.legend import NODATA_CODE
+from lulc.options import Stored
 
 
-def product_bytes(probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Class codes and activations as stored in a uint8 product: `lulc.io.product.rounding.product_bytes` on any device.
-
-    Args:
-        probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
-        valid_yx: bool (height, width); False where the input has no data.
-
-    Returns:
-        uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; every band is 255 where not valid.
-    """
-    if probabilities_kyx.device.type == "cpu":
-        return rounding.product_bytes(probabilities_kyx.numpy(), valid_yx)
-    codes = (probabilities_kyx.max(dim=0, keepdim=True).indices + 1).to(torch.uint8)
-    stored = _masked(torch.cat([codes, largest_remainder(probabilities_kyx)]), valid_yx)
-    return stored.cpu().numpy()
-
-
-def product_floats(probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Class codes and unrounded activations, as stored in a float32 product.
+def stored_bands(probabilities_kyx: Tensor, activations: Stored) -> Tensor:
+    """Class codes and activations of pixels that have data, on the device of the probabilities.
 
     Args:
         probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
-        valid_yx: bool (height, width); False where the input has no data.
+        activations: `uint8`, `float32` or `none` (the class alone).
 
     Returns:
-        float32 (1 + K, height, width): code 1..K, then 0..1 for each class; every band is 255 where not valid.
+        uint8 or float32 (1 + K or 1, height, width): code 1..K, then for each class 0..250, or 0..1 unrounded.
     """
-    codes = probabilities_kyx.max(dim=0, keepdim=True).indices + 1
-    return _masked(torch.cat([codes.float(), probabilities_kyx]), valid_yx).cpu().numpy()
+    with torch.inference_mode():
+        return _STORED[activations](probabilities_kyx)
 
 
-def sky_codes(sky_syx: Tensor) -> NDArray[np.uint8]:
-    """What a pixel of the sky is most likely: uint8 (height, width), positions in `SKY`.
+def sky_codes(sky_syx: Tensor) -> Tensor:
+    """What a pixel of the sky is most likely: uint8 (height, width), positions in `SKY`, on the device of the argument.
 
     Args:
         sky_syx: Probabilities of `SKY`, (3, height, width); of a network that tells no clouds (0, height, width), and
             all is clear.
     """
     if not len(sky_syx):
-        return np.zeros(sky_syx.shape[1:], np.uint8)
-    return rounding.most_probable(sky_syx.cpu().numpy())
+        return torch.zeros(sky_syx.shape[1:], dtype=torch.uint8, device=sky_syx.device)
+    return _codes(sky_syx)
 
 
 def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
@@ -67,6 +50,30 @@ def largest_remainder(probabilities_kyx: Tensor) -> Tensor:
     return floor.to(torch.uint8) + (rank < missing)
 
 
-def _masked(stored_byx: Tensor, valid_yx: NDArray[np.bool_]) -> Tensor:
-    invalid = torch.from_numpy(~valid_yx).to(stored_byx.device)
-    return stored_byx.masked_fill_(invalid, NODATA_CODE)
+def device_bytes(probabilities_kyx: Tensor) -> Tensor:
+    """`lulc.io.product.rounding.rounded` on any device: uint8 (1 + K, height, width)."""
+    return torch.cat([_codes(probabilities_kyx)[None] + 1, largest_remainder(probabilities_kyx)])
+
+
+def _bytes(probabilities_kyx: Tensor) -> Tensor:
+    if probabilities_kyx.device.type == "cpu":
+        return torch.from_numpy(rounding.rounded(probabilities_kyx.numpy()))
+    return device_bytes(probabilities_kyx)
+
+
+def _floats(probabilities_kyx: Tensor) -> Tensor:
+    return torch.cat([_codes(probabilities_kyx)[None].float() + 1, probabilities_kyx])
+
+
+def _classes(probabilities_kyx: Tensor) -> Tensor:
+    return _codes(probabilities_kyx)[None] + 1
+
+
+def _codes(planes_kyx: Tensor) -> Tensor:
+    """Number of the largest plane, the first of equal ones: uint8 (height, width)."""
+    if planes_kyx.device.type == "cpu":
+        return torch.from_numpy(rounding.most_probable(planes_kyx.numpy()))
+    return planes_kyx.max(dim=0).indices.to(torch.uint8)
+
+
+_STORED: dict[str, Callable[[Tensor], Tensor]] = {"uint8": _bytes, "float32": _floats, "none": _classes}

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lulc.model.device import has_bfloat16
+from lulc.errors import UsageError
+from lulc.model.device import affordable_batch, choose_device, choose_placement, has_bfloat16, placement_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,67 @@ def test_bfloat16_by_what_the_system_says_of_the_processor(monkeypatch, text, kn
 
     monkeypatch.setattr(Path, "read_text", read)
     assert has_bfloat16(torch.device("cpu")) is known
+
+
+class Gpus:
+    """GPUs that are not there, by name."""
+
+    def __init__(self, monkeypatch, *names, free=10**9):
+        self.names = names
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[device.index])
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free, free))
+        monkeypatch.setattr(torch, "empty", self.empty)
+
+    def empty(self, _size, *, device):
+        if device.index is not None and device.index >= len(self.names):
+            raise RuntimeError("invalid device ordinal")
+
+
+def test_several_gpus_by_number_or_all(monkeypatch):
+    Gpus(monkeypatch, "H200", "H200", "H200")
+    for name, found in {"cuda:0,2": [0, 2], "all": [0, 1, 2], "cuda:1": [1]}.items():
+        placement = choose_placement(name)
+        assert [one.device.index for one in placement.each()] == found
+        assert placement.precision == "bf16"
+        assert all(one.others == () for one in placement.each())
+    assert choose_placement("all").name == "cuda:0,1,2"
+    assert choose_placement("auto").name == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "message"),
+    [
+        ([], "all", "no GPU"),
+        (["H200"], "cuda:0,1", "cuda:1 cannot be used"),
+        (["H200", "H200"], "cuda:1,1", "named twice"),
+        (["H200", "L4"], "all", "different maps: H200, L4"),
+        (["H200", "H200"], "cuda:0,x", "no kind of device"),
+        ([], "gpu", "no kind of device 'gpu'"),
+        ([], "", "no kind of device ''"),
+        ([], ",", "no kind of device ''"),
+        ([], "cpu,cpu", "no kind of device 'cpu:cpu'"),
+        ([], "cpu:0,1", "cannot be used|only GPUs"),
+    ],
+)
+def test_devices_that_cannot_share_are_refused(monkeypatch, names, device, message):
+    Gpus(monkeypatch, *names)
+    with pytest.raises(UsageError, match=message):
+        choose_placement(device)
+
+
+@pytest.mark.parametrize("device", ["all", "cuda:0,1"])
+def test_what_takes_one_device_refuses_several(monkeypatch, device):
+    Gpus(monkeypatch, "H200", "H200")
+    for choose in (choose_device, lambda name: placement_elsewhere(name, "bf16")):
+        with pytest.raises(UsageError, match="takes one device"):
+            choose(device)
+
+
+def test_the_batch_follows_the_free_memory(monkeypatch):
+    Gpus(monkeypatch, "H200", free=10**9)
+    gpu = torch.device("cuda", 0)
+    assert [affordable_batch(gpu, window, 2) for window in (10**6, 10**8, 2 * 10**8, 10**9)] == [4, 4, 2, 1]
+    assert affordable_batch(torch.device("cpu"), 1, 1) == 1

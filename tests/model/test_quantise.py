@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lulc.io.product import rounding
-from lulc.model.quantise import largest_remainder, product_bytes, product_floats, sky_codes
+from lulc.model.quantise import device_bytes, largest_remainder, sky_codes, stored_bands
 
 
 @settings(max_examples=60, deadline=None)
@@ -15,23 +16,28 @@ def test_a_device_rounds_as_the_cpu_does(classes, seed, peakedness):
     np.testing.assert_array_equal(largest_remainder(probabilities), rounding.largest_remainder(probabilities.numpy()))
 
 
-def test_invalid_pixels_are_nodata_in_every_band():
-    probabilities, valid = torch.softmax(torch.randn(4, 1, 2), 0), np.array([[True, False]])
-    for stored in (product_bytes(probabilities, valid), product_floats(probabilities, valid)):
-        assert (stored[:, 0, 1] == 255).all()
-        assert (stored[:, 0, 0] != 255).all()
+@pytest.mark.parametrize("classes", [2, 9])
+def test_a_device_stores_the_bytes_of_the_cpu(classes):
+    logits = torch.randn(classes, 70, 9, generator=torch.Generator().manual_seed(classes)).round(decimals=1)
+    probabilities = torch.softmax(logits, dim=0)  # of rounded logits many are equal
+    np.testing.assert_array_equal(device_bytes(probabilities), stored_bands(probabilities, "uint8"))
 
 
-def test_float_activations_are_the_probabilities():
+def test_bands_by_how_activations_are_stored():
     probabilities = torch.softmax(torch.randn(4, 3, 2), 0)
-    product = product_floats(probabilities, np.ones((3, 2), bool))
-    np.testing.assert_array_equal(product[1:], probabilities)
-    np.testing.assert_array_equal(product[0] - 1, probabilities.argmax(0))
+    codes = probabilities.argmax(0) + 1
+    floats, alone, stored = (stored_bands(probabilities, kind) for kind in ("float32", "none", "uint8"))
+    np.testing.assert_array_equal(floats[1:], probabilities)
+    np.testing.assert_array_equal(alone, codes[None])
+    assert stored[1:].sum(0).eq(250).all()
+    for bands, dtype in ((floats, torch.float32), (alone, torch.uint8), (stored, torch.uint8)):
+        assert bands.dtype == dtype
+        np.testing.assert_array_equal(bands[0], codes)
 
 
 def test_the_sky_is_what_is_most_likely_and_clear_without_a_head():
     sky = torch.tensor([[0.5, 0.1, 0.2], [0.3, 0.7, 0.3], [0.2, 0.2, 0.5]])[:, None]
     codes = sky_codes(sky)
-    assert codes.dtype == np.uint8
+    assert codes.dtype == torch.uint8
     np.testing.assert_array_equal(codes, [[0, 1, 2]])
     np.testing.assert_array_equal(sky_codes(sky[:0]), [[0, 0, 0]])

@@ -23,14 +23,20 @@ def product_bytes(probabilities_kyx: NDArray[np.float32], valid_yx: NDArray[np.b
     Returns:
         uint8 (1 + K, height, width): code 1..K, then 0..250 for each class; every band is 255 where not valid.
     """
+    out = rounded(probabilities_kyx)
+    if not valid_yx.all():
+        np.copyto(out, NODATA_CODE, where=~valid_yx)
+    return out
+
+
+def rounded(probabilities_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """`product_bytes` where every pixel is valid."""
     classes, height, width = probabilities_kyx.shape
     out = np.empty((1 + classes, height, width), np.uint8)
     for rows in row_slabs(height, width):
         slab = probabilities_kyx[:, rows]
         out[0, rows] = most_probable(slab) + 1
         out[1:, rows] = largest_remainder(slab)
-    if not valid_yx.all():
-        np.copyto(out, NODATA_CODE, where=~valid_yx)
     return out
 
 

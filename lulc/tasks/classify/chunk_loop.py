@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lulc.io.product.parts import PartWriter
 from lulc.io.product.writer import ProductWriter
 from lulc.io.scene.source import Raster
 from lulc.model.inference import ChunkInference
+from lulc.model.lane import lanes_to
 from lulc.model.mean_of_dates import DatesInference
 from lulc.model.predictor import Predictor
 from lulc.run import Run
@@ -79,17 +81,22 @@ def infer_missing(series: Series, job: Job, sink: ChunkSink, wanted: range, run:
     missing = set(wanted) - finished
     resumed, total, pixels = len(sizes) - len(missing), sum(sizes.values()), 0
     taken_over = sum(size for index, size in sizes.items() if index not in missing)
-    if missing:
-        infer = LookInference(series, job, run.check)
 
     def write(look: Look, product: NDArray[np.generic] | None) -> None:
         if product is not None and look.chunk.index in missing:
             sink.put(look.chunk.index, look.chunk.core, product)
 
-    times.ready()
-    if missing:
+    if not missing:
+        times.ready()
+        return Filled(resumed, 0)
+    with closing(LookInference(series, job, run.check)) as infer:
+        times.ready()
         stages = Stages(
-            read=lambda look: job.readers[look.date].raw(look.chunk.read), infer=infer, write=write, times=times
+            read=lambda look: job.readers[look.date].raw(look.chunk.read),
+            infer=infer,
+            write=write,
+            times=times,
+            in_flight=infer.in_flight,
         )
         for look in stages.run(looks_at(chunks_to_infer(job.plan, missing), len(job.readers))):
             if look.last:
@@ -117,35 +124,42 @@ class LookInference:
 
     Attributes:
         seen: For each date, True once it has shown a pixel.
+        in_flight: Looks that are best begun before an earlier one is finished, so that no worker waits for the others.
     """
 
     def __init__(self, series: Series, job: Job, between_tiles: Callable[[], None]) -> None:
-        self._infer = inference_for(predictor_for(series, job), job, between_tiles)
+        self._infer = inference_for(predictors_for(series, job), job, between_tiles)
         self._dates = DatesInference(self._infer) if series.counted else None
         self._readers = job.readers
         self.seen = [False] * len(job.readers)
+        self.in_flight = job.in_flight
 
-    def __call__(self, look: Look, pixels: Raster) -> NDArray[np.generic] | None:
-        """Infer the next look.
+    def close(self) -> None:
+        """Drop what has begun and is not finished."""
+        self._infer.close()
+
+    def __call__(self, look: Look, pixels: Raster) -> Callable[[], NDArray[np.generic] | None]:
+        """Begin the next look. A look at one of several dates is finished before the call returns.
 
         Args:
             look: Next date of a chunk of the plan.
             pixels: Raw planes (bands, height, width) and valid mask of the chunk's `read`.
 
         Returns:
-            Product bands of the chunk's core, uint8 or float32 (bands, height, width), 255 nodata; None before the last
-            date.
+            Waits for the product bands of the chunk's core, uint8 or float32 (bands, height, width), 255 nodata; for None
+            before the last date.
 
         Raises:
-            ModelError: The network gives values that are not finite.
-            LimitError: The device has not enough memory for one window.
+            ModelError: The network gives values that are not finite; here or when the result is asked for.
+            LimitError: The device has not enough memory for one window; likewise.
         """
-        chunk, reader = look.chunk, self._readers[look.date]
         if self._dates is None:
-            return self._infer(chunk, pixels)
+            return self._infer.begin(look.chunk, pixels)
+        chunk, reader = look.chunk, self._readers[look.date]
         clear = reader.scene.by_network
         self.seen[look.date] |= self._dates.add(chunk, pixels, reader.radiometry, look.date, clear=clear)
-        return self._dates.product(chunk) if look.last else None
+        product = self._dates.product(chunk) if look.last else None
+        return lambda: product
 
 
 def tell_unseen(series: Series, seen: Sequence[bool]) -> None:
@@ -163,24 +177,33 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
     return [chunk for chunk in plan.chunks() if chunk.index in wanted]
 
 
-def predictor_for(series: Series, job: Job) -> Predictor:
-    """Predictor of a job: its network on its device, for the radiometry of the first scene; its workers share the CPU threads."""
-    options = job.options
-    predictor = Predictor(job.bundle, series.first.radiometry, job.names, job.placement, options.batch, options.threads)
-    predictor.share_threads()
-    return predictor
+def predictors_for(series: Series, job: Job) -> list[Predictor]:
+    """Predictors of a job: its network on each of its devices, for the radiometry of the first scene.
+
+    Workers on a CPU share its threads.
+    """
+    radiometry, threads = series.first.radiometry, job.options.threads
+    predictors = [
+        Predictor(job.bundle, radiometry, job.names, placement, job.batch_on(placement), threads)
+        for placement in job.placement.each()
+    ]
+    predictors[0].share_threads()
+    return predictors
 
 
-def inference_for(predictor: Predictor, job: Job, between_tiles: Callable[[], None] = lambda: None) -> ChunkInference:
+def inference_for(
+    predictors: Sequence[Predictor], job: Job, between_tiles: Callable[[], None] = lambda: None
+) -> ChunkInference:
     """Inference of the chunks of a job, from the first one that is wanted on.
 
     Args:
-        predictor: From `predictor_for`.
+        predictors: From `predictors_for`.
         job: The planned classification.
         between_tiles: Called before each forward pass; may raise to stop.
     """
     flagged, dates = CLOUDS in job.extra, len(job.readers)
-    return ChunkInference(predictor, job.plan, job.options.activations, between_tiles, flagged=flagged, dates=dates)
+    lanes = lanes_to(predictors, overlap=job.independent)
+    return ChunkInference(lanes, job.plan, job.options.activations, between_tiles, flagged=flagged, dates=dates)
 
 
 def product_writer(

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from math import inf
 from typing import Any
 
-from lulc.errors import InputError, LimitError
+from lulc.errors import InputError
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
@@ -14,19 +13,15 @@ from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
-from lulc.model.device import Placement, choose_placement, usable_cores
-from lulc.model.memory import held_bytes
+from lulc.model.device import Placement, affordable_batch, choose_placement, usable_cores
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
-from lulc.tasks.classify.memory import predict_peak
+from lulc.tasks.classify.fit import DEFAULT_CORE, chunks_in_flight, fit_memory
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.stack.on_grid import Donor
 from lulc.tiling import TilePlan, round_up
-
-DEFAULT_CORE = 1024
-"""Side of the kept square when `--window` is not given, pixels; smaller ones are tried under `--max-memory`."""
 
 LOOKS = ExtraBand("looks", "code", "number of dates")
 """Extra band of a map of several dates: how many of them show a pixel."""
@@ -35,7 +30,6 @@ LEFT_OUT_BY = "--clouds network leaves them out"
 """What to do about a map of many clouds."""
 
 _FLAGGED = "network, flagged in the band clouds"
-_SMALLER_CORES = (DEFAULT_CORE, 512, 256, 128)
 _FALLBACK_HALO = 64
 _FALLBACK_FADE = 32
 _DEAREST_EXACT_COST = 2.0
@@ -53,7 +47,8 @@ class Job:
         extra: Bands behind the activations.
         plan: Tiles and chunks of the scene.
         receptive_field: Receptive field and stride of the network.
-        placement: Device and precision of the network.
+        placement: Devices and precision of the network.
+        window_bytes: Memory that the forward pass of one window takes on its device, bytes.
         peak_bytes: Predicted peak of main memory, bytes.
         product_bytes: Upper bound of the product's size, overviews included, bytes.
         notes: Choices with their reasons and warnings, one line each.
@@ -69,6 +64,7 @@ class Job:
     plan: TilePlan
     receptive_field: ReceptiveField
     placement: Placement
+    window_bytes: int
     peak_bytes: int
     product_bytes: int
     notes: tuple[str, ...]
@@ -92,6 +88,21 @@ class Job:
             self.plan.shape, self.card.classes, options.activations, options.creation_options, self.extra
         )
 
+    @property
+    def independent(self) -> bool:
+        """True when every window is finished by itself: nothing fades, and there is one date."""
+        return not self.plan.fade and len(self.readers) == 1
+
+    @property
+    def in_flight(self) -> int:
+        """Chunks that begin while an earlier one is waited for: as many as keep all workers busy."""
+        return chunks_in_flight(self.placement, self.options) if self.independent else 0
+
+    def batch_on(self, placement: Placement) -> int:
+        """Windows per forward pass on one of its devices."""
+        lanes = workers_on(placement, self.options.threads)
+        return self.options.batch or affordable_batch(placement.device, self.window_bytes, lanes)
+
     def summary(self) -> dict[str, Any]:
         """The plan as JSON values, as `--plan` prints it: sizes in pixels, memory in bytes."""
         plan = self.plan
@@ -108,7 +119,7 @@ class Job:
             "windows": sum(len(chunk.tiles) for chunk in plan.chunks()),
             "chunks": plan.chunk_count,
             "cost_factor": round(plan.cost, 4),
-            "device": str(self.placement.device),
+            "device": self.placement.name,
             "precision": self.placement.precision,
             "predicted_peak_bytes": self.peak_bytes,
             "predicted_output_bytes": self.product_bytes,
@@ -142,7 +153,9 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
     readers = series.readers(names)
     depth = 4 if options.activations == "float32" else 1
     pixel = depth * len(band_infos(card.classes, options.activations, extra))
-    plan, peak = _fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel)
+    plan, window, peak = fit_memory(
+        series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel
+    )
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
     tags = _tags(series, card, options, plan, placement) | ({"LULC_CLOUDS": _FLAGGED} if CLOUDS in extra else {})
     return Job(
@@ -154,6 +167,7 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         plan=plan,
         receptive_field=receptive_field,
         placement=placement,
+        window_bytes=window,
         peak_bytes=peak,
         product_bytes=plan.shape.size * pixel * 4 // 3,
         notes=tuple(notes),
@@ -234,33 +248,6 @@ def input_warnings(series: Series, card: Card) -> list[str]:
 
 def _more(count: int) -> str:
     return f" and {count} more" if count else ""
-
-
-def _fit_memory(
-    series: Series,
-    bundle: Bundle,
-    options: ClassifyOptions,
-    names: tuple[str, ...],
-    margins: tuple[int, int],
-    placement: Placement,
-    stride: int,
-    pixel_bytes: int,
-) -> tuple[TilePlan, int]:
-    halo, fade = margins
-    limit = options.max_memory or inf
-    windows = [options.window] if options.window else [core + 2 * halo for core in _SMALLER_CORES]
-    peak = 0
-    for window in windows:
-        plan = TilePlan.from_window(series.grid.shape, stride, window, halo, fade)
-        network = held_bytes(bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype)
-        together = network * (options.batch or 1) * workers_on(placement, options.threads)
-        peak = predict_peak(plan, series, names, bundle.planes, pixel_bytes, together)
-        if peak <= limit:
-            return plan, peak
-    raise LimitError(
-        f"this scene needs about {peak / 1e9:.2f} GB, --max-memory allows {limit / 1e9:.2f} GB",
-        f"allow more, or use a smaller {'--halo' if options.halo and not options.window else '--window'}",
-    )
 
 
 def _tags(series: Series, card: Card, options: ClassifyOptions, plan: TilePlan, placement: Placement) -> dict[str, str]:

@@ -44,7 +44,13 @@ def _shared_bytes(plan: TilePlan, scene: "Scene", planes: int) -> int:
 
 
 def predict_peak(
-    plan: TilePlan, series: "Series", names: tuple[str, ...], planes: int, pixel_bytes: int, network_bytes: int
+    plan: TilePlan,
+    series: "Series",
+    names: tuple[str, ...],
+    planes: int,
+    pixel_bytes: int,
+    network_bytes: int,
+    in_flight: int,
 ) -> int:
     """Predict the peak of main memory of a run, bytes: what the process holds now, and what the run adds.
 
@@ -54,17 +60,18 @@ def predict_peak(
         names: Bands and indices that are read.
         planes: Number of the network's outputs.
         pixel_bytes: Bytes of a pixel of the product, all bands.
-        network_bytes: Memory of the network from `held_bytes`, bytes.
+        network_bytes: Main memory of all windows that are inferred at once, bytes.
+        in_flight: Chunks that begin while an earlier one is waited for.
     """
     window = plan.largest_window.size
     core = max(chunk.core.shape.size for chunk in plan.chunks())
     probabilities = (3 if plan.fade or series.counted else 1) * window * planes * 4
-    writing = 3 * core * pixel_bytes
+    writing = (3 + in_flight) * core * pixel_bytes
     overviews = pixel_bytes * plan.shape.width * BLOCK
     margins = len(series.dates) * planes * 4 * plan.fade * (plan.shape.width + plan.window)
     return (
         _used_bytes()
-        + _reading_bytes(plan, series, len(names))
+        + _reading_bytes(plan, series, len(names), 2 + in_flight)
         + network_bytes
         + probabilities
         + (_sums_bytes(plan, planes) if series.counted else 0)
@@ -75,12 +82,12 @@ def predict_peak(
     )
 
 
-def _reading_bytes(plan: TilePlan, series: "Series", planes: int) -> int:
-    """Two chunks as they are read, bytes. A date on another grid is read as reflectance, float32, and interpolated."""
+def _reading_bytes(plan: TilePlan, series: "Series", planes: int, chunks: int) -> int:
+    """So many chunks as they are read, bytes. A date on another grid is read as reflectance, float32, and interpolated."""
     read = max(chunk.read.shape.size for chunk in plan.chunks())
     warped = any(not date.grid.same_as(series.grid) for date in series.dates)
     depth = 4 if warped else max(date.scene.dtype.itemsize for date in series.dates)
-    return 2 * read * (planes * depth + 1) + (warped and _INTERPOLATED * planes)
+    return chunks * read * (planes * depth + 1) + (warped and _INTERPOLATED * planes)
 
 
 def _sums_bytes(plan: TilePlan, planes: int) -> int:

@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 
 from lulc.options import (
     CreationOptions,
-    Device,
     Option,
     Options,
     Overwrite,
@@ -48,12 +47,14 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     activations: Stored = "uint8"
     """How the activation of each class is stored."""
 
-    device: Device = "auto"
+    device: Annotated[str, Option(metavar="auto|cpu|cuda|all")] = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1, several GPUs of one model that share the work as in cuda:0,1, or all of them."""
+
     precision: Precision = "auto"
     """Precision of the network; auto is bf16 where the hardware has it."""
 
     batch: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=1_000_000_000)
-    """Windows per forward pass; halved when the device runs out of memory."""
+    """Windows per forward pass, halved when the device runs out of memory; auto is 1 on a CPU, and on a GPU up to 4 as its memory allows."""
 
     # The bytes of a map are promised for one number of threads only, so shards of one plan share it on any machine.
     threads: Annotated[int | None, Option(auto=True)] = Field(default=None, ge=1, le=_MOST_THREADS)

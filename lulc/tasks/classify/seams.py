@@ -14,7 +14,7 @@ from lulc.model.inference import padded_window
 from lulc.model.mean_of_dates import MeanOfDates
 from lulc.model.predictor import Predictor
 from lulc.model.quantise import sky_codes
-from lulc.tasks.classify.chunk_loop import predictor_for
+from lulc.tasks.classify.chunk_loop import predictors_for
 from lulc.tasks.classify.job import Job
 from lulc.tasks.classify.series import Series
 from lulc.tiling import TilePlan, round_up
@@ -94,7 +94,7 @@ def verify_seams(series: Series, job: Job, product: Path, count: int) -> SeamRep
         StorageError: A block of the scene or of the product cannot be read.
     """
     windows = seam_windows(job.plan, count)
-    tally, predictor = _Tally(), predictor_for(series, job)
+    tally, predictor = _Tally(), predictors_for(series, job)[0]
     with open_product(product) as stored:
         for window in windows:
             again = _infer(job, predictor, window)
@@ -146,7 +146,7 @@ def _infer(job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32
         planes = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
         probabilities, shown = planes[: predictor.classes], valid[rows, columns]
         if reader.scene.by_network:
-            shown = shown & (sky_codes(planes[predictor.classes :]) == CLEAR)
+            shown = shown & (sky_codes(planes[predictor.classes :]).cpu().numpy() == CLEAR)
         seen = seen or MeanOfDates(probabilities)
         seen.add(probabilities, shown)
     assert seen is not None

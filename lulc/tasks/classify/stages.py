@@ -1,6 +1,7 @@
-"""Run reading, inference and writing at the same time, one chunk each, in order."""
+"""Run reading, inference and writing at the same time, some chunks each, in order."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -81,16 +82,24 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Stages(Generic[Item, Data, Result]):
-    """A pipeline over items: while one item is inferred, the next is read and the last one written.
+    """A pipeline over items: while some are inferred, the next is read and the last one written.
 
-    Reading and writing have one thread each, so reads and writes stay in order, and at most two items are in memory on
-    each side. An error in any stage is raised in the calling thread, in order.
+    Reading and writing have one thread each, so reads and writes stay in order. An error in any stage is raised in the
+    calling thread, in order.
+
+    Attributes:
+        read: Reads an item.
+        infer: Begins the inference of an item, and gives what waits for its result.
+        write: Writes a result.
+        times: Collects the times of the stages.
+        in_flight: Items that have begun while an earlier one is waited for.
     """
 
     read: Callable[[Item], Data]
-    infer: Callable[[Item, Data], Result]
+    infer: Callable[[Item, Data], Callable[[], Result]]
     write: Callable[[Item, Result], None]
     times: StageTimes
+    in_flight: int = 0
 
     def run(self, items: Iterable[Item]) -> Iterator[Item]:
         """Process items in order; each is yielded once its writing has been handed over.
@@ -101,11 +110,9 @@ class Stages(Generic[Item, Data, Result]):
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
             written: Future[None] | None = None
             try:
-                for item, pending in self._read_ahead(reader, items):
-                    with self.times.wait("read"):
-                        data = pending.result()
+                for item, pending in self._begun(self._read_ahead(reader, items)):
                     with self.times.measure("infer"):
-                        result = self.infer(item, data)
+                        result = pending()
                     if written is not None:
                         with self.times.wait("write"):
                             written.result()
@@ -114,6 +121,19 @@ class Stages(Generic[Item, Data, Result]):
             finally:
                 if written is not None:
                     written.result()
+
+    def _begun(self, read: Iterable[tuple[Item, Future[Data]]]) -> Iterator[tuple[Item, Callable[[], Result]]]:
+        """Items whose inference has begun, each given once enough of those behind it have begun too."""
+        flying: deque[tuple[Item, Callable[[], Result]]] = deque()
+        for item, pending in read:
+            with self.times.wait("read"):
+                data = pending.result()
+            with self.times.measure("infer"):
+                flying.append((item, self.infer(item, data)))
+            del data  # its inference holds it as long as it needs it
+            if len(flying) > self.in_flight:
+                yield flying.popleft()
+        yield from flying
 
     def _read_ahead(self, reader: ThreadPoolExecutor, items: Iterable[Item]) -> Iterator[tuple[Item, Future[Data]]]:
         waiting: tuple[Item, Future[Data]] | None = None

@@ -14,8 +14,10 @@ from rasterio.transform import Affine
 from lulc.errors import InputError, LimitError, StorageError, UsageError
 from lulc.io.scene.scene import open_scene
 from lulc.model.bundle import load_bundle
-from lulc.model.device import choose_placement
+from lulc.model.device import Placement, choose_placement
+from lulc.model.lane import DeviceLane
 from lulc.model.predictor import Predictor
+from lulc.tasks.classify import chunk_loop, job
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
 from tests.support.rewritten import rewriting
@@ -268,3 +270,22 @@ def test_after_a_touch_the_same_command_goes_on(scene_file, bundle, tmp_path):
     with pytest.raises(StorageError, match="was changed while it was read"):
         classify([scene], out, options(bundle, window=272), progress=touch)
     assert classify([scene], out, options(bundle, window=272)).resumed_chunks > 0
+
+
+def test_several_devices_share_the_work_and_give_the_same_bytes(scene_file, bundle, tmp_path, monkeypatch):
+    scene = scene_file(1800, 200)
+    classify([scene], tmp_path / "one.tif", options(bundle, window=272))
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(job, "choose_placement", lambda *_: Placement(cpu, torch.float32, (cpu, cpu)))
+    used = []
+
+    def lanes_to(predictors, *, overlap):
+        assert overlap
+        used.extend(DeviceLane(predictor) for predictor in predictors)
+        return used
+
+    monkeypatch.setattr(chunk_loop, "lanes_to", lanes_to)
+    classify([scene], tmp_path / "several.tif", options(bundle, window=272))
+    assert len(used) == 3
+    assert len({id(lane.predictor) for lane in used}) == 3
+    assert (tmp_path / "several.tif").read_bytes() == (tmp_path / "one.tif").read_bytes()

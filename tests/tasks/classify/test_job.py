@@ -51,3 +51,41 @@ def test_memory_where_the_system_has_no_proc(monkeypatch, tmp_path):
 
 def test_a_pipeline_without_items_ends_at_once():
     assert list(Stages(read=None, infer=None, write=None, times=StageTimes()).run([])) == []
+
+
+def stages(in_flight, log, fail=None):
+    """A pipeline that writes down what begins and ends."""
+
+    def infer(item, data):
+        log.append(f"begin {item}")
+
+        def finish():
+            if item == fail:
+                raise ValueError(item)
+            log.append(f"end {item}")
+            return data * 10
+
+        return finish
+
+    def write(item, result):
+        log.append(f"write {item} {result}")
+
+    return Stages(read=lambda item: item + 1, infer=infer, write=write, times=StageTimes(), in_flight=in_flight)
+
+
+@pytest.mark.parametrize("in_flight", [0, 1, 2, 9])
+def test_a_pipeline_begins_ahead_and_ends_in_order(in_flight):
+    log = []
+    assert list(stages(in_flight, log).run(range(5))) == list(range(5))
+    assert [line for line in log if line.startswith("end")] == [f"end {item}" for item in range(5)]
+    assert [line for line in log if line.startswith("write")] == [f"write {item} {item * 10 + 10}" for item in range(5)]
+    before = log[: log.index("end 0")]
+    assert before == [f"begin {item}" for item in range(min(in_flight + 1, 5))]
+
+
+@pytest.mark.parametrize("in_flight", [0, 1, 3])
+def test_what_was_finished_before_an_error_is_written(in_flight):
+    log, done = [], []
+    with pytest.raises(ValueError, match="2"):
+        done.extend(stages(in_flight, log, fail=2).run(range(5)))
+    assert [line for line in log if line.startswith("write")] == ["write 0 10", "write 1 20"]
