@@ -66,8 +66,11 @@ format: $(VENV)/.dev ## format the sources
 docs: $(VENV)/.dev ## write docs/reference.md anew from the commands
 	$(BIN)/python pipelines/reference.py docs/reference.md
 
-bench: $(VENV)/.bench ## measure speed, memory and seams against other tools (about 20 minutes)
+bench: $(VENV)/.bench ## measure speed, memory and seams against other tools, and against the commit OLD (about 40 minutes)
+	$(BIN)/python benchmarks/versions.py $(OLD) --tile
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/gpu.py --paper
+	$(BIN)/python benchmarks/many_scenes.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/scaling.py
