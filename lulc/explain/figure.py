@@ -57,8 +57,11 @@ def write_heat_figure(
     hot = np.where(known[..., None], color_map(np.nan_to_num(heat_yx))[..., :3], NODATA_GREY / 255)
     pictures = {"Image": colors, "Heat": hot, "Heat over the image": _veiled(colors, heat_yx, hot)}
     for index, (name, picture) in enumerate(pictures.items()):
-        axes = page.picture(layout.panel(index), picture, name, smooth=not layout.exact)
+        page.picture(layout.panel(index), picture, name, smooth=not layout.exact)
         if region_yx is not None and name != "Heat":
+            height, width = region_yx.shape
+            axes = page.axes(layout.panel(index), xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+            axes.axis("off")
             axes.add_collection(_outline(region_yx))
     bar = page.figure.colorbar(ScalarMappable(cmap=color_map), cax=page.axes(layout.bar), ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["0", "0.5", "1"], fontsize=8, color=INK)

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.grid import Shape
-from lulc.io.figures.page import INK, NODATA_GREY, Axes, Box, KeyRow, Page
+from lulc.io.figures.page import INK, NODATA_GREY, Box, KeyRow, Page
 from lulc.legend import NODATA_CODE, Legend
 
 _SHOWN_THOUGH_ABSENT = 20
@@ -20,6 +19,7 @@ _TALLEST, _WIDEST = 6.0, 6.0
 _SIDE_BY_SIDE = 1.7
 _MARGIN, _GAP, _TOP, _CAPTION, _LEGEND, _LINE = 0.25, 0.2, 0.62, 0.3, 3.05, 0.29
 _LONGEST_NAME = 20
+_INSET, _ARROW, _RIM, _HALO = 0.16, 0.13, 0.02, (255, 255, 255, 217)
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ def write_quicklook(
     page = Page(*layout.page, margin=_MARGIN)
     page.title(title, subtitle)
     for index, (name, pixels) in enumerate(panels):
-        axes = page.picture(layout.panel(index), pixels, name, smooth=index < len(panels) - 1)
+        page.picture(layout.panel(index), pixels, name, smooth=index < len(panels) - 1)
     if ground:
-        _draw_scale(axes, classes.shape[1] * ground.width_m, layout.panel_size)
-        _draw_north(axes, ground.north_deg, layout.panel_size)
+        last = layout.panel(len(panels) - 1)
+        _draw_scale(page, last, classes.shape[1] * ground.width_m)
+        _draw_north(page, last, ground.north_deg)
     page.key(layout.legend, rows, _LINE, _LONGEST_NAME)
     page.save(path)
 
@@ -160,39 +161,38 @@ def _percent(percent: float) -> str:
     return "< 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"  # noqa: PLR2004
 
 
-def _draw_scale(axes: Axes, width_m: float, panel: tuple[float, float]) -> None:
+def _draw_scale(page: Page, panel: Box, width_m: float) -> None:
     """A bar of a round length, about a fifth of the panel, in its lower left corner."""
+    left, top, width, height = panel
     length = _round_length(width_m / 5)
-    left, bottom = 0.12 / panel[0], 0.14 / panel[1]
-    right = left + length / width_m
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"  # noqa: PLR2004
-    halo = _halo(axes)
-    axes.plot([left, right], [bottom, bottom], linewidth=2, **halo)
-    axes.text((left + right) / 2, bottom + 0.06 / panel[1], text, fontsize=8, ha="center", va="bottom", **halo)
+    start, along, below = left + _INSET, length / width_m * width, top + height - _INSET
+    with page.shapes((start - _RIM, below - 2 * _RIM, along + 2 * _RIM, 4 * _RIM)) as (draw, dots):
+        for color, rim in ((_HALO, _RIM / 2), (INK, 0.0)):
+            edges = (_RIM - rim, 1.3 * _RIM - rim, _RIM + along + rim, 2.7 * _RIM + rim)
+            draw.rectangle([dots * edge for edge in edges], fill=color)
+    page.text(start + along / 2, below - 0.05, text, 8, anchor="ms", halo=True)
 
 
-def _draw_north(axes: Axes, north_deg: float, panel: tuple[float, float]) -> None:
+def _draw_north(page: Page, panel: Box, north_deg: float) -> None:
     """An arrow to true north in the upper right corner."""
-    width, height = panel
-    angle, length = np.deg2rad(north_deg), 0.13
-    right, top = width - 0.3, height - 0.3
-    across, up = length * np.sin(angle), length * np.cos(angle)
-    halo = _halo(axes)
-    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-    arrow["path_effects"] = halo["path_effects"]
-    tip = (right + across) / width, (top + up) / height
-    tail = (right - across) / width, (top - up) / height
-    axes.annotate("", tip, tail, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow)
-    label = (right - 1.9 * across) / width, (top - 1.9 * up) / height
-    axes.text(*label, "N", fontsize=8, ha="center", va="center", **halo)
-
-
-def _halo(axes: Axes) -> dict[str, Any]:
-    """Ink on any ground, at fractions of the axes."""
-    from matplotlib.patheffects import withStroke
-
-    stroke = withStroke(linewidth=3, foreground="white", alpha=0.85)
-    return {"transform": axes.transAxes, "color": INK, "path_effects": [stroke]}
+    left, top, width, _ = panel
+    side = 2 * _INSET + 2 * _ARROW
+    across, up = np.sin(np.deg2rad(north_deg)), np.cos(np.deg2rad(north_deg))
+    center = np.array([side / 2, side / 2])
+    ahead, beside = np.array([across, -up]), np.array([up, across])
+    tip, tail = center + _ARROW * ahead, center - _ARROW * ahead
+    neck = tip - 0.11 * ahead
+    head = [tip, neck + 0.045 * beside, neck - 0.045 * beside]
+    corner = left + width - side, top
+    with page.shapes((*corner, side, side)) as (draw, dots):
+        shaft, around = ([tuple(dots * point) for point in points] for points in ((tail, neck), (*head, *head[:2])))
+        for color, rim in ((_HALO, _RIM), (INK, 0.0)):
+            draw.line(shaft, fill=color, width=round(dots * (_RIM + rim)))
+            draw.line(around, fill=color, width=round(dots * rim) or 1, joint="curve")
+            draw.polygon(around[:3], fill=color)
+    x, y = np.array(corner) + center - 1.9 * _ARROW * ahead
+    page.text(float(x), float(y), "N", 8, anchor="mm", halo=True)
 
 
 def _round_length(metres: float) -> float:

@@ -207,7 +207,7 @@ def draw_study(study: BandStudy, path: Path) -> None:
         edge.set(color=EDGE, linewidth=0.8)
     if any(row.combination.name in HELBER_2019 for row in rows):
         scale = "◇ Helber et al. 2019: ResNet-50 trained on 80 % of 27,000 patches"
-        page.text(page.margin, page.height - 0.08, scale, fontsize=7.5, color=FAINT, va="bottom")
+        page.text(page.margin, page.height - 0.08, scale, 7.5, color=FAINT, anchor="ls")
     page.save(path)
 
 

@@ -87,7 +87,7 @@ def write_picture_rows(path: Path, rows: Sequence[PictureRow], headline: str, ti
     page.title(headline, title)
     for number, row in enumerate(rows):
         top = _TOP + number * height + _HEADER
-        page.text(_MARGIN, top - 0.08, shortened(row.header, _LONGEST_HEADER), fontsize=9, color=INK, va="bottom")
+        page.text(_MARGIN, top - 0.08, shortened(row.header, _LONGEST_HEADER), 9, anchor="ls")
         for column, picture in enumerate(row.pictures[:PER_ROW]):
             left = _MARGIN + column * (_PICTURE + _GAP)
             _draw(page.axes((left, top, _PICTURE, _PICTURE)), picture)
