@@ -50,6 +50,7 @@ class ChunkInference:
     ) -> None:
         self._predictor = lanes[0].predictor
         self._fade = plan.fade
+        self._spare = self._predictor.spare(plan.halo - plan.fade)
         self._blenders = [Blender(plan, self._predictor.planes) for _ in range(dates)]
         self._flagged = flagged
         self._activations: Stored = activations
@@ -138,8 +139,8 @@ class ChunkInference:
                 if logits is None or self._fade:
                     return logits
                 for tile, one in zip(batch, logits, strict=True):
-                    cropped = one[:, *tile.core.slices(tile.read)]
-                    self._use_parts(tile.core, cropped, self._predictor.calibrated_one, use, lane)
+                    core = one[:, *tile.core.slices(self._answered(tile))]
+                    self._use_parts(tile.core, core, self._predictor.calibrated_one, use, lane)
                 return None
 
         pending = [self._pool.submit(infer, batch) for batch in batches]
@@ -199,7 +200,7 @@ class ChunkInference:
         if logits_pyx is None:  # nothing was shown to the network; the blender still wants the tile's margins
             planes = torch.zeros(self._predictor.planes, tile.kept.height, tile.kept.width)
         else:
-            planes = self._predictor.calibrated_one(logits_pyx[:, *tile.kept.slices(tile.read)])
+            planes = self._predictor.calibrated_one(logits_pyx[:, *tile.kept.slices(self._answered(tile))])
         return blender.feed(tile, planes)
 
     def _use_parts(
@@ -233,15 +234,18 @@ class ChunkInference:
             joinable = not empty
         return batches
 
-    @staticmethod
+    def _answered(self, tile: Tile) -> Window:
+        """The part of a tile's window that the network answers for."""
+        return tile.read.grown(-self._spare)
+
     def _logits(
-        batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None, lane: Lane
+        self, batch: list[Tile], origin: Window, pixels: Raster, radiometry: Radiometry | None, lane: Lane
     ) -> Tensor | None:
         """Of some tiles, (n, planes, height, width); None where there is nothing to show the network."""
         if not _any_valid(batch[0], origin, pixels.valid):
             return None
         raw, valid = lane.up([padded_window(pixels, origin, tile.read) for tile in batch])
-        return lane.predictor.predict_logits(raw, valid, radiometry)
+        return lane.predictor.predict_logits(raw, valid, radiometry, self._spare)
 
 
 def _wait_for(pending: Sequence[Future[Tensor | None]]) -> None:

@@ -58,10 +58,10 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
             self.network.to(self.dtype)
         self.network.to(self.device).to(memory_format=torch.channels_last)
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Output of the network (n, K, ...) in its precision and memory layout."""
+    def logits(self, inputs: Tensor, margin: int = 0) -> Tensor:
+        """Output of the network (n, K, ...) in its precision and memory layout, without a margin if it can leave one out."""
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype) if self._autocast else nullcontext():
-            logits: Tensor = self.network(inputs)
+            logits: Tensor = self.network(inputs, margin) if margin else self.network(inputs)
             return logits
 
     def calibrated(self, logits: Tensor) -> Tensor:

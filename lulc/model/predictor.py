@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lulc.bands import Radiometry
+from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
 from lulc.model.channels import network_channels
 from lulc.model.device import Placement, usable_cores
 from lulc.model.on_device import ModelOnDevice
+from lulc.model.spectral_unet import REACH, SpectralUnet, WithClouds
 from lulc.tiling import row_slabs
 
 _LANES_OF_A_GPU = 3
@@ -85,14 +87,22 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
             len(raw), lambda part: self.calibrated(self.logits(self.features(raw[part], valid[part], radiometry)))
         )
 
-    def predict_logits(self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None) -> Tensor:
+    def predict_logits(
+        self, raw_nchw: Tensor, valid_nyx: Tensor, radiometry: Radiometry | None = None, margin: int = 0
+    ) -> Tensor:
         """What `calibrated` turns into the probabilities of `predict`, from tensors on the device; else as `predict`.
 
-        Who keeps a part of a window alone converts that part alone.
+        Who keeps a part of a window alone converts that part alone, and leaves out a margin from `spare`.
         """
         return self.in_batches(
-            len(raw_nchw), lambda part: self.logits(self.features(raw_nchw[part], valid_nyx[part], radiometry))
+            len(raw_nchw), lambda part: self.logits(self.features(raw_nchw[part], valid_nyx[part], radiometry), margin)
         )
+
+    def spare(self, halo: int) -> int:
+        """Outer pixels of a halo that the network sees and need not answer for; 0 for all networks but our own."""
+        if not isinstance(self.network, SpectralUnet | WithClouds):
+            return 0
+        return max(0, (halo - REACH) // total_stride(self.network) * total_stride(self.network))
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Probabilities of the classes, then of `SKY`, which the card's temperature does not concern."""

@@ -12,6 +12,9 @@ _STEM, _FIRST, _HALF, _QUARTER = 32, 16, 24, 40
 
 _EXPANSION = 6
 
+REACH = 6
+"""Pixels that the decoder and the cloud head look around a pixel at most; the rest of the receptive field is the encoder's."""
+
 
 class SpectralUnet(nn.Module):
     """A small U-Net beside a per-pixel network; their logits are added.
@@ -45,15 +48,24 @@ class SpectralUnet(nn.Module):
         )
         self.clouds = CloudHead(in_channels, clouds) if clouds else None
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (n, K, height, width) of an image (n, channels, height, width) with sides of multiples of 4."""
-        return self._logits(image, *self.encoder(image))
+    def forward(self, image: Tensor, margin: int = 0) -> Tensor:
+        """Logits of an image, or of its inner part.
 
-    def with_clouds(self, image: Tensor) -> Tensor:
-        """Logits of the classes, then of `SKY`: (n, K + 3, height, width); the first K are those of `forward`."""
+        Args:
+            image: (n, channels, height, width) with sides of multiples of 4.
+            margin: Pixels at each side that the encoder alone sees, a multiple of 4.
+
+        Returns:
+            (n, K, height - 2 margin, width - 2 margin). With a margin, what is nearer to its edge than `REACH` may differ from
+            what the whole image gives.
+        """
+        return self._logits(*_inner(margin, image, *self.encoder(image)))
+
+    def with_clouds(self, image: Tensor, margin: int = 0) -> Tensor:
+        """Logits of the classes, then of `SKY`: (n, K + 3, ...); the first K are those of `forward`."""
         if self.clouds is None:
             raise ValueError("this network has no cloud head")
-        half, quarter = self.encoder(image)
+        image, half, quarter = _inner(margin, image, *self.encoder(image))
         return torch.cat([self._logits(image, half, quarter), self.clouds(image, quarter)], dim=1)
 
     def _logits(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
@@ -84,9 +96,9 @@ class WithClouds(nn.Module):
         """Total stride, pixels."""
         return self.network.encoder.output_stride
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits of the classes, then of `SKY`: (n, K + 3, height, width)."""
-        return self.network.with_clouds(image)
+    def forward(self, image: Tensor, margin: int = 0) -> Tensor:
+        """Logits of the classes, then of `SKY`: (n, K + 3, ...), as `SpectralUnet.with_clouds`."""
+        return self.network.with_clouds(image, margin)
 
 
 class CloudHead(nn.Module):
@@ -203,6 +215,15 @@ class DepthwiseConv2d(nn.Conv2d):
             return super().forward(image)
         with torch.autocast("cpu", enabled=False):
             return super().forward(image.float())
+
+
+def _inner(margin: int, image: Tensor, half: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """An image and its features at half and quarter resolution without a margin, in pixels of the image."""
+    if not margin:
+        return image, half, quarter
+    sides = [(whole, margin // step) for whole, step in ((image, 1), (half, 2), (quarter, 4))]
+    image, half, quarter = (whole[:, :, side:-side, side:-side] for whole, side in sides)
+    return image, half, quarter
 
 
 def convolved(given: int, wanted: int, side: int) -> nn.Sequential:

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from lulc.errors import ModelError
 from lulc.model.build import Architecture, build_network, total_stride
+from lulc.model.bundle import load_bundle
 from lulc.model.fold import fold_batch_norm
 from lulc.model.receptive_field import measure_receptive_field
-from lulc.model.spectral_unet import SpectralUnet, WithClouds
+from lulc.model.spectral_unet import REACH, SpectralUnet, WithClouds
 from lulc.training.start import centred, start_segmentation, weights_of
 
 pytestmark = pytest.mark.torch
@@ -162,3 +163,20 @@ def test_no_library_of_networks_is_imported_for_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("margin", [4, 12, 28])
+def test_without_a_margin_the_rest_is_answered_as_ever(margin):
+    network = load_bundle().with_clouds().network
+    image = torch.randn(2, 9, 88, 96, generator=torch.Generator().manual_seed(margin))
+    with torch.inference_mode():
+        whole, inner = network(image), network(image, margin)
+    assert inner.shape == (2, 12, 88 - 2 * margin, 96 - 2 * margin)
+    same = [
+        torch.equal(
+            inner[..., edge : inner.shape[2] - edge, edge : inner.shape[3] - edge],
+            whole[..., margin + edge : 88 - margin - edge, margin + edge : 96 - margin - edge],
+        )
+        for edge in (REACH, REACH - 1)
+    ]
+    assert same == [True, False]
