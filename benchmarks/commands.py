@@ -141,7 +141,7 @@ def compare(found: dict[str, list[str | Path]], trees: list[Path], rounds: int) 
 def stages(name: str, command: list[str | Path], floors: dict[str, float], megapixels: float) -> None:
     """Print what each stage of a command costs beside its floor, CPU seconds for each megapixel of the input."""
     with tempfile.TemporaryDirectory() as place:
-        times = json.loads(process(ROOT, ["-c", _PROFILED, *placed(command, place), "-q"])[0].splitlines()[-1])
+        times = json.loads(process(ROOT, ["-c", _PROFILED, *placed(command, place)])[0].splitlines()[-1])
     start = process(ROOT, ["-m", "lulc", command[0], "--help"])[1]
     print(
         f"\n{name}: {start:.2f} CPU s for `--help`\n\n| stage | CPU s / Mpx | floor | floor is to |\n|---|---|---|---|"

@@ -145,10 +145,10 @@ class ProductReader:
             StorageError: A block cannot be read.
         """
         classes, sky = self._read([1, self.extra_bands[CLOUDS.name][0]], window)
-        if (
-            self._sound
-            and not np.where(classes == NODATA_CODE, sky == NODATA_CODE, np.isin(sky, range(len(SKY)))).all()
-        ):
+        known = np.logical_or.reduce(
+            [sky == position for position in range(len(SKY))]
+        )  # np.isin takes ten times as long
+        if self._sound and not np.where(classes == NODATA_CODE, sky == NODATA_CODE, known).all():
             raise InputError(
                 f"the band {CLOUDS.name} of {self.path} holds what lulc does not write, at rows {window.row}-{window.row_end}",
                 "it is damaged or was changed: make the map again",
