@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lulc.io.product.bands import ACTIVATION_SCALE
-from lulc.io.product.rounding import most_probable
+from lulc.io.product.rounding import largest
 from lulc.legend import NODATA_CODE
 from lulc.tasks.change.distinct import distinct_pairs
 from lulc.tasks.change.joint import joint_probability
@@ -135,12 +135,10 @@ def _each_decided(
         joint = joint_probability(before[:, part], after[:, part], change_rate)
         probability = joint.change()
         old, new, change_probability = joint.likeliest_change()
-        stable = joint.stable()
-        stays = most_probable(stable).astype(np.intp)
-        stable_probability = np.take_along_axis(stable, stays[None], axis=0)[0]
+        stays, stable_probability = largest(joint.stable())
         planes[0, part], planes[1, part] = probability >= threshold - SLACK, _steps(probability)
-        planes[2, part], planes[3, part] = old * classes + new + 1, _steps(change_probability)
-        planes[4, part], planes[5, part] = stays * (classes + 1) + 1, _steps(stable_probability)
+        planes[2, part], planes[3, part] = old * np.uint8(classes) + new + np.uint8(1), _steps(change_probability)
+        planes[4, part], planes[5, part] = stays * np.uint8(classes + 1) + np.uint8(1), _steps(stable_probability)
         expected += joint.expected(weights[part])
     return planes, expected
 
