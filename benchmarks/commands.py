@@ -44,7 +44,7 @@ print(json.dumps([[file, name, times[3]] for (file, _, name), times in found if 
 STAGES = {
     "mosaic": [
         ("decode", "product/reader.py", "read", "decode a map"),
-        ("merge", "mosaic/merging.py", "add", "a pass over a map"),
+        ("merge", "mosaic/merging.py", "feed", "a pass over a map"),
         ("encode", "product/writer.py", "put", "encode a map"),
     ],
     "change": [
@@ -60,7 +60,12 @@ STAGES = {
         ("picture", "figures/quicklook.py", "quicklook_of", ""),
     ],
     "info": [("decode", "product/reader.py", "read", "decode a map")],
-    "evaluate": [("decode", "product/reader.py", "read", "decode two maps")],
+    "evaluate": [
+        ("decode", "product/reader.py", "read", "decode two maps"),
+        ("calibration", "metrics/calibration.py", "feed", "a pass over a map"),
+        ("intervals", "metrics/bootstrap.py", "block_intervals", ""),
+        ("pictures", "figures/agreement.py", "write_confusion", ""),
+    ],
 } | {
     f"stack.{suffix}": [
         ("check of the radiometry", "scene/plausibility.py", "doubts_of", ""),
@@ -70,11 +75,11 @@ STAGES = {
     ]
     for suffix, file, function in (
         ("tif", "files/gdal.py", "write_block"),
-        ("nc", "stack/cube.py", "netcdf_sink"),
+        ("nc", "stack/cube.py", "netcdf_sink write"),
         ("zarr", "stack/cube.py", "write"),
     )
 }
-"""Of each command: stage, file and function that it is the time of, and its floor."""
+"""Of each command: stage, file and functions that it is the time of, and its floor."""
 
 
 def commands(folder: Path, side: int) -> dict[str, list[str | Path]]:
@@ -138,8 +143,11 @@ def compare(found: dict[str, list[str | Path]], trees: list[Path], rounds: int) 
         print(f"| {name} | {cpu:.2f} | {wall:.2f} | {peak:.2f} | {old} |", flush=True)
 
 
-def stages(name: str, command: list[str | Path], floors: dict[str, float], megapixels: float) -> None:
-    """Print what each stage of a command costs beside its floor, CPU seconds for each megapixel of the input."""
+def stages(name: str, command: list[str | Path], floors: dict[str, float], megapixels: float, inputs: int) -> None:
+    """Print what each stage of a command costs beside its floor, CPU seconds for each megapixel of its inputs.
+
+    cProfile makes stages of many small calls, such as pictures, look up to twice as dear as they are.
+    """
     with tempfile.TemporaryDirectory() as place:
         times = json.loads(process(ROOT, ["-c", _PROFILED, *placed(command, place)])[0].splitlines()[-1])
     start = process(ROOT, ["-m", "lulc", command[0], "--help"])[1]
@@ -147,9 +155,9 @@ def stages(name: str, command: list[str | Path], floors: dict[str, float], megap
         f"\n{name}: {start:.2f} CPU s for `--help`\n\n| stage | CPU s / Mpx | floor | floor is to |\n|---|---|---|---|"
     )
     for stage, file, function, floor in STAGES[name]:
-        spent = sum(seconds for path, called, seconds in times if path.endswith(file) and called == function)
+        spent = sum(seconds for path, called, seconds in times if path.endswith(file) and called in function.split())
         bare = f"{floors[floor] / megapixels:.3f}" if floor else ""
-        print(f"| {stage} | {spent / megapixels:.3f} | {bare} | {floor} |")
+        print(f"| {stage} | {spent / megapixels / inputs:.3f} | {bare} | {floor} |")
 
 
 def bare_loops(folder: Path) -> dict[str, float]:
@@ -217,7 +225,7 @@ def main() -> None:
         if options.profile:
             floors = bare_loops(Path(place))
             for name, line in found.items():
-                stages(name, line, floors, options.side**2 / 1e6)
+                stages(name, line, floors, options.side**2 / 1e6, _MAPS if name == "mosaic" else 1)
 
 
 if __name__ == "__main__":

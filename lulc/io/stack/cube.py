@@ -41,18 +41,18 @@ def netcdf_sink(target: Path, layout: StackLayout, *, overwrite: bool = False) -
         lock = _hdf5_lock()
         with lock:
             file = netCDF4.Dataset(temporary, "w", format="NETCDF4")
-        store = _writer(file, layout, lock)
+        write = _writer(file, layout, lock)
 
-        def write(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
+        def first_decides(window: Window, planes: NDArray[np.float32], source: NDArray[np.uint8]) -> None:
             with lock:
                 if not file.variables.keys() >= layout.channels.keys():
                     _netcdf_channels(file, layout, planes)
-            store(window, planes, source)
+            write(window, planes, source)
 
         try:
             with lock:
                 _netcdf_coordinates(file, layout, places)
-            yield write
+            yield first_decides
         finally:
             with lock:
                 file.close()

@@ -35,8 +35,9 @@ from lulc.tiling import panel_windows
 CHUNK = 1024
 """Side of what is decided and stored at once, pixels: whole blocks of the product."""
 
-_SLAB_ROWS = 256
-"""Rows of float32 activations that are held at once; of bytes a whole chunk is, so that each block is decoded once for it."""
+_SLAB_ROWS, _BYTE_ROWS = 256, 1280
+"""Rows of activations that are held at once, float32 and bytes: of bytes a chunk with its usual halo, so that few blocks are
+decoded twice."""
 
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
@@ -224,9 +225,9 @@ class _Change:
         return pixels.part(*core).bands(kept[core], len(self.pair.legend)), expected
 
     def _pixels(self, around: Window, core: Window) -> tuple[ChangePixels, NDArray[np.float64]]:
-        """Pixels of a window, slab by slab where its activations are no bytes, and the expected areas of a window inside it."""
+        """Pixels of a window, slab by slab, and the expected areas of a window inside it."""
         parts, expected = [], np.zeros_like(self.expected)
-        step = around.height if self.pair.bytewise else _SLAB_ROWS
+        step = _BYTE_ROWS if self.pair.bytewise else _SLAB_ROWS
         for row in range(around.row, around.row_end, step):
             slab = Window(row, around.col, min(step, around.row_end - row), around.width)
             weights = np.zeros((slab.height, slab.width))

@@ -1,7 +1,7 @@
 """Pixels whose activations are the same bytes at both dates are decided once.
 
 Where a model is sure, its activations are few different bytes: of a forest near Toulouse (`benchmarks/commands.py`) 4 % of the
-pixels are left to decide. Of noise 99 % are left, and looking for equal ones costs a tenth of deciding all.
+pixels are left to decide. Of noise 99 % are left, and looking for equal ones adds a seventh to deciding all.
 """
 
 import numpy as np
