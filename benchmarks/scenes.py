@@ -31,8 +31,8 @@ def texture() -> np.ndarray:
     return np.concatenate([strip, strip[:, ::-1, ::-1], strip[:, :, ::-1], strip[:, ::-1]], axis=1)
 
 
-def write_scene(path: Path, height: int, width: int) -> Path:
-    """Write a scene block row by block row; an existing one of that name is kept."""
+def write_scene(path: Path, height: int, width: int, first: int = 0) -> Path:
+    """Write a scene block row by block row, whose left edge shows the date `first`; an existing one of that name is kept."""
     if path.exists():
         return path
     tile = texture()
@@ -57,7 +57,7 @@ def write_scene(path: Path, height: int, width: int) -> Path:
     partial = path.with_suffix(".partial.tif")
     with rasterio.open(partial, "w", **profile) as target:
         target.descriptions = NAMES
-        columns = np.arange(width) % tile.shape[2]
+        columns = (np.arange(width) + first * (tile.shape[2] // len(DATES))) % tile.shape[2]
         for row in range(0, height, _ROWS):
             rows = np.arange(row, min(row + _ROWS, height)) % tile.shape[1]
             target.write(tile[:, rows][:, :, columns], window=Window(0, row, width, len(rows)))

@@ -170,7 +170,8 @@ class Radiometry:
         Returns:
             Array of the same shape and dtype.
         """
-        return (digital_numbers + self.offset) / self.quantification
+        moved = digital_numbers + self.offset if self.offset else digital_numbers
+        return moved / self.quantification
 
 
 @cache

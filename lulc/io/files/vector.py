@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError
 from pyproj.exceptions import CRSError
 from shapely.errors import GEOSException
 
@@ -35,18 +33,6 @@ _HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{", ".shp"
 _HEAD_BYTES = 256
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 _SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")
-_UNREADABLE = (
-    DataSourceError,
-    DataLayerError,
-    FeatureError,
-    FieldError,
-    CRSError,
-    ValueError,
-    sqlite3.Error,
-    OSError,
-    GEOSException,
-)
-
 _CRS_KEY = re.compile(rb"""["'](?:c|\\u00[46]3)(?:r|\\u00[57]2)(?:s|\\u00[57]3)["']\s*""", re.IGNORECASE)
 """`crs` as GDAL finds it: in any case, escaped, in quotes of either kind."""
 
@@ -71,6 +57,8 @@ def vector_layers(path: Path) -> dict[str, str | None]:
     Raises:
         InputError: Not a readable vector file, or one that leads to something else.
     """
+    import pyogrio  # loads pandas, which takes a quarter of a second
+
     with _readable(path) as location:
         return {str(name): None if kind is None else str(kind) for name, kind in pyogrio.list_layers(location)}
 
@@ -90,6 +78,8 @@ def read_vector(
     Raises:
         InputError: Not a readable vector file, one that leads to something else, or geometries that are none.
     """
+    import pyogrio
+
     with _readable(path) as location:
         if not len(pyogrio.list_layers(location)):
             raise InputError(f"{path} has no layer", "check that it is whole")
@@ -102,10 +92,18 @@ def read_vector(
     return meta, shapes, dict(zip(map(str, meta["fields"]), columns, strict=True))
 
 
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What reading a file raises that is none."""
+    from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError
+
+    of_pyogrio = (DataSourceError, DataLayerError, FeatureError, FieldError)
+    return (*of_pyogrio, CRSError, ValueError, sqlite3.Error, OSError, GEOSException)
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[str]:
     """What GDAL is to open; a file that leads elsewhere is refused first."""
-    with raised_as(InputError, f"{path} is not a readable vector file", "give GeoPackage or GeoJSON", *_UNREADABLE):
+    with raised_as(InputError, f"{path} is not a readable vector file", "give GeoPackage or GeoJSON", *_unreadable()):
         if not is_vector(path):
             suffix = path.suffix.lower()
             raise InputError(f"{path} is not a {suffix} file by its first bytes", "give GeoPackage or GeoJSON")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
@@ -38,6 +37,8 @@ def write_geopackage(path: Path, table: Table, crs: str, design: Sequence[Mappin
         crs: As WKT.
         design: Rows of the second table.
     """
+    import pyogrio  # loads pandas
+
     geometries = shapely.to_wkb(shapely.points(np.asarray(table["x"]), np.asarray(table["y"])))
     pyogrio.raw.write(
         path, geometries, _fields(table), list(table), layer=_POINTS, driver="GPKG", geometry_type="Point", crs=crs

@@ -45,6 +45,8 @@ EDGE_TAG = "LULC_EDGE"
 """
 
 
+_CODES = 256
+
 WHOLE = (1.0, 1.0)
 """Edge of a product whose last row and column lie inside its scene."""
 
@@ -154,17 +156,22 @@ def _areas(
     pixels, hectares = np.zeros(len(names), np.int64), np.zeros(len(names))
     for window in source.block_rows():
         codes = codes_of(window)
+        counts, rows_ha = _counts(codes), areas.rows[window.row : window.row_end]
         for position, (code, _) in enumerate(names):
-            here = codes == code
-            per_row = np.count_nonzero(here, axis=1)
+            per_row = np.ascontiguousarray(counts[:, code])
             pixels[position] += per_row.sum()
-            inside = per_row - (1 - areas.columns[-1]) * here[:, -1]
-            hectares[position] += inside @ areas.rows[window.row : window.row_end]
+            inside = per_row - (1 - areas.columns[-1]) * (codes[:, -1] == code)
+            hectares[position] += inside @ rows_ha
     valid = max(int(pixels.sum()), 1)
     return tuple(
         ClassArea(code, name, int(count), float(area) if np.isfinite(area) else None, float(count / valid))
         for (code, name), count, area in zip(names, pixels, hectares, strict=True)
     )
+
+
+def _counts(codes: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """How often each row has each code: (height, 256)."""
+    return np.stack([np.bincount(row, minlength=_CODES) for row in codes])
 
 
 @contextmanager

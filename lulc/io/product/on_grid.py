@@ -58,10 +58,14 @@ class ProductOnGrid:
         """Projection from the target to the product."""
         return GridProjection(self.target, self.grid, str(self.path))
 
+    @property
+    def shares_pixels(self) -> bool:
+        """True where pixels are copied, not interpolated."""
+        return self.projection.shift is not None
+
     def at(self, window: Window) -> "ProductWindow":
         """A window of the target, which may reach beyond it. Its classes and its sky are read once and kept."""
-        shared = self.projection.shift is not None
-        return SharedWindow(self, window) if shared else ProjectedWindow(self, window)
+        return SharedWindow(self, window) if self.shares_pixels else ProjectedWindow(self, window)
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes of a window of the target: uint8 (height, width), 1..K, 255 nodata.
@@ -80,6 +84,15 @@ class ProductOnGrid:
             StorageError: A block cannot be read.
         """
         return self.at(window).activations
+
+    def stored(self, window: Window) -> NDArray[Any]:
+        """Activations of a window of the target as stored, where it `shares_pixels`: (K, height, width), 255 without data.
+
+        Raises:
+            InputError: A pixel breaks the format of a product.
+            StorageError: A block cannot be read.
+        """
+        return SharedWindow(self, window).stored
 
 
 @dataclass(frozen=True)
@@ -183,13 +196,18 @@ class SharedWindow(ProductWindow):
         wanted = moved.intersection(self.product.grid.window)
         return wanted, wanted.slices(moved)
 
+    @property
+    def stored(self) -> NDArray[Any]:
+        """Activations as stored: (K, height, width), 255 without data."""
+        return self._stored_and_scale()[0]
+
     def _stored_and_scale(self) -> tuple[NDArray[Any], np.float32]:
         wanted, slices = self._overlap
         with open_product(self.product.path) as product:
             stored, scale = product.stored_activations(wanted), product.activation_scale
         if wanted.shape == self.window.shape:
             return stored, scale
-        placed = np.zeros((len(stored), self.window.height, self.window.width), stored.dtype)
+        placed = np.full((len(stored), self.window.height, self.window.width), NODATA_CODE, stored.dtype)
         placed[(slice(None), *slices)] = stored
         return placed, scale
 

@@ -48,6 +48,11 @@ def most_probable(planes_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
     Args:
         planes_kyx: float32 (K, ...), K up to 255.
     """
+    return largest(planes_kyx)[0]
+
+
+def largest(planes_kyx: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """As `most_probable`, and the largest value itself: uint8 (...), float32 (...)."""
     most = planes_kyx[0].copy()
     number = np.zeros(most.shape, np.uint8)
     for later, plane in enumerate(planes_kyx[1:], start=1):
@@ -55,7 +60,7 @@ def most_probable(planes_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:
         ahead *= np.uint8(later)
         np.maximum(number, ahead, out=number)
         np.maximum(most, plane, out=most)
-    return number
+    return number, most
 
 
 def largest_remainder(probabilities_kyx: NDArray[np.float32]) -> NDArray[np.uint8]:

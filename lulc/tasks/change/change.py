@@ -29,14 +29,16 @@ from lulc.tasks.change.legend import transition_legend
 from lulc.tasks.change.mmu import halo_px, large_patches
 from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import ChangePixels, change_pixels
-from lulc.tasks.change.reference import check_drawn_from, estimate_from_reference
 from lulc.tasks.change.report import ChangeReport, change_report
 from lulc.tiling import panel_windows
 
 CHUNK = 1024
 """Side of what is decided and stored at once, pixels: whole blocks of the product."""
 
-_SLAB_ROWS = 256
+_SLAB_ROWS, _BYTE_ROWS = 256, 1280
+"""Rows of activations that are held at once, float32 and bytes: of bytes a chunk with its usual halo, so that few blocks are
+decoded twice."""
+
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
 _WIDEST_HALO = 1024
@@ -78,7 +80,11 @@ def map_change(
     replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
     called = None if named is None else (as_path(named[0]), as_path(named[1]))
     pair = open_pair(before, after, options.to, options.crosswalk, called)
-    adjusted = estimate_from_reference(reference, pair.legend, output) if reference is not None else None
+    adjusted = None
+    if reference is not None:
+        from lulc.tasks.change.reference import check_drawn_from, estimate_from_reference  # loads tables of points
+
+        adjusted = estimate_from_reference(reference, pair.legend, output)
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
         change = _Change(pair, options, run)
         with change.writer(output) as product:
@@ -221,8 +227,9 @@ class _Change:
     def _pixels(self, around: Window, core: Window) -> tuple[ChangePixels, NDArray[np.float64]]:
         """Pixels of a window, slab by slab, and the expected areas of a window inside it."""
         parts, expected = [], np.zeros_like(self.expected)
-        for row in range(around.row, around.row_end, _SLAB_ROWS):
-            slab = Window(row, around.col, min(_SLAB_ROWS, around.row_end - row), around.width)
+        step = _BYTE_ROWS if self.pair.bytewise else _SLAB_ROWS
+        for row in range(around.row, around.row_end, step):
+            slab = Window(row, around.col, min(step, around.row_end - row), around.width)
             weights = np.zeros((slab.height, slab.width))
             counted = core.intersection(slab)
             weights[counted.slices(slab)] = self.areas.part(counted).table()

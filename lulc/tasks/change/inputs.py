@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from math import ceil, inf
 from pathlib import Path
@@ -21,6 +22,7 @@ from lulc.legend import Legend, load_legend
 from lulc.projection import GridProjection
 
 Name = str | Path
+Activations = NDArray[np.uint8] | NDArray[np.float32]
 
 SIZE_TOLERANCE = 1.1
 """Ratio of pixel sides on the ground from which two maps are of different resolution."""
@@ -41,6 +43,7 @@ class DatedMap:
         legend: Its classes.
         grid: Its pixels.
         tags: Its provenance.
+        bytewise: True when its activations are bytes.
         called: What to call it; None calls it by its file.
     """
 
@@ -48,6 +51,7 @@ class DatedMap:
     legend: Legend
     grid: Grid
     tags: dict[str, str]
+    bytewise: bool
     called: Path | None = None
 
     @property
@@ -97,9 +101,19 @@ class MapPair:
         """Ground of the pixels of `grid`."""
         return PixelAreas.of(self.grid, self.edge)
 
-    def activations(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Activations of both dates in a window of `grid`: float32 (K, height, width), NaN without data."""
-        return self._of(self.before, window), self._of(self.after, window)
+    @cached_property
+    def bytewise(self) -> bool:
+        """True where both maps hold bytes for the very pixels of `grid`, and no classes are summed."""
+        bytewise = self.before.bytewise and self.after.bytewise
+        return self.crosswalk.is_identity and bytewise and all(one.shares_pixels for one in self._on_grid)
+
+    def activations(self, window: Window) -> tuple[Activations, Activations]:
+        """Activations of both dates in a window of `grid`: float32 (K, height, width), NaN without data.
+
+        Where `bytewise`, uint8 as stored, 255 without data.
+        """
+        before, after = (one.stored(window) if self.bytewise else self._of(one, window) for one in self._on_grid)
+        return before, after
 
     def tags(self) -> dict[str, str]:
         """Provenance of both, and what they are called together."""
@@ -153,8 +167,13 @@ class MapPair:
             f"{both} have {left}; it ignores {', '.join(ignored)}", "give two maps of one place, or another --to"
         )
 
-    def _of(self, one: DatedMap, window: Window) -> NDArray[np.float32]:
-        values = ProductOnGrid(one.path, one.legend, one.grid, self.grid).activations(window)
+    @cached_property
+    def _on_grid(self) -> tuple[ProductOnGrid, ProductOnGrid]:
+        before, after = (ProductOnGrid(one.path, one.legend, one.grid, self.grid) for one in (self.before, self.after))
+        return before, after
+
+    def _of(self, one: ProductOnGrid, window: Window) -> NDArray[np.float32]:
+        values = one.activations(window)
         return values if self.crosswalk.is_identity else self.crosswalk.sum_activations(values)
 
 
@@ -220,7 +239,7 @@ def _dated(path: Path, called: Path | None) -> DatedMap:
         raise InputError(f"there is no {path}", "check the path")
     with open_product(path) as product:
         _check(path, product)
-        return DatedMap(path, product.legend, product.grid, product.tags, called)
+        return DatedMap(path, product.legend, product.grid, product.tags, product.bytewise, called)
 
 
 def _check(path: Path, product: ProductReader) -> None:

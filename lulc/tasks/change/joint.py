@@ -27,8 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.product.rounding import most_probable
+from lulc.io.product.rounding import largest
 
+Codes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _ITERATIONS = 8
@@ -62,23 +63,21 @@ class JointProbability:
         changed = self.exchanged - _total(self.lost * self.gained) / self.exchanged
         return np.asarray(np.clip(changed, 0, 1))
 
-    def likeliest_change(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-        """The most probable i != j of each pixel, int (n,) and (n,) from 0, and its probability, float32 (n,).
+    def likeliest_change(self) -> tuple[Codes, Codes, Floats]:
+        """The most probable i != j of each pixel, uint8 (n,) and (n,) from 0, and its probability, float32 (n,).
 
         u_i v_j is largest at the largest u and the largest v; where these are of one class, one of them gives way to
         the second largest.
         """
-        pixels = np.arange(self.exchanged.size)
-        before, after = _largest(self.lost), _largest(self.gained)
-        lost, gained = self.lost[before, pixels], self.gained[after, pixels]
+        (before, lost), (after, gained) = largest(self.lost), largest(self.gained)
         second_before, second_lost = _second(self.lost, before)
         second_after, second_gained = _second(self.gained, after)
         same = before == after
         keep_before = lost * second_gained >= second_lost * gained
-        first = np.where(same & ~keep_before, second_before, before)
-        second = np.where(same & keep_before, second_after, after)
-        probability = self.lost[first, pixels] * self.gained[second, pixels] / self.exchanged
-        return first, second, np.asarray(probability)
+        other_before, other_after = same & ~keep_before, same & keep_before
+        first, second = np.where(other_before, second_before, before), np.where(other_after, second_after, after)
+        probability = np.where(other_before, second_lost, lost) * np.where(other_after, second_gained, gained)
+        return first, second, np.asarray(probability / self.exchanged)
 
     def expected(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum of P(i, j) over the pixels, weighted: float64 (K, K), rows before, columns after.
@@ -139,15 +138,8 @@ def _total(values: Floats) -> Floats:
     return total
 
 
-def _largest(values: Floats) -> NDArray[np.intp]:
-    """Index of the largest value of each column, the first of equal ones."""
-    return most_probable(values).astype(np.intp)
-
-
-def _second(values: Floats, largest: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-    """Index and value of the second largest of each column."""
+def _second(values: Floats, number: Codes) -> tuple[Codes, Floats]:
+    """Index and value of the second largest of each column, whose largest has this index."""
     others = values.copy()
-    pixels = np.arange(values.shape[1])
-    others[largest, pixels] = -1
-    index = _largest(others)
-    return index, np.asarray(others[index, pixels])
+    others[number.astype(np.intp), np.arange(values.shape[1])] = -1
+    return largest(others)

@@ -6,20 +6,22 @@ changes from 5 ha (Copernicus Land Monitoring Service, CLC product user manual),
 A patch is 8-connected: one that is a pixel wide and runs askew, such as a road, must not fall apart into single pixels.
 (Measured on noisy copies of real scenes, 4- and 8-connected patches let through the same false change
 to 0.02 % of the pixels.)
+
+Patches are joined from runs, the changed pixels that follow each other in a row: of smooth changes they are few, and joining them
+takes half of the time of `scipy.ndimage.label`, whose import alone costs as much as deciding two megapixels.
 """
 
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lulc.io.product.areas import PixelAreas
 
 _SLACK = 1e-9
 """Of sums of areas: fifty pixels of 0.01 ha are half a hectare, whatever the last digit says."""
 
-_EIGHT = np.ones((3, 3), np.bool_)
+Indices = NDArray[np.intp]
 
 
 def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
@@ -48,7 +50,40 @@ def large_patches(changed: NDArray[np.bool_], areas: PixelAreas, minimum_ha: flo
     """
     if minimum_ha <= 0 or not changed.any():
         return changed
-    labels, patches = ndimage.label(changed, _EIGHT)
-    rows, columns = np.nonzero(changed)
-    hectares = np.bincount(labels[rows, columns], areas.at(rows, columns), minlength=patches + 1)
-    return np.asarray(changed & (hectares >= minimum_ha * (1 - _SLACK))[labels])
+    height, width = changed.shape
+    table = np.zeros((height, width + 1), np.int8)  # the column behind each row parts its runs from those of the next
+    table[:, :width] = changed
+    edges = np.diff(table.ravel(), prepend=np.int8(0))
+    starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
+    rows, before = starts // (width + 1), np.concatenate([[0.0], np.cumsum(areas.columns)])
+    hectares = areas.rows[rows] * (before[ends % (width + 1)] - before[starts % (width + 1)])
+    patch = _joined(starts.size, *_touching(starts, ends, width + 1))
+    small = np.bincount(patch, hectares)[patch] < minimum_ha * (1 - _SLACK)
+    edges[starts[small]] = edges[ends[small]] = 0
+    return np.cumsum(edges, dtype=np.int8).view(np.bool_).reshape(table.shape)[:, :width]
+
+
+def _touching(starts: Indices, ends: Indices, pitch: int) -> tuple[Indices, Indices]:
+    """Pairs of runs in neighbouring rows that touch, corners included: their numbers above and below.
+
+    Args:
+        starts: Where each run of changed pixels starts, counted row by row, ascending.
+        ends: Where it has ended; at most its row's last place, which no run covers.
+        pitch: From a place to the one below it.
+    """
+    first, last = np.searchsorted(ends, starts + pitch), np.searchsorted(starts, ends + pitch, side="right")
+    touched = np.maximum(last - first, 0)
+    above = np.repeat(np.arange(starts.size), touched)
+    within = np.arange(above.size) - np.repeat(np.cumsum(touched) - touched, touched)
+    return above, first[above] + within
+
+
+def _joined(count: int, first: Indices, second: Indices) -> Indices:
+    """Number of the group of each of `count` things, (count,), where pairs are of one group."""
+    group = np.arange(count)
+    while (group[first] != group[second]).any():
+        pair = group[first], group[second]
+        np.minimum.at(group, np.maximum(*pair), np.minimum(*pair))
+        while (group[group] != group).any():
+            group = group[group]
+    return group

@@ -1,23 +1,33 @@
 """From the activations of two dates to what a change map says of each pixel."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lulc.io.product.bands import ACTIVATION_SCALE
-from lulc.io.product.rounding import most_probable
+from lulc.io.product.rounding import largest
 from lulc.legend import NODATA_CODE
+from lulc.tasks.change.distinct import distinct_pairs
 from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.legend import classes_of
 
-_PIECE = 1 << 15
-"""Pixels that are worked on at once: their tables of K rows stay in the processor's cache."""
+_PLANES = 6
+"""Fields of `ChangePixels`, in their order."""
+
+_PIECE = 1 << 16
+"""Pixels among which equal ones are looked for: their table of slots stays in the processor's cache."""
+
+_CACHED = 1 << 14
+"""Pixels whose joint probability is found at once: their tables of K rows stay there too."""
 
 SLACK = 1e-6
 """Of probabilities in float32: a change of exactly the threshold reaches it, whatever the last digit says."""
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Activations = Bytes | Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +71,8 @@ class ChangePixels:
 
 
 def change_pixels(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
+    before: Activations,
+    after: Activations,
     change_rate: float,
     threshold: float,
     weights: NDArray[np.float64],
@@ -70,8 +80,8 @@ def change_pixels(
     """Decide every pixel by itself.
 
     Args:
-        before: float32 (K, height, width) activations, NaN without data.
-        after: The same of the later date.
+        before: (K, height, width) activations: float32, NaN without data, or uint8 as stored, 255 without data.
+        after: The same of the later date, of the same type.
         change_rate: As for `joint_probability`.
         threshold: Probability of change from which a pixel is changed.
         weights: float64 (height, width) what a pixel counts in the second result, such as hectares.
@@ -80,25 +90,57 @@ def change_pixels(
         The pixels, and the sum of their joint probabilities: float64 (K, K), rows before, columns after.
     """
     classes, shape = len(before), before.shape[1:]
-    where = np.flatnonzero(np.isfinite(before[0] + after[0]))
-    flat = [np.full(before[0].size, NODATA_CODE, np.uint8) for _ in range(5)]
-    changed, expected = np.zeros(before[0].size, np.bool_), np.zeros((classes, classes))
-    earlier, later = (values.reshape(classes, -1) for values in (before, after))
-    for start in range(0, where.size, _PIECE):
-        here = where[start : start + _PIECE]
-        joint = joint_probability(earlier[:, here], later[:, here], change_rate)
+    earlier, later = (np.ascontiguousarray(values).reshape(classes, -1) for values in (before, after))
+    has_data = _has_data(earlier) & _has_data(later)
+    planes, expected = np.full((_PLANES, weights.size), NODATA_CODE, np.uint8), np.zeros((classes, classes))
+    planes[0] = 0
+    for start in range(0, weights.size, _PIECE):
+        here = start + np.flatnonzero(has_data[start : start + _PIECE])
+        dates = np.take(earlier, here, axis=1), np.take(later, here, axis=1)
+        decided, sums = _decided(*dates, change_rate, threshold, weights.ravel()[here])
+        for plane, values in zip(planes, decided, strict=True):
+            plane[here] = values
+        expected += sums
+    changed, *others = (plane.reshape(shape) for plane in planes)
+    return ChangePixels(changed.view(np.bool_), *others), expected
+
+
+def _has_data(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the activations (K, n) are some: bool (n,)."""
+    has: NDArray[np.bool_] = values[0] != NODATA_CODE if values.dtype == np.uint8 else np.isfinite(values[0])
+    return has
+
+
+def _decided(
+    before: NDArray[Any], after: NDArray[Any], change_rate: float, threshold: float, weights: NDArray[np.float64]
+) -> tuple[Bytes, NDArray[np.float64]]:
+    """The fields of `ChangePixels` of pixels with data, uint8 (6, n), and their weighted joint probabilities, (K, K)."""
+    if before.dtype != np.uint8:
+        return _each_decided(before, after, change_rate, threshold, weights)
+    chosen, which = distinct_pairs(before, after)
+    earlier, later = (np.take(values, chosen, axis=1) * np.float32(ACTIVATION_SCALE) for values in (before, after))
+    together: NDArray[np.float64] = np.asarray(np.bincount(which, weights), np.float64)
+    planes, expected = _each_decided(earlier, later, change_rate, threshold, together)
+    return np.take(planes, which, axis=1), expected
+
+
+def _each_decided(
+    before: Floats, after: Floats, change_rate: float, threshold: float, weights: NDArray[np.float64]
+) -> tuple[Bytes, NDArray[np.float64]]:
+    """As `_decided`, without looking for equal pixels."""
+    classes, count = before.shape
+    planes, expected = np.empty((_PLANES, count), np.uint8), np.zeros((classes, classes))
+    for start in range(0, count, _CACHED):
+        part = slice(start, start + _CACHED)
+        joint = joint_probability(before[:, part], after[:, part], change_rate)
         probability = joint.change()
         old, new, change_probability = joint.likeliest_change()
-        stable = joint.stable()
-        stays = most_probable(stable).astype(np.intp)
-        changed[here] = probability >= threshold - SLACK
-        stable_probability = np.take_along_axis(stable, stays[None], axis=0)[0]
-        decided = (_steps(probability), old * classes + new + 1, _steps(change_probability))
-        for plane, values in zip(flat, (*decided, stays * (classes + 1) + 1, _steps(stable_probability)), strict=True):
-            plane[here] = values
-        expected += joint.expected(weights.ravel()[here])
-    planes = [plane.reshape(shape) for plane in flat]
-    return ChangePixels(changed.reshape(shape), *planes), expected
+        stays, stable_probability = largest(joint.stable())
+        planes[0, part], planes[1, part] = probability >= threshold - SLACK, _steps(probability)
+        planes[2, part], planes[3, part] = old * np.uint8(classes) + new + np.uint8(1), _steps(change_probability)
+        planes[4, part], planes[5, part] = stays * np.uint8(classes + 1) + np.uint8(1), _steps(stable_probability)
+        expected += joint.expected(weights[part])
+    return planes, expected
 
 
 def _steps(probability: NDArray[np.float32]) -> Bytes:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from lulc.io.files.csv_text import csv_text
 from lulc.io.product.areas import class_areas
 from lulc.io.report.markdown import Blocks, interval, markdown_table, page
 from lulc.io.report.writer import plain
-from lulc.metrics.area_estimate import Estimate
-from lulc.tasks.accuracy.area_report import AreaReport
 from lulc.tasks.change.inputs import MapPair
 from lulc.tasks.classify.memory import peak_resident_bytes
+
+if TYPE_CHECKING:  # estimates need scipy and tables of points, which a change map without points does not
+    from lulc.metrics.area_estimate import Estimate
+    from lulc.tasks.accuracy.area_report import AreaReport
 
 _ZERO = "."
 _MEGA, _GIGA = 1e6, 1e9
@@ -99,7 +101,7 @@ class ChangeReport:
     counted: Transitions
     expected: Transitions
     adjusted: Transitions | None
-    estimate: AreaReport | None
+    estimate: "AreaReport | None"
     settings: Mapping[str, float]
     notes: tuple[str, ...]
     resumed_chunks: int
@@ -112,7 +114,7 @@ class ChangeReport:
         """Fraction of the map's area that is changed, as counted."""
         return self.counted.changed / max(float(self.counted.hectares.sum()), 1e-12)
 
-    def interval(self, before: int, after: int) -> Estimate | None:
+    def interval(self, before: int, after: int) -> "Estimate | None":
         """Estimated hectares of a transition with their interval; None without points."""
         return self.estimate.hectares(before * len(self.classes) + after) if self.estimate else None
 
@@ -197,7 +199,7 @@ def change_report(
     whole: Path,
     pair: MapPair,
     expected: NDArray[np.float64],
-    estimate: AreaReport | None,
+    estimate: "AreaReport | None",
     *,
     settings: Mapping[str, float],
     resumed_chunks: int,

@@ -1,13 +1,16 @@
+import netCDF4
 import numpy as np
 import pytest
 import rasterio
+import rioxarray  # noqa: F401 - registers .rio
 import xarray as xr
 from affine import Affine
 from rasterio.crs import CRS
 
 from lulc.errors import InputError
 from lulc.grid import Grid, Shape, Window
-from lulc.io.stack.cube import netcdf_sink, pixel_centres, zarr_sink
+from lulc.io.stack.coordinates import pixel_centres
+from lulc.io.stack.cube import netcdf_sink, zarr_sink
 from lulc.io.stack.geotiff import SOURCE, StackLayout
 
 PLACE = Affine(10, 0, 399_960.0, 0, -10, 5_000_040.0)
@@ -115,3 +118,55 @@ def test_gdal_sees_place_and_pixels(tmp_path, suffix, address, grid):
             assert raster.crs == grid.crs
             assert raster.transform.almost_equals(grid.transform, 1e-9)
             np.testing.assert_array_equal(raster.read(1), truth)
+
+
+def plain(attributes):
+    return {name: np.ravel(value).tolist() for name, value in attributes.items()}
+
+
+@pytest.mark.parametrize("suffix", SINKS)
+@pytest.mark.parametrize("code", [32631, 4326, 2263, 5514, 32661, None])
+def test_coordinates_are_those_of_rioxarray(tmp_path, suffix, code):
+    """Metres, degrees, feet, axes to the south and west, a pole, none."""
+    grid = Grid(None if code is None else CRS.from_epsg(code), PLACE, SHAPE)
+    written(tmp_path / f"out{suffix}", layout(grid))
+    x, y = pixel_centres(grid)
+    same = xr.Dataset(coords={"y": ("y", y), "x": ("x", x)})
+    if code is not None:
+        same = same.rio.write_crs(grid.crs).rio.write_transform(grid.transform).rio.write_coordinate_system()
+    with opened(tmp_path / f"out{suffix}") as cube:
+        assert set(cube.coords) == set(same.coords)
+        for name, coordinate in same.coords.items():
+            np.testing.assert_array_equal(cube[name], coordinate)
+            assert cube[name].dtype == coordinate.dtype
+            assert plain(cube[name].attrs) == plain(coordinate.attrs)
+    with xr.open_dataset(tmp_path / f"out{suffix}") as cube:
+        assert list(cube.data_vars) == ["B04", "NDVI", SOURCE]
+
+
+class TestShuffle:
+    """Values come back whichever way they are compressed."""
+
+    def filters(self, path, planes):
+        plan = StackLayout(GRID, {"B04": "red", "NDVI": "vegetation"}, {}, sources=False, chunk=256)
+        with netcdf_sink(path, plan) as sink:
+            for row in range(0, SHAPE.height, 256):
+                for col in range(0, SHAPE.width, 256):
+                    window = Window(row, col, 256, 256).intersection(GRID.window)
+                    sink(window, planes[:, *window.slices()], np.zeros((window.height, window.width), np.uint8))
+        with netCDF4.Dataset(path) as file:
+            file.set_auto_mask(False)
+            np.testing.assert_array_equal(file["B04"][...], planes[0])
+            np.testing.assert_array_equal(file["NDVI"][...], planes[1])
+            return [bool(file[name].filters()["shuffle"]) for name in ("B04", "NDVI")]
+
+    def test_few_values_are_not_shuffled_many_are(self, tmp_path):
+        rng = np.random.default_rng(1)
+        counts = rng.normal(800, 100, (2, SHAPE.height, SHAPE.width)).round().astype(np.float32)
+        counts[1] = rng.random(counts.shape[1:], np.float32)
+        assert self.filters(tmp_path / "out.nc", counts / np.float32(10_000)) == [False, True]
+
+    def test_a_first_window_without_data_leaves_it_to_the_kind_of_channel(self, tmp_path):
+        planes = np.full((2, SHAPE.height, SHAPE.width), np.nan, np.float32)
+        planes[:, 280:] = 0.5
+        assert self.filters(tmp_path / "out.nc", planes) == [False, True]

@@ -132,8 +132,9 @@ class TestCutting:
         changed_px = (expected[3] != expected[4]).mean()
         assert 0.02 < changed_px < 0.9
         monkeypatch.setattr(task, "CHUNK", 512)
-        monkeypatch.setattr(task, "_SLAB_ROWS", 37)
+        monkeypatch.setattr(task, "_BYTE_ROWS", 37)
         monkeypatch.setattr("lulc.tasks.change.pixels._PIECE", 1001)
+        monkeypatch.setattr("lulc.tasks.change.pixels._CACHED", 99)
         map_change(*paths, tmp_path / "cut.tif", options)
         np.testing.assert_array_equal(bands(tmp_path / "cut.tif"), expected)
 

@@ -18,7 +18,7 @@ GRID = Grid(None, Affine.identity(), Shape(4, 4))
 
 
 def dated(**tags):
-    return DatedMap(Path("map.tif"), LEGEND, GRID, tags)
+    return DatedMap(Path("map.tif"), LEGEND, GRID, tags, bytewise=True)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from lulc.errors import UsageError
 from lulc.io.product.areas import PixelAreas
@@ -117,3 +118,39 @@ class TestLegend:
     def test_the_largest(self):
         classes = tuple(LandClass(number, f"class {number}", "#808080") for number in range(1, 16))
         assert len(transition_legend(Legend("some", "Some", classes))) == 225
+
+
+def by_labels(changed, areas, minimum):
+    """The same by scipy's labels."""
+    labels, patches = ndimage.label(changed, np.ones((3, 3)))
+    rows, columns = np.nonzero(changed)
+    hectares = np.bincount(labels[rows, columns], areas.at(rows, columns), minlength=patches + 1)
+    return changed & (hectares >= minimum * (1 - 1e-9))[labels]
+
+
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.4, 0.6, 0.95, 1])
+def test_patches_of_any_form_are_those_of_scipy(density):
+    rng = np.random.default_rng(round(100 * density))
+    for _ in range(100):
+        height, width = rng.integers(1, 40, 2)
+        changed = rng.random((height, width)) < density
+        areas = PixelAreas(rng.choice([0.01, 0.013], height), np.append(np.ones(width - 1), rng.choice([1, 0.4])))
+        minimum = rng.choice([0.01, 0.02, 0.05, 0.5, 2])
+        np.testing.assert_array_equal(large_patches(changed, areas, minimum), by_labels(changed, areas, minimum))
+
+
+def test_a_line_that_winds_is_one_patch():
+    """Teeth that join below, a spiral, and both mirrored: the first runs of a patch learn last that they are one."""
+    comb = np.zeros((60, 61), np.bool_)
+    comb[:, ::2], comb[-1] = True, True
+    spiral = np.zeros((61, 61), np.bool_)
+    for turn in range(0, 29, 2):
+        spiral[turn, max(turn - 2, 0) : 61 - turn] = spiral[turn : 61 - turn, 60 - turn] = True
+        spiral[60 - turn, turn : 61 - turn] = spiral[turn + 2 : 61 - turn, turn] = True
+    for shape in (comb, spiral):
+        for changed in (shape, shape[::-1], shape[:, ::-1], shape.T):
+            areas = areas_of(rows_of(len(changed)), changed.shape[1])
+            whole = changed.sum() * 0.01
+            assert by_labels(changed, areas, whole).sum() == changed.sum()
+            np.testing.assert_array_equal(large_patches(changed, areas, whole), changed)
+            assert not large_patches(changed, areas, whole + 0.005).any()
