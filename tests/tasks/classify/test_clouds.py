@@ -163,8 +163,8 @@ def test_the_head_runs_where_it_is_needed_alone(scene, cloud_bundle, tmp_path, m
 def test_a_sky_that_is_not_finite_is_refused(scene, cloud_bundle, tmp_path, monkeypatch):
     with_clouds = SpectralUnet.with_clouds
 
-    def overflowing(self, image):
-        logits = with_clouds(self, image)
+    def overflowing(self, image, margin=0):
+        logits = with_clouds(self, image, margin)
         logits[:, 9:] = float("nan")
         return logits
 
