@@ -1,8 +1,9 @@
-"""Work in threads: results in the order of the items, or one call that can be abandoned."""
+"""Work in threads: results in the order of the items, lanes for places, or one call that can be abandoned."""
 
+import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -12,7 +13,18 @@ Result = TypeVar("Result")
 READERS = 2
 """Default number of threads of `in_order`."""
 
+MOST_LANES = 8
+"""Most threads of a process that decode. A chunk of a scene has about twice as many blocks that the one before did not have."""
+
 _POLL_S = 0.1
+_threads: list[ThreadPoolExecutor] = []
+_growing = threading.Lock()
+os.register_at_fork(after_in_child=_threads.clear)
+
+
+def usable_cores() -> int:
+    """Number of cores this process may use; a limit set by Slurm or a container counts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], readers: int = READERS) -> Iterator[Result]:
@@ -59,3 +71,68 @@ def abandoned_when(check_stop: Callable[[], None], function: Callable[[], Result
         check_stop()
         wait([future], timeout=_POLL_S)
     return future.result()
+
+
+class Lanes:
+    """Threads that read a scene; those of all scenes of a process are the same few.
+
+    What lies at one place is always read by the same thread: its handle has the blocks that two windows share in GDAL's cache, so
+    every block is decoded once for any number of threads.
+
+    Args:
+        count: Number of threads, at most `MOST_LANES`. With 1 the calling thread reads.
+
+    Attributes:
+        count: Number of threads.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = max(1, min(count, MOST_LANES))
+        self._lane_of: dict[Hashable, int] = {}
+        self._lock = threading.Lock()
+
+    def run(self, places: Sequence[Hashable], tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Results of tasks, in order. When it returns or raises, none of them is running.
+
+        Args:
+            places: For each task, what it reads: tasks of equal places run in the same thread, also in later calls.
+            tasks: What to run.
+
+        Raises:
+            Exception: What the first task that fails raises, in order. Tasks after it may not have run.
+        """
+        if self.count == 1 or len(tasks) == 1:
+            return [task() for task in tasks]
+        lanes = self._assigned(places)
+        futures = [_thread(lane).submit(task) for lane, task in zip(lanes, tasks, strict=True)]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            _end(futures)
+
+    def _assigned(self, places: Sequence[Hashable]) -> list[int]:
+        """The lane of each place; a new place gets the lane with least to do."""
+        with self._lock:
+            load = Counter(dict.fromkeys(range(self.count), 0))
+            load.update(self._lane_of[place] for place in places if place in self._lane_of)
+            for place in places:
+                if place not in self._lane_of:
+                    lane = min(range(self.count), key=load.__getitem__)
+                    self._lane_of[place] = lane
+                    load[lane] += 1
+            return [self._lane_of[place] for place in places]
+
+
+def _thread(lane: int) -> ThreadPoolExecutor:
+    """The thread of a lane, which this process starts when it is first wanted."""
+    with _growing:
+        while len(_threads) <= lane:
+            _threads.append(ThreadPoolExecutor(1, f"lulc-decode-{len(_threads)}"))
+        return _threads[lane]
+
+
+def _end(futures: Sequence[Future[Result]]) -> None:
+    """Cancel what has not begun, and wait for the rest."""
+    for future in futures:
+        future.cancel()
+    wait(futures)

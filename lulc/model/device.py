@@ -1,12 +1,12 @@
 """Device and floating-point precision of the network."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lulc.errors import UsageError, raised_as
+from lulc.in_order import usable_cores as usable_cores  # noqa: PLC0414 - for those who choose device and threads
 from lulc.options import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -89,8 +89,3 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     return bool(_BF16_FLAGS & set(flags.split()))
-
-
-def usable_cores() -> int:
-    """Number of cores this process may use; a limit set by Slurm or a container counts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -80,6 +80,7 @@ class Source(Protocol):
         zeros: What a stored 0 of each band has become. None when 0 is a value like others: something else is stated to
             mean no data, or a mask says where it is.
         block_shape: Size of the blocks that are decoded at once.
+        cell_shape: Size of the cells in which several threads may read a window; None where one thread reads all of it.
     """
 
     origin: Origin
@@ -88,6 +89,10 @@ class Source(Protocol):
     dtype: np.dtype[Any]
     counts: bool
     block_shape: Shape
+
+    @property
+    def cell_shape(self) -> Shape | None:
+        """See above."""
 
     @property
     def zeros(self) -> tuple[float, ...] | None:
