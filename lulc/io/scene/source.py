@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,9 @@ class Closable(Protocol):
         """Release them."""
 
 
+Opened = TypeVar("Opened", bound=Closable)
+
+
 @contextmanager
 def closed_on_error(sources: "Iterable[Closable]") -> Iterator[None]:
     """Close sources when the block fails; those that it adds to the list too."""
@@ -128,6 +131,12 @@ def closed_on_error(sources: "Iterable[Closable]") -> Iterator[None]:
         for source in sources:
             source.close()
         raise
+
+
+def kept(source: Opened, sources: "list[Opened]") -> Opened:
+    """A source that was also put into a list, such as that of `closed_on_error`, by whichever thread opened it."""
+    sources.append(source)
+    return source
 
 
 class NamedPixels(Protocol):
