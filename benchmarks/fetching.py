@@ -3,7 +3,7 @@
 python benchmarks/fetching.py [--latency-ms 50] [--blocks 3 8] [--rounds 3]
 
 One item of nine bands on this machine: cloud-optimised GeoTIFFs with blocks of 512 px, four of 10 m and five of 20 m. The area is so
-many blocks of 10 m wide and high. What is fetched is compared with the item's own pixels by its digest in every round.
+many blocks of 10 m wide and high. The server is a process of its own; the pixels of all rounds are compared.
 """
 
 import argparse
@@ -12,14 +12,15 @@ import json
 import os
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import rasterio
@@ -76,17 +77,19 @@ def ground(pixels: int) -> tuple[float, float, float, float]:
 
 
 @contextmanager
-def slow_server(folder: Path, latency_s: float) -> Iterator["_SlowServer"]:
-    """Serves a folder, every answer after a while."""
+def slow_server(folder: Path, latency_ms: float) -> Iterator[str]:
+    """Address of a process that serves a folder, every answer after a while; its last word is the number of requests."""
+    command = [sys.executable, __file__, "--serve", str(folder), "--latency-ms", str(latency_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.terminate()
+
+
+def serve(folder: Path, latency_s: float) -> None:
+    """Serve a folder until the process is ended."""
     server = _SlowServer(folder, latency_s)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    print(server.server_port, flush=True)
+    server.serve_forever()
 
 
 class _SlowServer(ThreadingHTTPServer):
@@ -114,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         server: _SlowServer = self.server
         server.requests += 1
         time.sleep(server.latency_s)
-        content = server.contents.get(self.path)
+        content = server.contents.get(self.path, str(server.requests).encode() if self.path == "/requests" else None)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         total = len(content or b"")
         first, last = (int(asked[1]), min(int(asked[2] or total), total - 1)) if asked else (0, total - 1)
@@ -129,16 +132,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def fetched(server: _SlowServer, blocks: int, scratch: Path) -> tuple[float, int, str]:
-    """Seconds and requests of one fetch, and the digest of its file. GDAL keeps no answers between two fetches."""
-    before, began = server.requests, time.perf_counter()
+def fetched(server: str, blocks: int, scratch: Path) -> tuple[float, float, int, str]:
+    """Wall and CPU seconds and requests of one fetch, and the digest of its pixels."""
     area = ",".join(f"{number:.9f}" for number in ground(blocks * BLOCK - 2))
     options = FetchOptions(area=area, dates="2021-06-03", bands=NAMES, overwrite=True)
-    fetch(f"http://127.0.0.1:{server.server_port}/item.json", scratch, options)
-    seconds = time.perf_counter() - began
+    began, used = time.perf_counter(), time.process_time()
+    fetch(f"{server}/item.json", scratch, options)
+    wall, cpu = time.perf_counter() - began, time.process_time() - used
+    with urlopen(f"{server}/requests") as answer:  # noqa: S310 - of this machine
+        requests = int(answer.read()) - 1
     with rasterio.open(scratch / "scene.tif") as raster:
-        digest = hashlib.sha256(raster.read()).hexdigest()
-    return seconds, server.requests - before, digest
+        return wall, cpu, requests, hashlib.sha256(raster.read()).hexdigest()
 
 
 def main() -> None:
@@ -147,21 +151,24 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=50)
     parser.add_argument("--blocks", type=int, nargs="+", default=[3, 8])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", type=Path, help="serve a folder; the benchmark starts this itself")
     given = parser.parse_args()
+    if given.serve:
+        serve(given.serve, given.latency_ms / 1000)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "item"
         folder.mkdir()
         write_item(folder)
         print(f"\n{given.latency_ms:g} ms a request, median of {given.rounds}, load {os.getloadavg()[0]:.1f}\n")
-        print("| blocks | s | requests | pixels |\n|---|---|---|---|")
+        print("| blocks | s | CPU s | requests | pixels |\n|---|---|---|---|---|")
         for blocks in given.blocks:
             rounds = []
             for _ in range(given.rounds):
-                with slow_server(folder, given.latency_ms / 1000) as server:  # a new port: nothing is cached for it
+                with slow_server(folder, given.latency_ms) as server:  # a new port: GDAL has kept nothing of it
                     rounds.append(fetched(server, blocks, Path(name) / "out"))
-            seconds, requests = (statistics.median(values) for values in list(zip(*rounds, strict=True))[:2])
-            (digest,) = {each[2] for each in rounds}
-            print(f"| {blocks} x {blocks} | {seconds:.2f} | {requests:.0f} | {digest[:8]} |", flush=True)
+            wall, cpu, requests = (statistics.median(values) for values in list(zip(*rounds, strict=True))[:3])
+            (digest,) = {each[-1] for each in rounds}
+            print(f"| {blocks} x {blocks} | {wall:.2f} | {cpu:.2f} | {requests:.0f} | {digest[:8]} |", flush=True)
 
 
 if __name__ == "__main__":
