@@ -29,8 +29,8 @@ _DATES = 2
 _MAPS = 4
 _PROFILED = """
 import cProfile, json, pstats, sys, time
-import lulc.in_order
-lulc.in_order.in_order = lambda function, items, readers=1: map(function, items)
+import lulc.threads
+lulc.threads.in_order = lambda function, items, readers=1: map(function, items)
 from lulc.cli.main import cli
 profile = cProfile.Profile(time.process_time)
 try:

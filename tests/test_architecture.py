@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lulc"
 
 LAYERS = [
-    ("errors", "ground_area", "in_order", "turns"),
+    ("errors", "ground_area", "threads", "turns"),
     ("resources", "run"),
     ("config",),
     ("grid", "bands", "legend"),

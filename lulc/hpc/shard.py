@@ -18,7 +18,7 @@ from lulc.io.product.clouds import tell_clouds
 from lulc.io.product.parts import PartWriter, part_folders
 from lulc.model.bundle import Bundle, load_bundle
 from lulc.model.bundle_files import locate
-from lulc.model.device import placement_elsewhere, usable_cores
+from lulc.model.device import placement_elsewhere
 from lulc.resources import pretrained_dir
 from lulc.run import Progress, running, silent
 from lulc.tasks.classify.chunk_loop import infer_missing, product_writer, tell_empty
@@ -27,6 +27,7 @@ from lulc.tasks.classify.memory import gdal_cache_bytes, peak_resident_bytes
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import open_series
 from lulc.tasks.classify.stages import StageTimes
+from lulc.threads import usable_cores
 
 
 @dataclass(frozen=True)

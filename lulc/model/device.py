@@ -1,6 +1,5 @@
 """Device and floating-point precision of the network."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,8 +169,3 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     return bool(_BF16_FLAGS & set(flags.split()))
-
-
-def usable_cores() -> int:
-    """Number of cores this process may use; a limit set by Slurm or a container counts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,9 +11,10 @@ from lulc.bands import Radiometry
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
 from lulc.model.channels import network_channels
-from lulc.model.device import Placement, usable_cores
+from lulc.model.device import Placement
 from lulc.model.on_device import ModelOnDevice
 from lulc.model.spectral_unet import REACH, SpectralUnet, WithClouds
+from lulc.threads import usable_cores
 from lulc.tiling import row_slabs
 
 _LANES_OF_A_GPU = 3

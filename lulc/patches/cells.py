@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lulc.bands import check_bands
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
-from lulc.in_order import in_order
 from lulc.io.scene.scene import Scene
 from lulc.patches.classifier import AT_ONCE, Classifier
 from lulc.patches.pixels import LEAST_VALID, as_trained, resized
+from lulc.threads import in_order
 
 _MOST_BYTES = 64 << 20
 """Largest copy of cells that is made at once."""

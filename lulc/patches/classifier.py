@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import InputError, LulcError, ModelError
-from lulc.in_order import in_order
 from lulc.model.device import Placement, choose_device, choose_precision
 from lulc.model.on_device import ModelOnDevice
 from lulc.options import Precision
@@ -17,6 +16,7 @@ from lulc.patches.card import PatchCard, PatchModel
 from lulc.patches.image import PatchImage
 from lulc.patches.networks import PatchNetwork
 from lulc.patches.pixels import LEAST_VALID, as_trained, channels, planes_of, reflectance
+from lulc.threads import in_order
 
 Item = TypeVar("Item")
 

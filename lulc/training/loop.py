@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lulc.errors import ConfigError, InputError, Interrupted, LimitError, ModelError
-from lulc.in_order import in_order
 from lulc.model.device import choose_precision
 from lulc.run import StepProgress, silent
+from lulc.threads import in_order
 from lulc.training.distributed import ProcessGroup
 from lulc.training.ema import EMA
 from lulc.training.run_folder import RunFolder

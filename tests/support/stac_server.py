@@ -6,6 +6,7 @@ Follows STAC API 1.0.0 (core, item-search, query extension) and RFC 9110 (ranges
 import json
 import re
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,8 @@ class StacServer(ThreadingHTTPServer):
         asked: How often each path was asked for.
         bodies: Bodies of the searches.
         conforms: Conformance classes.
+        delay_s: How long each answer waits.
+        most_at_once: Most requests that waited at the same time.
     """
 
     daemon_threads = True
@@ -38,6 +41,7 @@ class StacServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.page, self.faults, self.always = folder, 2, {}, {}
         self.asked, self.bodies, self.conforms = Counter(), [], CONFORMS
+        self.delay_s, self.waiting, self.most_at_once = 0.0, [], 0
 
     @property
     def root(self):
@@ -81,6 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self._search(body))
 
     def _get(self):
+        self.server.waiting.append(self)
+        self.server.most_at_once = max(self.server.most_at_once, len(self.server.waiting))
+        time.sleep(self.server.delay_s)
+        self.server.waiting.remove(self)
         if self._fault():
             return
         if self.path == "/":

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lulc.errors import InputError
-from lulc.in_order import in_order
 from lulc.io.labels.training_set import TrainingSet
+from lulc.threads import in_order
 from lulc.training.samples import Cache, Samples, check_labels, chip_odds
 from lulc.training.scenes import train_scenes
 from lulc.training.settings import SampleSettings

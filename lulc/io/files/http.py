@@ -24,6 +24,9 @@ GDAL_HTTP = {
 }
 """Options under which a raster is opened over HTTP."""
 
+IN_FLIGHT = 16
+"""Most requests for rasters that wait for their answers at once."""
+
 _URL = re.compile(r"(https?):/+(?=[^/])", re.IGNORECASE)
 _TRIES = 4
 _BACKOFF_S = 0.3

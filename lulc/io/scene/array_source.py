@@ -43,6 +43,7 @@ class ArraySource:
         self.counts = array.dtype.kind in "iu"
         self.zeros: tuple[float, ...] | None = (0.0,) * len(array)
         self.block_shape = Shape(256, 256)
+        self.cell_shape: Shape | None = None  # nothing is decoded
 
     def read(self, bands: Sequence[int], window: Window) -> Raster:
         """Raw values, and valid where they are finite."""

@@ -29,6 +29,7 @@ from lulc.io.files.http import GDAL_HTTP, unsigned
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
 from lulc.io.files.tries import head_of, read_again
+from lulc.io.scene.gathering import cell_shape
 from lulc.io.scene.raster_header import band_labels, check_header, grid_of, origin_of
 from lulc.io.scene.source import FIXED_KERNEL, Origin, Raster
 from lulc.projection import GridProjection
@@ -44,6 +45,12 @@ _MAGIC = {
     b"\xff\xd8\xff": ("JPEG", "JPEG"),
     b"\x89PNG\r\n\x1a\n": ("PNG", "PNG"),
 }
+_OF_BLOCKS = ("GTiff", "JP2OpenJPEG", "HFA")
+"""Drivers that find and decode any block by itself."""
+
+_ONE_THREAD = {"GDAL_NUM_THREADS": 1}
+"""GDAL's own threads decode JPEG 2000 by default. What they report is printed and reaches no handler of ours, warnings of damaged blocks neither."""
+
 _GEOREF_SOURCES = {"GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE"}
 """What the file says of its place counts; where it says nothing, an .aux.xml beside it, then a world file."""
 
@@ -126,6 +133,11 @@ class RasterSource:
         self._nodata_by_band: tuple[float | None, ...] = dataset.nodatavals if origin is None and several else ()
 
     @property
+    def cell_shape(self) -> Shape | None:
+        """Cells of whole blocks; None for a warped raster, whose blocks are others', and for JPEG and PNG, which are one stream."""
+        return cell_shape(self.block_shape) if self._target is None and self._driver in _OF_BLOCKS else None
+
+    @property
     def zeros(self) -> tuple[float, ...] | None:
         """0 for each band, where nothing else says what means no data; see `Source`."""
         told = self._masked or self._masked_by_band or self._alpha or self._categorical or self._nodata_by_band
@@ -163,7 +175,7 @@ class RasterSource:
         part = window.for_rasterio()
         with raise_logged_errors():
             dataset = self._dataset()
-        with raise_logged_errors(logging.WARNING):
+        with rasterio.Env(**_ONE_THREAD), raise_logged_errors(logging.WARNING):
             data = dataset.read([band + 1 for band in bands], window=part, out_dtype=self.dtype)
             return Raster(data, self._valid(dataset, data, bands, part))
 

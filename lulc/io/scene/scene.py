@@ -19,12 +19,14 @@ from lulc.io.files.fingerprint import Unchanged, file_fingerprint, input_files
 from lulc.io.files.georeference import check_georeference
 from lulc.io.files.paths import AnyPaths, as_paths
 from lulc.io.scene.band_names import SourceBand, bands_by_name, labels_of
+from lulc.io.scene.gathering import gather
 from lulc.io.scene.inputs import open_sources
 from lulc.io.scene.plausibility import Doubts, doubts_of, renamed, without_metadata
 from lulc.io.scene.quality import quality_bands
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.options import SceneOptions
+from lulc.threads import PlacedThreads, usable_cores
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,6 +94,7 @@ class Scene:
         )
         self.info = _info(self._sources, unnamed, name)
         self.unchanged = Unchanged(self.files())
+        self._threads = PlacedThreads(usable_cores())
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +106,10 @@ class Scene:
         """Release files."""
         for source in (*self._sources, *self._given):
             source.close()
+
+    def use_threads(self, count: int) -> None:
+        """Read a window in at most `count` threads. Before that it is one for each core that lulc may use, eight at most."""
+        self._threads = PlacedThreads(count)
 
     def read(self, names: Sequence[str], window: Window) -> Raster:
         """Raw values and valid mask; safe to call from several threads.
@@ -119,12 +126,7 @@ class Scene:
         Raises:
             StorageError: The input cannot be read there.
         """
-        bands = [self._bands[name] for name in names]
-        sources = [self._sources[number] for number in {band.source for band in bands}]
-        if len(sources) == 1 and sources[0].dtype == self.dtype:
-            raw, valid = sources[0].read([band.band for band in bands], window)
-        else:
-            raw, valid = self._gather(bands, window)
+        raw, valid = self._gather([self._bands[name] for name in names], window)
         return Raster(raw, valid & ~self._blank(names, Raster(raw, valid), window))
 
     def _blank(self, names: Sequence[str], read: Raster, window: Window) -> NDArray[np.bool_]:
@@ -140,8 +142,7 @@ class Scene:
         for name in zeros.keys() - set(names):
             if not blank.any():
                 break
-            source, band = self._bands[name]
-            blank &= self._sources[source].read([band], window).data[0] == zeros[name]
+            blank &= self._gather([self._bands[name]], window).data[0] == zeros[name]
         return blank
 
     @cached_property
@@ -155,15 +156,8 @@ class Scene:
         return found
 
     def _gather(self, bands: Sequence[SourceBand], window: Window) -> Raster:
-        """Planes of several sources in one array."""
-        raw = np.empty((len(bands), window.height, window.width), self.dtype)
-        valid = np.ones((window.height, window.width), dtype=bool)
-        for number in dict.fromkeys(band.source for band in bands):
-            planes = [plane for plane, band in enumerate(bands) if band.source == number]
-            part = self._sources[number].read([bands[plane].band for plane in planes], window)
-            raw[planes] = part.data
-            valid &= part.valid
-        return Raster(raw, valid)
+        """Planes of any sources in one array, read in the threads of the scene."""
+        return gather(self._sources, bands, window, self.dtype, self._threads)
 
     def to_xarray(self, names: Sequence[str] | None = None, chunks: int = 1024) -> "xr.DataArray":
         """The scene as a lazy array.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ class Source(Protocol):
         zeros: What a stored 0 of each band has become. None when 0 is a value like others: something else is stated to
             mean no data, or a mask says where it is.
         block_shape: Size of the blocks that are decoded at once.
+        cell_shape: Size of the cells in which several threads may read a window; None where one thread reads all of it.
     """
 
     origin: Origin
@@ -88,6 +89,10 @@ class Source(Protocol):
     dtype: np.dtype[Any]
     counts: bool
     block_shape: Shape
+
+    @property
+    def cell_shape(self) -> Shape | None:
+        """See above."""
 
     @property
     def zeros(self) -> tuple[float, ...] | None:
@@ -114,6 +119,9 @@ class Closable(Protocol):
         """Release them."""
 
 
+Opened = TypeVar("Opened", bound=Closable)
+
+
 @contextmanager
 def closed_on_error(sources: "Iterable[Closable]") -> Iterator[None]:
     """Close sources when the block fails; those that it adds to the list too."""
@@ -123,6 +131,12 @@ def closed_on_error(sources: "Iterable[Closable]") -> Iterator[None]:
         for source in sources:
             source.close()
         raise
+
+
+def kept(source: Opened, sources: "list[Opened]") -> Opened:
+    """A source that was also put into a list, such as that of `closed_on_error`, by whichever thread opened it."""
+    sources.append(source)
+    return source
 
 
 class NamedPixels(Protocol):

@@ -21,10 +21,10 @@ from shapely.geometry import shape
 
 from lulc.bands import sensor
 from lulc.errors import InputError, LulcError, StorageError, raised_as
-from lulc.io.files.http import asset_refusal, read_json, web_address, web_path, without_query
+from lulc.io.files.http import IN_FLIGHT, asset_refusal, read_json, web_address, web_path, without_query
 from lulc.io.scene.quality import quality_name
 from lulc.io.scene.raster import RasterSource, sniff
-from lulc.io.scene.source import Origin, closed_on_error
+from lulc.io.scene.source import Origin, closed_on_error, kept
 from lulc.io.scene.stac_radiometry import (
     item_radiometry,
     not_understood,
@@ -32,6 +32,7 @@ from lulc.io.scene.stac_radiometry import (
     stated_nodata,
     states_scale,
 )
+from lulc.threads import in_order
 
 if TYPE_CHECKING:
     from pystac import Asset, Item
@@ -174,9 +175,9 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
     for statement in _not_understood(item, wanted):
         _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, statement)
     opened: list[RasterSource] = []
+
     with closed_on_error(opened):
-        opened.extend(_source(item, asset, path, stated) for asset in wanted)
-    return opened
+        return list(in_order(lambda asset: kept(_source(item, asset, path, stated), opened), wanted, IN_FLIGHT))
 
 
 def band_assets(item: "Item") -> dict[str, BandAsset]:

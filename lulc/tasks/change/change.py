@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError, UsageError
 from lulc.grid import Window
-from lulc.in_order import in_order
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.paths import AnyPath, as_path
@@ -30,6 +29,7 @@ from lulc.tasks.change.mmu import halo_px, large_patches
 from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import ChangePixels, change_pixels
 from lulc.tasks.change.report import ChangeReport, change_report
+from lulc.threads import in_order
 from lulc.tiling import panel_windows
 
 CHUNK = 1024

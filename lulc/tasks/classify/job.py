@@ -13,7 +13,7 @@ from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
 from lulc.model.bundle import Bundle, Card
-from lulc.model.device import Placement, affordable_batch, choose_placement, usable_cores
+from lulc.model.device import Placement, affordable_batch, choose_placement
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
@@ -21,6 +21,7 @@ from lulc.tasks.classify.fit import DEFAULT_CORE, chunks_in_flight, fit_memory
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.stack.on_grid import Donor
+from lulc.threads import usable_cores
 from lulc.tiling import TilePlan, round_up
 
 LOOKS = ExtraBand("looks", "code", "number of dates")

@@ -4,8 +4,9 @@ Pixels go through the same sources that `lulc stack` reads an item with, so a fe
 reflectance to the last bit.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,8 @@ from numpy.typing import NDArray
 from lulc.bands import sensor
 from lulc.errors import InputError, Interrupted, LulcError, StorageError, UsageError
 from lulc.grid import Window
-from lulc.in_order import abandoned_when, in_order
 from lulc.io.files.area_of_interest import read_area
-from lulc.io.files.http import without_query
+from lulc.io.files.http import IN_FLIGHT, without_query
 from lulc.io.files.outputs import check_folder, refuse_inputs
 from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.files.storage import storage_errors
@@ -31,6 +31,7 @@ from lulc.tasks.fetch.catalog import ItemFilter, find_items, parse_period
 from lulc.tasks.fetch.job import FetchJob, file_names, scene_layout
 from lulc.tasks.fetch.options import DEFAULT_BANDS, FetchOptions
 from lulc.tasks.fetch.report import FetchedItem, FetchReport, check_items, write_items
+from lulc.threads import abandoned_when, in_order
 from lulc.tiling import block_windows
 
 if TYPE_CHECKING:
@@ -194,14 +195,10 @@ def _write(job: FetchJob, *, overwrite: bool) -> None:
         whole = job.window(scene.grid)
         layout = scene_layout(job.item, scene, whole, job.names, job.key)
         spectral = [position for position, name in enumerate(job.names) if quality_name(name) is None]
-
-        def block(part: Window) -> tuple[Window, NDArray[np.uint16]]:
-            there = Window(part.row + whole.row, part.col + whole.col, part.height, part.width)
-            return part, _digital_numbers(scene, job.names, there)
-
+        scene.use_threads(1)  # a band of a window is one request; they go out from the threads below
         done, data = 0, False
         with scene_sink(job.target, layout, overwrite=overwrite) as write:
-            for part, planes in in_order(block, block_windows(whole.shape, _CHUNK)):
+            for part, planes in _read_ahead(scene, job.names, whole):
                 write(part, planes)
                 data = data or bool(planes[spectral].any())
                 done += part.shape.size
@@ -210,19 +207,32 @@ def _write(job: FetchJob, *, overwrite: bool) -> None:
                 raise _NoDataError(whole)
 
 
-def _digital_numbers(scene: Scene, names: Sequence[str], window: Window) -> NDArray[np.uint16]:
-    """Raw values of bands, uint16 (band, row, column), 0 where a band has no data, whatever says so in its file.
+def _read_ahead(scene: Scene, names: Sequence[str], whole: Window) -> Iterator[tuple[Window, NDArray[np.uint16]]]:
+    """Blocks of a window of a scene, in order: where in the window, and digital numbers (band, row, column).
+
+    Each band of a block is read by a thread of its own: a server takes long to answer, and many requests may wait at once.
+    """
+    parts = list(block_windows(whole.shape, _CHUNK))
+
+    def plane(wanted: tuple[Window, str]) -> NDArray[np.uint16]:
+        part, name = wanted
+        there = Window(part.row + whole.row, part.col + whole.col, part.height, part.width)
+        return _digital_numbers(scene, name, there)
+
+    with closing(in_order(plane, product(parts, names), IN_FLIGHT)) as planes:
+        for part in parts:
+            yield part, np.stack(list(islice(planes, len(names))))
+
+
+def _digital_numbers(scene: Scene, name: str, window: Window) -> NDArray[np.uint16]:
+    """Raw values of a band, uint16, 0 where it has no data, whatever says so in its file.
 
     Coarser bands are interpolated as every scene's are, SCL is nearest.
     """
-    planes = np.empty((len(names), window.height, window.width), np.uint16)
-    for position, name in enumerate(names):
-        if quality_name(name) is None:
-            raw, valid = scene.read([name], window)
-            planes[position] = np.where(valid, raw[0], 0)
-        else:
-            planes[position] = scene.quality[name].read(window)
-    return planes
+    if quality_name(name) is not None:
+        return scene.quality[name].read(window).astype(np.uint16)
+    raw, valid = scene.read([name], window)
+    return np.where(valid, raw[0], 0).astype(np.uint16)
 
 
 def _of_item(error: LulcError, item: "Item") -> LulcError:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.in_order import in_order
 from lulc.io.cog.work_folder import work_folder
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_outputs
@@ -33,6 +32,7 @@ from lulc.tasks.mosaic.options import MosaicOptions
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic.sources import SourceMapPixels, count_sources, sources_path, write_sources
+from lulc.threads import in_order
 
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lulc.errors import UsageError
 from lulc.grid import Grid, Window
-from lulc.in_order import READERS, in_order
 from lulc.indices import INDICES, spectral_index
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import check_target, refuse_inputs
@@ -29,6 +28,7 @@ from lulc.tasks.stack.on_grid import Planes
 from lulc.tasks.stack.options import StackOptions
 from lulc.tasks.stack.recipe import Recipe, choose_recipe, names_to_read
 from lulc.tasks.stack.report import CompositeDate, Format, SourceCount, StackReport
+from lulc.threads import READERS, in_order
 from lulc.tiling import block_windows, round_up
 
 AnyComposite = Composite | Median | MaxNdvi

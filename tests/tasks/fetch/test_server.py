@@ -16,12 +16,12 @@ from click.testing import CliRunner
 
 from lulc.cli.main import cli
 from lulc.errors import Interrupted
-from lulc.io.files.http import unsigned, web_address, web_path
+from lulc.io.files.http import IN_FLIGHT, unsigned, web_address, web_path
 from lulc.io.scene.scene import open_scene
 from lulc.tasks.fetch.fetch import fetch
 from lulc.tasks.fetch.options import FetchOptions
 from tests.support.fetch_samples import DATES, DEEP, EVERYWHERE, OPTIONS, edited, few_pixels, line, run
-from tests.support.stac_items import write_item
+from tests.support.stac_items import random_pixels, write_item
 from tests.support.stac_server import served
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -170,3 +170,19 @@ class TestSignals:
             process.send_signal(signal.SIGINT)
             assert process.wait(8) == 130
             assert "stopped at once" in process.stderr.read()
+
+
+def test_many_requests_are_on_their_way_at_once_and_the_file_is_the_same(tmp_path, monkeypatch):
+    item = write_item(tmp_path / "catalog", random_pixels(side=300))
+    with served(item.parent) as server:
+        options = FetchOptions(area=EVERYWHERE, dates=DATES)
+        monkeypatch.setattr("lulc.tasks.fetch.fetch._CHUNK", 128)
+        server.delay_s = 0.02
+        fetch(f"{server.root}/files/{item.name}", tmp_path / "many", options)
+        assert 4 < server.most_at_once <= IN_FLIGHT + 4
+        for module in ("lulc.tasks.fetch.fetch", "lulc.io.scene.stac"):
+            monkeypatch.setattr(f"{module}.IN_FLIGHT", 1)
+        server.delay_s = 0.0
+        fetch(f"{server.root}/files/{item.name}", tmp_path / "one", options)
+    (many,), (one,) = (list((tmp_path / folder).glob("*.tif")) for folder in ("many", "one"))
+    assert many.read_bytes() == one.read_bytes()

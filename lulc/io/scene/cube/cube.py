@@ -74,6 +74,7 @@ class CubeSource:
         self.counts = all(_counts(plane.values, path) for plane in _bands(planes))
         self.zeros = None if any(map(_states_nodata, self._pieces)) else tuple(map(_unpacked_zero, self._pieces))
         self.block_shape = Shape(min(_BLOCK, self.grid.shape.height), min(_BLOCK, self.grid.shape.width))
+        self.cell_shape: Shape | None = None  # HDF5 reads in one thread at a time, Zarr in threads of its own
         attributes = self._datasets[0].attrs
         self.origin = Origin(
             path,

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lulc.in_order import abandoned_when, in_order
+from lulc.threads import abandoned_when, in_order
 
 
 class TestInOrder:
