@@ -30,7 +30,9 @@ class Console:
     def __init__(self, verbose: int, quiet: int, *, as_json: bool) -> None:
         self.verbose, self.quiet, self.as_json = bool(verbose), bool(quiet), as_json
         level = logging.WARNING + 10 * (quiet - verbose)
-        logging.basicConfig(level=max(level, logging.DEBUG), format="lulc: %(message)s", stream=sys.stderr)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.addFilter(OfGdalOnce())
+        logging.basicConfig(level=max(level, logging.DEBUG), format="lulc: %(message)s", handlers=[handler])
         logging.getLogger("rasterio").setLevel(max(level, logging.WARNING))
 
     def show(self, table: Callable[[], Any], text: Callable[[], str]) -> None:
@@ -52,6 +54,23 @@ class Console:
     def progress(self, unit: Unit = "px") -> AbstractContextManager[Report]:
         """A function that shows progress."""
         return shown(unit, quiet=self.quiet)
+
+
+class OfGdalOnce(logging.Filter):
+    """Lets through what GDAL says of a file once: it says so for every handle, and each thread has its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a message of GDAL that was printed before."""
+        if not record.name.startswith("rasterio"):
+            return True
+        said = record.getMessage()
+        first = said not in self._said
+        self._said.add(said)
+        return first
 
 
 def with_console(*, as_json: bool = True) -> Callable[[Command], Callable[..., Any]]:

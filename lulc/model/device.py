@@ -140,7 +140,7 @@ def affordable_batch(device: torch.device, window_bytes: int, lanes: int) -> int
         window_bytes: Memory that one window takes there, bytes.
         lanes: Passes at the same time.
     """
-    if device.type == "cpu":
+    if device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(MOST_WINDOWS, int(_USED_SHARE * free) // (lanes * window_bytes)))

@@ -94,7 +94,7 @@ class DeviceLane(Lane):
         with torch.inference_mode():
             buffers = [self._buffer(f"down {number}", one.shape, one.dtype) for number, one in enumerate(tensors)]
             for buffer, tensor in zip(buffers, tensors, strict=True):
-                buffer.copy_(tensor, non_blocking=True)
+                buffer.copy_(tensor, non_blocking=self._cuda)
         if self._cuda:
             torch.cuda.current_stream(self.predictor.device).synchronize()
         return [buffer.numpy() for buffer in buffers]
@@ -107,7 +107,7 @@ class DeviceLane(Lane):
     def _sent(self, name: str, parts: Sequence[NDArray[Any]]) -> Tensor:
         buffer = self._buffer(name, (len(parts), *parts[0].shape), torch.from_numpy(parts[0]).dtype)
         np.stack(parts, out=buffer.numpy())
-        return buffer.to(self.predictor.device, non_blocking=True)
+        return buffer.to(self.predictor.device, non_blocking=self._cuda)
 
     def _buffer(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Memory of the host under a name, of this shape; it is used again and grows when it must."""

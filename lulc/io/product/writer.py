@@ -5,7 +5,6 @@ activations 0..1, 255 nodata. `lulc.io.cog.assembly` describes the layout of the
 for a resume.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,11 +35,12 @@ from lulc.io.product.parts import warn_of_unused
 from lulc.io.product.sidecars import check_sidecars, write_sidecars
 from lulc.legend import NODATA_CODE, Legend
 from lulc.options import Stored
+from lulc.threads import usable_cores
 
 _RESUMABLE = (Interrupted, KeyboardInterrupt, ChangedInputError)
 """Errors after which the same command resumes from the finished chunks."""
 
-_MOST_THREADS = 4
+_MOST_THREADS = 8
 _USUAL_RATIO = {"uint8": 3.5, "float32": 1.25}
 
 
@@ -117,7 +117,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         resume: Take over the finished chunks of an interrupted run of the same job.
         parts: Work folders of shards, whose chunks are taken over if they belong to the same job.
         inputs: What the chunks are made of; once it has changed, none is stored and nothing is published.
-        threads: Compression threads; None for the machine's cores, at most 4.
+        threads: Compression threads; None for the cores that lulc may use, at most 8.
 
     Attributes:
         layout: Geometry and encoding of the file.
@@ -151,7 +151,7 @@ class ProductWriter(AbstractContextManager["ProductWriter"]):
         self.layout = product_layout(grid.shape, legend, activations, creation_options, extra)
         self._geo_tags = _product_tags(grid, band_infos(legend, activations, extra), self.layout, tags or {})
         self._check_target()
-        self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+        self._threads = threads or min(_MOST_THREADS, usable_cores())
         self._overviews = OverviewBuilder(self.layout)
         self.keep_after_failure = False
         self._published: PublishReport | None = None

@@ -4,7 +4,6 @@ MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWrite
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,7 +28,7 @@ from lulc.tasks.change.mmu import halo_px, large_patches
 from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import ChangePixels, change_pixels
 from lulc.tasks.change.report import ChangeReport, change_report
-from lulc.threads import in_order
+from lulc.threads import in_order, usable_cores
 from lulc.tiling import panel_windows
 
 CHUNK = 1024
@@ -203,7 +202,7 @@ class _Change:
                 return index, window, None, self._pixels(window, window)[1]
             return index, window, *self.chunk(window)
 
-        threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        threads = min(_MOST_THREADS, usable_cores())
         for index, window, bands, expected in in_order(
             decided, enumerate(panel_windows(self.pair.grid.shape, CHUNK)), threads
         ):

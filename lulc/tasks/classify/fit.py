@@ -58,9 +58,8 @@ def fit_memory(
 
 
 def chunks_in_flight(placement: Placement, options: ClassifyOptions) -> int:
-    """Chunks that begin while an earlier one is waited for: on a CPU one, so that no worker waits for the others."""
-    on_cpu = placement.device.type == "cpu"
-    return 1 if on_cpu else len(placement.each()) * workers_on(placement, options.threads)
+    """Chunks that begin while an earlier one is waited for: one, so that no worker waits for the others; on GPUs one a lane."""
+    return len(placement.each()) * workers_on(placement, options.threads) if placement.device.type == "cuda" else 1
 
 
 def _host_bytes(
@@ -68,6 +67,6 @@ def _host_bytes(
 ) -> int:
     """Main memory of the windows on their way, bytes: of the network itself, or of the buffers of its GPUs."""
     lanes = len(placement.each()) * workers_on(placement, options.threads)
-    if placement.device.type == "cpu":
+    if placement.device.type != "cuda":
         return lanes * (options.batch or 1) * window_bytes
     return lanes * (options.batch or MOST_WINDOWS) * plan.largest_window.size * (pixel_bytes + 1)

@@ -158,6 +158,10 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel
     )
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
+    if placement.others and (fade or series.counted):
+        notes.append(
+            f"{placement.device} works alone: several dates, or windows that fade into each other, are joined on it"
+        )
     tags = _tags(series, card, options, plan, placement) | ({"LULC_CLOUDS": _FLAGGED} if CLOUDS in extra else {})
     return Job(
         options=options,

@@ -3,7 +3,6 @@
 MosaicPlan -> chunks -> maps on the mosaic's grid -> Merge -> ProductWriter
 """
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +31,7 @@ from lulc.tasks.mosaic.options import MosaicOptions
 from lulc.tasks.mosaic.plan import SOURCES_A_BAND, MosaicPlan, plan_mosaic
 from lulc.tasks.mosaic.seams import MosaicSeams, mosaic_seams
 from lulc.tasks.mosaic.sources import SourceMapPixels, count_sources, sources_path, write_sources
-from lulc.threads import in_order
+from lulc.threads import in_order, usable_cores
 
 _GDAL_CACHE = 128 << 20
 _MOST_THREADS = 4
@@ -185,7 +184,7 @@ def _merge_into(writer: ProductWriter, plan: MosaicPlan, run: Run) -> NDArray[np
     def merged(entry: tuple[int, Window]) -> tuple[int, Window, MergedChunk]:
         return *entry, merged_chunk(plan, entry[1])
 
-    for index, window, chunk in in_order(merged, to_do, min(_MOST_THREADS, os.cpu_count() or 1)):
+    for index, window, chunk in in_order(merged, to_do, min(_MOST_THREADS, usable_cores())):
         writer.put(index, window, chunk.data)
         pixels += chunk.pixels
         done += window.shape.size
