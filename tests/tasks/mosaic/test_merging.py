@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from lulc.grid import Window
-from lulc.tasks.mosaic.merging import FlaggedSky, MapPart, merge_of, sky_of
+from lulc.tasks.mosaic.merging import FlaggedSky, MapPart, _distance, merge_of, sky_of
 
 CLASSES, SIDE, MARGIN = 4, 24, 6
 WINDOW = Window(0, 0, SIDE, SIDE)
@@ -172,3 +173,25 @@ def test_activations_are_averaged_over_maps_that_show_a_pixel_clear_or_else_all(
     np.testing.assert_array_equal(found.source[known], weights.argmax(axis=0)[known] + 1)
     of_source = np.choose(np.maximum(found.source - 1, 0), skies)
     np.testing.assert_array_equal(sky_of(found.origin)[known], np.where(shown, 0, of_source)[known])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0]),
+    st.integers(0, 2**31),
+    st.booleans(),
+)
+def test_distances_near_edges_are_those_of_the_whole_window(height, width, most, share, seed, halved):
+    random = np.random.default_rng(seed)
+    known = random.random((height, width)) < share
+    if halved:  # an edge of a map
+        known[:, random.integers(width) :] = False
+    if known.all():
+        known[0, 0] = False
+    expected = distance_transform_edt(known)
+    np.testing.assert_array_equal(
+        np.minimum(_distance(known, most), most), np.minimum(expected, most).astype(np.float32)
+    )
