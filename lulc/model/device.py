@@ -109,6 +109,8 @@ def choose_devices(name: str = "auto") -> list[torch.device]:
         first, *more = name.split(",")
         kind = first.partition(":")[0]
         devices = [_device(one) for one in (first, *(f"{kind}:{number}" for number in more))]
+    if len({*devices}) < len(devices):
+        raise UsageError(f"a device is named twice: {name}", "name each once")
     for device in devices:
         with raised_as(UsageError, f"device {device} cannot be used", "use --device cpu", RuntimeError, AssertionError):
             torch.empty(1, device=device)
@@ -117,14 +119,14 @@ def choose_devices(name: str = "auto") -> list[torch.device]:
 
 
 def _device(name: str) -> torch.device:
-    with raised_as(UsageError, f"there is no kind of device {name!r}", "use --device cpu or cuda", RuntimeError):
+    try:
         return torch.device(name)
+    except RuntimeError as error:  # it lists all kinds that torch was ever built for
+        raise UsageError(f"there is no device {name!r}", "use --device cpu, cuda, cuda:1, cuda:0,1 or all") from error
 
 
 def _check_alike(devices: Sequence[torch.device]) -> None:
-    """Refuse devices that would give other bytes than the first, or are none of their own."""
-    if len({*devices}) < len(devices):
-        raise UsageError(f"a device is named twice: {', '.join(map(str, devices))}", "name each once")
+    """Refuse devices that would give other bytes than the first."""
     if len(devices) > 1 and devices[0].type != "cuda":
         raise UsageError("only GPUs can share the work", "use --threads for more of the CPU")
     models = {torch.cuda.get_device_name(device) for device in devices[1:] and devices}

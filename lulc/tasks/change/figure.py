@@ -10,7 +10,7 @@ from lulc.io.figures.map_figure import class_colors
 from lulc.io.figures.page import INK, Axes, KeyRow, Page, label_matrix, shortened
 from lulc.io.figures.quicklook import ReducedMap
 from lulc.legend import Legend
-from lulc.tasks.change.report import LEAST_SHOWN
+from lulc.tasks.change.report import LEAST_SHOWN, changes_in
 
 _MAP_SIDE = 6.4
 _MOST_LISTED = 12
@@ -45,8 +45,7 @@ def write_change_figure(
     left = _MARGIN + width + _GAP
     right = left + label + side + _GAP
     page = Page(right + _LEGEND + _MARGIN, _TOP + body + _MARGIN)
-    whole = float(hectares.sum())
-    changed = whole - float(np.trace(hectares))
+    whole, changed = float(hectares.sum()), float(changes_in(hectares).sum())
     page.title(
         f"Changed: {changed:,.1f} ha of {whole:,.1f} ha ({changed / max(whole, 1e-12):.2%}), as counted", subtitle
     )

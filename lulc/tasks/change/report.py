@@ -46,6 +46,11 @@ LEAST_SHOWN = 0.05
 """Hectares below which a class is left out of tables: it would read 0.0."""
 
 
+def changes_in(hectares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A table of transitions without what stays the same: (K, K) with 0 on the diagonal. Sums of nothing are then 0, never -0.0."""
+    return np.where(np.eye(len(hectares), dtype=bool), 0.0, hectares)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
     """Hectares of every pair of classes.
@@ -61,12 +66,13 @@ class Transitions:
     @property
     def changed(self) -> float:
         """Hectares off the diagonal."""
-        return float(self.hectares.sum() - np.trace(self.hectares))
+        return float(changes_in(self.hectares).sum())
 
     def balance(self) -> NDArray[np.float64]:
         """Per class before, after, gain, loss and net, hectares: float64 (K, 5)."""
-        before, after, stays = self.hectares.sum(axis=1), self.hectares.sum(axis=0), np.diag(self.hectares)
-        return np.column_stack([before, after, after - stays, before - stays, after - before])
+        before, after = self.hectares.sum(axis=1), self.hectares.sum(axis=0)
+        loss, gain = changes_in(self.hectares).sum(axis=1), changes_in(self.hectares).sum(axis=0)
+        return np.column_stack([before, after, gain, loss, gain - loss])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,4 +326,9 @@ def _hectares(value: float) -> str:
 
 def _signed(row: NDArray[np.float64]) -> list[str]:
     before, after, gain, loss, net = row.tolist()
-    return [f"{before:,.1f}", f"{after:,.1f}", f"+{gain:,.1f}", f"-{loss:,.1f}", f"{net:+,.1f}"]
+    return [f"{before:,.1f}", f"{after:,.1f}", *(_with_sign(value) for value in (gain, -loss, net))]
+
+
+def _with_sign(value: float) -> str:
+    """A number with its sign; one that is shown as 0 has none."""
+    return f"{value:+,.1f}" if round(value, 1) else "0.0"

@@ -16,7 +16,7 @@ from lulc.tasks.change.files import FILES
 from lulc.tasks.change.joint import joint_probability
 from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import change_pixels
-from lulc.tasks.change.report import ChangeReport
+from lulc.tasks.change.report import ChangeReport, Transitions, _signed
 from tests.support.change_samples import product, write_pair
 from tests.support.evaluation_samples import COARSE, CROSSWALK
 from tests.support.full_disk import full_disk
@@ -256,3 +256,13 @@ def test_a_crosswalk_that_leaves_nothing_is_named(pair, tmp_path):
     with pytest.raises(InputError, match="crosswalk to coarse does not ignore; it ignores snow"):
         map_change(*maps, tmp_path / "change.tif", ChangeOptions(**options, crosswalk=tmp_path / "all.toml"))
     assert not list(tmp_path.glob("change*"))
+
+
+def test_no_change_is_nought_and_has_no_sign():
+    still = Transitions("as counted", np.diag([0.1, 0.2, 590.4]) * 1.1)
+    assert still.changed == 0
+    assert str(still.changed) == "0.0"
+    assert [_signed(row)[2:] for row in still.balance()] == [["0.0"] * 3] * 3
+    moved = Transitions("as counted", np.array([[1.0, 2.0], [0.5, 3.0]]))
+    assert moved.changed == 2.5
+    assert _signed(moved.balance()[0]) == ["3.0", "1.5", "+0.5", "-2.0", "-1.5"]
