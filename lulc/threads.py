@@ -1,6 +1,8 @@
 """Threads: results in the order of items, work that has the same thread each time, and one call that can be abandoned."""
 
 import os
+import resource
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
@@ -26,6 +28,12 @@ os.register_at_fork(after_in_child=_threads.clear)
 def usable_cores() -> int:
     """Number of cores this process may use; a limit set by Slurm or a container counts."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_files() -> int:
+    """Number of files this process may hold open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def in_order(

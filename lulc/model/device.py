@@ -15,6 +15,9 @@ _BF16_COMPUTE_CAPABILITY = (8, 0)
 
 
 _ALL = "all"
+_KINDS = ("cpu", "cuda", "mps")
+"""Of torch's kinds, those that compute: `meta`, for one, holds no numbers."""
+
 MOST_WINDOWS = 4
 """Most windows of one forward pass on a GPU, where none are asked for."""
 
@@ -108,7 +111,7 @@ def choose_devices(name: str = "auto") -> list[torch.device]:
     else:
         first, *more = name.split(",")
         kind = first.partition(":")[0]
-        devices = [_device(one) for one in (first, *(f"{kind}:{number}" for number in more))]
+        devices = [_device(one) for one in (first, *(f"{kind}:{one}" if one.isdigit() else one for one in more))]
     if len({*devices}) < len(devices):
         raise UsageError(f"a device is named twice: {name}", "name each once")
     for device in devices:
@@ -120,9 +123,12 @@ def choose_devices(name: str = "auto") -> list[torch.device]:
 
 def _device(name: str) -> torch.device:
     try:
-        return torch.device(name)
-    except RuntimeError as error:  # it lists all kinds that torch was ever built for
-        raise UsageError(f"there is no device {name!r}", "use --device cpu, cuda, cuda:1, cuda:0,1 or all") from error
+        device = torch.device(name)
+    except RuntimeError:  # it lists all kinds that torch was ever built for
+        device = None
+    if device is None or device.type not in _KINDS:
+        raise UsageError(f"there is no device {name!r}", "use --device cpu, cuda, cuda:1, cuda:0,1 or all")
+    return device
 
 
 def _check_alike(devices: Sequence[torch.device]) -> None:

@@ -40,7 +40,7 @@ class Gpus:
 
 def test_several_gpus_by_number_or_all(monkeypatch):
     Gpus(monkeypatch, "H200", "H200", "H200")
-    for name, found in {"cuda:0,2": [0, 2], "all": [0, 1, 2], "cuda:1": [1]}.items():
+    for name, found in {"cuda:0,2": [0, 2], "cuda:0,cuda:1": [0, 1], "all": [0, 1, 2], "cuda:1": [1]}.items():
         placement = choose_placement(name)
         assert [one.device.index for one in placement.each()] == found
         assert placement.precision == "bf16"
@@ -57,11 +57,13 @@ def test_several_gpus_by_number_or_all(monkeypatch):
         (["H200", "H200"], "cuda:1,1", "named twice: cuda:1,1"),
         ([], "cuda:0,0", "named twice"),
         (["H200", "L4"], "all", "different maps: H200, L4"),
-        (["H200", "H200"], "cuda:0,x", "no device"),
+        (["H200", "H200"], "cuda:0,x", "no device 'x'; use --device cpu"),
+        ([], "meta", "no device 'meta'"),
         ([], "gpu", "no device 'gpu'"),
         ([], "", "no device ''"),
         ([], ",", "no device ''"),
-        ([], "cpu,cpu", "no device 'cpu:cpu'"),
+        ([], "cpu,cpu", "named twice"),
+        ([], "all,0", "no device 'all'"),
         ([], "cpu:0,1", "cannot be used|only GPUs"),
     ],
 )

@@ -33,7 +33,7 @@ NODATA_GREY = 235
 DPI = 150
 _FIRST_LINE, _SECOND_LINE = 0.14, 0.40
 _CAPTION_GAP, _ENLARGED = 0.06, 2
-_CELL_WIDTH = 0.65
+_CELL_WIDTH, _NAME, _GAP = 0.65, 0.3, 0.08
 _LARGEST_FONT, _FONT_PER_INCH = 9, 38
 _POINTS, _HALO = 72, 3
 _FINER = 4
@@ -155,7 +155,12 @@ class Page:
             self._draw.rectangle(
                 _edges((left + 0.02, middle - 0.3 * line, 0.6 * line, 0.6 * line)), fill=row.color, outline=EDGE
             )
-            self.text(left + 0.3, middle, shortened(row.name, longest), font, anchor="lm")
+            cells = _CELL_WIDTH * max(0, len(row.cells) - 1) + max(
+                (_inches(cell, font) for cell in row.cells[:1]), default=0
+            )
+            room = width - _NAME - cells - _GAP
+            name = fitting(shortened(row.name, longest), room, font)
+            self.text(left + _NAME, middle, name, font, anchor="lm")
             for column, cell in enumerate(reversed(row.cells)):
                 color = FAINT if column < len(row.cells) - 1 else INK
                 self.text(left + width - column * _CELL_WIDTH, middle, cell, font, color=color, anchor="rm")
@@ -193,9 +198,8 @@ class Page:
 
 def fitting(words: str, room: float, fontsize: float, *, bold: bool = False) -> str:
     """Words, shortened until their line is no longer than the room, inches."""
-    font, longest = _font(fontsize, bold=bold), len(words)
-    shown = words
-    while longest > 1 and (width := font.getlength(_one_line(shown)) / DPI) > room:
+    shown, longest = words, len(words)
+    while longest > 1 and (width := _inches(shown, fontsize, bold=bold)) > room:
         longest = min(longest - 1, int(longest * room / width) + 1)
         shown = shortened(words, longest)
     return shown
@@ -241,6 +245,12 @@ def _font(points: float, *, bold: bool = False) -> Any:  # noqa: ANN401 - of two
         if file.exists():
             return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
     return ImageFont.load_default(size)
+
+
+def _inches(words: str, fontsize: float, *, bold: bool = False) -> float:
+    """Length of a line."""
+    length: float = _font(fontsize, bold=bold).getlength(_one_line(words))
+    return length / DPI
 
 
 def _one_line(words: str) -> str:

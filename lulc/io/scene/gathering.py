@@ -46,7 +46,8 @@ def gather(
     Raises:
         StorageError: A source cannot be read there.
     """
-    parts = list(_parts(sources, bands, window, several=threads.count > 1))
+    several = len({band.source for band in bands}) < threads.count
+    parts = list(_parts(sources, bands, window, several=several))
     if len(parts) == 1 and parts[0].source.dtype == dtype:
         return parts[0].read()
     raw = np.empty((len(bands), window.height, window.width), dtype)
@@ -66,7 +67,7 @@ def _fill(raw: NDArray[Any], window: Window, part: _Part) -> NDArray[np.bool_]:
 
 
 def _parts(sources: Sequence[Source], bands: Sequence[SourceBand], window: Window, *, several: bool) -> Iterator[_Part]:
-    """What is read of each source: all of the window, or where several threads read, its part in each cell."""
+    """What is read of each source: all of the window, or where several threads share a source, its part in each cell."""
     for number in dict.fromkeys(band.source for band in bands):
         source, planes = sources[number], [plane for plane, band in enumerate(bands) if band.source == number]
         cell = source.cell_shape if several else None

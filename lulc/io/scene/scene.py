@@ -26,12 +26,15 @@ from lulc.io.scene.quality import quality_bands
 from lulc.io.scene.radiometry import RadiometryOverride
 from lulc.io.scene.source import Raster, Source, closed_on_error
 from lulc.options import SceneOptions
-from lulc.threads import PlacedThreads, usable_cores
+from lulc.threads import PlacedThreads, open_files, usable_cores
 
 if TYPE_CHECKING:
     import xarray as xr
 
 _log = logging.getLogger(__name__)
+
+_SHARE_OF_FILES = 0.25
+"""Of the files that a process may hold open, what the threads of scenes may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Scene:
         )
         self.info = _info(self._sources, unnamed, name)
         self.unchanged = Unchanged(self.files())
-        self._threads = PlacedThreads(usable_cores())
+        self.use_threads()
 
     def __enter__(self) -> Self:
         return self
@@ -107,9 +110,15 @@ class Scene:
         for source in (*self._sources, *self._given):
             source.close()
 
-    def use_threads(self, count: int) -> None:
-        """Read a window in at most `count` threads. Before that it is one for each core that lulc may use, eight at most."""
-        self._threads = PlacedThreads(count)
+    def use_threads(self, count: int | None = None, beside: int = 1) -> None:
+        """Read a window in at most `count` threads, and in fewer where the files that they hold open would be too many.
+
+        Args:
+            count: None for the cores that lulc may use; more than `MOST_THREADS` are not used.
+            beside: Scenes that are open at the same time, this one included.
+        """
+        files = int(_SHARE_OF_FILES * open_files()) // (beside * len(self._given))
+        self._threads = PlacedThreads(max(1, min(count or usable_cores(), files)))
 
     def read(self, names: Sequence[str], window: Window) -> Raster:
         """Raw values and valid mask; safe to call from several threads.

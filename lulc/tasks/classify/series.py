@@ -100,7 +100,8 @@ def open_series(inputs: Sequence[Path], options: ClassifyOptions, name: str | No
     """
     with ExitStack() as opened:
         if not options.dates:
-            scene = opened.enter_context(_opened(inputs, options, name))
+            scene = opened.enter_context(open_scene_as(inputs, options, name))
+            scene.use_threads(options.threads)
             # With `auto` a single scene is whole: its clouds are flagged in a band, if the model sees them.
             date = ClearScene(scene) if options.clouds == "auto" else _masked(scene, options)
             yield Series(scene, [date], counted=False)
@@ -108,18 +109,12 @@ def open_series(inputs: Sequence[Path], options: ClassifyOptions, name: str | No
         refuse_repeated(inputs)
         if len(inputs) > MOST_DATES:
             raise UsageError(f"{len(inputs)} dates are too many for one map", f"give at most {MOST_DATES}")
-        scenes = [opened.enter_context(_opened([path], options)) for path in inputs]
+        scenes = [opened.enter_context(open_scene_as([path], options)) for path in inputs]
+        for scene in scenes:
+            scene.use_threads(options.threads, beside=len(scenes))
         _check_crs(scenes)
         dates = [_masked(scene, options) for scene in scenes]
         yield Series(scenes[0], sorted(dates, key=_order), counted=True)
-
-
-def _opened(inputs: Sequence[Path], options: ClassifyOptions, name: str | None = None) -> Scene:
-    """A scene that is read in no more threads than the run may have."""
-    scene = open_scene_as(inputs, options, name)
-    if options.threads:
-        scene.use_threads(options.threads)
-    return scene
 
 
 def _check_crs(scenes: Sequence[Scene]) -> None:

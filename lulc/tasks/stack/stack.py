@@ -166,6 +166,7 @@ def _open_scenes(inputs: Sequence[Path | str], options: StackOptions, opened: Ex
         other = open_scene([path], offset=options.fill_offset, quantification=options.fill_quantification)
         scenes.append(opened.enter_context(other))
     for scene in scenes:
+        scene.use_threads(beside=len(scenes))
         scene.check_reflectance()
     return scenes
 

@@ -106,3 +106,12 @@ def test_a_key_of_any_length(tmp_path, rows):
     page = Page(4, 2)
     page.key((0.5, 0.5, 3, 1), [KeyRow("#ff0000", "$class$ " * 9, ("1 ha", "2 %"))] * rows, 0.29, 20)
     page.save(tmp_path / "a.png")
+
+
+def test_a_name_ends_before_the_cells(tmp_path):
+    page = Page(4, 1)
+    page.key((0, 0.3, 4, 0.4), [KeyRow("#ffffff", "W" * 20, ("1,234,568 km²", "100.0 %"))], 0.4, 20)
+    page.save(tmp_path / "a.png")
+    ink = (np.asarray(Image.open(tmp_path / "a.png").convert("L"))[70:90, 40:] < 128).any(axis=0)
+    gaps = np.diff(np.flatnonzero(ink))
+    assert (gaps > 0.07 * DPI).sum() == 2

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,3 +184,49 @@ def test_the_first_failure_in_order_is_raised_when_nothing_runs_any_more():
 )
 def test_cells_are_whole_blocks(block, cell):
     assert cell_shape(Shape(*block)) == Shape(*cell)
+
+
+@pytest.fixture
+def handles(monkeypatch):
+    """Handles that are open, by file name."""
+    counted = Counter()
+    open_file = rasterio.open
+
+    def opened(path, *arguments, **options):
+        counted[Path(path).name] += 1
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(rasterio, "open", opened)
+    return counted
+
+
+def band_files(folder, count):
+    plane = pixels(*SIZE)[:1]
+    return [
+        write_raster(folder / f"B{number:02}.tif", plane, names=(f"B{number:02}",)) for number in range(2, 2 + count)
+    ]
+
+
+def test_many_files_are_read_by_a_thread_each(tmp_path, handles):
+    paths = band_files(tmp_path, 6)
+    handles.clear()
+    with open_scene(paths) as scene:
+        scene.use_threads(4)
+        for window in WINDOWS:
+            scene.read(scene.names, window)
+    assert set(handles.values()) == {2}  # that of the thread that opened it, and that of the thread that reads it
+
+
+@pytest.mark.parametrize(
+    ("files", "beside", "most"), [(1024, 1, 8), (256, 1, 8), (64, 1, 2), (1024, 20, 2), (1024, 50, 1), (10, 1, 1)]
+)
+def test_handles_stay_below_what_a_process_may_open(tmp_path, handles, monkeypatch, files, beside, most):
+    monkeypatch.setattr("lulc.io.scene.scene.open_files", lambda: files)
+    paths = band_files(tmp_path, 6)
+    handles.clear()
+    with open_scene(paths) as scene:
+        scene.use_threads(100, beside)
+        for name in scene.names:  # alone, the file is shared by all threads
+            scene.read([name], WINDOWS[0])
+    assert max(handles.values()) <= 1 + most
+    assert (max(handles.values()) > 2) == (most > 1)
