@@ -167,6 +167,11 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
+def keep_float32() -> None:
+    """Let a GPU's convolutions compute in float32, in all of this process: cuDNN's default rounds their inputs to 10 bits (TF32)."""
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # made when it is asked for
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """True when the device multiplies bfloat16 in hardware (GPU: compute capability 8; CPU: AMX, AVX512-BF16, Arm)."""
     if device.type == "cuda":

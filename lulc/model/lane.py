@@ -86,7 +86,7 @@ class DeviceLane(Lane):
             self._sent(name, parts) for name, parts in zip(("data", "valid"), zip(*windows, strict=True), strict=True)
         )
         if self._raised is not None:
-            self._raised.record()
+            self._raised.record(torch.cuda.current_stream(self.predictor.device))
         return data, valid
 
     def down(self, *tensors: Tensor) -> list[NDArray[Any]]:

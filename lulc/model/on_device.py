@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lulc.errors import LimitError
 from lulc.model.bundle import BundleCard
-from lulc.model.device import Placement
+from lulc.model.device import Placement, keep_float32
 from lulc.model.fold import fold_batch_norm, join_activations
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
     ) -> None:
         self.card, self.device, self.dtype, self.batch = card, placement.device, placement.dtype, batch
         self._autocast = autocast and self.dtype != torch.float32
+        if self.device.type == "cuda" and self.dtype == torch.float32:
+            keep_float32()
         self.network: Network_co = deepcopy(network)
         if not autocast:
             fold_batch_norm(self.network, len(card.features.channels))

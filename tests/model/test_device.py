@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from lulc.errors import UsageError
-from lulc.model.device import affordable_batch, choose_device, choose_placement, has_bfloat16, placement_elsewhere
+from lulc.model.device import (
+    affordable_batch,
+    choose_device,
+    choose_placement,
+    has_bfloat16,
+    keep_float32,
+    placement_elsewhere,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +93,14 @@ def test_the_batch_follows_the_free_memory(monkeypatch):
     gpu = torch.device("cuda", 0)
     assert [affordable_batch(gpu, window, 2) for window in (10**6, 10**8, 2 * 10**8, 10**9)] == [4, 4, 2, 1]
     assert affordable_batch(torch.device("cpu"), 1, 1) == 1
+
+
+def test_float32_of_a_gpu_is_float32():
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    try:
+        convolutions.fp32_precision = "tf32"
+        keep_float32()
+        assert convolutions.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision = before
