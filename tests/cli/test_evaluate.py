@@ -162,7 +162,7 @@ class TestRobustness:
     def test_a_device_that_is_not_there(self, bundle, scene_file):
         result = run(bundle, scene_file(64, 80), "--robustness", "--device", "abacus")
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-        assert result.stderr.startswith("lulc: device 'abacus' cannot be used")
+        assert result.stderr.startswith("lulc: there is no device 'abacus'; use --device cpu")
 
     def test_an_input_is_no_folder_for_the_report(self, bundle, scene_file, tmp_path):
         scene = scene_file(64, 80)
