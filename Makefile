@@ -75,7 +75,7 @@ bench: $(VENV)/.bench ## measure speed, memory and seams against other tools, an
 	$(BIN)/python benchmarks/patches.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/serve.py
-	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/commands.py $(if $(OLD),--old $(OLD))
 
 clean: ## remove the virtual environment and what demo and bench left
 	rm -rf $(VENV) demo bench

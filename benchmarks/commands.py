@@ -1,8 +1,8 @@
 """What the commands beside classify cost: beside another commit's, and stage by stage beside bare loops; prints Markdown.
 
-python benchmarks/commands.py [--side 2048] [--rounds 3] [--old DIR] [--only change stack.nc] [--profile]
+python benchmarks/commands.py [--side 2048] [--rounds 3] [--old COMMIT] [--only change stack.nc] [--profile]
 
-Each command is a process of its own, start-up included. `--old` is a worktree of another commit, which runs in turns with
+Each command is a process of its own, start-up included. `--old` is another commit, which runs in turns with
 this one. `--profile` runs each command of this tree once more, in one thread under cProfile. A floor is a bare loop that
 does the heart of a stage and nothing else.
 """
@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import zlib
@@ -23,8 +21,8 @@ import numpy as np
 import rasterio
 from mosaic import laid_out
 from scenes import write_scene
+from trees import ROOT, checkout, process
 
-ROOT = Path(__file__).parents[1]
 _DATES = 2
 _MAPS = 4
 _PROFILED = """
@@ -97,23 +95,6 @@ def commands(folder: Path, side: int) -> dict[str, list[str | Path]]:
         "info": ["info", maps[0]],
         "evaluate": ["evaluate", maps[0], maps[1], "--out", "OUT"],
     }
-
-
-def process(tree: Path, command: list[str]) -> tuple[str, float, float, float]:
-    """Run Python on a tree of sources: what it printed, CPU seconds, wall seconds, peak GB."""
-    start = time.perf_counter()
-    child = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=tree,
-        env=os.environ | {"PYTHONPATH": str(tree)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    text = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise SystemExit(f"{command} ended with {status}")
-    return text, usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1e6
 
 
 def cost(tree: Path, command: list[str | Path]) -> tuple[float, float, float]:
@@ -212,16 +193,16 @@ def seconds(loop: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run both parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--old", type=Path)
+    parser.add_argument("--old", metavar="COMMIT")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         found = {name: line for name, line in commands(Path(place), options.side).items() if name in options.only}
-        compare(found, [*([options.old.resolve()] if options.old else []), ROOT], options.rounds)
+        compare(found, [*([checkout(options.old)] if options.old else []), ROOT], options.rounds)
         if options.profile:
             floors = bare_loops(Path(place))
             for name, line in found.items():

@@ -11,52 +11,33 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from classify import BENCH, contender
 from gpu import decode_cost, host_costs
 from scenes import NAMES, write_scene
+from trees import ROOT, checkout, process
 
 from lulc import ClassifyOptions
 from lulc.model.bundle import load_bundle
 from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.series import open_series
 
-HERE = Path(__file__).parents[1]
 Row = dict[str, float]
-
-
-def checkout(commit: str) -> Path:
-    """The files of a commit, in a folder of their own."""
-    folder = BENCH / "versions" / commit
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", commit], cwd=HERE, check=True, capture_output=True).stdout
-        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
-    return folder
 
 
 def run(folder: Path, scene: Path, *options: str) -> Row:
     """One run of `lulc classify` of the version in a folder."""
     out = BENCH / f"version_{folder.name}.tif"
-    command = [sys.executable, "-m", "lulc", "classify", str(scene), str(out), "--overwrite", "--json", "-q", *options]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, stdout=subprocess.PIPE, text=True
-    )
-    report = json.loads(process.stdout.read() if process.stdout else "")
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} ended with {status}")
+    command = ["-m", "lulc", "classify", str(scene), str(out), "--overwrite", "--json", "-q", *options]
+    text, cpu_s, wall_s, _ = process(folder, command)
+    report = json.loads(text)
     return {
-        "CPU s after start-up": usage.ru_utime + usage.ru_stime - report["start_up_cpu_s"],
+        "CPU s after start-up": cpu_s - report["start_up_cpu_s"],
         "wall s after start-up": report["seconds"] - report["start_up_s"],
         "start-up CPU s": report["start_up_cpu_s"],
-        "whole command, wall s": time.perf_counter() - started,
+        "whole command, wall s": wall_s,
         "peak GB": report["peak_bytes"] / 1e9,
         "predicted peak GB": report["plan"]["predicted_peak_bytes"] / 1e9,
         "seen": report["plan"]["cost_factor"],
@@ -104,10 +85,7 @@ def main() -> None:
     parser.add_argument("--tile", action="store_true", help="a full tile too, once each")
     given = parser.parse_args()
     BENCH.mkdir(exist_ok=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", given.commit], cwd=HERE, check=True, capture_output=True, text=True
-    )
-    folders = [checkout(commit.stdout.strip()), HERE]
+    folders = [checkout(given.commit), ROOT]
     scene = write_scene(BENCH / f"scene_{given.side}.tif", given.side, given.side)
     bare, codecs = least(scene, given.side, given.rounds)
     print(f"{folders[0].name} and this version, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -198,7 +198,8 @@ class ChunkInference:
     def _faded(self, blender: Blender, tile: Tile, logits_pyx: Tensor | None) -> Tensor:
         """Finished probabilities of the core of the next tile, float32 (planes, height, width)."""
         if logits_pyx is None:  # nothing was shown to the network; the blender still wants the tile's margins
-            planes = torch.zeros(self._predictor.planes, tile.kept.height, tile.kept.width)
+            shape = (self._predictor.planes, tile.kept.height, tile.kept.width)
+            planes = torch.zeros(shape, device=self._predictor.device)
         else:
             planes = self._predictor.calibrated_one(logits_pyx[:, *tile.kept.slices(self._answered(tile))])
         return blender.feed(tile, planes)

@@ -127,10 +127,11 @@ def lanes_to(predictors: Sequence[Predictor], *, overlap: bool) -> list[Lane]:
             the first alone is used.
     """
     first = predictors[0]
-    if first.device.type != "cpu" and not overlap:
+    if first.device.type == "cpu":
+        return [Lane(first) for _ in range(first.workers)]
+    if not overlap:
         return [DeviceLane(first, own_stream=False)]
-    kind = Lane if first.device.type == "cpu" else DeviceLane
-    return [kind(predictor) for _ in range(first.workers) for predictor in predictors]
+    return [DeviceLane(predictor) for _ in range(first.workers) for predictor in predictors]
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -113,5 +113,7 @@ def test_values_that_are_not_finite_are_refused_by_every_lane(predictor, pixels,
             products([lane], pixels)
 
 
-def test_a_cpu_has_a_lane_for_each_worker(predictor):
-    assert [type(lane) for lane in lanes_to([predictor, predictor], overlap=False)] == [Lane, Lane]
+@pytest.mark.parametrize("overlap", [True, False])
+def test_a_cpu_has_a_lane_for_each_worker(predictor, monkeypatch, overlap):
+    monkeypatch.setattr(predictor, "workers", 3)
+    assert [type(lane) for lane in lanes_to([predictor], overlap=overlap)] == [Lane] * 3

@@ -175,7 +175,6 @@ def item_sources(item: "Item", path: Path, names: Sequence[str] | None = None) -
     for statement in _not_understood(item, wanted):
         _log.warning("%s: %s is not understood, so it does not count for the offset", item.id, statement)
     opened: list[RasterSource] = []
-
     with closed_on_error(opened):
         return list(in_order(lambda asset: kept(_source(item, asset, path, stated), opened), wanted, IN_FLIGHT))
 

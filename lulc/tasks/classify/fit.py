@@ -1,5 +1,6 @@
 """The largest windows that fit into main memory, and how many are inferred at once."""
 
+from dataclasses import dataclass
 from math import inf
 
 from lulc.errors import LimitError
@@ -20,6 +21,24 @@ _WIDEST = 4
 """Bytes of the widest raw value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Windows that fit into main memory.
+
+    Attributes:
+        plan: Tiles and chunks of the scene.
+        in_flight: Chunks that begin while an earlier one is waited for; 0 where windows fade into each other or dates are
+            summed, so that none is finished by itself.
+        window_bytes: Memory that the forward pass of one window takes on its device, bytes.
+        peak_bytes: Predicted peak of main memory, bytes.
+    """
+
+    plan: TilePlan
+    in_flight: int
+    window_bytes: int
+    peak_bytes: int
+
+
 def fit_memory(
     series: Series,
     bundle: Bundle,
@@ -29,11 +48,8 @@ def fit_memory(
     placement: Placement,
     stride: int,
     pixel_bytes: int,
-) -> tuple[TilePlan, int, int]:
+) -> Fit:
     """Choose the largest windows that fit into the main memory that the run may take.
-
-    Returns:
-        The plan, the memory of one window on its device, and the predicted peak of main memory; bytes.
 
     Raises:
         LimitError: No window fits.
@@ -41,24 +57,23 @@ def fit_memory(
     halo, fade = margins
     limit = options.max_memory or inf
     windows = [options.window] if options.window else [core + 2 * halo for core in _SMALLER_CORES]
+    in_flight = 0 if fade or series.counted else _chunks_in_flight(placement, options)
     peak = 0
     for window in windows:
         plan = TilePlan.from_window(series.grid.shape, stride, window, halo, fade)
         network = held_bytes(bundle.network, len(bundle.card.features.channels), plan.largest_window, placement.dtype)
         busy = _host_bytes(plan, options, placement, network, len(names) * _WIDEST + pixel_bytes)
-        independent = not fade and not series.counted
-        flying = chunks_in_flight(placement, options) if independent else 0
-        peak = predict_peak(plan, series, names, bundle.planes, pixel_bytes, busy, flying)
+        peak = predict_peak(plan, series, names, bundle.planes, pixel_bytes, busy, in_flight)
         if peak <= limit:
-            return plan, network, peak
+            return Fit(plan, in_flight, network, peak)
     raise LimitError(
         f"this scene needs about {peak / 1e9:.2f} GB, --max-memory allows {limit / 1e9:.2f} GB",
         f"allow more, or use a smaller {'--halo' if options.halo and not options.window else '--window'}",
     )
 
 
-def chunks_in_flight(placement: Placement, options: ClassifyOptions) -> int:
-    """Chunks that begin while an earlier one is waited for: one, so that no worker waits for the others; on GPUs one a lane."""
+def _chunks_in_flight(placement: Placement, options: ClassifyOptions) -> int:
+    """Chunks of independent windows that begin ahead: one, so that no worker waits for the others; on GPUs one a lane."""
     return len(placement.each()) * workers_on(placement, options.threads) if placement.device.type == "cuda" else 1
 
 

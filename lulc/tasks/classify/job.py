@@ -17,7 +17,7 @@ from lulc.model.device import Placement, affordable_batch, choose_placement
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
-from lulc.tasks.classify.fit import DEFAULT_CORE, chunks_in_flight, fit_memory
+from lulc.tasks.classify.fit import DEFAULT_CORE, fit_memory
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
 from lulc.tasks.stack.on_grid import Donor
@@ -49,6 +49,7 @@ class Job:
         plan: Tiles and chunks of the scene.
         receptive_field: Receptive field and stride of the network.
         placement: Devices and precision of the network.
+        in_flight: Chunks that begin while an earlier one is waited for, as `Fit.in_flight`.
         window_bytes: Memory that the forward pass of one window takes on its device, bytes.
         peak_bytes: Predicted peak of main memory, bytes.
         product_bytes: Upper bound of the product's size, overviews included, bytes.
@@ -65,6 +66,7 @@ class Job:
     plan: TilePlan
     receptive_field: ReceptiveField
     placement: Placement
+    in_flight: int
     window_bytes: int
     peak_bytes: int
     product_bytes: int
@@ -91,13 +93,8 @@ class Job:
 
     @property
     def independent(self) -> bool:
-        """True when every window is finished by itself: nothing fades, and there is one date."""
-        return not self.plan.fade and len(self.readers) == 1
-
-    @property
-    def in_flight(self) -> int:
-        """Chunks that begin while an earlier one is waited for: as many as keep all workers busy."""
-        return chunks_in_flight(self.placement, self.options) if self.independent else 0
+        """True when every window is finished by itself."""
+        return self.in_flight > 0
 
     def batch_on(self, placement: Placement) -> int:
         """Windows per forward pass on one of its devices."""
@@ -154,11 +151,10 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
     readers = series.readers(names)
     depth = 4 if options.activations == "float32" else 1
     pixel = depth * len(band_infos(card.classes, options.activations, extra))
-    plan, window, peak = fit_memory(
-        series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel
-    )
+    fit = fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel)
+    plan = fit.plan
     notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
-    if placement.others and (fade or series.counted):
+    if placement.others and not fit.in_flight:
         notes.append(
             f"{placement.device} works alone: several dates, or windows that fade into each other, are joined on it"
         )
@@ -172,8 +168,9 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         plan=plan,
         receptive_field=receptive_field,
         placement=placement,
-        window_bytes=window,
-        peak_bytes=peak,
+        in_flight=fit.in_flight,
+        window_bytes=fit.window_bytes,
+        peak_bytes=fit.peak_bytes,
         product_bytes=plan.shape.size * pixel * 4 // 3,
         notes=tuple(notes),
         tags=tags,

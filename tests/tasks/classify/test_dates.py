@@ -20,8 +20,9 @@ from lulc.model.channels import REFLECTANCE
 from lulc.model.device import choose_placement
 from lulc.model.predictor import Predictor
 from lulc.tasks.classify.classify import classify, plan_classification
+from lulc.tasks.classify.job import plan_job
 from lulc.tasks.classify.options import ClassifyOptions
-from lulc.tasks.classify.series import MOST_DATES
+from lulc.tasks.classify.series import MOST_DATES, open_series
 from lulc.tasks.describe.info import describe
 from lulc.tasks.describe.map_report import report_map
 from lulc.tasks.mosaic.mosaic import mosaic
@@ -333,3 +334,15 @@ def test_the_command_tells_its_dates_and_exit_codes(three, bundle, tmp_path):
     twice = lulc("classify", three[0], three[0], tmp_path / "refused.tif", *given)
     assert (twice.returncode, len(twice.stderr.splitlines())) == (2, 1)
     assert not (tmp_path / "refused.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "ahead"), [({"dates": True}, 0), ({"dates": False}, 1), ({"dates": False, "blend": 8}, 0)]
+)
+def test_chunks_begin_ahead_only_where_windows_are_finished_by_themselves(scene_file, bundle, fields, ahead):
+    scene = scene_file(64, 80)
+    chosen = options(bundle, **fields)
+    with open_series([scene], chosen) as series:
+        job = plan_job(series, load_bundle(bundle), chosen)
+    assert job.in_flight == ahead
+    assert job.independent == bool(ahead)
