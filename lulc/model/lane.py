@@ -123,8 +123,7 @@ def lanes_to(predictors: Sequence[Predictor], *, overlap: bool) -> list[Lane]:
 
     Args:
         predictors: The network, once on each device.
-        overlap: False where results of several windows are joined on the device: a GPU then has one lane, and of several GPUs
-            the first alone is used.
+        overlap: False where results of several windows are joined on the first device: a GPU then has one lane.
     """
     first = predictors[0]
     if first.device.type == "cpu":

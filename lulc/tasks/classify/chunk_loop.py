@@ -96,7 +96,7 @@ def infer_missing(series: Series, job: Job, sink: ChunkSink, wanted: range, run:
             infer=infer,
             write=write,
             times=times,
-            in_flight=infer.in_flight,
+            in_flight=job.in_flight,
         )
         for look in stages.run(looks_at(chunks_to_infer(job.plan, missing), len(job.readers))):
             if look.last:
@@ -124,7 +124,6 @@ class LookInference:
 
     Attributes:
         seen: For each date, True once it has shown a pixel.
-        in_flight: Looks that are best begun before an earlier one is finished, so that no worker waits for the others.
     """
 
     def __init__(self, series: Series, job: Job, between_tiles: Callable[[], None]) -> None:
@@ -132,7 +131,6 @@ class LookInference:
         self._dates = DatesInference(self._infer) if series.counted else None
         self._readers = job.readers
         self.seen = [False] * len(job.readers)
-        self.in_flight = job.in_flight
 
     def close(self) -> None:
         """Drop what has begun and is not finished."""
@@ -180,12 +178,13 @@ def chunks_to_infer(plan: TilePlan, missing: Iterable[int]) -> list[Chunk]:
 def predictors_for(series: Series, job: Job) -> list[Predictor]:
     """Predictors of a job: its network on each of its devices, for the radiometry of the first scene.
 
-    Workers on a CPU share its threads.
+    Where windows are joined on a device, the first alone is used. Workers on a CPU share its threads.
     """
     radiometry, threads = series.first.radiometry, job.options.threads
+    placements = job.placement.each() if job.independent else job.placement.each()[:1]
     predictors = [
         Predictor(job.bundle, radiometry, job.names, placement, job.batch_on(placement), threads)
-        for placement in job.placement.each()
+        for placement in placements
     ]
     predictors[0].share_threads()
     return predictors
