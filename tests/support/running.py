@@ -167,6 +167,12 @@ def request_head(target: str, method: str, host: str, *, headers: dict[str, str]
     return f"{method} {target} HTTP/1.1\r\n{text}\r\n".encode("utf-8", "surrogateescape")
 
 
+def in_buffers_bytes() -> int:
+    """What the sockets of this machine may hold at most on the way, sent and not yet read, and one piece of 1 MB."""
+    most = (Path("/proc/sys/net/ipv4", name).read_text().split()[2] for name in ("tcp_rmem", "tcp_wmem"))
+    return sum(int(number) for number in most) + (1 << 20)
+
+
 def exchange(port: int, head: bytes, body: Iterable[bytes] = (), seconds: float = _ANSWER_S) -> Answer:
     """Send until all is sent or the server wants no more, then hear what it says."""
     started, sent = time.monotonic(), 0
