@@ -20,6 +20,7 @@ from lulc.io.product.bands import SKY
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
+from lulc.model.familiarity import FAMILIARITY, MOST_BYTES, Familiarity
 from lulc.model.spectral_unet import SpectralUnet, WithClouds
 from lulc.model.weights import Network, Shapes, built_for, read_shapes
 from lulc.resources import SHIPPED_MODEL
@@ -98,10 +99,12 @@ class Card(BundleCard):
 
     Attributes:
         architecture: Network and its arguments.
+        familiarity_sha256: SHA-256 of the statistics of its training; empty for a model without.
     """
 
     kind: Literal["segmentation"] = "segmentation"
     architecture: Architecture
+    familiarity_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -129,15 +132,21 @@ COMMANDS = {"segmentation": "lulc classify", "patches": "lulc patches"}
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A card and its network, in evaluation mode on the CPU in float32."""
+    """A card and its network, in evaluation mode on the CPU in float32, and the statistics of its training."""
 
     card: Card
     network: nn.Module
+    familiarity: Familiarity | None = None
 
     @property
     def planes(self) -> int:
-        """Number of outputs of the network: those of its K classes, then those of `SKY` where it tells clouds."""
-        return len(self.card.classes) + (len(SKY) if isinstance(self.network, WithClouds) else 0)
+        """Planes of a pixel: its K classes, its familiarity where there are statistics, and `SKY` where clouds are told."""
+        clouds = len(SKY) if isinstance(self.network, WithClouds) else 0
+        return len(self.card.classes) + (self.familiarity is not None) + clouds
+
+    def without_familiarity(self) -> "Bundle":
+        """The same model without the statistics of its training."""
+        return replace(self, familiarity=None)
 
     def with_clouds(self) -> "Bundle":
         """The same model, whose network tells clouds too.
@@ -270,7 +279,22 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
     card = read_card(model)
     network = network_for(model, card, lambda: build_network(card.architecture))
     fill_weights(network, model, card)
-    return Bundle(card, network)
+    return Bundle(card, network, read_familiarity(model, card))
+
+
+def read_familiarity(model: str | Path, card: Card) -> Familiarity | None:
+    """Read the statistics of a model's training, checked against the SHA-256 in its card; None when it has none.
+
+    Raises:
+        ModelError: They are missing, or are not those that the card describes.
+    """
+    if not card.familiarity_sha256:
+        return None
+    path = locate(model)
+    content = read_member(path, FAMILIARITY, MOST_BYTES)
+    if hashlib.sha256(content).hexdigest() != card.familiarity_sha256:
+        raise ModelError(f"{path}: {FAMILIARITY} is not the file that {CARD} describes", "fetch the bundle again")
+    return Familiarity.from_bytes(content, len(card.classes), card.name)
 
 
 def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> None:
@@ -288,16 +312,28 @@ def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> Non
     network.eval().requires_grad_(requires_grad=False)
 
 
-def write_bundle(folder: Path, network: nn.Module, **card: Any) -> Card:  # noqa: ANN401 - fields of Card
+def write_bundle(
+    folder: Path,
+    network: nn.Module,
+    familiarity: Familiarity | None = None,
+    **card: Any,  # noqa: ANN401 - fields of Card
+) -> Card:
     """Write a network and its card as a new bundle folder.
 
     Args:
         folder: Created with its parents; files of these names in it are replaced.
         network: Its state is stored in float32.
-        card: Fields of `Card` other than the weights' size and hash.
+        familiarity: Statistics of its training, or None.
+        card: Fields of `Card` other than the weights' size and the hashes.
     """
     state = {name: tensor.float() for name, tensor in network.state_dict().items()}
-    return write_bundle_as(Card, folder, state, **card)
+    (folder / FAMILIARITY).unlink(missing_ok=True)
+    if familiarity is None:
+        return write_bundle_as(Card, folder, state, **card)
+    statistics = familiarity.to_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAMILIARITY).write_bytes(statistics)
+    return write_bundle_as(Card, folder, state, familiarity_sha256=hashlib.sha256(statistics).hexdigest(), **card)
 
 
 def write_bundle_as(schema: type[AnyCard], folder: Path, state: Mapping[str, Tensor], **card: Any) -> AnyCard:  # noqa: ANN401

@@ -19,11 +19,12 @@ from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.lane import Lane
 from lulc.model.quantise import sky_codes, stored_bands
+from lulc.model.trust import Beside
 from lulc.options import Stored
 from lulc.tiling import Chunk, Tile, TilePlan
 
 PartUse = Callable[[Window, Tensor, Lane], None]
-"""Takes a part of a tile's core, its finished planes float32 (K or K + 3, height, width), and the lane they came by."""
+"""Takes a part of a tile's core, its finished planes float32 (planes, height, width), and the lane they came by."""
 
 
 class ChunkInference:
@@ -36,6 +37,7 @@ class ChunkInference:
         between_tiles: Called before each forward pass; may raise to stop.
         flagged: Flag clouds and shadows in a further band; else what the network does not call clear has no data.
         dates: Number of scenes that are inferred in turn.
+        beside: Further bands, between the activations and that of the clouds.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ChunkInference:
         *,
         flagged: bool = False,
         dates: int = 1,
+        beside: Sequence[Beside] = (),
     ) -> None:
         self._predictor = lanes[0].predictor
         self._fade = plan.fade
@@ -54,7 +57,9 @@ class ChunkInference:
         self._blenders = [Blender(plan, self._predictor.planes) for _ in range(dates)]
         self._flagged = flagged
         self._activations: Stored = activations
-        self._bands = 1 if activations == "none" else 1 + self._predictor.classes
+        self._beside = tuple(beside)
+        self._own = 1 if activations == "none" else 1 + self._predictor.classes
+        self._bands = self._own + sum(len(one.bands) for one in beside)
         self._dtype = np.float32 if activations == "float32" else np.uint8
         self._between_tiles = between_tiles
         self._lanes = list(lanes)
@@ -82,8 +87,8 @@ class ChunkInference:
             pixels: Raw planes (bands, height, width) and valid mask of `chunk.read`.
 
         Returns:
-            Waits for the product: uint8 or float32 (1 + K or 1, height, width) of `chunk.core`, and where clouds are flagged
-            one band more, of positions in `SKY`; 255 nodata.
+            Waits for the product: uint8 or float32 (bands, height, width) of `chunk.core`: the class, activations unless they
+            are not stored, the bands of `beside`, and where clouds are flagged positions in `SKY`; 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite; here or when the result is asked for.
@@ -110,7 +115,7 @@ class ChunkInference:
         return finished
 
     def empty(self, chunk: Chunk, extra: int = 0) -> NDArray[np.generic]:
-        """Product bands of a chunk without data, uint8 or float32 (1 + K or 1, height, width), and `extra` more bands."""
+        """Product bands of a chunk without data, uint8 or float32 (bands, height, width), and `extra` more bands."""
         shape = (self._bands + extra, chunk.core.height, chunk.core.width)
         return np.full(shape, NODATA_CODE, dtype=self._dtype)
 
@@ -148,20 +153,20 @@ class ChunkInference:
             self._join(batches, pending, blender, use)
         return lambda: _wait_for(pending)
 
-    def product_of(self, probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
+    def product_of(self, ground_pyx: Tensor, valid_yx: NDArray[np.bool_]) -> NDArray[np.generic]:
         """Product bands of finished pixels.
 
         Args:
-            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+            ground_pyx: Finished planes before those of the sky, float32 (ground, height, width).
             valid_yx: bool (height, width).
 
         Returns:
-            uint8 or float32 (1 + K or 1, height, width), the caller's until the next call; 255 nodata.
+            uint8 or float32 (bands, height, width), the caller's until the next call; 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite.
         """
-        bands, _ = self._on_host(probabilities_kyx, self._lanes[0])
+        bands, _ = self._on_host(ground_pyx, self._lanes[0])
         np.copyto(bands, NODATA_CODE, where=~valid_yx)
         return bands
 
@@ -171,19 +176,27 @@ class ChunkInference:
         Raises:
             ModelError: Its values are not finite.
         """
-        planes = planes_pyx[self._predictor.classes :]
+        planes = planes_pyx[self._predictor.ground :]
         sky, finite = lane.down(sky_codes(planes), torch.isfinite(planes.sum()))
         self._check(finite)
         return sky
 
     def _on_host(self, planes_pyx: Tensor, lane: Lane) -> tuple[NDArray[np.generic], NDArray[np.uint8]]:
         """Product bands and codes of the sky of finished planes, as if every pixel had data; fetched at once."""
-        classes = self._predictor.classes
-        with np.errstate(invalid="ignore"):  # what is not finite is refused below
-            bands = stored_bands(planes_pyx[:classes], self._activations)
-        stored, sky, finite = lane.down(bands, sky_codes(planes_pyx[classes:]), torch.isfinite(planes_pyx.sum()))
+        classes, ground = self._predictor.classes, self._predictor.ground
+        with np.errstate(invalid="ignore"), torch.inference_mode():  # what is not finite is refused below
+            bands = self._stored(planes_pyx[:classes], planes_pyx[:ground])
+        stored, sky, finite = lane.down(bands, sky_codes(planes_pyx[ground:]), torch.isfinite(planes_pyx.sum()))
         self._check(finite)
         return stored, sky
+
+    def _stored(self, probabilities_kyx: Tensor, ground_pyx: Tensor) -> Tensor:
+        """Class, activations unless they are not stored, and the bands beside them, of pixels that have data."""
+        if not self._beside:
+            return stored_bands(probabilities_kyx, self._activations)
+        bands = stored_bands(probabilities_kyx, "float32" if self._activations == "float32" else "uint8")
+        further = [one.of(bands[1:], ground_pyx) for one in self._beside]
+        return torch.cat([bands[: self._own], *further])
 
     def _join(
         self, batches: list[list[Tile]], pending: list[Future[Tensor | None]], blender: Blender, use: PartUse

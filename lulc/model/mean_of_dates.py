@@ -15,25 +15,26 @@ from lulc.tiling import Chunk
 
 
 class MeanOfDates:
-    """Sum of the probabilities of one window over dates, and the number of dates that each pixel was seen on.
+    """Sum of the planes of one window over dates, and the number of dates that each pixel was seen on.
 
     Args:
-        like_kyx: Probabilities of the window, float32 (K, height, width), for their shape and device.
+        like_pyx: Planes of the window, float32 (planes, height, width), for their shape and device: probabilities, and
+            familiarity where the model has it.
     """
 
-    def __init__(self, like_kyx: Tensor) -> None:
-        self._total = torch.zeros_like(like_kyx)
-        self._looks = torch.zeros_like(like_kyx[0])
+    def __init__(self, like_pyx: Tensor) -> None:
+        self._total = torch.zeros_like(like_pyx)
+        self._looks = torch.zeros_like(like_pyx[0])
 
-    def add(self, probabilities_kyx: Tensor, valid_yx: NDArray[np.bool_]) -> None:
+    def add(self, planes_pyx: Tensor, valid_yx: NDArray[np.bool_]) -> None:
         """Add one date.
 
         Args:
-            probabilities_kyx: Probabilities, float32 (K, height, width), summing to 1 over K.
+            planes_pyx: float32 (planes, height, width).
             valid_yx: bool (height, width); False where the date does not show the ground.
         """
-        valid = torch.from_numpy(valid_yx).to(probabilities_kyx.device)
-        self._total += probabilities_kyx.masked_fill(~valid, 0.0)
+        valid = torch.from_numpy(valid_yx).to(planes_pyx.device)
+        self._total += planes_pyx.masked_fill(~valid, 0.0)
         self._looks += valid
 
     @property
@@ -42,7 +43,7 @@ class MeanOfDates:
         return self._looks.to(torch.uint8).cpu().numpy()
 
     def mean(self) -> Tensor:
-        """Mean probabilities, float32 (K, height, width), summing to 1 over K; 0 where no date shows the ground."""
+        """Mean planes, float32 (planes, height, width); 0 where no date shows the ground."""
         return self._total / self._looks.clamp(min=1)
 
 
@@ -82,10 +83,10 @@ class DatesInference:
         def add(window: Window, planes: Tensor, lane: Lane) -> None:
             shown = pixels.valid[window.slices(chunk.read)]
             shown = shown & (self._infer.sky_of(planes, lane) == CLEAR) if clear else shown
-            probabilities = planes[: lane.predictor.classes]
+            ground = planes[: lane.predictor.ground]
             if window not in self._parts:
-                self._parts[window] = MeanOfDates(probabilities)
-            self._parts[window].add(probabilities, shown)
+                self._parts[window] = MeanOfDates(ground)
+            self._parts[window].add(ground, shown)
             seen.append(bool(shown.any()))
 
         self._infer.begin_parts(chunk, pixels, add, radiometry, date)()
@@ -95,8 +96,8 @@ class DatesInference:
         """Product of the dates that were added, which are then forgotten.
 
         Returns:
-            uint8 or float32 (1 + K + 1 or 1 + 1, height, width) of `chunk.core`: the class, activations, and the number of
-            dates; 255 nodata.
+            uint8 or float32 (bands, height, width) of `chunk.core`: as `ChunkInference.begin`, and the number of dates
+            last; 255 nodata.
 
         Raises:
             ModelError: The network gives values that are not finite.

@@ -35,7 +35,9 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         threads: CPU threads of the network; None for the cores that this process may use.
 
     Attributes:
-        planes: Number of planes that `predict` gives: K, and 3 more of a network that tells clouds.
+        planes: Number of planes that `predict` gives: K, one of familiarity where the bundle has statistics of its
+            training, and 3 more of a network that tells clouds.
+        ground: Number of those before the clouds.
     """
 
     input_names = ("window", "windows")
@@ -53,6 +55,8 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         super().__init__(bundle.card, bundle.network, placement, batch or 1)
         self._radiometry, self._names = radiometry, tuple(names)
         self.planes = bundle.planes
+        self.familiarity = None if bundle.familiarity is None else bundle.familiarity.to(self.device)
+        self.ground = len(bundle.card.classes) + (self.familiarity is not None)
         self._threads = threads or usable_cores()
         self.workers = workers_on(placement, self._threads)
 
@@ -78,7 +82,8 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
             radiometry: How these raw values become reflectance; None for that of the scene.
 
         Returns:
-            float32 (n, planes, height, width) on the device: the classes, summing to 1 over K, then `SKY`, summing to 1.
+            float32 (n, planes, height, width) on the device: the classes, summing to 1 over K, familiarity, then `SKY`,
+            summing to 1.
 
         Raises:
             LimitError: Out of memory even for a single window.
@@ -106,12 +111,14 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         return max(0, (halo - REACH) // total_stride(self.network) * total_stride(self.network))
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """Probabilities of the classes, then of `SKY`, which the card's temperature does not concern."""
-        classes = super().calibrated(logits[:, : self.classes])
-        if self.planes == self.classes:
-            return classes
-        sky = torch.softmax(logits[:, self.classes :].to(torch.float32), dim=1)
-        return torch.cat([classes, sky], dim=1)
+        """Probabilities of the classes, familiarity, and `SKY`; the card's temperature concerns the classes alone."""
+        of_classes = logits[:, : self.classes]
+        parts = [super().calibrated(of_classes)]
+        if self.familiarity is not None:
+            parts.append(self.familiarity(of_classes))
+        if self.planes > self.ground:
+            parts.append(torch.softmax(logits[:, self.classes :].to(torch.float32), dim=1))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def calibrated_one(self, logits_pyx: Tensor) -> Tensor:
         """Probabilities of one window, or of a part of it: float32 (planes, height, width)."""

@@ -11,11 +11,13 @@ from lulc.io.labels.training_set import TrainingSet, open_training_set
 from lulc.metrics.confusion import defined_mean
 from lulc.model.build import build_network
 from lulc.model.bundle import write_bundle
+from lulc.model.familiarity import Familiarity
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
 from lulc.run import StepProgress, silent
 from lulc.split import SPLITS
 from lulc.training.calibration import TemperatureFit
 from lulc.training.distributed import ProcessGroup
+from lulc.training.familiarity import FamiliarityFit
 from lulc.training.loop import Progress
 from lulc.training.samples import check_labels
 from lulc.training.segmentation import Segmentation, architecture_for, check_crop, chosen_features
@@ -80,6 +82,7 @@ class ScenePlan(Plan[TrainReport]):
         write_bundle(
             folder,
             self.network,
+            self._familiarity(),
             summary=words.summary or f"{len(card.classes)} classes of {card.classes.title}, trained on {card.name}",
             legend=card.classes.to_table(),
             input_levels=card.levels,
@@ -94,6 +97,15 @@ class ScenePlan(Plan[TrainReport]):
             halo_bounded=self.receptive_field.bounded,
             mpx_per_s=round(pixels / 1e6 / max(progress.seconds, 1e-9), 3),
         )
+
+    def _familiarity(self) -> Familiarity | None:
+        """Statistics of the training split; their quantiles are those of the validation split."""
+        fitted = FamiliarityFit(len(self.data.card.classes))
+        for split, take in (("train", fitted.feed), ("val", fitted.hold_out)):
+            chips = self.data.split(split)
+            for logits, target in chip_logits(self.network, self.data, chips, self.features, self.device):
+                take(logits.permute(0, 2, 3, 1)[target.known])
+        return fitted.result()
 
     def _metrics(self, found: Validation) -> dict[str, object]:
         soft = self.data.card.labels == "shares"

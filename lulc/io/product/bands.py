@@ -40,6 +40,19 @@ CLOUDS = ExtraBand("clouds", "code", "sky", tuple(enumerate(SKY)))
 """Extra band of a map whose clouds and shadows are flagged: positions in `SKY`."""
 
 
+CONFIDENCE = ExtraBand("confidence", "share", "probability")
+"""Extra band: the activation of the class given."""
+
+MARGIN = ExtraBand("margin", "share", "probability")
+"""Extra band: the largest activation less the second."""
+
+FAMILIARITY = ExtraBand("familiarity", "share", "fraction of training")
+"""Extra band: the fraction of held-out training pixels that are less like the training than this one."""
+
+UNFAMILIAR = 0.05
+"""A familiarity below this flags a pixel: one in twenty held-out training pixels lies below."""
+
+
 def band_infos(legend: Legend, activations: Stored, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
     """Description, scale, offset and unit of each band of a product: class, activations, extra bands.
 

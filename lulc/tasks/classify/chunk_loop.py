@@ -202,7 +202,15 @@ def inference_for(
     """
     flagged, dates = CLOUDS in job.extra, len(job.readers)
     lanes = lanes_to(predictors, overlap=job.independent)
-    return ChunkInference(lanes, job.plan, job.options.activations, between_tiles, flagged=flagged, dates=dates)
+    return ChunkInference(
+        lanes,
+        job.plan,
+        job.options.activations,
+        between_tiles,
+        flagged=flagged,
+        dates=dates,
+        beside=job.beside,
+    )
 
 
 def product_writer(

@@ -1,5 +1,6 @@
 """The plan of a classification, made before a pixel is read or written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -8,7 +9,7 @@ from lulc.errors import InputError
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
-from lulc.io.product.bands import CLOUDS, ExtraBand, band_infos
+from lulc.io.product.bands import CLOUDS, FAMILIARITY, ExtraBand, band_infos
 from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
@@ -17,6 +18,7 @@ from lulc.model.device import Placement, affordable_batch, choose_placement
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
+from lulc.model.trust import Beside, Trust
 from lulc.tasks.classify.fit import DEFAULT_CORE, fit_memory
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
@@ -45,7 +47,8 @@ class Job:
         bundle: Card and network of the model; it tells clouds where they are flagged or left out by it.
         names: Bands and indices read from each scene, in order.
         readers: Each date in order of acquisition, read on the grid of the map; a single scene is one.
-        extra: Bands behind the activations.
+        beside: What computes the bands behind the activations that speak of trust.
+        extra: Bands behind the activations, in order.
         plan: Tiles and chunks of the scene.
         receptive_field: Receptive field and stride of the network.
         placement: Devices and precision of the network.
@@ -62,6 +65,7 @@ class Job:
     bundle: Bundle
     names: tuple[str, ...]
     readers: tuple[Donor, ...]
+    beside: tuple[Beside, ...]
     extra: tuple[ExtraBand, ...]
     plan: TilePlan
     receptive_field: ReceptiveField
@@ -140,11 +144,15 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         UsageError: Options contradict each other, or the device or precision is not available.
         LimitError: No window fits into `max_memory`.
     """
-    card, extra = bundle.card, _extra(series, bundle.card, options)
+    card, beside = bundle.card, _beside(bundle, options)
+    extra = (*(band for one in beside for band in one.bands), *_extra(series, card, options))
+    bundle = bundle if options.trust else bundle.without_familiarity()
     if CLOUDS in extra or any(date.by_network for date in series.dates):
         bundle = bundle.with_clouds()
     names = _names(series, card)
     notes = _input_notes(series, card, options)
+    if options.trust and bundle.familiarity is None:
+        notes.append(f"{card.name} has no statistics of its training, so the map has no band {FAMILIARITY.name}")
     placement = placement or choose_placement(options.device, options.precision)
     receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(receptive_field, options)
@@ -158,12 +166,13 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         notes.append(
             f"{placement.device} works alone: several dates, or windows that fade into each other, are joined on it"
         )
-    tags = _tags(series, card, options, plan, placement) | ({"LULC_CLOUDS": _FLAGGED} if CLOUDS in extra else {})
+    tags = _tags(series, card, options, plan, placement) | _tags_of_bands(extra, beside)
     return Job(
         options=options,
         bundle=bundle,
         names=names,
         readers=readers,
+        beside=beside,
         extra=extra,
         plan=plan,
         receptive_field=receptive_field,
@@ -214,6 +223,15 @@ def _extra(series: Series, card: Card, options: ClassifyOptions) -> tuple[ExtraB
     if series.counted:
         return (LOOKS,)
     return (CLOUDS,) if options.clouds == "auto" and card.architecture.sees_clouds else ()
+
+
+def _tags_of_bands(extra: Sequence[ExtraBand], beside: Sequence[Beside]) -> dict[str, str]:
+    trust = listed([band.name for one in beside for band in one.bands])
+    return _stated({"LULC_CLOUDS": _FLAGGED if CLOUDS in extra else "", "LULC_TRUST": trust})
+
+
+def _beside(bundle: Bundle, options: ClassifyOptions) -> tuple[Beside, ...]:
+    return (Trust(familiarity=bundle.familiarity is not None),) if options.trust else ()
 
 
 def _names(series: Series, card: Card) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     activations: Stored = "uint8"
     """How the activation of each class is stored."""
 
+    trust: bool = False
+    """Add bands that say how far each pixel can be trusted: `confidence` (the activation of its class), `margin` (before the second) and `familiarity` (the fraction of held-out training pixels that are less like the training; below 0.05 is flagged)."""
+
     device: Annotated[str, Option(metavar="auto|cpu|cuda|all")] = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1, several GPUs of one model that share the work as in cuda:0,1, or all of them."""
 

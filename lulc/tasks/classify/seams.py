@@ -146,7 +146,7 @@ def _infer(job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32
         planes = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
         probabilities, shown = planes[: predictor.classes], valid[rows, columns]
         if reader.scene.by_network:
-            shown = shown & (sky_codes(planes[predictor.classes :]).cpu().numpy() == CLEAR)
+            shown = shown & (sky_codes(planes[predictor.ground :]).cpu().numpy() == CLEAR)
         seen = seen or MeanOfDates(probabilities)
         seen.add(probabilities, shown)
     assert seen is not None
