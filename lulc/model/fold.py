@@ -67,6 +67,13 @@ class ActivatedConv2d(nn.Conv2d):
         return answer
 
 
+def joins_activations(dtype: torch.dtype) -> bool:
+    """True where this CPU can compute a convolution and its activation at once: in bfloat16 not every one can."""
+    # One of the operations that torch.compile asks before it makes one layer of two.
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(supported()))
+
+
 def join_activations(network: nn.Module, in_channels: int) -> int:
     """Join every ReLU and ReLU6 with the convolution that it directly follows, in place, where oneDNN is there to do it.
 

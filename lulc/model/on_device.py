@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lulc.errors import LimitError
 from lulc.model.bundle import BundleCard
 from lulc.model.device import Placement, keep_float32
-from lulc.model.fold import fold_batch_norm, join_activations
+from lulc.model.fold import fold_batch_norm, join_activations, joins_activations
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ModelOnDevice(Generic[AnyCard_co, Network_co]):
         self.network: Network_co = deepcopy(network)
         if not autocast:
             fold_batch_norm(self.network, len(card.features.channels))
-            if self.device.type == "cpu":
+            if self.device.type == "cpu" and joins_activations(self.dtype):
                 join_activations(self.network, len(card.features.channels))
             self.network.to(self.dtype)
         self.network.to(self.device).to(memory_format=torch.channels_last)

@@ -29,6 +29,10 @@ _ENOUGH_PIXELS = 128 * 128
 """Of single chips of 64 x 64 pixels 2 % with the right offset look as if it were wrong."""
 
 _SHORT_WAVE_INFRARED = ("B11", "B12")
+_INFRARED = ("B08", "B8A", "B11")
+_BRIGHT_PERCENT, _DARK_LAND, _LAND_RATIO = 99, 0.1, 1.5
+"""Land reflects more than a tenth of the infrared somewhere, also under a low winter sun."""
+
 _TOO_DARK_DN, _MANY = -300.0, 0.3
 _DARKEST, _BRIGHTEST = 0.001, 1.0
 _IMPOSSIBLE = (-0.1, 2.0)
@@ -80,9 +84,10 @@ def doubts_of(scene: NamedPixels) -> Doubts:
     if len(names) == len(_VISIBLE) and (fatal := _contradicted_offset(scene, samples)):
         return Doubts(fatal)
     visible = _implausible(samples, names, radiometry) if names else ()
-    by_name = {} if visible else dict(zip(first, samples, strict=True))
-    by_name |= dict(zip(more, others, strict=False))
-    return Doubts(None, (*_assumed(radiometry), *visible, *_impossible(by_name, radiometry)))
+    of_first, of_others = dict(zip(first, samples, strict=True)), dict(zip(more, others, strict=False))
+    impossible = _impossible(of_others if visible else of_first | of_others, radiometry)
+    dark = () if visible or impossible else _too_dark(of_first | of_others, radiometry)
+    return Doubts(None, (*_assumed(radiometry), *visible, *impossible, *dark))
 
 
 def _assumed(radiometry: Radiometry) -> tuple[str, ...]:
@@ -130,6 +135,19 @@ def _impossible(samples: Mapping[str, NDArray[np.float64]], radiometry: Radiomet
     said = f"offset {radiometry.offset:g} and quantification {radiometry.quantification:g} ({radiometry.source})"
     which = f"{'up to ' * (len(names) > 1)}{max(shares.values()):.1%} of the samples of {', '.join(names)}"
     return (f"{which} have a reflectance below {lowest:g} or above {highest:g}: check {said}, and what means no data",)
+
+
+def _too_dark(samples: Mapping[str, NDArray[np.float64]], radiometry: Radiometry) -> tuple[str, ...]:
+    """A warning where everything is as dark as water, and yet brighter in the infrared than in the visible, as only land is."""
+    infrared, visible = ([samples[name] for name in names if name in samples] for names in (_INFRARED, _VISIBLE))
+    if radiometry.source == "option" or not (infrared and visible and all(values.size for values in samples.values())):
+        return ()
+    brightest = max(float(np.percentile(radiometry.reflectance(values), _BRIGHT_PERCENT)) for values in samples.values())
+    longer, shorter = (np.median([np.median(radiometry.reflectance(band)) for band in bands]) for bands in (infrared, visible))
+    if brightest > _DARK_LAND or longer < _LAND_RATIO * max(shorter, _DARKEST):
+        return ()
+    scale = f"quantification {radiometry.quantification:g} ({radiometry.source})"
+    return (f"no land is as dark as {brightest:.2g} at its brightest: check {scale}; give --quantification, such as 1000",)
 
 
 def _implausible(samples: NDArray[np.float64], names: Sequence[str], radiometry: Radiometry) -> tuple[str, ...]:
