@@ -20,6 +20,7 @@ atexit.register(gc.freeze)
 """The last collection of a process that has loaded torch takes half a second, and finds nothing that ending does not free."""
 
 _COMMANDS = {
+    "calibrate": "Fit a model's temperature and prediction sets on labelled pixels.",
     "change": "Map what became what between two maps of one place.",
     "classify": "Classify a scene into a land-cover map.",
     "evaluate": "Say how well a map or a model agrees with a reference, how accurate its areas are, how robust a model is.",
@@ -36,7 +37,7 @@ _COMMANDS = {
     "train": "Train a network on a training set; leaves a model bundle.",
 }
 
-_NETWORKS = {"classify", "evaluate", "hpc", "patches", "train"}
+_NETWORKS = {"calibrate", "classify", "evaluate", "hpc", "patches", "train"}
 """Commands that run networks in this process, which then keeps the memory that it frees."""
 
 

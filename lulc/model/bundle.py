@@ -20,8 +20,8 @@ from lulc.io.product.bands import SKY
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
 from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
-from lulc.model.familiarity import FAMILIARITY, MOST_BYTES, Familiarity
 from lulc.model.spectral_unet import SpectralUnet, WithClouds
+from lulc.model.trust.familiarity import FAMILIARITY, Familiarity, read_familiarity
 from lulc.model.weights import Network, Shapes, built_for, read_shapes
 from lulc.resources import SHIPPED_MODEL
 
@@ -143,6 +143,10 @@ class Bundle:
         """Planes of a pixel: its K classes, its familiarity where there are statistics, and `SKY` where clouds are told."""
         clouds = len(SKY) if isinstance(self.network, WithClouds) else 0
         return len(self.card.classes) + (self.familiarity is not None) + clouds
+
+    def with_temperature(self, temperature: float) -> "Bundle":
+        """The same model with another temperature."""
+        return replace(self, card=self.card.model_copy(update={"temperature": temperature}))
 
     def without_familiarity(self) -> "Bundle":
         """The same model without the statistics of its training."""
@@ -279,22 +283,9 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
     card = read_card(model)
     network = network_for(model, card, lambda: build_network(card.architecture))
     fill_weights(network, model, card)
-    return Bundle(card, network, read_familiarity(model, card))
-
-
-def read_familiarity(model: str | Path, card: Card) -> Familiarity | None:
-    """Read the statistics of a model's training, checked against the SHA-256 in its card; None when it has none.
-
-    Raises:
-        ModelError: They are missing, or are not those that the card describes.
-    """
-    if not card.familiarity_sha256:
-        return None
-    path = locate(model)
-    content = read_member(path, FAMILIARITY, MOST_BYTES)
-    if hashlib.sha256(content).hexdigest() != card.familiarity_sha256:
-        raise ModelError(f"{path}: {FAMILIARITY} is not the file that {CARD} describes", "fetch the bundle again")
-    return Familiarity.from_bytes(content, len(card.classes), card.name)
+    digest, path = card.familiarity_sha256, locate(model)
+    familiarity = read_familiarity(path, digest, len(card.classes), card.name) if digest else None
+    return Bundle(card, network, familiarity)
 
 
 def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> None:

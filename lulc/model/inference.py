@@ -19,7 +19,7 @@ from lulc.io.scene.source import Raster
 from lulc.legend import NODATA_CODE
 from lulc.model.lane import Lane
 from lulc.model.quantise import sky_codes, stored_bands
-from lulc.model.trust import Beside
+from lulc.model.trust.beside import Beside
 from lulc.options import Stored
 from lulc.tiling import Chunk, Tile, TilePlan
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lulc.model.familiarity import STEPS, Familiarity, quantiles
+from lulc.model.trust.familiarity import STEPS, Familiarity, quantiles
 
 _FEWEST = 20
 """Pixels for each class K that a Gaussian of K dimensions needs at least."""

@@ -11,8 +11,8 @@ from lulc.io.labels.training_set import TrainingSet, open_training_set
 from lulc.metrics.confusion import defined_mean
 from lulc.model.build import build_network
 from lulc.model.bundle import write_bundle
-from lulc.model.familiarity import Familiarity
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
+from lulc.model.trust.familiarity import Familiarity
 from lulc.run import StepProgress, silent
 from lulc.split import SPLITS
 from lulc.training.calibration import TemperatureFit

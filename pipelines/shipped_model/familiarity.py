@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lulc.io.product.bands import SKY, UNFAMILIAR
 from lulc.model.bundle import Bundle, load_bundle, write_bundle
-from lulc.model.familiarity import Familiarity
+from lulc.model.trust.familiarity import Familiarity
 from lulc.training.familiarity import FamiliarityFit, with_levels
 
 _FOLDS = 5
@@ -32,7 +32,9 @@ _FEWEST_WRONG = 100
 """Wrong and right pixels of a place whose order is worth a figure."""
 
 
-def pixels_of(student: Student, patches: Iterable[Patch], random: np.random.Generator) -> tuple[Tensor, NDArray[np.int64]]:
+def pixels_of(
+    student: Student, patches: Iterable[Patch], random: np.random.Generator
+) -> tuple[Tensor, NDArray[np.int64]]:
     """Logits (n, 9) and the teacher's classes (n,) of a random part of the labelled pixels of each patch."""
     logits, codes = [], []
     for patch in patches:
@@ -68,11 +70,21 @@ def figures(student: Student, familiarity: Familiarity, data: Path) -> dict[str,
         familiar = of_pixels(familiarity, logits)
         confidence = (logits / student.temperature).softmax(dim=1).amax(dim=1).numpy()
         flagged = familiar < UNFAMILIAR
-        places[name] = {"flagged": flagged.mean(), "wrong": wrong.mean(), "wrong where flagged": wrong[flagged].mean() if flagged.any() else 0.0}
+        places[name] = {
+            "flagged": flagged.mean(),
+            "wrong": wrong.mean(),
+            "wrong where flagged": wrong[flagged].mean() if flagged.any() else 0.0,
+        }
         if _FEWEST_WRONG <= wrong.sum() <= len(wrong) - _FEWEST_WRONG:
-            places[name] |= {"AUROC familiarity": auroc(wrong, -familiar), "AUROC confidence": auroc(wrong, -confidence)}
+            places[name] |= {
+                "AUROC familiarity": auroc(wrong, -familiar),
+                "AUROC confidence": auroc(wrong, -confidence),
+            }
             pooled.append((wrong, familiar, confidence))
-    means = {key: float(np.mean([found[key] for found in places.values() if key in found])) for key in ("flagged", "AUROC familiarity", "AUROC confidence")}
+    means = {
+        key: float(np.mean([found[key] for found in places.values() if key in found]))
+        for key in ("flagged", "AUROC familiarity", "AUROC confidence")
+    }
     return {"mean of places": means, "places": places}
 
 

@@ -53,6 +53,19 @@ UNFAMILIAR = 0.05
 """A familiarity below this flags a pixel: one in twenty held-out training pixels lies below."""
 
 
+SET_SIZE = ExtraBand("set size", "code", "number of classes")
+"""Extra band: how many classes are in the prediction set of a pixel."""
+
+SET_BITS = 7
+"""Classes in a band of sets: an eighth bit would make 255, which is nodata."""
+
+
+def set_bands(classes: int) -> tuple[ExtraBand, ...]:
+    """Extra bands of prediction sets of K classes: `set size`, then bits. Bit b of band `set 8-14` is the class 8 + b."""
+    ranges = [(first, min(first + SET_BITS - 1, classes)) for first in range(1, classes + 1, SET_BITS)]
+    return (SET_SIZE, *(ExtraBand(f"set {first}-{last}", "code", "bits of classes") for first, last in ranges))
+
+
 def band_infos(legend: Legend, activations: Stored, extra: Sequence[ExtraBand] = ()) -> list[BandInfo]:
     """Description, scale, offset and unit of each band of a product: class, activations, extra bands.
 

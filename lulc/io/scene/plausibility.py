@@ -142,12 +142,18 @@ def _too_dark(samples: Mapping[str, NDArray[np.float64]], radiometry: Radiometry
     infrared, visible = ([samples[name] for name in names if name in samples] for names in (_INFRARED, _VISIBLE))
     if radiometry.source == "option" or not (infrared and visible and all(values.size for values in samples.values())):
         return ()
-    brightest = max(float(np.percentile(radiometry.reflectance(values), _BRIGHT_PERCENT)) for values in samples.values())
-    longer, shorter = (np.median([np.median(radiometry.reflectance(band)) for band in bands]) for bands in (infrared, visible))
+    brightest = max(
+        float(np.percentile(radiometry.reflectance(values), _BRIGHT_PERCENT)) for values in samples.values()
+    )
+    longer, shorter = (
+        np.median([np.median(radiometry.reflectance(band)) for band in bands]) for bands in (infrared, visible)
+    )
     if brightest > _DARK_LAND or longer < _LAND_RATIO * max(shorter, _DARKEST):
         return ()
     scale = f"quantification {radiometry.quantification:g} ({radiometry.source})"
-    return (f"no land is as dark as {brightest:.2g} at its brightest: check {scale}; give --quantification, such as 1000",)
+    return (
+        f"no land is as dark as {brightest:.2g} at its brightest: check {scale}; give --quantification, such as 1000",
+    )
 
 
 def _implausible(samples: NDArray[np.float64], names: Sequence[str], radiometry: Radiometry) -> tuple[str, ...]:

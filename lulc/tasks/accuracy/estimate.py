@@ -83,7 +83,7 @@ def estimate_areas(
         case, legend = _drawn_case(points, design, [entry.hectares for entry in design.strata]), design.legend
     else:
         raise InputError(f"{points_path} does not say how its points were drawn", "give the map as well")
-    codes = _codes(points_path, points, legend)
+    codes = label_codes(points_path, points, legend)
     labelled = codes != _NOT_LABELLED
     notes += _check_labels(points_path, points, labelled, allow_missing=chosen.allow_missing)
     sample = LabelledPoints(case.stratum[labelled], case.mapped[labelled], codes[labelled], case.hectares[labelled])
@@ -176,8 +176,12 @@ def _check_drawn(path: Path, points: Points, design: Design, *, allow_missing: b
     ]
 
 
-def _codes(path: Path, points: Points, legend: Legend) -> NDArray[np.int64]:
-    """Class code of each label, 0 where there is none: names in any case, or codes."""
+def label_codes(path: Path, points: Points, legend: Legend) -> NDArray[np.int64]:
+    """Class code of each label: int64 (n,), 0 where there is none. Labels are names in any case, or codes.
+
+    Raises:
+        InputError: A label that the legend lacks.
+    """
     known = {name.casefold(): code for code, name in enumerate(legend.names, 1)}
     known |= {str(code): code for code in range(1, len(legend) + 1) if str(code) not in known} | {"": _NOT_LABELLED}
     codes = np.empty(len(points.reference), np.int64)

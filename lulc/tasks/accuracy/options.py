@@ -73,6 +73,32 @@ class EstimateOptions(Options):
     """Points: they were drawn from another map, whose classes are the strata."""
 
 
+class CalibrateOptions(Options):
+    """Options of `lulc calibrate`."""
+
+    legend: Annotated[str | Path | None, Option(metavar="NAME|PATH", unset="its own, when it was made by lulc")] = None
+    """Legend of a raster or of polygons of labels."""
+
+    crosswalk: _Crosswalks = ()
+    attribute: Annotated[str | None, Option(metavar="COLUMN", unset="reference, of points")] = None
+    """Column of polygons or points with the class."""
+
+    layer: Annotated[str | None, Option(metavar="NAME")] = None
+    """Layer of polygons."""
+
+    split: Annotated[str, Option(metavar="NAME")] = "val"
+    """Part of a training set to calibrate a MODEL on: val, test or train."""
+
+    coverage: float = Field(default=0.9, ge=0.5, le=0.99)
+    """Coverage at which the sets are checked, on pixels that were not fitted; in hundredths."""
+
+    temperature: bool = True
+    """Fit the temperature too; else that of the model stays."""
+
+    seed: Annotated[int, Field(ge=0, description="Seed of the choice of pixels, and of what is fitted or checked.")] = 0
+    overwrite: Overwrite = False
+
+
 class RobustnessOptions(SceneOptions):
     """Options of `lulc evaluate --robustness` for a model and scenes."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lulc.errors import InputError
 from lulc.io.cog.assembly import CogLayout
-from lulc.io.files.fingerprint import code_fingerprint, json_fingerprint, named_fingerprint
+from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
 from lulc.io.product.bands import CLOUDS, FAMILIARITY, ExtraBand, band_infos
 from lulc.io.product.writer import product_layout
@@ -18,7 +18,8 @@ from lulc.model.device import Placement, affordable_batch, choose_placement
 from lulc.model.predictor import workers_on
 from lulc.model.provenance import check_names, compatibility_warnings, input_kind, provenance
 from lulc.model.receptive_field import ReceptiveField, measure_receptive_field
-from lulc.model.trust import Beside, Trust
+from lulc.model.trust.beside import Beside, Sets, Trust
+from lulc.model.trust.calibration import read_calibration
 from lulc.tasks.classify.fit import DEFAULT_CORE, fit_memory
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.classify.series import Series
@@ -144,9 +145,9 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         UsageError: Options contradict each other, or the device or precision is not available.
         LimitError: No window fits into `max_memory`.
     """
-    card, beside = bundle.card, _beside(bundle, options)
+    bundle, beside = _with_trust(bundle, options)
+    card = bundle.card
     extra = (*(band for one in beside for band in one.bands), *_extra(series, card, options))
-    bundle = bundle if options.trust else bundle.without_familiarity()
     if CLOUDS in extra or any(date.by_network for date in series.dates):
         bundle = bundle.with_clouds()
     names = _names(series, card)
@@ -166,7 +167,7 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         notes.append(
             f"{placement.device} works alone: several dates, or windows that fade into each other, are joined on it"
         )
-    tags = _tags(series, card, options, plan, placement) | _tags_of_bands(extra, beside)
+    tags = _tags(series, card, options, plan, placement) | _tags_of_trust(extra, beside, options)
     return Job(
         options=options,
         bundle=bundle,
@@ -225,13 +226,32 @@ def _extra(series: Series, card: Card, options: ClassifyOptions) -> tuple[ExtraB
     return (CLOUDS,) if options.clouds == "auto" and card.architecture.sees_clouds else ()
 
 
-def _tags_of_bands(extra: Sequence[ExtraBand], beside: Sequence[Beside]) -> dict[str, str]:
-    trust = listed([band.name for one in beside for band in one.bands])
-    return _stated({"LULC_CLOUDS": _FLAGGED if CLOUDS in extra else "", "LULC_TRUST": trust})
+def _tags_of_trust(extra: Sequence[ExtraBand], beside: Sequence[Beside], options: ClassifyOptions) -> dict[str, str]:
+    digest = file_fingerprint(options.calibration, times=False).hex() if options.calibration else ""
+    return _stated(
+        {
+            "LULC_CLOUDS": _FLAGGED if CLOUDS in extra else "",
+            "LULC_TRUST": ", ".join(band.name for one in beside for band in one.bands),
+            "LULC_CALIBRATION_SHA256": digest,
+            "LULC_SETS": f"{options.sets:g}" if options.sets is not None else "",
+        }
+    )
 
 
-def _beside(bundle: Bundle, options: ClassifyOptions) -> tuple[Beside, ...]:
-    return (Trust(familiarity=bundle.familiarity is not None),) if options.trust else ()
+def _with_trust(bundle: Bundle, options: ClassifyOptions) -> tuple[Bundle, tuple[Beside, ...]]:
+    """The model as its calibration has it, and what computes the bands of trust."""
+    beside: list[Beside] = []
+    if options.trust:
+        beside.append(Trust(familiarity=bundle.familiarity is not None))
+    else:
+        bundle = bundle.without_familiarity()
+    if options.calibration is not None:
+        calibration = read_calibration(options.calibration)
+        calibration.check(bundle, options.calibration)
+        bundle = bundle.with_temperature(calibration.temperature)
+        if options.sets is not None:
+            beside.append(Sets(calibration.thresholds(options.sets)))
+    return bundle, tuple(beside)
 
 
 def _names(series: Series, card: Card) -> tuple[str, ...]:

@@ -50,6 +50,12 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     trust: bool = False
     """Add bands that say how far each pixel can be trusted: `confidence` (the activation of its class), `margin` (before the second) and `familiarity` (the fraction of held-out training pixels that are less like the training; below 0.05 is flagged)."""
 
+    calibration: Annotated[Path | None, Option(metavar="PATH", unset="the model's own temperature")] = None
+    """What `lulc calibrate` has fitted for the model: its temperature, and thresholds for --sets."""
+
+    sets: Annotated[float | None, Option(metavar="COVERAGE")] = Field(default=None, ge=0.5, le=0.99)
+    """Add bands of prediction sets, such as 0.9: at least that share of the pixels of each class has it in its set. Bands `set size` and `set 1-7` and so on, a bit for each class; needs --calibration."""
+
     device: Annotated[str, Option(metavar="auto|cpu|cuda|all")] = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1, several GPUs of one model that share the work as in cuda:0,1, or all of them."""
 
@@ -78,6 +84,12 @@ class ClassifyOptions(CloudOptions, SceneOptions):
     def _dates_that_are_whole(self) -> Self:
         if self.dates and self.date is not None:
             raise ValueError("--date takes one date of a cube, --dates takes scenes of one date each: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _sets_that_are_calibrated(self) -> Self:
+        if self.sets is not None and self.calibration is None:
+            raise ValueError("--sets needs --calibration: lulc calibrate makes one from labelled pixels")
         return self
 
     @model_validator(mode="after")

@@ -1,11 +1,12 @@
 """Bands that say how far a map can be trusted, computed beside its classes on the device of the probabilities."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lulc.io.product.bands import CONFIDENCE, FAMILIARITY, MARGIN, ExtraBand
+from lulc.io.product.bands import CONFIDENCE, FAMILIARITY, MARGIN, SET_BITS, ExtraBand, set_bands
 from lulc.io.product.rounding import ACTIVATION_STEPS
 
 
@@ -56,3 +57,28 @@ def two_largest(planes_kyx: Tensor) -> tuple[Tensor, Tensor]:
         torch.maximum(second, torch.minimum(first, plane), out=second)
         torch.maximum(first, plane, out=first)
     return first, second
+
+
+class Sets(Beside):
+    """The set of classes that a pixel may have: its size, and a bit for each class, seven in a band.
+
+    Args:
+        thresholds: Least activation of each of K classes, steps of 1/250.
+    """
+
+    def __init__(self, thresholds: Sequence[int]) -> None:
+        self.bands = set_bands(len(thresholds))
+        self._thresholds = torch.tensor(thresholds, dtype=torch.uint8)[:, None, None]
+
+    def of(self, activations_kyx: Tensor, ground_pyx: Tensor) -> Tensor:
+        """As `Beside`."""
+        del ground_pyx
+        steps = activations_kyx
+        if steps.dtype != torch.uint8:
+            steps = (steps * ACTIVATION_STEPS).round().to(torch.uint8)
+        inside = (steps >= self._thresholds.to(steps.device)) | (steps == steps.amax(dim=0))
+        planes = [inside.sum(dim=0, dtype=torch.uint8)]
+        for first in range(0, len(inside), SET_BITS):
+            bits = [plane.to(torch.uint8) << number for number, plane in enumerate(inside[first : first + SET_BITS])]
+            planes.append(torch.stack(bits).sum(dim=0, dtype=torch.uint8))
+        return torch.stack(planes).to(activations_kyx.dtype)

@@ -1,0 +1,1 @@
+"""How far a map can be trusted: familiarity, bands beside the classes, calibration."""
