@@ -40,4 +40,5 @@ def in_sets(activations_pk: NDArray[np.uint8], thresholds: NDArray[np.uint8]) ->
         activations_pk: uint8 (n, K), steps of 1/250.
         thresholds: uint8 (K,), as `set_thresholds`.
     """
-    return (activations_pk >= thresholds) | (activations_pk == activations_pk.max(axis=1, keepdims=True))
+    inside: NDArray[np.bool_] = activations_pk >= thresholds
+    return inside | (activations_pk == activations_pk.max(axis=1, keepdims=True))

@@ -43,7 +43,7 @@ class FamiliarityFit:
         """Take pixels of the training, float (n, K); each counts as much as `weight`."""
         pixels = logits_pk.detach().cpu().double()
         given = pixels.argmax(dim=1)
-        for code in given.unique().tolist():
+        for code in np.unique(given.numpy()).tolist():
             part = pixels[given == code]
             self._pixels[code] += len(part)
             self._count[code] += weight * len(part)

@@ -134,4 +134,4 @@ def quantiles(values: NDArray[np.floating], weights: NDArray[np.floating]) -> ND
     """
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
-    return np.interp(np.linspace(0, 1, STEPS + 1), reached, values[order]).astype(np.float32)
+    return np.asarray(np.interp(np.linspace(0, 1, STEPS + 1), reached, values[order]), np.float32)
