@@ -58,7 +58,7 @@ def shares(height=200, width=300, *, seed=0):
     return steps
 
 
-def product(path, steps, *, activations="uint8", legend=FINE, crs="EPSG:32631", transform=PLACE, hole=None):
+def product(path, steps, *, activations="uint8", legend=FINE, crs="EPSG:32631", transform=PLACE, hole=None, tags=None):
     """A product with these activations and their largest as classes."""
     data = np.concatenate(
         [steps.argmax(axis=0)[None].astype(np.uint8) + 1, steps if activations != "none" else steps[:0]]
@@ -67,7 +67,7 @@ def product(path, steps, *, activations="uint8", legend=FINE, crs="EPSG:32631", 
         data[:, *hole] = 255
     height, width = data.shape[1:]
     grid = Grid(CRS.from_string(crs) if crs else None, transform, Shape(height, width))
-    tags = {"LULC_LEGEND": json.dumps(legend.to_table())}
+    tags = {"LULC_LEGEND": json.dumps(legend.to_table()), **(tags or {})}
     writer = ProductWriter(path, grid, legend, activations=activations, tags=tags, fingerprint="f")
     for index, row in enumerate(range(0, height, 512)):
         writer.put(index, Window(row, 0, min(512, height - row), width), data[:, row : row + 512])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lulc.crosswalk import Crosswalk, crosswalk_ends, load_crosswalk
 from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.labels.labels import open_labels
@@ -19,13 +20,16 @@ from lulc.legend import NODATA_CODE, Legend
 from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.estimate import label_codes
 from lulc.tasks.accuracy.options import CalibrateOptions
-from lulc.tasks.accuracy.pair import ClassMap, Pair, choose_crosswalks, reference_legend
+from lulc.tasks.accuracy.pair import ClassMap, Pair, reference_legend
+from lulc.tiling import block_windows
 from lulc.training.validation import predictions
 
 _MOST = 1_000_000
 """Pixels that are kept; more change no figure, and a whole tile would fill the memory."""
 
 _SIDE = 512
+_BLOCK = 128
+"""Side of the blocks whose pixels are fitted or checked together: neighbours resemble each other."""
 
 Part = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
 """Activations float32 (n, K), codes int64 (n,) from 0, and the group of each pixel, int64 (n,)."""
@@ -80,7 +84,7 @@ def pixels_of_model(model: str | Path, training_set: Path, options: CalibrateOpt
         LulcError: The model or set is refused, or they do not fit each other.
     """
     bundle, data = load_bundle(model), open_training_set(training_set)
-    _, to_model = choose_crosswalks(bundle.card.classes, data.card.classes, bundle.card.classes.name, options.crosswalk)
+    to_model = _crosswalk(data.card.classes, bundle.card.classes, options)
     found: list[Part] = []
     for part in predictions(bundle, data, options.split):
         codes = to_model.relabel(part.codes)
@@ -108,24 +112,30 @@ def _at_points(product: ProductReader, path: Path, options: CalibrateOptions) ->
 
 def _under_labels(product: ProductReader, path: Path, options: CalibrateOptions) -> Iterator[Part]:
     legend = reference_legend(path, options.legend)
-    crosswalks = choose_crosswalks(product.legend, legend, product.legend.name, options.crosswalk)
+    crosswalks = (load_crosswalk(product.legend, product.legend), _crosswalk(legend, product.legend, options))
     shape, random = product.grid.shape, np.random.default_rng(options.seed)
     kept = min(1.0, _MOST / shape.size)
     with ExitStack() as stack:
         labels = stack.enter_context(open_labels(path, legend, attribute=options.attribute, layer=options.layer))
         pair = Pair(ClassMap(product.grid, product.legend, product.classes, product), labels, *crosswalks)
-        for group, window in enumerate(_blocks(shape.window)):
+        for window in block_windows(shape, _SIDE):
             codes = pair.reference_codes(window).copy()
             codes[random.random(codes.shape) >= kept] = NODATA_CODE
             activations = product.activations(window)
             codes[np.isnan(activations[0])] = NODATA_CODE
-            yield _labelled(activations, codes, np.full(codes.shape, group))
+            yield _labelled(activations, codes, _block_numbers(window, shape.width))
 
 
-def _blocks(whole: Window) -> Iterator[Window]:
-    for row in range(0, whole.height, _SIDE):
-        for col in range(0, whole.width, _SIDE):
-            yield Window(row, col, _SIDE, _SIDE).intersection(whole)
+def _crosswalk(of_labels: Legend, of_model: Legend, options: CalibrateOptions) -> Crosswalk:
+    """From the classes of the labels to those of the model."""
+    given = {crosswalk_ends(file): file for file in options.crosswalk}
+    return load_crosswalk(of_labels, of_model, given.get((of_labels.name, of_model.name)))
+
+
+def _block_numbers(window: Window, width: int) -> NDArray[np.int64]:
+    """Number of the block of each pixel of a window in a map of some width: int64 (height, width)."""
+    rows, cols = (np.arange(part.start, part.stop) // _BLOCK for part in window.slices())
+    return rows[:, None] * (width // _BLOCK + 1) + cols
 
 
 def _labelled(
