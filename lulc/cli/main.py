@@ -35,9 +35,10 @@ _COMMANDS = {
     "serve": "Show maps and classify on a local web page.",
     "stack": "Write bands and spectral indices of scenes as one file.",
     "train": "Train a network on a training set; leaves a model bundle.",
+    "verify": "Check what a map claims of itself against its bytes, its scene and its model.",
 }
 
-_NETWORKS = {"calibrate", "classify", "evaluate", "hpc", "patches", "train"}
+_NETWORKS = {"calibrate", "classify", "evaluate", "hpc", "patches", "train", "verify"}
 """Commands that run networks in this process, which then keeps the memory that it frees."""
 
 

@@ -12,7 +12,6 @@ from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE
 from lulc.model.inference import padded_window
 from lulc.model.mean_of_dates import MeanOfDates
-from lulc.model.predictor import Predictor
 from lulc.model.quantise import sky_codes
 from lulc.tasks.classify.chunk_loop import predictors_for
 from lulc.tasks.classify.job import Job
@@ -94,11 +93,10 @@ def verify_seams(series: Series, job: Job, product: Path, count: int) -> SeamRep
         StorageError: A block of the scene or of the product cannot be read.
     """
     windows = seam_windows(job.plan, count)
-    tally, predictor = _Tally(), predictors_for(series, job)[0]
+    tally, network = _Tally(), InferredAgain(series, job)
     with open_product(product) as stored:
         for window in windows:
-            again = _infer(job, predictor, window)
-            tally.add(again, stored, window, _near_seam(job.plan, window))
+            tally.add(network.probabilities(window), stored, window, _near_seam(job.plan, window))
         largest = tally.largest if stored.has_activations else None
     return SeamReport(
         windows=len(windows),
@@ -133,25 +131,40 @@ class _Tally:
             self.largest = max(self.largest, float(np.nanmax(difference)))
 
 
-def _infer(job: Job, predictor: Predictor, window: Window) -> NDArray[np.float32]:
-    """Probabilities of a window, float32 (K, height, width), 0..1, from one run of the network around it for each date."""
-    halo, stride = job.plan.halo, job.plan.stride
-    height, width = (round_up(side, stride) + 2 * halo for side in (window.height, window.width))
-    wanted = Window(window.row - halo, window.col - halo, height, width)
-    inside = wanted.intersection(job.plan.shape.window)
-    rows, columns = window.slices(wanted)
-    seen: MeanOfDates | None = None
-    for reader in job.readers:
-        raw, valid = padded_window(reader.raw(inside), inside, wanted)
-        planes = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
-        probabilities, shown = planes[: predictor.classes], valid[rows, columns]
-        if reader.scene.by_network:
-            shown = shown & (sky_codes(planes[predictor.ground :]).cpu().numpy() == CLEAR)
-        seen = seen or MeanOfDates(probabilities)
-        seen.add(probabilities, shown)
-    assert seen is not None
-    result: NDArray[np.float32] = seen.mean().cpu().numpy()
-    return result
+class InferredAgain:
+    """Infers single windows of a scene, as a job would have.
+
+    Args:
+        series: The input.
+        job: The planned classification.
+    """
+
+    def __init__(self, series: Series, job: Job) -> None:
+        self._job, self._predictor = job, predictors_for(series, job)[0]
+
+    def probabilities(self, window: Window) -> NDArray[np.float32]:
+        """Probabilities of a window, float32 (K, height, width), 0..1, from one run of the network around it for each date."""
+        job, predictor = self._job, self._predictor
+        halo, stride = job.plan.halo, job.plan.stride
+        top, left = (start // stride * stride - halo for start in (window.row, window.col))
+        height, width = (
+            round_up(end + halo - start, stride) for start, end in ((top, window.row_end), (left, window.col_end))
+        )
+        wanted = Window(top, left, height, width)
+        inside = wanted.intersection(job.plan.shape.window)
+        rows, columns = window.slices(wanted)
+        seen: MeanOfDates | None = None
+        for reader in job.readers:
+            raw, valid = padded_window(reader.raw(inside), inside, wanted)
+            planes = predictor.predict(raw[None], valid[None], reader.radiometry)[0, :, rows, columns]
+            probabilities, shown = planes[: predictor.classes], valid[rows, columns]
+            if reader.scene.by_network:
+                shown = shown & (sky_codes(planes[predictor.ground :]).cpu().numpy() == CLEAR)
+            seen = seen or MeanOfDates(probabilities)
+            seen.add(probabilities, shown)
+        assert seen is not None
+        result: NDArray[np.float32] = seen.mean().cpu().numpy()
+        return result
 
 
 def _near_seam(plan: TilePlan, window: Window) -> NDArray[np.bool_]:
