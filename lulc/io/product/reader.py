@@ -26,6 +26,9 @@ from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import open_regular
 
+UNIT_TAG = "LULC_CLEANED_MMU"
+"""Tag of a map with a minimum mapping unit: its activations stay what the network said, its classes do not."""
+
 _FAILED = (RasterioError, LoggedGdalError, OSError)
 _STEPS = 250
 _FLOAT_SLACK = 2e-3
@@ -65,6 +68,18 @@ class ProductReader:
         known = 1 + (len(self.legend) if self.has_activations else 0)
         named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
         return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
+
+    def scale_of(self, band: int) -> float:
+        """Factor from the stored values of a band, counted from 1, to what they mean."""
+        return float(self._dataset.scales[band - 1])
+
+    @property
+    def minimum_unit(self) -> str:
+        """Minimum mapping unit of a map that `lulc clean` gave one, such as `0.5 ha`: there a class need not have the largest activation.
+
+        Empty for other maps.
+        """
+        return self.tags.get(UNIT_TAG, "")
 
     @property
     def flags_clouds(self) -> bool:
