@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -226,6 +227,19 @@ class ProductReader:
         several = f"bands {bands[0]}-{bands[-1]}" if len(bands) > 1 else f"band {bands[0]}"
         place = f"{several}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}"
         return f"cannot read {self.path}, {place}: {' '.join(str(error.__cause__ or error).split())}"
+
+
+def given_activation(activations: NDArray[Any], codes: NDArray[np.uint8]) -> NDArray[Any]:
+    """Activation of the class that each pixel is given, (height, width); that of the first class where there is no data.
+
+    It is the largest one, except in a map with a minimum mapping unit.
+
+    Args:
+        activations: Of any type, (K, height, width).
+        codes: Class codes, uint8 (height, width), 255 nodata.
+    """
+    known = np.where(codes == NODATA_CODE, 1, codes).astype(np.intp)
+    return np.take_along_axis(activations, known[None] - 1, axis=0)[0]
 
 
 class _Handle:

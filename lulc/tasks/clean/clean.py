@@ -34,7 +34,9 @@ from lulc.threads import in_order, usable_cores
 PANEL = 2048
 """Width of what is stored at once, pixels: whole blocks of the product."""
 
-_GDAL_CACHE = 96 << 20
+_GDAL_CACHE = 32 << 20
+"""Strips are whole blocks, which are decoded once."""
+
 _MOST_THREADS = 4
 _WIDE = 2
 """Strips this much larger than usual are read one at a time."""
@@ -144,10 +146,10 @@ class _Cleaning:
         """
         finished, done = frozenset(writer.finished), self._whole - self.source.grid.shape.size
         self.resumed = len(finished)
-        for chunks, bands in in_order(lambda strip: self._cleaned(*strip, finished), self._strips(), self._threads):
+        for chunks, planes in in_order(lambda strip: self._cleaned(*strip, finished), self._strips(), self._threads):
             for index, window in chunks:
-                if bands is not None and index not in finished:
-                    writer.put(index, window, np.ascontiguousarray(bands[:, :, window.col : window.col_end]))
+                if index not in finished:
+                    writer.put(index, window, np.stack([plane[:, window.col : window.col_end] for plane in planes]))
                 done += window.shape.size
                 self.run.tick(done, self._whole)
         if not writer.holds_data():
@@ -175,15 +177,14 @@ class _Cleaning:
 
     def _cleaned(
         self, number: int, strip: Window, chunks: list[tuple[int, Window]], finished: frozenset[int]
-    ) -> tuple[list[tuple[int, Window]], NDArray[Any] | None]:
-        """The chunks of a strip, and its bands as stored; None where all chunks are."""
+    ) -> tuple[list[tuple[int, Window]], list[NDArray[Any]]]:
+        """The chunks of a strip, and its bands as stored; no bands where all chunks are."""
         if all(index in finished for index, _ in chunks):
-            return chunks, None
+            return chunks, []
         bands = self.source.bands(strip)
         if self.unit_pass is not None:
             bands[0] = self.unit_pass.applied(number, strip, bands[0].astype(np.uint8, copy=False))
-        extra = self.source.extra_bands(strip, bands[0])
-        return chunks, np.concatenate([bands, np.stack(extra)]) if extra else bands
+        return chunks, [*bands, *self.source.extra_bands(strip, bands[0])]
 
     def _said(self) -> str:
         """What was done, in words."""

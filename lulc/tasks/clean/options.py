@@ -30,7 +30,7 @@ class CleanOptions(Options):
     smooth_window: Annotated[int, Option(metavar="PIXELS")] = Field(default=5, ge=3, le=15)
     """Side of the neighbourhood, pixels; odd."""
 
-    smooth_strength: Annotated[float, Option(metavar="S2")] = Field(default=1.0, ge=0.01, le=1000)
+    smooth_strength: Annotated[float, Option(metavar="S2")] = Field(default=10.0, ge=0.01, le=1000)
     """Variance that a logit is taken to have: the larger, the more a pixel follows its neighbourhood."""
 
     mmu: Annotated[str | None, Option(metavar="AREA")] = None

@@ -42,12 +42,17 @@ def neighbours(connectivity):
 
 
 def pairs_of(labels, connectivity):
-    """Labels of every two pixels that touch."""
+    """Labels of patches that touch, and by how many pairs of pixels."""
     height, width = labels.shape
+    found = []
     for down, right in neighbours(connectivity):
         one = labels[: height - down, max(0, -right) : width - max(0, right)]
         other = labels[down:, max(0, right) : width + min(0, right)]
-        yield from zip(one.ravel().tolist(), other.ravel().tolist(), strict=True)
+        found.append(np.stack([one.ravel(), other.ravel()]))
+    both = np.concatenate(found, axis=1)
+    both = both[:, (both != 0).all(axis=0) & (both[0] != both[1])]
+    pairs, counts = np.unique(both, axis=1, return_counts=True)
+    return zip(*pairs.tolist(), counts.tolist(), strict=True)
 
 
 def by_plain_loop(codes, activations, hectares, minimum, *, connectivity=4, majority=False):
@@ -58,14 +63,14 @@ def by_plain_loop(codes, activations, hectares, minimum, *, connectivity=4, majo
         labels[found > 0] = found[found > 0] + count
         count += patches
     flat, indices = labels.ravel(), np.arange(labels.size)
-    members = {k: indices[flat == k] for k in range(1, count + 1)}
+    order = np.argsort(flat, kind="stable")
+    members = dict(enumerate(np.split(indices[order], np.cumsum(np.bincount(flat, minlength=count + 1)))[1:-1], start=1))
     area = {k: fsum(hectares.ravel()[pixels]) for k, pixels in members.items()}
     kind = {k: int(codes.ravel()[pixels[0]]) for k, pixels in members.items()}
     border = {k: {} for k in members}
-    for one, other in pairs_of(labels, connectivity):
-        if one and other and one != other:
-            border[one][other] = border[one].get(other, 0) + 1
-            border[other][one] = border[other].get(one, 0) + 1
+    for one, other, length in pairs_of(labels, connectivity):
+        border[one][other] = border[one].get(other, 0) + length
+        border[other][one] = border[other].get(one, 0) + length
     least = minimum * (1 - SLACK)
     small = {k for k in members if area[k] < least}
     found, queue = len(small), [(area[k], members[k][0], k) for k in small]
@@ -121,19 +126,126 @@ def areas_of(rows_ha, width, minimum, last=1.0):
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("majority", [False, True])
 def test_the_rule_is_that_of_a_plain_loop(connectivity, majority):
-    """300 random maps of all grains: classes, patches found and islands left."""
+    """Random maps of all grains, in several strips: classes, patches found and islands left."""
     rng = np.random.default_rng(connectivity + majority)
     changed = 0
-    for _ in range(300):
+    for _ in range(60):
         height, width, kinds = rng.integers(1, 40), rng.integers(1, 40), rng.integers(2, 7)
-        codes, steps = noisy(rng, height, width, kinds, rng.integers(1, 6), rng.choice([0, 0.1, 0.5]), rng.choice([0, 0.1, 0.4]))
-        rows_ha = rng.choice([np.full(height, 0.01), 0.01 + 0.002 * rng.random(height)], axis=0)
+        grain, noise, holes = rng.integers(1, 6), rng.choice([0, 0.1, 0.5]), rng.choice([0, 0.1, 0.4])
+        codes, steps = noisy(rng, height, width, kinds, grain, noise, holes)
+        rows_ha = np.full(height, 0.01) if rng.random() < 0.5 else 0.01 + 0.002 * rng.random(height)
         minimum = float(rng.choice([0.01, 0.02, 0.05, 0.11, 0.5, 3, 100]))
         areas, hectares = areas_of(rows_ha, width, minimum, rng.choice([1, 0.4]))
-        expected, patches, islands = by_plain_loop(codes, steps, hectares, minimum, connectivity=connectivity, majority=majority)
+        rule = {"connectivity": connectivity, "majority": majority}
+        expected, patches, islands = by_plain_loop(codes, steps, hectares, minimum, **rule)
         for heights in ((1,), (7, 2), (64,)):
             found, counts = swept(codes, steps, areas, corners=connectivity == 8, majority=majority, heights=heights)
             np.testing.assert_array_equal(found, expected)
             assert (counts.patches, counts.islands) == (patches, islands)
         changed += np.count_nonzero(expected != codes)
     assert changed > 1000
+
+
+@pytest.mark.parametrize("minimum", [0.1, 0.5, 25])
+def test_a_map_of_real_forms_is_that_of_a_plain_loop(minimum):
+    """Smooth fields: few large patches with ragged borders and specks, 240 x 320 pixels."""
+    rng = np.random.default_rng(4)
+    field = np.stack([ndimage.gaussian_filter(rng.normal(size=(240, 320)), 6) for _ in range(5)])
+    field += 0.02 * rng.normal(size=field.shape)
+    codes = (field.argmax(axis=0) + 1).astype(np.uint8)
+    codes[:40, :60] = 255
+    steps = rng.integers(0, 50, field.shape).astype(np.uint8)
+    areas, hectares = areas_of(np.full(240, 0.01), 320, minimum)
+    expected, patches, _ = by_plain_loop(codes, steps, hectares, minimum)
+    found, counts = swept(codes, steps, areas, heights=(50,))
+    np.testing.assert_array_equal(found, expected)
+    assert counts.patches == patches > 50
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_any_strips_give_the_same(data):
+    height, width = data.draw(st.integers(1, 24)), data.draw(st.integers(1, 24))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    noise, holes = data.draw(st.sampled_from([0, 0.2, 1])), data.draw(st.sampled_from([0, 0.1, 0.5]))
+    codes, steps = noisy(rng, height, width, data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5)), noise, holes)
+    minimum = data.draw(st.sampled_from([0.01, 0.02, 0.03, 0.07, 0.2, 1, 50]))
+    areas, _ = areas_of(0.01 + 1e-4 * rng.random(height), width, minimum)
+    rule = {"corners": data.draw(st.booleans()), "majority": data.draw(st.booleans())}
+    whole, counts = swept(codes, steps, areas, heights=(height,), **rule)
+    heights = data.draw(st.lists(st.integers(1, height), min_size=1, max_size=6))
+    found, again = swept(codes, steps, areas, heights=heights, **rule)
+    assert found.tobytes() == whole.tobytes()
+    assert again == counts
+
+
+def test_what_a_cleaned_map_holds_reaches_the_unit():
+    """Every patch has the unit, apart from islands; what is large keeps its class; nodata is never filled."""
+    rng = np.random.default_rng(8)
+    codes, steps = noisy(rng, 120, 150, 4, 9, 0.2, 0.02)
+    areas, _ = areas_of(np.full(120, 0.01), 150, 0.2)
+    found, counts = swept(codes, steps, areas, heights=(32,))
+    np.testing.assert_array_equal(found == 255, codes == 255)
+    small = 0
+    for code in range(1, 5):
+        before, number = ndimage.label(codes == code)
+        size = np.bincount(before.ravel())
+        large = (size[before] >= 20) & (before > 0)
+        assert (found[large] == code).all()
+        after, left = ndimage.label(found == code)
+        small += np.count_nonzero(np.bincount(after.ravel())[1:] < 20)
+    assert small <= counts.island_patches
+    again, _ = swept(found, steps, areas)
+    np.testing.assert_array_equal(again, found)
+
+
+def test_an_island_stays_and_is_counted():
+    codes = np.full((9, 12), 255, np.uint8)
+    codes[1:3, 1:3], codes[1, 1] = 1, 2  # 4 pixels of two classes
+    codes[5:8, 5:9], codes[6, 6] = 3, 1  # 12 pixels, one of which is another class
+    steps = np.full((3, 9, 12), 80, np.uint8)
+    areas, _ = areas_of(np.full(9, 0.01), 12, 0.1)
+    found, counts = swept(codes, steps, areas, heights=(2,))
+    assert (counts.patches, counts.islands, counts.island_patches) == (3, 1, 2)
+    np.testing.assert_array_equal(found[:4], codes[:4])
+    assert (found[5:8, 5:9] == 3).all()
+
+
+def test_ties_go_to_the_smallest_code_and_the_first_pixel():
+    codes = np.array([[2, 2, 2, 3, 1, 1, 1]], np.uint8).repeat(1, 0)
+    areas, _ = areas_of(np.full(1, 0.01), 7, 0.03)
+    for majority in (False, True):
+        found, _ = swept(codes, np.full((3, 1, 7), 83, np.uint8), areas, majority=majority)
+        assert found.tolist() == [[2, 2, 2, 1, 1, 1, 1]]
+    codes = np.array([[1, 1, 1, 2, 3, 1, 1, 1]], np.uint8)  # the 2 has its turn first, and goes into what is likelier there
+    steps = np.array([[[0] * 8], [[0] * 8], [[0, 0, 0, 250, 0, 0, 0, 0]]], np.uint8)
+    areas, _ = areas_of(np.full(1, 0.01), 8, 0.03)
+    assert swept(codes, steps, areas)[0].tolist() == [[1] * 8]
+    assert swept(codes, 250 - steps[::-1], areas)[0].tolist() == [[1] * 8]
+
+
+def test_float_activations_are_summed_as_whole_numbers():
+    rng = np.random.default_rng(2)
+    codes, steps = noisy(rng, 60, 70, 4, 5, 0.2, 0.05)
+    steps[:, codes == 255] = 0
+    areas, _ = areas_of(np.full(60, 0.01), 70, 0.3)
+    expected, _ = swept(codes, steps, areas)
+    for heights in ((1,), (60,), (13,)):
+        found, _ = swept(codes, (steps / 256).astype(np.float32), areas, heights=heights)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_memory_holds_what_waits_at_the_line_alone():
+    """However long a map is, patches are decided soon behind the sweep line."""
+    rng = np.random.default_rng(3)
+    groups, waiting = Groups(4, 40, majority=False), []
+    sweep = Sweep(groups, corners=True)
+    for row in range(0, 1600, 40):
+        codes, steps = noisy(rng, 40, 100, 4, 3, 0.3, 0)
+        part = UnitAreas(np.ones(40, np.int64), np.ones(40, np.int64), 100, 40)
+        pieces = StripPieces(codes, row, part, corners=True)
+        sweep.feed(Strip(pieces, pieces.sums(steps), *pieces.touches()))
+        waiting.append(groups.size)
+    sweep.end()
+    assert max(waiting[20:]) < 1.5 * max(waiting[:20]) < 400
+    assert groups.size and not groups.alive.any() or not groups.size
