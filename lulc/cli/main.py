@@ -23,6 +23,7 @@ _COMMANDS = {
     "calibrate": "Fit a model's temperature and prediction sets on labelled pixels.",
     "change": "Map what became what between two maps of one place.",
     "classify": "Classify a scene into a land-cover map.",
+    "clean": "Clean a map: merge classes, smooth, remove small patches.",
     "evaluate": "Say how well a map or a model agrees with a reference, how accurate its areas are, how robust a model is.",
     "fetch": "Fetch scenes of an area from a STAC API or catalogue.",
     "hpc": "Cut classifications into shards, run them as Slurm jobs, merge them.",

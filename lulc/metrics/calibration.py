@@ -118,7 +118,7 @@ class Reliability:
             probabilities: (K, ...), 0..1, summing to 1 over K up to rounding; NaN where there is no data.
             codes: Classes of the reference, 1..K, 255 where not labelled: uint8 (...).
             predicted: Top classes, 1..K: uint8 (...). Rounded probabilities can tie; this says which one was larger.
-                None takes the first of them.
+                In a map with a minimum mapping unit they are the classes given. None takes the first of the largest.
 
         Raises:
             ValueError: Shapes do not fit, or a code is neither a class nor 255.
@@ -139,7 +139,7 @@ class Reliability:
 
     def _add(self, shares: NDArray[np.float64], top: NDArray[np.intp], truth: NDArray[np.intp]) -> None:
         """Add pixels: (K, n), and positions of their top classes and of the reference's, (n,)."""
-        self._top.add(shares.max(axis=0), top == truth)
+        self._top.add(shares[top, np.arange(top.size)], top == truth)
         for position, (histogram, share) in enumerate(zip(self._of_class, shares, strict=True)):
             histogram.add(share, truth == position)
         own = shares[truth, np.arange(truth.size)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lulc.grid import Window, map_points
 from lulc.io.figures.color_ramps import class_palette, fraction_palette, heat_palette
 from lulc.io.product.bands import CLEAR, CLOUDS, SKY
-from lulc.io.product.reader import open_product
+from lulc.io.product.reader import given_activation, open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
 
@@ -36,7 +36,7 @@ class ViewLayer:
 
     Attributes:
         title: Name for people.
-        bands: Numbers of its bands, counted from 1; of several the largest value is shown.
+        bands: Numbers of its bands, counted from 1; of several, the class and all activations, the activation of the class is shown.
         code: Class code of an activation; None for other layers.
     """
 
@@ -54,7 +54,7 @@ class PixelValues:
         col: Column of the pixel, from 0.
         code: Class code; 255 where there is no data.
         activations: Activation of each class, 0..1, in the order of the legend; empty without activations.
-        confidence: Value of the band `confidence`, else the largest activation, 0..1; None without either.
+        confidence: Value of the band `confidence`, else the activation of the class given, 0..1; None without either.
         others: Values 0..1 of further fraction bands by name, such as `probability of change`.
         source: Number of the source map in a mosaic; None without.
         flagged: `cloud` or `shadow`; None where it is clear, or the map flags nothing.
@@ -121,7 +121,7 @@ class MapView:
         if CONFIDENCE in self._extra:
             layers[CONFIDENCE] = ViewLayer("Confidence", (self._extra[CONFIDENCE][0],))
         elif activations:
-            layers[CONFIDENCE] = ViewLayer("Confidence", tuple(range(2, 2 + len(self.legend))))
+            layers[CONFIDENCE] = ViewLayer("Confidence", tuple(range(1, 2 + len(self.legend))))
         layers |= activations
         if CLOUDS.name in self._extra:
             layers[CLOUDS.name] = ViewLayer("Clouds and shadows", (self._extra[CLOUDS.name][0],))
@@ -144,9 +144,11 @@ class MapView:
         if layer in {CLASS, CLOUDS.name}:
             palette = self._classes if layer == CLASS else _sky_palette()
             return indexed_png(pixels.filled(NODATA_CODE)[0].astype(np.uint8, copy=False), palette)
-        strongest = np.ma.max(pixels, axis=0)
-        steps = np.round(strongest.filled(0) * (self._scale * _STEPS)).astype(np.uint8)
-        steps[np.ma.getmaskarray(strongest)] = NODATA_CODE
+        stored = pixels.filled(NODATA_CODE)
+        shown = stored[0] if len(stored) == 1 else given_activation(stored[1:], stored[0].astype(np.uint8, copy=False))
+        nothing = np.ma.getmaskarray(pixels)[0]
+        steps = np.round(np.where(nothing, 0, shown) * (self._scale * _STEPS)).astype(np.uint8)
+        steps[nothing] = NODATA_CODE
         return indexed_png(steps, fraction_palette())
 
     def at(self, row: int, col: int) -> PixelValues | None:
@@ -165,7 +167,7 @@ class MapView:
             probabilities = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
             read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
         others = {name: read[name] * self._scale for name in self._fractions}
-        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else max(probabilities, default=None)
+        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else (probabilities[code - 1] if probabilities else None)
         source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
         sky = int(read.get(CLOUDS.name, CLEAR))
         flagged = dict(CLOUDS.names).get(sky) if sky != CLEAR else None

@@ -45,6 +45,9 @@ EDGE_TAG = "LULC_EDGE"
 """
 
 
+SLACK = 1e-9
+"""Of sums of areas: fifty pixels of 0.01 ha are half a hectare, whatever the last digit says."""
+
 _CODES = 256
 
 WHOLE = (1.0, 1.0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -25,6 +26,9 @@ from lulc.io.product.bands import ACTIVATION_SCALE, CLOUDS, SKY
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import open_regular
+
+UNIT_TAG = "LULC_CLEANED_MMU"
+"""Tag of a map with a minimum mapping unit: its activations stay what the network said, its classes do not."""
 
 _FAILED = (RasterioError, LoggedGdalError, OSError)
 _STEPS = 250
@@ -65,6 +69,18 @@ class ProductReader:
         known = 1 + (len(self.legend) if self.has_activations else 0)
         named = enumerate(zip(self._dataset.descriptions, self._dataset.units, strict=True), start=1)
         return {name: (number, unit or "") for number, (name, unit) in named if number > known and name}
+
+    def scale_of(self, band: int) -> float:
+        """Factor from the stored values of a band, counted from 1, to what they mean."""
+        return float(self._dataset.scales[band - 1])
+
+    @property
+    def minimum_unit(self) -> str:
+        """Minimum mapping unit of a map that `lulc clean` gave one, such as `0.5 ha`: there a class need not have the largest activation.
+
+        Empty for other maps.
+        """
+        return self.tags.get(UNIT_TAG, "")
 
     @property
     def flags_clouds(self) -> bool:
@@ -211,6 +227,19 @@ class ProductReader:
         several = f"bands {bands[0]}-{bands[-1]}" if len(bands) > 1 else f"band {bands[0]}"
         place = f"{several}, rows {window.row}-{window.row_end}, columns {window.col}-{window.col_end}"
         return f"cannot read {self.path}, {place}: {' '.join(str(error.__cause__ or error).split())}"
+
+
+def given_activation(activations: NDArray[Any], codes: NDArray[np.uint8]) -> NDArray[Any]:
+    """Activation of the class that each pixel is given, (height, width); that of the first class where there is no data.
+
+    It is the largest one, except in a map with a minimum mapping unit.
+
+    Args:
+        activations: Of any type, (K, height, width).
+        codes: Class codes, uint8 (height, width), 255 nodata.
+    """
+    known = np.where(codes == NODATA_CODE, 1, codes).astype(np.intp)
+    return np.take_along_axis(activations, known[None] - 1, axis=0)[0]
 
 
 class _Handle:

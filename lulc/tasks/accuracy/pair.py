@@ -184,6 +184,11 @@ class Pair:
     def notes(self) -> tuple[str, ...]:
         """What the crosswalks did, in what was read so far, that a reader must know."""
         found = list(self._to_map.merged)
+        product = self._source.product
+        if product is not None and product.minimum_unit and not self._to_map.is_identity:
+            found.append(
+                f"the map's minimum mapping unit of {product.minimum_unit} is lost: its activations, which do not show it, were summed"
+            )
         if not (self._to_map.is_identity or self.has_activations):
             found.append(
                 "the map has no activations, so its classes were relabelled: a class made of several is found too seldom"

@@ -16,7 +16,7 @@ from lulc.grid import Grid, Window
 from lulc.io.files.fingerprint import Unchanged, file_fingerprint
 from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
 from lulc.io.product.on_grid import ProductOnGrid
-from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.product.reader import UNIT_TAG, ProductReader, open_product
 from lulc.io.scene.acquired import first_moment, iso_date, last_moment, moment, span
 from lulc.legend import Legend, load_legend
 from lulc.projection import GridProjection
@@ -151,6 +151,11 @@ class MapPair:
         before, after = self.before.acquired, self.after.acquired
         if before and after and moment(first_moment(before)) > moment(last_moment(after)):
             found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
+        for one in (self.before, self.after):
+            if UNIT_TAG in one.tags:
+                found.append(
+                    f"{one.name} has a minimum mapping unit of {one.tags[UNIT_TAG]}, which its activations do not show: change is told from them"
+                )
         found += self.crosswalk.merged
         ignored = _ignored(self.crosswalk)
         if ignored:

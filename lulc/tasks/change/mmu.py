@@ -16,13 +16,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.io.product.areas import PixelAreas
-
-_SLACK = 1e-9
-"""Of sums of areas: fifty pixels of 0.01 ha are half a hectare, whatever the last digit says."""
-
-Indices = NDArray[np.intp]
-
+from lulc.io.product.areas import SLACK, PixelAreas
+from lulc.io.product.runs import joined, touching
 
 def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
     """Pixels around a window that decide with it which of its patches are too small.
@@ -34,7 +29,7 @@ def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
         minimum_ha: Minimum mapping unit.
         row_ha: float64 (rows,) area of the smallest pixel of each row of the map.
     """
-    return ceil(minimum_ha * (1 - _SLACK) / float(np.nanmin(row_ha))) if minimum_ha > 0 else 0
+    return ceil(minimum_ha * (1 - SLACK) / float(np.nanmin(row_ha))) if minimum_ha > 0 else 0
 
 
 def large_patches(changed: NDArray[np.bool_], areas: PixelAreas, minimum_ha: float) -> NDArray[np.bool_]:
@@ -57,33 +52,7 @@ def large_patches(changed: NDArray[np.bool_], areas: PixelAreas, minimum_ha: flo
     starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
     rows, before = starts // (width + 1), np.concatenate([[0.0], np.cumsum(areas.columns)])
     hectares = areas.rows[rows] * (before[ends % (width + 1)] - before[starts % (width + 1)])
-    patch = _joined(starts.size, *_touching(starts, ends, width + 1))
-    small = np.bincount(patch, hectares)[patch] < minimum_ha * (1 - _SLACK)
+    patch = joined(starts.size, *touching(starts, ends, width + 1))
+    small = np.bincount(patch, hectares)[patch] < minimum_ha * (1 - SLACK)
     edges[starts[small]] = edges[ends[small]] = 0
     return np.cumsum(edges, dtype=np.int8).view(np.bool_).reshape(table.shape)[:, :width]
-
-
-def _touching(starts: Indices, ends: Indices, pitch: int) -> tuple[Indices, Indices]:
-    """Pairs of runs in neighbouring rows that touch, corners included: their numbers above and below.
-
-    Args:
-        starts: Where each run of changed pixels starts, counted row by row, ascending.
-        ends: Where it has ended; at most its row's last place, which no run covers.
-        pitch: From a place to the one below it.
-    """
-    first, last = np.searchsorted(ends, starts + pitch), np.searchsorted(starts, ends + pitch, side="right")
-    touched = np.maximum(last - first, 0)
-    above = np.repeat(np.arange(starts.size), touched)
-    within = np.arange(above.size) - np.repeat(np.cumsum(touched) - touched, touched)
-    return above, first[above] + within
-
-
-def _joined(count: int, first: Indices, second: Indices) -> Indices:
-    """Number of the group of each of `count` things, (count,), where pairs are of one group."""
-    group = np.arange(count)
-    while (group[first] != group[second]).any():
-        pair = group[first], group[second]
-        np.minimum.at(group, np.maximum(*pair), np.minimum(*pair))
-        while (group[group] != group).any():
-            group = group[group]
-    return group

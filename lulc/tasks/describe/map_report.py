@@ -10,7 +10,7 @@ import numpy as np
 from lulc.io.figures.quicklook import quicklook_of
 from lulc.io.product.areas import ClassArea, class_areas, sky_areas
 from lulc.io.product.bands import CLEAR
-from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.product.reader import ProductReader, given_activation, open_product
 from lulc.io.report.markdown import markdown_table, number, page
 from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
 from lulc.legend import NODATA_CODE
@@ -30,6 +30,7 @@ _TAG_TITLES = {
     "LULC_MODEL": "model",
     "LULC_MAPS": "maps",
     "LULC_METHOD": "merged by",
+    "LULC_CLEANED": "cleaned",
     "LULC_ACQUIRED": "acquired",
     "LULC_ATTRIBUTION": "attribution",
 }
@@ -172,7 +173,7 @@ def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None
     for window in block_windows(product.grid.shape, _SIDE):
         codes = product.classes(window)
         valid = codes != NODATA_CODE
-        sure = product.activations(window).max(axis=0)[valid]
+        sure = given_activation(product.activations(window), codes)[valid]
         total += np.bincount(codes[valid], weights=sure, minlength=total.size)
     return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))
 

@@ -88,14 +88,15 @@ def check_samples(product: ProductReader) -> list[str]:
         if not np.isin(classes[valid], [entry.code for entry in product.legend]).all():
             problems.add("it holds class codes that are not in its legend")
         elif product.has_activations:
-            problems |= _broken_activations(classes, valid, product.activations(window))
+            by_activation = not product.minimum_unit
+            problems |= _broken_activations(classes, valid, product.activations(window), by_activation=by_activation)
         if product.flags_clouds:
             problems |= _broken_sky(valid, product.sky(window))
     return sorted(problems)
 
 
 def _broken_activations(
-    classes: NDArray[np.uint8], valid: NDArray[np.bool_], activations: NDArray[np.float32]
+    classes: NDArray[np.uint8], valid: NDArray[np.bool_], activations: NDArray[np.float32], *, by_activation: bool
 ) -> set[str]:
     """Broken invariants of one window.
 
@@ -103,13 +104,14 @@ def _broken_activations(
         classes: Class codes, uint8 (height, width), 255 nodata.
         valid: bool (height, width), False for nodata.
         activations: float32 (K, height, width), NaN for nodata.
+        by_activation: False for a map whose classes need not have the largest activation.
     """
     if (np.isnan(activations) == valid).any():
         return {"class and activation bands disagree on where there is no data"}
     given = activations[:, valid]
     winner = np.take_along_axis(given, classes[valid].astype(np.intp)[None] - 1, axis=0)[0]
     broken = set()
-    if (winner < given.max(axis=0) - _TIE_TOLERANCE).any():
+    if by_activation and (winner < given.max(axis=0) - _TIE_TOLERANCE).any():
         broken.add("a pixel's class is not the one with the largest activation")
     if (np.abs(given.sum(axis=0, dtype=np.float64) - 1) > _SUM_TOLERANCE).any():
         broken.add("a pixel's activations do not sum to 1")

@@ -18,7 +18,7 @@ from lulc.io.files.names import listed
 from lulc.io.files.outputs import refuse_repeated
 from lulc.io.product.bands import CLOUDS, ExtraBand
 from lulc.io.product.on_grid import ProductOnGrid
-from lulc.io.product.reader import open_product
+from lulc.io.product.reader import UNIT_TAG, open_product
 from lulc.io.scene.acquired import iso_date, last_moment, moment, span
 from lulc.legend import Legend
 from lulc.options import Stored
@@ -245,6 +245,11 @@ def _check_activations(maps: Sequence[SourceMap], method: Method) -> None:
             raise InputError(
                 f"{one.path} holds no activations, which --method {method} needs",
                 "classify it with activations, or choose --method first, latest or majority",
+            )
+        if method == "activations" and UNIT_TAG in one.tags:
+            raise InputError(
+                f"{one.path} has a minimum mapping unit of {one.tags[UNIT_TAG]}, which its activations do not show and an average of them loses",
+                "mosaic the maps first and clean the mosaic, or choose another --method",
             )
 
 

@@ -1,0 +1,47 @@
+"""The extra bands of a product as they were written, so that another product can carry them on."""
+
+from pathlib import Path
+from xml.etree.ElementTree import Element  # for the annotation only; parsing is defusedxml's
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from lulc.io.product.bands import CLOUDS, ExtraBand
+from lulc.io.product.reader import ProductReader
+from lulc.io.product.style import aux_path
+from lulc.resources import read_regular
+
+_MOST_BYTES = 4 << 20
+_CODE_UNITS = ("sky", "number of dates", "number of the map", "add 250 times this to source", "class code")
+"""Units of the bands that hold codes, of products of float32: bytes tell by their scale."""
+
+
+def extra_bands_of(product: ProductReader) -> tuple[ExtraBand, ...]:
+    """The bands behind the activations, in their order, with the meanings of their codes as far as they are known."""
+    names = _code_names(product.path)
+    found = []
+    for name, (number, unit) in product.extra_bands.items():
+        if name == CLOUDS.name:
+            found.append(CLOUDS)
+            continue
+        code = product.scale_of(number) == 1 if product.bytewise else unit in _CODE_UNITS
+        found.append(ExtraBand(name, "code" if code else "share", unit, names.get(number, ())))
+    return tuple(found)
+
+
+def _code_names(path: Path) -> dict[int, tuple[tuple[int, str], ...]]:
+    """Attribute tables of the bands behind the first, from the file beside a product; those that cannot be read count as none."""
+    try:
+        root: Element = fromstring(read_regular(aux_path(path), _MOST_BYTES))
+        return {
+            int(band.get("band", "0")): tuple(_rows(band))
+            for band in root.findall("PAMRasterBand")
+            if band.get("band") != "1"
+        }
+    except (OSError, ParseError, DefusedXmlException, ValueError, TypeError):
+        return {}
+
+
+def _rows(band: Element) -> list[tuple[int, str]]:
+    rows = [[cell.text or "" for cell in row.findall("F")] for row in band.iter("Row")]
+    return [(int(row[0]), row[1]) for row in rows if len(row) > 1]

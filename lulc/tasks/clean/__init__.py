@@ -1,0 +1,1 @@
+"""Clean a map: classes merged, activations smoothed, patches below a minimum mapping unit removed."""
