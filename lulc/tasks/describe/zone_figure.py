@@ -43,16 +43,17 @@ def write_zone_figure(path: Path, drawn: ReducedMap, report: ZoneReport, title: 
     numbers = [n for n in report.by_area if not shapely.is_empty(report.areas.placed.shapes[n])][:_MOST_BARS]
     width, height = _map_size(drawn)
     bars, key = _LINE * len(numbers), _key(report, numbers)
-    left = _MARGIN + width + _GAP
-    body = max(height, bars + _GAP + _KEY_LINE * len(key))
-    right = _NAME + _BAR + _AREA
+    left, right, keys = _MARGIN + width + _GAP, _NAME + _BAR + _AREA, _GAP + _KEY_LINE * len(key)
+    below_map = max(height + keys, bars) < max(height, bars + keys)  # whichever makes the lower page
+    body = max(height + keys, bars) if below_map else max(height, bars + keys)
     page = Page(left + right + _MARGIN, _TOP + _CAPTION + body + _MARGIN, margin=_MARGIN)
     count = len(report.names)
     page.title(title, f"{count} zone{'s' if count != 1 else ''} of {report.areas.zones.path.name}")
     top = _TOP + _CAPTION
     _draw_map(page, (_MARGIN, top, width, height), drawn, report, numbers)
     _draw_bars(page, (left, top, right, bars), report, numbers)
-    page.key((left, top + bars + _GAP, _NAME + _BAR, body - bars - _GAP), key, _KEY_LINE, _LONGEST_NAME)
+    corner = (_MARGIN, top + height + _GAP) if below_map else (left, top + bars + _GAP)
+    page.key((*corner, _NAME + _BAR, keys - _GAP), key, _KEY_LINE, _LONGEST_NAME)
     page.save(path)
 
 
@@ -103,8 +104,8 @@ def _rings(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
 def _draw_bars(page: Page, box: Box, report: ZoneReport, numbers: Sequence[int]) -> None:
     """A bar for each zone: shares of its classes, in the colours of the legend, then what has no data."""
     left, top, _, _ = box
-    largest = f"The {len(numbers)} largest zones" if len(numbers) < len(report.names) else "All zones"
-    page.text(left, top - 0.06, f"{largest}: classes as counted, shares of the zone", 8.5, color=FAINT, anchor="ls")
+    most = f"The {len(numbers)} with most mapped area" if len(numbers) < len(report.names) else "All zones"
+    page.text(left, top - 0.06, f"{most}: classes as counted, shares of the zone", 8.5, color=FAINT, anchor="ls")
     in_km2 = report.areas.placed.hectares[numbers].max(initial=0) >= _KM2_FROM_HA
     for position, n in enumerate(numbers, 1):
         middle = top + (position - 0.5) * _LINE

@@ -119,7 +119,7 @@ class ZoneReport:
         yield [f"- {note}" for note in self.notes()]
         yield self._table(order)
         if len(self.names) > len(order):
-            yield [f"The {len(order)} largest of {len(self.names)} zones; `{ZONE_TABLE}` holds all of them."]
+            yield [f"The {len(order)} zones of {len(self.names)} with most mapped area; `{ZONE_TABLE}` holds all of them."]
         if self.estimates is not None:
             yield from self._adjusted(order)
         yield self.explanations()
@@ -139,9 +139,11 @@ class ZoneReport:
         return markdown_table(head, rows)
 
     def _columns(self) -> list[int]:
-        """The classes that fit on a page, the largest, in the order of the legend."""
+        """The classes that occur and fit on a page, the largest, in the order of the legend."""
         whole = self.areas.classes_ha.sum(axis=0)
-        largest = sorted(self.shown, key=lambda k: -whole[k])[:_MOST_COLUMNS]
+        if self.synthetic_ha is not None:
+            whole = whole + np.nansum(self.synthetic_ha, axis=0)
+        largest = sorted(np.flatnonzero(whole > 0).tolist(), key=lambda k: -whole[k])[:_MOST_COLUMNS]
         return sorted(largest)
 
     def _adjusted(self, order: Sequence[int]) -> Blocks:
