@@ -17,7 +17,8 @@ from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.labels.labels import BandLabels, open_labels
 from lulc.io.labels.values import UnknownValuesError
-from lulc.legend import Legend, load_legend
+from lulc.legend import NODATA_CODE, Legend, load_legend
+from lulc.projection import GridProjection
 
 _ROWS = 256
 """Rows that are read at once."""
@@ -65,10 +66,24 @@ class LabelMap:
             InputError: As `classes`, or it cannot be laid over that grid.
             StorageError: A block cannot be read.
         """
+        shift = GridProjection(grid, self.grid, str(self.path)).shift if grid is not self.grid else (0, 0)
         try:
-            return self._labels.on_grid(grid, window)
+            if shift is None:
+                return self._labels.on_grid(grid, window)
+            return self._shifted(window, shift)
         except UnknownValuesError as error:
             raise self._unknown(error.values) from error
+
+    def _shifted(self, window: Window, shift: tuple[int, int]) -> NDArray[np.uint8]:
+        """Codes of a window of a grid that shares pixels: they are copied."""
+        moved = Window(window.row + shift[0], window.col + shift[1], window.height, window.width)
+        wanted = moved.intersection(self.grid.window)
+        if wanted == moved:
+            return self._labels.on_grid(self.grid, wanted)
+        codes = np.full((window.height, window.width), NODATA_CODE, np.uint8)
+        if wanted.shape.size:
+            codes[wanted.slices(moved)] = self._labels.on_grid(self.grid, wanted)
+        return codes
 
     def block_rows(self) -> Iterator[Window]:
         """Full-width windows of a few rows each, top to bottom."""
@@ -88,7 +103,10 @@ class LabelMap:
                     counts[value] = counts.get(value, 0) + pixels
         first = next(iter(sorted(counts)))
         more = f" and {len(counts) - _SHOWN} more values" if len(counts) > _SHOWN else ""
-        shown = ", ".join(f"{value:g} ({pixels:,} pixels)" for value, pixels in sorted(counts.items())[:_SHOWN])
+        shown = ", ".join(
+            f"{value:g} ({pixels:,} pixel{'s' if pixels != 1 else ''})"
+            for value, pixels in sorted(counts.items())[:_SHOWN]
+        )
         return InputError(
             f"{self.path} holds {shown}{more}, which legend {self.legend.name} does not know",
             f"give --nodata {first:g} if that is no data, or choose another --legend"

@@ -47,7 +47,7 @@ SYNTHETIC = (
 )
 COUNTED = (
     "Hectares of classes are as counted: pixels times the part of each that lies in the zone, which carries the map's errors "
-    "and is no estimate of area. Shares are of the part with data. The hectares of a zone itself are those of its outline on the ellipsoid."
+    "and is no estimate of area. Shares are of the part with data. The hectares of a zone itself are those of its outline on the ellipsoid; pixels in UTM and national grids count as what their sides say, within 0.5 % of that."
 )
 
 
@@ -119,7 +119,9 @@ class ZoneReport:
         yield [f"- {note}" for note in self.notes()]
         yield self._table(order)
         if len(self.names) > len(order):
-            yield [f"The {len(order)} zones of {len(self.names)} with most mapped area; `{ZONE_TABLE}` holds all of them."]
+            yield [
+                f"The {len(order)} zones of {len(self.names)} with most mapped area; `{ZONE_TABLE}` holds all of them."
+            ]
         if self.estimates is not None:
             yield from self._adjusted(order)
         yield self.explanations()
@@ -152,7 +154,8 @@ class ZoneReport:
         columns, rows = self._columns(), []
         for n in order:
             found = self.estimates[n]
-            cells = ["too few points"] + [""] * (len(columns) - 1)
+            lacking = "too few points" if found.points < FEWEST_POINTS else f"no points for {found.unknown:.1%} of it"
+            cells = [lacking] + [""] * (len(columns) - 1)
             if found.shares is not None:
                 whole = float(self.areas.mapped_ha[n])
                 kept = (found.shares[k] for k in columns)
