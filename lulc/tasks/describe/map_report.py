@@ -10,6 +10,7 @@ import numpy as np
 from lulc.errors import UsageError
 from lulc.io.figures.quicklook import ReducedMap, draw_map
 from lulc.io.files.atomic import write_whole
+from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import refuse_inputs
 from lulc.io.product.areas import ClassArea, areas_of_classes, areas_of_sky
 from lulc.io.product.bands import CLEAR
@@ -30,6 +31,7 @@ PICTURE = "map.png"
 FILES = (JSON, MARKDOWN, PICTURE)
 """What is written."""
 
+_GDAL_CACHE = 128 << 20
 _SIDE = 2048
 _SHOWN_THOUGH_ABSENT = 20
 """Legends of more classes show those that occur alone."""
@@ -147,7 +149,7 @@ def report_map(map_path: Path, folder: Path, options: ReportOptions | None = Non
     )
     check_report(folder, pictures, overwrite=chosen.overwrite)
     title = _one_line(chosen.title)
-    with open_map(map_path, chosen.legend, chosen.nodata) as source:
+    with gdal_cache(_GDAL_CACHE), open_map(map_path, chosen.legend, chosen.nodata) as source:
         if isinstance(source, ProductReader) and (chosen.legend is not None or chosen.nodata is not None):
             raise UsageError(f"{map_path} was made by lulc and knows its classes", "leave out --legend and --nodata")
         report = _report(source, title or map_path.name, chosen)

@@ -5,6 +5,7 @@ it are counted one after the other. Memory depends on neither the map nor the nu
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ _OVERLAP = 1e-5
 """Fraction of a pixel that rounding may let touching zones share."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ZoneAreas:
     """Areas of n zones on a map of K classes. Hectares are those of whole and partial pixels, as counted.
 
@@ -54,16 +55,30 @@ class ZoneAreas:
     confidence: NDArray[np.float64] | None
     shared_ha: float
 
-    @property
+    @cached_property
     def mapped_ha(self) -> NDArray[np.float64]:
         """Hectares with data: float64 (n,)."""
         return np.asarray(self.classes_ha.sum(axis=1))
 
-    @property
+    @cached_property
     def mapped_share(self) -> NDArray[np.float64]:
         """Fraction of each zone that the map covers with data: float64 (n,), 0..1."""
         known = self.mapped_ha / np.where(self.on_map_ha > 0, self.on_map_ha, 1.0)
         return np.asarray(np.minimum(known * self.placed.inside, 1.0))
+
+    @cached_property
+    def shares(self) -> NDArray[np.float64]:
+        """Fraction of the mapped area of each zone in each class: float64 (n, K), NaN where nothing is mapped."""
+        return np.asarray(self.classes_ha / self._mapped_or_nan[:, None])
+
+    @cached_property
+    def flagged_share(self) -> NDArray[np.float64] | None:
+        """Fraction of the mapped area of each zone under clouds and shadows: float64 (n,), NaN where nothing is mapped."""
+        return None if self.flagged_ha is None else np.asarray(self.flagged_ha / self._mapped_or_nan)
+
+    @cached_property
+    def _mapped_or_nan(self) -> NDArray[np.float64]:
+        return np.where(self.mapped_ha > 0, self.mapped_ha, np.nan)
 
 
 def count_zones(source: ClassMap, path: Path, field: str | None = None) -> ZoneAreas:
@@ -115,32 +130,37 @@ class _Counts:
 
     def add(self, window: Window, shapes: dict[int, shapely.Geometry]) -> None:
         """Count the zones that meet a tile."""
-        codes, sky, sure = self._read(window)
+        codes, hidden, sure = self._read(window)
         area = self._areas.part(window).table().ravel()
         covered, frame = np.zeros(codes.size), PixelFrame(window)
         for number, shape in shapes.items():
             cells, fractions = frame.covered_by(shape)
             covered[cells] += fractions
-            here, hectares = codes[cells], fractions * area[cells]
-            self._codes_ha[number] += np.bincount(here, hectares, minlength=_CODES)
-            known = here != NODATA_CODE
-            if sky is not None:
-                self._flagged_ha[number] += hectares[known & (sky[cells] != CLEAR)].sum()
+            hectares = fractions * area.take(cells)
+            self._codes_ha[number] += np.bincount(codes.take(cells), hectares, minlength=_CODES)
+            # Sums of products: a dot product would be a threaded one, which is slower here and adds in any order.
+            if hidden is not None:
+                self._flagged_ha[number] += (hectares * hidden.take(cells)).sum()
             if sure is not None:
-                self._sure_ha[number] += hectares[known] @ sure[cells[known]]
+                self._sure_ha[number] += (hectares * sure.take(cells)).sum()
         twice = covered > 1 + _OVERLAP
-        self._shared_ha += float((covered[twice] - 1) @ area[twice])
+        self._shared_ha += float(((covered[twice] - 1) * area[twice]).sum())
 
-    def _read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.float32] | None]:
-        """Codes, sky, and activation of the class given of the pixels of a tile, row by row; None where there is none."""
+    def _read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """Of the pixels of a tile, row by row: codes, 1 where flagged, activation of the class given; None for what is not there.
+
+        The last two are 0 without data.
+        """
         codes = self._source.classes(window).ravel()
         if self._product is None:
             return codes, None, None
-        sky = self._product.sky(window).ravel() if self._has_clouds else None
+        known, hidden = codes != NODATA_CODE, None
+        if self._has_clouds:
+            hidden = (known & (self._product.sky(window).ravel() != CLEAR)).astype(np.float64)
         if not self._has_activations:
-            return codes, sky, None
+            return codes, hidden, None
         highest = self._product.stored_activations(window).max(axis=0).ravel()
-        return codes, sky, highest * self._product.activation_scale
+        return codes, hidden, np.where(known, highest * np.float64(self._product.activation_scale), 0.0)
 
     def result(self, zones: Zones, placed: PlacedZones) -> ZoneAreas:
         """What all tiles hold."""

@@ -118,7 +118,7 @@ def _draw_bars(page: Page, box: Box, report: ZoneReport, numbers: Sequence[int])
 
 
 def _draw_bar(page: Page, box: Box, report: ZoneReport, n: int) -> None:
-    shares = np.nan_to_num(report.shares[n]) * report.areas.mapped_share[n]
+    shares = np.nan_to_num(report.areas.shares[n]) * report.areas.mapped_share[n]
     ends = np.concatenate([[0.0], np.cumsum(shares)])
     with page.shapes(box) as (draw, dots):
         width, height = box[2] * dots, box[3] * dots

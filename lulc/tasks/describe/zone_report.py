@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ COUNTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ZoneReport:
     """What a report says of zones.
 
@@ -77,7 +78,7 @@ class ZoneReport:
         """Numbers of the zones, those of which most is mapped first."""
         return [int(number) for number in np.argsort(-self.areas.mapped_ha, kind="stable")]
 
-    @property
+    @cached_property
     def shown(self) -> list[int]:
         """Indices of the classes that are told: all of a short legend, those that occur of a long one."""
         if len(self.legend) <= _WIDE:
@@ -87,11 +88,10 @@ class ZoneReport:
             seen = seen + np.nansum(self.synthetic_ha, axis=0)
         return [int(k) for k in np.flatnonzero(seen > 0)]
 
-    @property
-    def shares(self) -> NDArray[np.float64]:
-        """Fraction of each zone's mapped area in each class: float64 (n, K), NaN where nothing is mapped."""
-        mapped = self.areas.mapped_ha
-        return np.asarray(self.areas.classes_ha / np.where(mapped > 0, mapped, np.nan)[:, None])
+    @cached_property
+    def _named(self) -> list[tuple[int, str]]:
+        """Index and name of the classes that are told."""
+        return [(k, self.legend.names[k]) for k in self.shown]
 
     def notes(self) -> list[str]:
         """What a reader must know."""
@@ -129,15 +129,15 @@ class ZoneReport:
 
     def _table(self, order: Sequence[int]) -> list[str]:
         areas, columns = self.areas, self._columns()
-        head = ["zone", "zone, ha", "mapped, ha", "mapped", *(["flagged"] if areas.flagged_ha is not None else [])]
+        head = ["zone", "zone, ha", "mapped, ha", "mapped", *(["flagged"] if areas.flagged_share is not None else [])]
         head += [*(["confidence"] if areas.confidence is not None else []), *(self.legend.names[k] for k in columns)]
         rows = []
         for n in order:
             row = [_cell(self.names[n]), f"{areas.placed.hectares[n]:,.1f}", f"{areas.mapped_ha[n]:,.1f}"]
             row += [f"{areas.mapped_share[n]:.1%}"]
-            row += [number(_flagged(areas, n), ".1%")] if areas.flagged_ha is not None else []
+            row += [number(float(areas.flagged_share[n]), ".1%")] if areas.flagged_share is not None else []
             row += [number(float(areas.confidence[n]), ".2f")] if areas.confidence is not None else []
-            rows.append([*row, *(number(float(share), ".1%") for share in self.shares[n, columns])])
+            rows.append([*row, *(number(float(share), ".1%") for share in self.areas.shares[n, columns])])
         return markdown_table(head, rows)
 
     def _columns(self) -> list[int]:
@@ -187,11 +187,11 @@ class ZoneReport:
             "zone_ha": areas.placed.hectares[n],
             "mapped_ha": areas.mapped_ha[n],
             "mapped_share": areas.mapped_share[n],
-            "flagged_share": None if areas.flagged_ha is None else _flagged(areas, n),
+            "flagged_share": None if areas.flagged_share is None else areas.flagged_share[n],
             "confidence": None if areas.confidence is None else areas.confidence[n],
             "classes": [
-                {"name": self.legend.names[k], "hectares": areas.classes_ha[n, k], "share": self.shares[n, k]}
-                for k in self.shown
+                {"name": name, "hectares": areas.classes_ha[n, k], "share": areas.shares[n, k]}
+                for k, name in self._named
             ],
         }
         if self.estimates is not None and self.synthetic_ha is not None:
@@ -204,15 +204,15 @@ class ZoneReport:
 
     def _row(self, n: int) -> dict[str, str]:
         """Cells of one zone by their column."""
-        areas, names = self.areas, [(k, self.legend.names[k]) for k in self.shown]
+        areas, names = self.areas, self._named
         row = {"zone": self.names[n], "zone_ha": _ha(areas.placed.hectares[n]), "mapped_ha": _ha(areas.mapped_ha[n])}
         row["mapped_share"] = _share(areas.mapped_share[n])
-        if areas.flagged_ha is not None:
-            row["flagged_share"] = _share(_flagged(areas, n))
+        if areas.flagged_share is not None:
+            row["flagged_share"] = _share(areas.flagged_share[n])
         if areas.confidence is not None:
             row["confidence"] = number(float(areas.confidence[n]), ".4f", none="")
         row |= {f"{name}_ha": _ha(areas.classes_ha[n, k]) for k, name in names}
-        row |= {f"{name}_share": _share(self.shares[n, k]) for k, name in names}
+        row |= {f"{name}_share": _share(self.areas.shares[n, k]) for k, name in names}
         if self.estimates is not None and self.synthetic_ha is not None:
             row["points"] = str(self.estimates[n].points)
             for k, name in names:
@@ -261,12 +261,6 @@ def _points_of_zones(areas: ZoneAreas, sample: PlacedSample) -> Iterator[Labelle
 def _least(areas: ZoneAreas) -> float:
     """Hectares of overlap below which it is a matter of digits in the outlines: a millionth of what is counted."""
     return 1e-6 * float(areas.on_map_ha.sum())
-
-
-def _flagged(areas: ZoneAreas, n: int) -> float:
-    assert areas.flagged_ha is not None
-    mapped = float(areas.mapped_ha[n])
-    return float(areas.flagged_ha[n]) / mapped if mapped > 0 else np.nan
 
 
 def _adjusted_ha(areas: ZoneAreas, found: ZoneEstimate, n: int, k: int) -> tuple[float, float, float]:
