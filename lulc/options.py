@@ -1,6 +1,7 @@
 """Options of commands: fields described once, for the library, the command line and docs/reference.md."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -82,6 +83,18 @@ Date = Annotated[
 ]
 Device = Annotated[
     str, Option(metavar="auto|cpu|cuda"), Field(description="Where the network runs: auto, cpu, cuda, cuda:1, ...")
+]
+MapLegend = Annotated[
+    str | Path | None,
+    Option(metavar="NAME|PATH", unset="its own, when it was made by lulc"),
+    Field(description="Legend of a MAP that lulc did not make, such as worldcover, esri, or a file."),
+]
+Nodata = Annotated[
+    int | None,
+    Option(metavar="VALUE"),
+    Field(
+        description="Value that means no data in a MAP that lulc did not make, beside what its file and legend say; often 0."
+    ),
 ]
 Overwrite = Annotated[bool, Field(description="Replace an existing output.")]
 RequireData = Annotated[

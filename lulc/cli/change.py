@@ -16,12 +16,18 @@ from lulc.tasks.change.options import ChangeOptions, ChangeReportOptions
 @model_options(options=ChangeOptions, extra=ChangeReportOptions)
 @with_console()
 def change(
-    before: Path, after: Path, output: Path, options: ChangeOptions, extra: ChangeReportOptions, console: Console
+    before: Path,
+    after: Path,
+    output: Path,
+    options: ChangeOptions,
+    extra: ChangeReportOptions,
+    console: Console,
 ) -> None:
     """Map what became what between two maps of one place, BEFORE and AFTER, into OUT.
 
     Both are maps of `lulc classify`, `lulc mosaic` or `lulc patches predict --grid` with activations and one legend. OUT has a class for every pair of
-    classes, and the probability of change, the confidence, and the class before and after.
+    classes, and the probability of change, the confidence, and the class before and after. Of two maps without activations, such as rasters of classes
+    with --legend, labels alone are compared: OUT has no probabilities then.
     """
     from lulc.tasks.change.change import map_change
 

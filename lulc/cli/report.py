@@ -5,18 +5,24 @@ from pathlib import Path
 import click
 
 from lulc.cli.console import Console, with_console
+from lulc.cli.options import model_options
+from lulc.tasks.describe.options import ReportOptions
 
 
 @click.command()
 @click.argument("map_path", metavar="MAP", type=click.Path(path_type=Path))
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--title", metavar="TEXT", help="Heading of the report; the map's file name unless given.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@model_options(options=ReportOptions)
 @with_console()
-def report(map_path: Path, folder: Path, *, title: str | None, overwrite: bool, console: Console) -> None:
-    """Write what a MAP holds to the folder OUT: areas as counted, confidence, provenance and a picture."""
+def report(map_path: Path, folder: Path, options: ReportOptions, console: Console) -> None:
+    """Write what a MAP holds to the folder OUT: areas as counted, confidence, provenance and a picture.
+
+    MAP is a map of lulc, or any raster of classes with --legend. With --zones also the areas inside polygons.
+    """
     from lulc.tasks.describe.map_report import report_map
 
-    result = report_map(map_path, folder, title=title, overwrite=overwrite)
-    files = f"{folder}/report.md, report.json, map.png; areas are as counted, which is no estimate of area"
-    console.show(result.to_json, lambda: "\n".join([*result.table(), *result.clouds_lines(), files]))
+    result = report_map(map_path, folder, options)
+    zones = ", zones.csv, zones.png" if result.zones else ""
+    files = f"{folder}/report.md, report.json, map.png{zones}; areas are as counted, which is no estimate of area"
+    notes = result.zones.notes() if result.zones else []
+    console.show(result.to_json, lambda: "\n".join([*result.table(), *result.clouds_lines(), *notes, files]))

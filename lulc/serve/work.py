@@ -32,6 +32,7 @@ from lulc.serve.uploads import TAKEN
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
 from lulc.tasks.describe.map_report import report_map
+from lulc.tasks.describe.options import ReportOptions
 
 Json = dict[str, Any]
 """An object of plain JSON: options, results, or as `**server` fields of `Settings`."""
@@ -228,7 +229,7 @@ def _explanation_reply(found: Explanation, name: str) -> Json:
 def _write_report(product: Path, folder: Path, title: str) -> None:
     """Write `report.zip`, with report.md, report.json and map.png."""
     pages = folder / "report"
-    report_map(product, pages, title=title)
+    report_map(product, pages, ReportOptions(title=title))
     shutil.make_archive(str(pages), "zip", pages)
     shutil.rmtree(pages)
 

@@ -31,7 +31,7 @@ def _gone(_context: click.Context, _parameter: click.Parameter, value: str | Non
     type=click.Path(path_type=Path),
     help="Write report.json, report.md, matrix.csv and change.png there.",
 )
-@model_options(without={"resume"}, options=PatchChangeOptions)
+@model_options(without={"resume", "legend", "nodata", "labels"}, options=PatchChangeOptions)
 @with_console()
 def change(
     before: Path, after: Path, output: Path | None, out: Path | None, options: PatchChangeOptions, console: Console

@@ -74,8 +74,8 @@ def write_quicklook(
         page.picture(layout.panel(index), pixels, name, smooth=index < len(panels) - 1)
     if ground:
         last = layout.panel(len(panels) - 1)
-        _draw_scale(page, last, classes.shape[1] * ground.width_m)
-        _draw_north(page, last, ground.north_deg)
+        draw_scale(page, last, classes.shape[1] * ground.width_m)
+        draw_north(page, last, ground.north_deg)
     page.key(layout.legend, rows, _LINE, _LONGEST_NAME)
     page.save(path)
 
@@ -161,7 +161,7 @@ def _percent(percent: float) -> str:
     return "< 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"  # noqa: PLR2004
 
 
-def _draw_scale(page: Page, panel: Box, width_m: float) -> None:
+def draw_scale(page: Page, panel: Box, width_m: float) -> None:
     """A bar of a round length, about a fifth of the panel, in its lower left corner."""
     left, top, width, height = panel
     length = _round_length(width_m / 5)
@@ -174,7 +174,7 @@ def _draw_scale(page: Page, panel: Box, width_m: float) -> None:
     page.text(start + along / 2, below - 0.05, text, 8, anchor="ms", halo=True)
 
 
-def _draw_north(page: Page, panel: Box, north_deg: float) -> None:
+def draw_north(page: Page, panel: Box, north_deg: float) -> None:
     """An arrow to true north in the upper right corner."""
     left, top, width, _ = panel
     side = 2 * _INSET + 2 * _ARROW

@@ -1,6 +1,6 @@
 """A picture of a product for people: true colour beside the class map, with what each class covers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -48,7 +48,21 @@ def quicklook_of(
     """
     map_ = ReducedMap.of(product, scene.grid if scene else None)
     rgb = _true_color(scene, map_.step) if scene and set(COLORS) <= set(scene.names) else None
-    title = title or map_.tags.get("LULC_INPUT", product.name)
+    draw_map(map_, png, areas_ha, title or map_.tags.get("LULC_INPUT", product.name), rgb)
+
+
+def draw_map(
+    map_: "ReducedMap",
+    png: Path,
+    areas_ha: Mapping[str, float | None] | None,
+    title: str,
+    rgb: NDArray[np.uint8] | None = None,
+) -> None:
+    """Draw a reduced map, beside its scene in true colour where it is given, as `quicklook_of` does.
+
+    Raises:
+        StorageError: The picture cannot be written.
+    """
     subtitle = map_.tags.get("LULC_MODEL", "")
     write_quicklook(png, rgb, map_.classes, map_.legend, areas_ha, title, subtitle=subtitle, ground=map_.ground)
 
@@ -83,6 +97,23 @@ class ReducedMap:
             covered = RasterioWindow(0, 0, full.width / factor, full.height / factor)
             classes = source.read(1, window=covered, out_shape=shape, resampling=Resampling.mode).astype(np.uint8)
         return cls(classes, Legend.from_table(parse_json(tags["LULC_LEGEND"])), tags, step, ground_of(grid, step))
+
+    @classmethod
+    def sampled(cls, classes: Callable[[Window], NDArray[np.uint8]], grid: Grid, legend: Legend) -> Self:
+        """Any map that reads class codes by window; a pixel here is the middle one of those that it stands for."""
+        step = max(1, ceil(max(grid.shape.height, grid.shape.width) / MOST_PIXELS))
+        height, rows = grid.shape.height, max(1, _STRIP_ROWS // step) * step
+        strips = [
+            _middles(classes(Window(row, 0, min(rows, height - row), grid.shape.width)), step)
+            for row in range(0, height, rows)
+        ]
+        return cls(np.concatenate(strips), legend, {}, step, ground_of(grid, step))
+
+
+def _middles(codes: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """The middle pixel of every step x step; of a smaller rest at an edge, the one nearest to it."""
+    rows, columns = (np.minimum(np.arange(0, side, step) + step // 2, side - 1) for side in codes.shape)
+    return codes[np.ix_(rows, columns)]
 
 
 def ground_of(grid: Grid, step: int = 1) -> Ground | None:

@@ -126,6 +126,10 @@ class BandLabels(AbstractContextManager["BandLabels"], ABC):
         """Shares, see `Labels`."""
         return normalised_shares(*self._read(grid, window))
 
+    def values_on_grid(self, grid: Grid, window: Window) -> Raster:
+        """Values as stored, (bands, height, width), and where there are any, on a window of a grid."""
+        return self._read(grid, window)
+
     @abstractmethod
     def _read(self, grid: Grid, window: Window) -> Raster:
         """Values (bands, height, width) and where there are any."""

@@ -12,11 +12,28 @@ from lulc.legend import NODATA_CODE, Legend
 _SHOWN = 5
 
 
+class UnknownValuesError(InputError):
+    """Pixel values that a legend does not know.
+
+    Attributes:
+        values: The values.
+    """
+
+    def __init__(self, path: Path, legend: Legend, values: NDArray[Any], pixels: int) -> None:
+        self.values = values
+        some = values[:_SHOWN].tolist()
+        shown = ", ".join(str(value) if isinstance(value, int) else f"{value:g}" for value in some)
+        super().__init__(
+            f"{path} holds {shown}, which legend {legend.name} does not know ({pixels} pixels of one window)",
+            "choose another --legend, or add the value to its nodata_values",
+        )
+
+
 def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, path: Path) -> NDArray[np.uint8]:
     """Class codes of pixel values: uint8 of the same shape, 255 where the value means "not labelled".
 
     Raises:
-        InputError: A value that the legend does not know.
+        UnknownValuesError: A value that the legend does not know.
     """
     table = sorted(legend.code_of_value().items())
     numbers, meant = np.array([value for value, _ in table]), np.array([code for _, code in table], np.uint8)
@@ -24,12 +41,7 @@ def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, 
     index = np.searchsorted(numbers, found).clip(max=len(numbers) - 1)
     strange = numbers[index] != found
     if strange.any():
-        some = np.unique(found[strange])[:_SHOWN].tolist()
-        shown = ", ".join(str(value) if isinstance(value, int) else f"{value:g}" for value in some)
-        raise InputError(
-            f"{path} holds {shown}, which legend {legend.name} does not know ({strange.sum()} pixels of one window)",
-            "choose another --legend, or add the value to its nodata_values",
-        )
+        raise UnknownValuesError(path, legend, np.unique(found[strange]), int(strange.sum()))
     codes = np.full(values.shape, NODATA_CODE, np.uint8)
     codes[labelled] = meant[index]
     return codes

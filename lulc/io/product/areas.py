@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError
 from lulc.grid import Grid, Window
 from lulc.io.product.bands import CLOUDS
+from lulc.io.product.maps import ClassMap
 from lulc.io.product.on_grid import ProductOnGrid
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE
@@ -131,7 +132,17 @@ def class_areas(product: Path, within: Path | None = None) -> tuple[ClassArea, .
                 codes[also(window) == NODATA_CODE] = NODATA_CODE
             return codes
 
-        return _areas(source, [(entry.code, entry.name) for entry in source.legend], codes_of)
+        return _areas(source, _named(source), codes_of)
+
+
+def areas_of_classes(source: ClassMap) -> tuple[ClassArea, ...]:
+    """Count the pixels and hectares of every class of an open map, as `class_areas` does.
+
+    Raises:
+        InputError: Its pixels or tags break the format.
+        StorageError: A block cannot be read.
+    """
+    return _areas(source, _named(source), source.classes)
 
 
 def sky_areas(product: Path) -> tuple[ClassArea, ...]:
@@ -148,11 +159,22 @@ def sky_areas(product: Path) -> tuple[ClassArea, ...]:
         StorageError: A block cannot be read.
     """
     with open_product(product) as source:
-        return _areas(source, CLOUDS.names, source.sky) if source.flags_clouds else ()
+        return areas_of_sky(source)
+
+
+def areas_of_sky(source: ClassMap) -> tuple[ClassArea, ...]:
+    """The same for an open map."""
+    if not isinstance(source, ProductReader) or not source.flags_clouds:
+        return ()
+    return _areas(source, CLOUDS.names, source.sky)
+
+
+def _named(source: ClassMap) -> list[tuple[int, str]]:
+    return [(entry.code, entry.name) for entry in source.legend]
 
 
 def _areas(
-    source: ProductReader, names: Sequence[tuple[int, str]], codes_of: Callable[[Window], NDArray[np.uint8]]
+    source: ClassMap, names: Sequence[tuple[int, str]], codes_of: Callable[[Window], NDArray[np.uint8]]
 ) -> tuple[ClassArea, ...]:
     """Areas of some codes, uint8 (height, width), 255 nodata, that are read by window."""
     areas = PixelAreas.of(source.grid, edge_of(source.tags, path=source.path))

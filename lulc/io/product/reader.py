@@ -35,6 +35,10 @@ _STEPS = 250
 _FLOAT_SLACK = 2e-3
 
 
+class NotAProductError(InputError):
+    """A sound raster that lulc did not make: its tags hold no legend."""
+
+
 @dataclass(frozen=True)
 class ProductReader:
     """An open product.
@@ -292,7 +296,8 @@ def open_product(path: Path, *, sound: bool = True) -> Iterator[ProductReader]:
         try:
             legend = Legend.from_table(parse_json(tags["LULC_LEGEND"]))
         except (KeyError, ValueError, ConfigError) as error:
-            raise InputError(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
+            kind = NotAProductError if "LULC_LEGEND" not in tags else InputError
+            raise kind(f"{path} was not made by lulc classify", "it has no legend in its tags") from error
         grid = grid_of(dataset)
         check_georeference(grid, path)
         yield ProductReader(Path(path), grid, legend, tags, handle, sound)

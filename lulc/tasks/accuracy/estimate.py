@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError, did_you_mean
 from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.points import Design, Points, drawn_digest, pixels_at, read_points
-from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.product.maps import ClassMap, open_map
 from lulc.legend import NODATA_CODE, Legend
 from lulc.metrics.area_estimate import AreaEstimates, Estimate, LabelledPoints, Strata, estimate_from_points
 from lulc.run import Progress, silent
@@ -75,7 +75,7 @@ def estimate_areas(
     if design is not None:
         notes += _check_drawn(points_path, points, design, allow_missing=chosen.allow_missing)
     if map_path is not None:
-        with open_product(map_path) as product:
+        with open_map(map_path, chosen.legend, chosen.nodata) as product:
             population = count_classes(product, progress=progress)
             case = _case(product, population, points, points_path, other_map=chosen.other_map)
         legend = population.legend
@@ -101,7 +101,54 @@ def estimate_areas(
     )
 
 
-def _case(product: ProductReader, population: Population, points: Points, path: Path, *, other_map: bool) -> _Case:
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedSample:
+    """A labelled sample of one map, and where its points lie.
+
+    Attributes:
+        points: The points; their strata are the classes of the map.
+        rows: int64 (n,) rows of their pixels.
+        columns: int64 (n,) columns.
+        estimates: What they say of the whole map.
+    """
+
+    points: LabelledPoints
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    estimates: AreaEstimates
+
+
+def placed_sample(product: ClassMap, path: Path) -> PlacedSample:
+    """A labelled sample that `lulc sample` drew from a map, whole and as it was drawn.
+
+    Args:
+        product: The very map.
+        path: .gpkg, .geojson or .csv.
+
+    Raises:
+        InputError: The points are not those that were drawn, or not from this map; a label is missing or is no class.
+        StorageError: Reading failed.
+    """
+    points = read_points(path, label=EstimateOptions().attribute)
+    design = points.design
+    if design is None or points.row is None or points.col is None:
+        raise InputError(f"{path} does not say how its points were drawn", "draw points with lulc sample")
+    _check_drawn(path, points, design, allow_missing=False)
+    population = count_classes(product)
+    if design.fingerprint != population.fingerprint:
+        raise InputError(f"{path} was drawn from {design.map_name}, not from {product.path}", "give the map it is from")
+    codes = label_codes(path, points, population.legend)
+    missing = points.number[codes == _NOT_LABELLED].tolist()
+    if missing:
+        problem = f"{len(missing)} of {len(codes)} points of {path} have no label: {_some(missing)}"
+        raise InputError(problem, "label them in the column reference")
+    case = _drawn_case(points, design, population.hectares.tolist())
+    sample = LabelledPoints(case.stratum, case.mapped, codes, case.hectares)
+    estimates = estimate_from_points(sample, case.strata, len(population.legend))
+    return PlacedSample(sample, points.row, points.col, estimates)
+
+
+def _case(product: ClassMap, population: Population, points: Points, path: Path, *, other_map: bool) -> _Case:
     design = points.design
     if design is not None and design.fingerprint == population.fingerprint:
         return _drawn_case(points, design, population.hectares.tolist())
@@ -131,7 +178,7 @@ def _drawn_case(points: Points, design: Design, counted: Sequence[float], *, are
 
 
 def _classes_at(
-    product: ProductReader, population: Population, points: Points, path: Path
+    product: ClassMap, population: Population, points: Points, path: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Class and pixel area of the map at the points."""
     row, col, inside = pixels_at(population.grid, points.lon, points.lat)
@@ -177,13 +224,14 @@ def _check_drawn(path: Path, points: Points, design: Design, *, allow_missing: b
 
 
 def label_codes(path: Path, points: Points, legend: Legend) -> NDArray[np.int64]:
-    """Class code of each label: int64 (n,), 0 where there is none. Labels are names in any case, or codes.
+    """Class code of each label: int64 (n,), 0 where there is none. Labels are names in any case, or numbers as the map's pixels hold them.
 
     Raises:
         InputError: A label that the legend lacks.
     """
     known = {name.casefold(): code for code, name in enumerate(legend.names, 1)}
-    known |= {str(code): code for code in range(1, len(legend) + 1) if str(code) not in known} | {"": _NOT_LABELLED}
+    numbers = {str(value): code for value, code in legend.code_of_value().items() if code != NODATA_CODE}
+    known |= {number: code for number, code in numbers.items() if number not in known} | {"": _NOT_LABELLED}
     codes = np.empty(len(points.reference), np.int64)
     for index, label in enumerate(points.reference):
         if label.casefold() not in known:

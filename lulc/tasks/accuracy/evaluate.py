@@ -15,6 +15,7 @@ from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.labels import open_labels
+from lulc.io.product.maps import open_map
 from lulc.legend import NODATA_CODE
 from lulc.metrics.bootstrap import block_intervals
 from lulc.metrics.calibration import Reliability
@@ -23,7 +24,7 @@ from lulc.metrics.edges import edge_masks
 from lulc.run import Progress, silent
 from lulc.tasks.accuracy.agreement_report import CountedArea, EdgeAgreement, EvaluationReport, score_intervals
 from lulc.tasks.accuracy.options import EvaluateOptions
-from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, open_map, reference_legend
+from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, reference_legend
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def evaluate_map(
         if not path.exists():
             raise InputError(f"there is no {path}", "check the path")
     with ExitStack() as stack:
-        source = stack.enter_context(open_map(map_path, options.map_legend or options.legend))
+        of_map = options.map_legend or options.legend
+        source = stack.enter_context(open_map(map_path, of_map, options.nodata, flag="--map-legend"))
         legend = reference_legend(reference_path, options.legend)
         crosswalks = choose_crosswalks(source.legend, legend, options.to, options.crosswalk)
         labels = open_labels(reference_path, legend, attribute=options.attribute, layer=options.layer)

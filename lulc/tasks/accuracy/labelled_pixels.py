@@ -20,7 +20,7 @@ from lulc.legend import NODATA_CODE, Legend
 from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.estimate import label_codes
 from lulc.tasks.accuracy.options import CalibrateOptions
-from lulc.tasks.accuracy.pair import ClassMap, Pair, reference_legend
+from lulc.tasks.accuracy.pair import Pair, reference_legend
 from lulc.tiling import block_windows
 from lulc.training.validation import predictions
 
@@ -117,7 +117,7 @@ def _under_labels(product: ProductReader, path: Path, options: CalibrateOptions)
     kept = min(1.0, _MOST / shape.size)
     with ExitStack() as stack:
         labels = stack.enter_context(open_labels(path, legend, attribute=options.attribute, layer=options.layer))
-        pair = Pair(ClassMap(product.grid, product.legend, product.classes, product), labels, *crosswalks)
+        pair = Pair(product, labels, *crosswalks)
         for window in block_windows(shape, _SIDE):
             codes = pair.reference_codes(window).copy()
             codes[random.random(codes.shape) >= kept] = NODATA_CODE
@@ -135,7 +135,7 @@ def _crosswalk(of_labels: Legend, of_model: Legend, options: CalibrateOptions) -
 def _block_numbers(window: Window, width: int) -> NDArray[np.int64]:
     """Number of the block of each pixel of a window in a map of some width: int64 (height, width)."""
     rows, cols = (np.arange(part.start, part.stop) // _BLOCK for part in window.slices())
-    return rows[:, None] * (width // _BLOCK + 1) + cols
+    return np.asarray(rows[:, None] * (width // _BLOCK + 1) + cols)
 
 
 def _labelled(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from lulc.options import LIBRARY_ONLY, Device, Option, Options, Overwrite, Precision, SceneOptions
+from lulc.options import LIBRARY_ONLY, Device, MapLegend, Nodata, Option, Options, Overwrite, Precision, SceneOptions
 
 _ComparedIn = Annotated[
     str | Path | None,
@@ -28,11 +28,12 @@ class EvaluateOptions(Options):
     """Options of `lulc evaluate` for a map and labels of every pixel."""
 
     legend: Annotated[str | Path | None, Option(metavar="NAME|PATH", unset="its own, when it was made by lulc")] = None
-    """Legend of REFERENCE."""
+    """Legend of REFERENCE; also of a MAP that lulc did not make, unless --map-legend gives another."""
 
     map_legend: Annotated[str | Path | None, Option(metavar="NAME|PATH", unset="that of --legend")] = None
     """Legend of a MAP not made by lulc."""
 
+    nodata: Nodata = None
     to: _ComparedIn = None
     crosswalk: _Crosswalks = ()
     attribute: Annotated[str | None, Option(metavar="COLUMN")] = None
@@ -65,6 +66,9 @@ class EstimateOptions(Options):
 
     attribute: str = "reference"
     """Column of points with the class."""
+
+    legend: MapLegend = None
+    nodata: Nodata = None
 
     allow_missing: bool = False
     """Estimate from points although some have no label."""
@@ -127,6 +131,8 @@ class SampleOptions(Options):
     )
     """Points to draw."""
 
+    legend: MapLegend = None
+    nodata: Nodata = None
     min_per_class: int = Field(default=50, ge=2, le=1_000_000_000)
     """Fewest points of a class; 2 or more. A class with fewer pixels gives all of them."""
 

@@ -4,9 +4,7 @@ A map with activations is brought to another legend by summing them, so that cla
 become one are not beaten by a third; only then is the largest taken.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,58 +12,14 @@ from numpy.typing import NDArray
 
 from lulc.crosswalk import Crosswalk, coarsened, crosswalk_ends, load_crosswalk
 from lulc.errors import ConfigError, InputError, UsageError
-from lulc.grid import Grid, Window
-from lulc.io.labels.labels import Labels, open_labels
+from lulc.grid import Window
+from lulc.io.labels.labels import Labels
+from lulc.io.product.maps import ClassMap
 from lulc.io.product.reader import ProductReader, open_product
 from lulc.legend import NODATA_CODE, Legend, load_legend
 from lulc.resources import shipped_names
 
 Name = str | Path
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """A map to be compared.
-
-    Attributes:
-        grid: Its georeference.
-        legend: Its classes.
-        classes: Reads codes of a window, uint8 (height, width), 255 without data.
-        product: The open product with activations; None without them.
-    """
-
-    grid: Grid
-    legend: Legend
-    classes: Callable[[Window], NDArray[np.uint8]]
-    product: ProductReader | None
-
-
-@contextmanager
-def open_map(path: Path, legend: Name | None) -> Iterator[ClassMap]:
-    """A product of lulc, or any class raster.
-
-    Args:
-        path: The map.
-        legend: Of a raster that lulc did not make, name or path; a product knows its own.
-
-    Raises:
-        UsageError: The raster says nothing about its classes and no legend is given.
-        InputError: Not a readable raster.
-    """
-    with ExitStack() as stack:
-        product = _product(path, stack)
-        if product is not None:
-            with_activations = product if product.has_activations else None
-            yield ClassMap(product.grid, product.legend, product.classes, with_activations)
-            return
-        if legend is None:
-            raise UsageError(f"{path} was not made by lulc", "give the legend of its classes with --map-legend")
-        known = load_legend(legend)
-        raster = stack.enter_context(open_labels(path, known))
-        grid = raster.grid
-        if grid is None:
-            raise InputError(f"{path} has no georeference", "give a raster with a CRS as the map")
-        yield ClassMap(grid, known, lambda window: raster.on_grid(grid, window), None)
 
 
 def reference_legend(path: Path, legend: Name | None) -> Legend:
@@ -76,18 +30,12 @@ def reference_legend(path: Path, legend: Name | None) -> Legend:
     """
     if legend is not None:
         return load_legend(legend)
-    with ExitStack() as stack:
-        product = _product(path, stack)
-        if product is None:
-            raise UsageError(f"{path} does not say what its values mean", "give its legend with --legend NAME|PATH")
-        return product.legend
-
-
-def _product(path: Path, stack: ExitStack) -> ProductReader | None:
     try:
-        return stack.enter_context(open_product(path))
-    except InputError:
-        return None
+        with open_product(path) as product:
+            return product.legend
+    except InputError as error:
+        remedy = "give its legend with --legend NAME|PATH"
+        raise UsageError(f"{path} does not say what its values mean", remedy) from error
 
 
 def choose_crosswalks(
@@ -144,7 +92,7 @@ class Pair:
     """
 
     def __init__(self, source: ClassMap, labels: Labels, to_map: Crosswalk, to_reference: Crosswalk) -> None:
-        self.grid, self.legend, self.has_activations = source.grid, to_map.target, source.product is not None
+        self.grid, self.legend, self.has_activations = source.grid, to_map.target, source.has_activations
         self._source, self._labels, self._to_map, self._to_reference = source, labels, to_map, to_reference
         self._of_map = np.zeros(NODATA_CODE + 1, np.int64)
         self._of_reference = np.zeros(NODATA_CODE + 1, np.int64)
@@ -153,9 +101,9 @@ class Pair:
         """Codes, uint8 (height, width), and activations, float32 (K, height, width) or None, of the comparison's legend."""
         own = self._source.classes(window)
         self._of_map += np.bincount(own.ravel(), minlength=NODATA_CODE + 1)
-        if self._source.product is None:
+        if not isinstance(self._source, ProductReader) or not self._source.has_activations:
             return self._to_map.relabel(own), None
-        activations = self._source.product.activations(window)
+        activations = self._source.activations(window)
         if self._to_map.is_identity:
             return own, activations
         summed = self._to_map.sum_activations(activations)
@@ -184,8 +132,8 @@ class Pair:
     def notes(self) -> tuple[str, ...]:
         """What the crosswalks did, in what was read so far, that a reader must know."""
         found = list(self._to_map.merged)
-        product = self._source.product
-        if product is not None and product.minimum_unit and not self._to_map.is_identity:
+        product = self._source
+        if isinstance(product, ProductReader) and product.minimum_unit and not self._to_map.is_identity:
             found.append(
                 f"the map's minimum mapping unit of {product.minimum_unit} is lost: its activations, which do not show it, were summed"
             )

@@ -18,7 +18,7 @@ from lulc.grid import Grid, Window
 from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.labels.points import Design, DrawnStratum, Points, check_points_target, drawn_digest, write_points
 from lulc.io.product.areas import PixelAreas, edge_of
-from lulc.io.product.reader import ProductReader, open_product
+from lulc.io.product.maps import ClassMap, open_map
 from lulc.legend import Legend
 from lulc.metrics.sample_design import allocate, allocate_for, expected_se
 from lulc.run import Progress, silent
@@ -63,12 +63,14 @@ class SampleReport:
         output: The file to be labelled.
         design: How it was drawn.
         expected_se: Standard error of the overall accuracy to expect of these points.
+        legend_options: Options that say what the map's values mean, as given; empty for a map of lulc.
     """
 
     map_path: Path
     output: Path
     design: Design
     expected_se: float
+    legend_options: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
@@ -97,7 +99,9 @@ class SampleReport:
             for entry in there
         ]
         label = "label every point in the column `reference` (class name or code)"
-        return "\n".join([*lines, f"next: {label}, then: lulc evaluate {self.map_path} {self.output}"])
+        return "\n".join(
+            [*lines, f"next: {label}, then: lulc evaluate {self.map_path} {self.output}{self.legend_options}"]
+        )
 
 
 def sample_map(
@@ -112,7 +116,7 @@ def sample_map(
     The points are in random order, so that the first ones of each class are a random sample too.
 
     Args:
-        map_path: Product of `lulc classify`.
+        map_path: A product of lulc, or a raster of classes with `options.legend`.
         output: .gpkg, .geojson or .csv.
         options: How.
         progress: Called with the pixels done and in all.
@@ -126,7 +130,7 @@ def sample_map(
     map_path, output = as_path(map_path), as_path(output)
     chosen = options or SampleOptions()
     check_points_target(output, overwrite=chosen.overwrite)
-    with open_product(map_path) as product:
+    with open_map(map_path, chosen.legend, chosen.nodata) as product:
         expected = _expected(product.legend, chosen)
         whole = 2 * product.grid.shape.size
         population = count_classes(product, progress=lambda done, _: progress(done, whole))
@@ -136,10 +140,16 @@ def sample_map(
         )
     write_points(output, points, population.grid, overwrite=chosen.overwrite)
     assert points.design is not None
-    return SampleReport(map_path, output, points.design, expected_se(population.pixels.tolist(), counts, expected))
+    se = expected_se(population.pixels.tolist(), counts, expected)
+    return SampleReport(map_path, output, points.design, se, _legend_options(chosen))
 
 
-def count_classes(product: ProductReader, *, progress: Progress = silent) -> Population:
+def _legend_options(options: SampleOptions) -> str:
+    given = {"--legend": options.legend, "--nodata": options.nodata}
+    return "".join(f" {flag} {value}" for flag, value in given.items() if value is not None)
+
+
+def count_classes(product: ClassMap, *, progress: Progress = silent) -> Population:
     """Count the pixels and the ground area of every class, and fingerprint the map, in one pass.
 
     Raises:
@@ -192,7 +202,7 @@ def _points_per_class(population: Population, expected: list[float], options: Sa
 
 
 def _draw(
-    product: ProductReader, population: Population, counts: tuple[int, ...], seed: int, *, progress: Progress
+    product: ClassMap, population: Population, counts: tuple[int, ...], seed: int, *, progress: Progress
 ) -> Points:
     """Draw pixels of each class by their rank in the map, find where they lie, and put them into random order."""
     ranks = [
@@ -227,7 +237,7 @@ def _pixels_of(codes: NDArray[np.uint8], window: Window, wanted: list[NDArray[np
 
 
 def _points(
-    product: ProductReader,
+    product: ClassMap,
     population: Population,
     counts: tuple[int, ...],
     seed: int,

@@ -3,18 +3,15 @@
 MapPair -> windows with a halo -> joint probabilities -> patches -> ProductWriter -> ChangeReport -> published
 """
 
-import json
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lulc.errors import InputError, UsageError
+from lulc.errors import UsageError
 from lulc.grid import Window
-from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, named_fingerprint
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.paths import AnyPath, as_path
 from lulc.io.product.bands import ExtraBand
@@ -22,12 +19,13 @@ from lulc.io.product.writer import ProductWriter
 from lulc.legend import Legend
 from lulc.run import Progress, Run, running, silent
 from lulc.tasks.change.files import check_change_outputs, write_change_report
-from lulc.tasks.change.inputs import KIND, MapPair, open_pair
-from lulc.tasks.change.legend import transition_legend
+from lulc.tasks.change.inputs import MapPair, open_pair
+from lulc.tasks.change.labels import LabelChange
 from lulc.tasks.change.mmu import halo_px, large_patches
 from lulc.tasks.change.options import ChangeOptions
 from lulc.tasks.change.pixels import ChangePixels, change_pixels
 from lulc.tasks.change.report import ChangeReport, change_report
+from lulc.tasks.change.stored import change_writer, dated_bands
 from lulc.threads import in_order, usable_cores
 from lulc.tiling import panel_windows
 
@@ -57,8 +55,9 @@ def map_change(
     """Write a map of transitions, which is published whole or not at all, after its report.
 
     Args:
-        before: Product of the earlier date, with activations.
-        after: Product of the later date, with activations and the same classes; any grid.
+        before: Map of the earlier date.
+        after: Map of the later date, with the same classes; any grid. Both have activations, or their labels alone are
+            compared.
         output: The change map, on the grid of `before` where both maps reach.
         options: How; None for the defaults.
         named: What to call the two maps, such as the scenes of maps that do not last; None calls them by their files.
@@ -78,14 +77,14 @@ def map_change(
     inputs = [path for path in (before, after, reference) if path is not None]
     replace = check_change_outputs(output, folder, inputs, overwrite=options.overwrite)
     called = None if named is None else (as_path(named[0]), as_path(named[1]))
-    pair = open_pair(before, after, options.to, options.crosswalk, called)
+    pair = open_pair(before, after, options.to, options.crosswalk, called, options)
     adjusted = None
     if reference is not None:
         from lulc.tasks.change.reference import check_drawn_from, estimate_from_reference  # loads tables of points
 
         adjusted = estimate_from_reference(reference, pair.legend, output)
     with gdal_cache(_GDAL_CACHE), running(progress) as run:
-        change = _Change(pair, options, run)
+        change = LabelChange(pair, options, run) if pair.by_labels else _Change(pair, options, run)
         with change.writer(output) as product:
             change.store(product)
             with product.assembled() as whole:
@@ -97,7 +96,7 @@ def map_change(
                     pair,
                     change.expected,
                     adjusted,
-                    settings=options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"}),
+                    settings=change.settings,
                     resumed_chunks=change.resumed,
                     seconds=time.perf_counter() - start,
                 )
@@ -110,12 +109,10 @@ def map_change(
 
 def extra_bands(classes: Legend) -> tuple[ExtraBand, ...]:
     """What stands behind the transitions."""
-    names = tuple((entry.code, entry.name) for entry in classes)
     return (
         ExtraBand("probability of change", "share", "probability"),
         ExtraBand("confidence", "share", "probability"),
-        ExtraBand("before", "code", "class code", names),
-        ExtraBand("after", "code", "class code", names),
+        *dated_bands(classes),
     )
 
 
@@ -138,14 +135,8 @@ class _Change:
     expected: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.legend = transition_legend(self.pair.legend)
         self.expected = np.zeros((len(self.pair.legend),) * 2)
-        self.areas, whole_ha = self.pair.areas, self.pair.grid.pixel_areas_ha()
-        if not np.isfinite(whole_ha).any():
-            raise InputError(
-                f"{self.pair.before.name}: its CRS tells no ground area of pixels, and change is told in hectares",
-                "georeference both scenes, such as with gdal_edit.py -a_srs EPSG:N",
-            )
+        self.areas, whole_ha = self.pair.areas, self.pair.pixel_areas_ha()
         pixels = halo_px(self.options.mmu, whole_ha)
         if pixels > _WIDEST_HALO:
             most = _WIDEST_HALO * float(np.nanmin(whole_ha))
@@ -162,30 +153,17 @@ class _Change:
         Raises:
             LulcError: As `ProductWriter`.
         """
-        return ProductWriter(
-            output,
-            self.pair.grid,
-            self.legend,
-            activations="none",
-            extra=extra_bands(self.pair.legend),
-            tags=self.tags,
-            fingerprint=self._fingerprint(),
-            creation_options=self.options.creation_options,
-            overwrite=self.options.overwrite,
-            resume=self.options.resume,
-            inputs=self.pair.unchanged,
-        )
-
-    @cached_property
-    def tags(self) -> dict[str, str]:
-        """Provenance of the map."""
-        return self.pair.tags() | {
-            "LULC_KIND": KIND,
-            "LULC_LEGEND": json.dumps(self.legend.to_table(), sort_keys=True),
+        tags = {
             "LULC_THRESHOLD": f"{self.options.threshold:g}",
             "LULC_CHANGE_RATE": f"{self.options.change_rate:g}",
             "LULC_MMU_HA": f"{self.options.mmu:g}",
         }
+        return change_writer(output, self.pair, self.options, extra_bands(self.pair.legend), tags, CHUNK)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What decides, for the report."""
+        return self.options.model_dump(mode="json", include={"threshold", "change_rate", "mmu"})
 
     def store(self, writer: ProductWriter) -> None:
         """Decide what is not stored yet: chunks are decided in threads, and stored in order by this one.
@@ -238,9 +216,3 @@ class _Change:
             expected += sums
         names = ChangePixels.__slots__
         return ChangePixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), expected
-
-    def _fingerprint(self) -> str:
-        """Over everything that decides the product's bytes, of `named_fingerprint`."""
-        maps = [file_fingerprint(one.path).hex() for one in (self.pair.before, self.pair.after)]
-        settings = [self.tags, repr(self.pair.grid), self.pair.crosswalk.codes, self.options.creation_options, CHUNK]
-        return named_fingerprint({"maps": maps, "lulc": code_fingerprint(), "settings": settings})

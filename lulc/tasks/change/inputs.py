@@ -15,11 +15,13 @@ from lulc.errors import ConfigError, InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.files.fingerprint import Unchanged, file_fingerprint
 from lulc.io.product.areas import EDGE_TAG, WHOLE, PixelAreas, edge_of, edge_tag
+from lulc.io.product.maps import ClassMap, open_map
 from lulc.io.product.on_grid import ProductOnGrid
-from lulc.io.product.reader import UNIT_TAG, ProductReader, open_product
+from lulc.io.product.reader import UNIT_TAG, ProductReader
 from lulc.io.scene.acquired import first_moment, iso_date, last_moment, moment, span
 from lulc.legend import Legend, load_legend
 from lulc.projection import GridProjection
+from lulc.tasks.change.options import ChangedMapsOptions
 
 Name = str | Path
 Activations = NDArray[np.uint8] | NDArray[np.float32]
@@ -44,6 +46,8 @@ class DatedMap:
         grid: Its pixels.
         tags: Its provenance.
         bytewise: True when its activations are bytes.
+        has_activations: False for classes alone.
+        made_here: False for a raster that lulc did not make.
         called: What to call it; None calls it by its file.
     """
 
@@ -52,6 +56,8 @@ class DatedMap:
     grid: Grid
     tags: dict[str, str]
     bytewise: bool
+    has_activations: bool
+    made_here: bool
     called: Path | None = None
 
     @property
@@ -82,6 +88,7 @@ class MapPair:
         crosswalk: From the maps' legend to that of the comparison.
         edge: How much of the last row and column of `grid` lies inside the scenes of both, 0..1.
         unchanged: The files of both as they were when they were opened.
+        by_labels: True compares labels alone.
     """
 
     before: DatedMap
@@ -90,6 +97,7 @@ class MapPair:
     crosswalk: Crosswalk
     edge: tuple[float, float] = WHOLE
     unchanged: Unchanged = field(default_factory=Unchanged)
+    by_labels: bool = False
 
     @property
     def legend(self) -> Legend:
@@ -106,6 +114,20 @@ class MapPair:
         """True where both maps hold bytes for the very pixels of `grid`, and no classes are summed."""
         bytewise = self.before.bytewise and self.after.bytewise
         return self.crosswalk.is_identity and bytewise and all(one.shares_pixels for one in self._on_grid)
+
+    def pixel_areas_ha(self) -> NDArray[np.float64]:
+        """Hectares of a whole pixel of each row of `grid`.
+
+        Raises:
+            InputError: The CRS tells none.
+        """
+        found = self.grid.pixel_areas_ha()
+        if not np.isfinite(found).any():
+            raise InputError(
+                f"{self.before.name}: its CRS tells no ground area of pixels, and change is told in hectares",
+                "georeference both scenes, such as with gdal_edit.py -a_srs EPSG:N",
+            )
+        return found
 
     def activations(self, window: Window) -> tuple[Activations, Activations]:
         """Activations of both dates in a window of `grid`: float32 (K, height, width), NaN without data.
@@ -188,26 +210,29 @@ def open_pair(
     to: Name | None = None,
     crosswalk: Name | None = None,
     named: tuple[Path, Path] | None = None,
+    maps: ChangedMapsOptions | None = None,
 ) -> MapPair:
     """Read the headers of two maps and bring the maps together.
 
     Args:
-        before: Product of the earlier date, with activations; its grid is that of the comparison.
-        after: Product of the later date, with activations and the same classes, on any grid.
+        before: Map of the earlier date; its grid is that of the comparison.
+        after: Map of the later date, with the same classes, on any grid.
         to: Legend to compare in; None is that of the maps.
         crosswalk: File that leads there; None takes the shipped one.
         named: What to call the two maps; None calls them by their files.
+        maps: What their values mean, and whether labels alone are compared.
 
     Raises:
-        InputError: One is no product of a date, lacks activations or a place, or they differ in legend or pixel size,
-            or do not overlap.
+        InputError: One is no map of a date, one alone lacks activations, they lack a place, differ in legend or pixel
+            size, or do not overlap.
         UsageError: A map is compared with itself, or a crosswalk is given without `to`.
         ConfigError: No such legend or crosswalk.
     """
     if before.resolve() == after.resolve():
         raise UsageError(f"{before} is given for both dates", "give two maps")
-    unchanged = Unchanged((before, after))
-    first, second = (_dated(*one) for one in zip((before, after), named or (None, None), strict=True))
+    maps, unchanged = maps or ChangedMapsOptions(), Unchanged((before, after))
+    first, second = (_dated(*one, maps) for one in zip((before, after), named or (None, None), strict=True))
+    by_labels = _by_labels(first, second, maps)
     both = f"{first.name} and {second.name}"
     if first.legend.names != second.legend.names:
         raise InputError(
@@ -215,7 +240,7 @@ def open_pair(
             "classify both scenes with models of one legend",
         )
     grid, edge = _common_ground(first, second, both)
-    return MapPair(first, second, grid, _crosswalk(first.legend, to, crosswalk), edge, unchanged)
+    return MapPair(first, second, grid, _crosswalk(first.legend, to, crosswalk), edge, unchanged, by_labels)
 
 
 def _ignored(crosswalk: Crosswalk) -> list[str]:
@@ -239,24 +264,44 @@ def _crosswalk(legend: Legend, to: Name | None, file: Name | None) -> Crosswalk:
     return found
 
 
-def _dated(path: Path, called: Path | None) -> DatedMap:
+def _dated(path: Path, called: Path | None, maps: ChangedMapsOptions) -> DatedMap:
     if not path.exists():
         raise InputError(f"there is no {path}", "check the path")
-    with open_product(path) as product:
-        _check(path, product)
-        return DatedMap(path, product.legend, product.grid, product.tags, product.bytewise, called)
+    with open_map(path, maps.legend, maps.nodata) as found:
+        _check(path, found)
+        product = found if isinstance(found, ProductReader) else None
+        bytewise = product is not None and product.bytewise
+        tags = dict(found.tags)
+        made_here = product is not None
+        return DatedMap(path, found.legend, found.grid, tags, bytewise, found.has_activations, made_here, called)
 
 
-def _check(path: Path, product: ProductReader) -> None:
-    if product.tags.get("LULC_KIND") == KIND:
+def _check(path: Path, found: ClassMap) -> None:
+    if found.tags.get("LULC_KIND") == KIND:
         raise InputError(f"{path} is a change map itself", "give a map of one date")
-    if not product.has_activations:
-        raise InputError(
-            f"{path} has no activations, and change is not found by differing labels",
-            "classify the scene again without --activations none",
-        )
-    if product.grid.crs is None or product.grid.gcps:
+    if found.grid.crs is None or found.grid.gcps:
         raise InputError(f"{path} has no CRS and transform", "warp its scene to a map projection and classify that")
+
+
+def _by_labels(first: DatedMap, second: DatedMap, maps: ChangedMapsOptions) -> bool:
+    """Whether labels alone are compared: where both maps have nothing else, and where that is asked for."""
+    if first.made_here and second.made_here and (maps.legend is not None or maps.nodata is not None):
+        raise UsageError(
+            f"{first.name} and {second.name} were made by lulc and know their classes",
+            "leave out --legend and --nodata",
+        )
+    without = [one for one in (first, second) if not one.has_activations]
+    if len(without) == 1 and not maps.labels:
+        remedy = (
+            "classify the scene again without --activations none"
+            if without[0].made_here
+            else "give a map of lulc classify"
+        )
+        raise InputError(
+            f"{without[0].name} has no activations, the other map has, and change is not found by differing labels",
+            f"{remedy}, or compare labels alone with --labels",
+        )
+    return maps.labels or len(without) == 2  # noqa: PLR2004 - both
 
 
 KIND = "change-map"

@@ -5,10 +5,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lulc.options import CreationOptions, Option, Options, Overwrite, Resume
+from lulc.options import CreationOptions, MapLegend, Nodata, Option, Options, Overwrite, Resume
 
 
-class ChangeOptions(Options):
+class ChangedMapsOptions(Options):
+    """What is known of the maps of `lulc change`, and what of them is compared."""
+
+    legend: MapLegend = None
+    nodata: Nodata = None
+    labels: bool = False
+    """Compare labels alone, where a map has no activations or where they shall not count: every difference is change then."""
+
+
+class ChangeOptions(ChangedMapsOptions):
     """Options of `lulc change`."""
 
     to: Annotated[str | Path | None, Option(metavar="NAME|PATH")] = None

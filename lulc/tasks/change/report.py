@@ -40,6 +40,12 @@ EXPECTED = (
     "expected: sums of the joint probabilities. Model-based: as trustworthy as the activations are calibrated, and "
     "every doubt between two dates counts as a little change, so the sum of changes is too large where little changed"
 )
+BY_LABELS = (
+    "compared by labels alone: no probability of change exists, every pixel whose labels differ counts as change, and "
+    "differences include the errors of both maps"
+)
+"""Said of maps without activations."""
+
 ADJUSTED = "adjusted: estimated from labelled points of a probability sample of the change map, with 95 % intervals"
 
 LEAST_SHOWN = 0.05
@@ -87,10 +93,10 @@ class ChangeReport:
         classes: Class names, K.
         pixels: int64 (K, K) pixels of each transition in the map.
         counted: Its hectares as counted.
-        expected: Hectares by the joint probabilities.
+        expected: Hectares by the joint probabilities; None where labels alone were compared.
         adjusted: Hectares estimated from labelled points; None without them.
         estimate: Report of those points; None without them.
-        settings: Threshold, change rate, minimum mapping unit.
+        settings: Threshold, change rate, minimum mapping unit; empty where labels alone were compared.
         notes: Remarks for the reader.
         resumed_chunks: Chunks taken over from an interrupted run.
         output_bytes: Size of the map.
@@ -105,7 +111,7 @@ class ChangeReport:
     classes: tuple[str, ...]
     pixels: NDArray[np.int64]
     counted: Transitions
-    expected: Transitions
+    expected: Transitions | None
     adjusted: Transitions | None
     estimate: "AreaReport | None"
     settings: Mapping[str, float]
@@ -133,6 +139,7 @@ class ChangeReport:
             "after": str(self.after),
             "before_acquired": self.dates[0] or None,
             "after_acquired": self.dates[1] or None,
+            "decided_by": "activations" if self.expected else "labels",
             **self.settings,
             "classes": self.classes,
             "matrix_rows": "before",
@@ -140,7 +147,7 @@ class ChangeReport:
             "changed_share_as_counted": self.changed_fraction,
             "pixels": self.pixels,
             "as_counted": self._transitions_json(self.counted),
-            "expected": self._transitions_json(self.expected),
+            "expected": self._transitions_json(self.expected) if self.expected else None,
             "adjusted": self._adjusted_json(),
             "notes": self.notes,
             "resumed_chunks": self.resumed_chunks,
@@ -155,8 +162,10 @@ class ChangeReport:
         sections = [_head(self)]
         if self.adjusted:
             sections += [_areas(self, self.adjusted, "Adjusted"), _intervals(self)]
-        sections += [_areas(self, self.counted, "As counted"), _areas(self, self.expected, "Expected"), _made(self)]
-        return page(*sections)
+        sections.append(_areas(self, self.counted, "As counted"))
+        if self.expected:
+            sections.append(_areas(self, self.expected, "Expected"))
+        return page(*sections, _made(self))
 
     def to_csv(self) -> str:
         """One row a transition that occurs in any of the three."""
@@ -164,16 +173,16 @@ class ChangeReport:
         for (row, column), pixels in np.ndenumerate(self.pixels):
             found = self.interval(row, column)
             ends = (found.value, found.low, found.high) if found else (math.nan,) * 3
-            areas = (self.counted.hectares[row, column], self.expected.hectares[row, column])
+            areas = [one.hectares[row, column] for one in (self.counted, self.expected) if one]
             numbers = (*map(float, areas), *ends)
             if pixels or any(math.isfinite(number) and round(number, 4) for number in numbers):
                 cells = [f"{number:.4f}" if math.isfinite(number) else "" for number in numbers]
                 rows.append([self.classes[row], self.classes[column], pixels, *cells])
-        return csv_text(_COLUMNS, rows)
+        return csv_text([name for name in _COLUMNS if self.expected or name != "expected_ha"], rows)
 
     def shown(self) -> list[int]:
         """Indices of the classes that occur: as counted, as expected, or as points name them."""
-        found = [self.counted, self.expected, *([self.adjusted] if self.adjusted else [])]
+        found = [one for one in (self.counted, self.expected, self.adjusted) if one]
         cover = sum(one.hectares.sum(axis=0) + one.hectares.sum(axis=1) for one in found)
         return [int(k) for k in np.flatnonzero(cover >= LEAST_SHOWN)]
 
@@ -204,7 +213,7 @@ def change_report(
     output: Path,
     whole: Path,
     pair: MapPair,
-    expected: NDArray[np.float64],
+    expected: NDArray[np.float64] | None,
     estimate: "AreaReport | None",
     *,
     settings: Mapping[str, float],
@@ -217,7 +226,7 @@ def change_report(
         output: Name of the change map.
         whole: The change map, which need not have its name yet.
         pair: The two maps.
-        expected: float64 (K, K) hectares by the joint probabilities.
+        expected: float64 (K, K) hectares by the joint probabilities; None where labels alone were compared.
         estimate: Report of labelled points of the map; None without them.
         settings: Threshold, change rate, minimum mapping unit.
         resumed_chunks: Chunks taken over.
@@ -238,11 +247,11 @@ def change_report(
         classes=pair.legend.names,
         pixels=np.array([area.pixels for area in areas]).reshape(side),
         counted=Transitions(COUNTED, counted),
-        expected=Transitions(EXPECTED, expected),
+        expected=None if expected is None else Transitions(EXPECTED, expected),
         adjusted=adjusted,
         estimate=estimate,
         settings=settings,
-        notes=(*pair.notes(), *(estimate.remarks if estimate else ())),
+        notes=(*([BY_LABELS] if pair.by_labels else []), *pair.notes(), *(estimate.remarks if estimate else ())),
         resumed_chunks=resumed_chunks,
         output_bytes=whole.stat().st_size,
         peak_bytes=peak_resident_bytes(),
@@ -256,9 +265,11 @@ def _head(report: ChangeReport) -> Blocks:
     whole = float(report.counted.hectares.sum())
     yield [f"# Change from {dates[0]} to {dates[1]}"]
     yield [f"**{report.counted.changed:,.1f} of {whole:,.1f} ha changed ({report.changed_fraction:.2%}), as counted**"]
-    lines = [
-        f"- threshold {report.settings['threshold']:g}, change rate {report.settings['change_rate']:g}, minimum mapping unit {report.settings['mmu']:g} ha",
-    ]
+    lines, decided = [], report.settings
+    if decided:
+        lines.append(
+            f"- threshold {decided['threshold']:g}, change rate {decided['change_rate']:g}, minimum mapping unit {decided['mmu']:g} ha"
+        )
     if report.adjusted is None:
         lines.append(
             f"- counts are no estimate of area: `lulc sample {report.output} points.gpkg`, label the points, then `lulc evaluate {report.output} points.gpkg` or `--reference points.gpkg`"

@@ -1,26 +1,37 @@
 """`lulc report`: areas of a map as counted, its confidence, its provenance and a picture."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lulc.io.figures.quicklook import quicklook_of
-from lulc.io.product.areas import ClassArea, class_areas, sky_areas
+from lulc.errors import UsageError
+from lulc.io.figures.quicklook import ReducedMap, draw_map
+from lulc.io.files.atomic import write_whole
+from lulc.io.files.gdal import gdal_cache
+from lulc.io.files.outputs import refuse_inputs
+from lulc.io.product.areas import ClassArea, areas_of_classes, areas_of_sky
 from lulc.io.product.bands import CLEAR
-from lulc.io.product.reader import ProductReader, given_activation, open_product
+from lulc.io.product.maps import ClassMap, open_map
+from lulc.io.product.reader import ProductReader, given_activation
 from lulc.io.report.markdown import markdown_table, number, page
-from lulc.io.report.writer import JSON, MARKDOWN, check_report, write_report
+from lulc.io.report.writer import JSON, MARKDOWN, FileWriter, check_report, write_report
 from lulc.legend import NODATA_CODE
+from lulc.tasks.describe.options import ReportOptions
+from lulc.tasks.describe.zone_files import ZONE_PICTURE, ZONE_TABLE
 from lulc.tiling import block_windows
+
+if TYPE_CHECKING:  # zones need shapely and tables of points, which a report without them does not
+    from lulc.tasks.describe.zone_report import ZoneReport
 
 PICTURE = "map.png"
 
 FILES = (JSON, MARKDOWN, PICTURE)
 """What is written."""
 
+_GDAL_CACHE = 128 << 20
 _SIDE = 2048
 _SHOWN_THOUGH_ABSENT = 20
 """Legends of more classes show those that occur alone."""
@@ -64,6 +75,7 @@ class MapReport:
         clouds: Pixels and hectares flagged as cloud and as shadow; empty for a map that flags none.
         flagged: Fraction of the pixels of each class that are flagged, in the order of `classes`; None where the class
             is not given, or the map flags none.
+        zones: What it holds inside zones; None without them.
     """
 
     title: str
@@ -77,10 +89,12 @@ class MapReport:
     facts: dict[str, str]
     clouds: tuple[ClassArea, ...]
     flagged: tuple[float | None, ...]
+    zones: "ZoneReport | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""
-        return asdict(self)
+        table = asdict(replace(self, zones=None))
+        return table | {"zones": self.zones.to_json() if self.zones else None}
 
     def to_markdown(self) -> str:
         """The whole report, ending in a line break."""
@@ -88,7 +102,7 @@ class MapReport:
         facts = [f"* {name}: {text}" for name, text in self.facts.items()]
         told = [*self.clouds_lines(), _FLAGGED] if self.clouds else []
         parts = [[f"# {self.title}"], [size], facts, self.table(), [" ".join(told)] if told else [], [_NOTE]]
-        return page([*parts, [f"![The map]({PICTURE})"]])
+        return page([*parts, [f"![The map]({PICTURE})"]], self.zones.section() if self.zones else ())
 
     def clouds_lines(self) -> list[str]:
         """One line that says how much is flagged; none for a map that flags nothing."""
@@ -114,26 +128,67 @@ class MapReport:
         return markdown_table(("class", "pixels", "hectares", "share", "confidence", *flagged), rows)
 
 
-def report_map(product: Path, folder: Path, *, title: str | None = None, overwrite: bool = False) -> MapReport:
-    """Write `report.json`, `report.md` and `map.png` of a map into a folder, which is made when it is not there.
+def report_map(map_path: Path, folder: Path, options: ReportOptions | None = None) -> MapReport:
+    """Write the report of a map into a folder, which is made when it is not there.
+
+    It is `report.json`, `report.md` and `map.png`; with zones also `zones.csv` and `zones.png`.
 
     Args:
-        product: The map.
+        map_path: A product of lulc, or a raster of classes with `options.legend`.
         folder: Where the report is written.
-        title: Its heading; None takes the map's file name, and the picture that of what the map was made of.
-        overwrite: Replace the files of an earlier report.
+        options: What to report.
 
     Raises:
-        InputError: It is no product of lulc.
+        InputError: The map, its zones or its points are refused.
+        UsageError: A legend is needed and not given, or given for a map that has one.
         StorageError: A file exists and may not be replaced, or cannot be read or written.
     """
-    check_report(folder, (PICTURE,), overwrite=overwrite)
-    title = _one_line(title or "")
-    report = _report(product, title or product.name)
-    hectares = {entry.name: entry.hectares for entry in report.classes}
-    picture = {PICTURE: lambda path: quicklook_of(product, None, path, hectares, title)}
-    write_report(report, folder, picture, overwrite=overwrite)
+    chosen = options or ReportOptions()
+    pictures = (PICTURE, ZONE_PICTURE, ZONE_TABLE) if chosen.zones else (PICTURE,)
+    refuse_inputs(
+        [folder / name for name in (*FILES, *pictures)], [p for p in (map_path, chosen.zones, chosen.sample) if p]
+    )
+    check_report(folder, pictures, overwrite=chosen.overwrite)
+    title = _one_line(chosen.title)
+    with gdal_cache(_GDAL_CACHE), open_map(map_path, chosen.legend, chosen.nodata) as source:
+        if isinstance(source, ProductReader) and (chosen.legend is not None or chosen.nodata is not None):
+            raise UsageError(f"{map_path} was made by lulc and knows its classes", "leave out --legend and --nodata")
+        report = _report(source, title or map_path.name, chosen)
+        drawn = (
+            ReducedMap.of(map_path)
+            if isinstance(source, ProductReader)
+            else ReducedMap.sampled(source.classes, source.grid, source.legend)
+        )
+    write_report(
+        report,
+        folder,
+        _others(report, drawn, title or drawn.tags.get("LULC_INPUT", map_path.name)),
+        overwrite=chosen.overwrite,
+    )
     return report
+
+
+def _others(report: MapReport, drawn: ReducedMap, title: str) -> dict[str, FileWriter | None]:
+    """Pictures and tables beside the texts."""
+    hectares = {entry.name: entry.hectares for entry in report.classes}
+    others: dict[str, FileWriter | None] = {PICTURE: lambda path: draw_map(drawn, path, hectares, title)}
+    zones = report.zones
+    if zones is None:
+        return others
+    from lulc.tasks.describe.zone_figure import write_zone_figure
+
+    return others | {
+        ZONE_TABLE: lambda path: write_whole(path, zones.to_csv().encode(errors="backslashreplace")),
+        ZONE_PICTURE: lambda path: write_zone_figure(path, drawn, zones, title),
+    }
+
+
+def _zones(source: ClassMap, options: ReportOptions) -> "ZoneReport | None":
+    if options.zones is None:
+        return None
+    from lulc.tasks.describe.zone_report import report_zones
+
+    return report_zones(source, options.zones, options.zone_field, options.sample)
 
 
 def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
@@ -145,24 +200,26 @@ def _one_line(title: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
 
 
-def _report(path: Path, title: str) -> MapReport:
-    areas = class_areas(path)
+def _report(source: ClassMap, title: str, options: ReportOptions) -> MapReport:
+    zones = _zones(source, options)  # they are refused before the map is read
+    areas = areas_of_classes(source)
     pixels = [entry.pixels for entry in areas]
-    with open_product(path) as product:
-        shape, crs = product.grid.shape, product.grid.crs
-        return MapReport(
-            title=title,
-            map=path.name,
-            height=shape.height,
-            width=shape.width,
-            crs=crs.to_string() if crs else "",
-            valid_share=sum(entry.pixels for entry in areas) / shape.size,
-            classes=areas,
-            confidence=_confidence(product, pixels),
-            facts=provenance_of(product.tags),
-            clouds=tuple(entry for entry in sky_areas(path) if entry.code != CLEAR),
-            flagged=_flagged(product, pixels),
-        )
+    shape, crs = source.grid.shape, source.grid.crs
+    product = source if isinstance(source, ProductReader) else None
+    return MapReport(
+        title=title,
+        map=source.path.name,
+        height=shape.height,
+        width=shape.width,
+        crs=crs.to_string() if crs else "",
+        valid_share=sum(entry.pixels for entry in areas) / shape.size,
+        classes=areas,
+        confidence=_confidence(product, pixels) if product else (None,) * len(pixels),
+        facts=provenance_of(source.tags) if product else {"legend": source.legend.title},
+        clouds=tuple(entry for entry in areas_of_sky(source) if entry.code != CLEAR),
+        flagged=_flagged(product, pixels) if product else (None,) * len(pixels),
+        zones=zones,
+    )
 
 
 def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lulc.errors import InputError, ModelError
+from lulc.errors import InputError, ModelError, raised_as
 from lulc.grid import Window
 from lulc.io.product.reader import ProductReader
 from lulc.legend import NODATA_CODE
@@ -74,16 +74,18 @@ def options_of(product: ProductReader, bundle_name: str | Path) -> ClassifyOptio
     """The options of `lulc classify` that decide pixels, as the map states them."""
     tags = product.tags
     clouds = tags.get("LULC_CLOUDS", "")
-    return ClassifyOptions(
-        model=bundle_name,
-        window=int(tags["LULC_WINDOW"]),
-        halo=int(tags["LULC_HALO"]),
-        blend=int(tags["LULC_BLEND"]),
-        precision=tags.get("LULC_PRECISION", "fp32"),
-        activations=tags.get("LULC_ACTIVATIONS", "uint8"),
-        clouds=clouds if clouds in ("network", "scl", "qa60", "model") else "none",
-        allow_no_georef=True,
-    )
+    stated = {
+        "model": bundle_name,
+        "window": tags.get("LULC_WINDOW"),
+        "halo": tags.get("LULC_HALO"),
+        "blend": tags.get("LULC_BLEND"),
+        "precision": tags.get("LULC_PRECISION", "fp32"),
+        "activations": tags.get("LULC_ACTIVATIONS", "uint8"),
+        "clouds": clouds if clouds in ("network", "scl", "qa60", "model") else "none",
+        "allow_no_georef": True,
+    }
+    with raised_as(InputError, f"{product.path} has damaged tags", "make the map again", ValueError):
+        return ClassifyOptions.model_validate(stated)
 
 
 def check_scene(product: ProductReader, options: VerifyOptions, bundle: Bundle, name: str | Path) -> Again | None:

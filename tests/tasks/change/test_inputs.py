@@ -18,7 +18,7 @@ GRID = Grid(None, Affine.identity(), Shape(4, 4))
 
 
 def dated(**tags):
-    return DatedMap(Path("map.tif"), LEGEND, GRID, tags, bytewise=True)
+    return DatedMap(Path("map.tif"), LEGEND, GRID, tags, bytewise=True, has_activations=True, made_here=True)
 
 
 @pytest.mark.parametrize(
