@@ -25,4 +25,4 @@ def report(map_path: Path, folder: Path, options: ReportOptions, console: Consol
     zones = ", zones.csv, zones.png" if result.zones else ""
     files = f"{folder}/report.md, report.json, map.png{zones}; areas are as counted, which is no estimate of area"
     notes = result.zones.notes() if result.zones else []
-    console.show(result.to_json, lambda: "\n".join([*result.table(), *result.clouds_lines(), *notes, files]))
+    console.show(result.to_json, lambda: "\n".join([*result.table(), *result.flagged_lines(), *notes, files]))

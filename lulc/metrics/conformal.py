@@ -41,4 +41,5 @@ def in_sets(activations_pk: NDArray[np.uint8], thresholds: NDArray[np.uint8]) ->
         thresholds: uint8 (K,), as `set_thresholds`.
     """
     inside: NDArray[np.bool_] = activations_pk >= thresholds
-    return inside | (activations_pk == activations_pk.max(axis=1, keepdims=True))
+    inside |= activations_pk == activations_pk.max(axis=1, keepdims=True)
+    return inside

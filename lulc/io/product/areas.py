@@ -169,6 +169,19 @@ def areas_of_sky(source: ClassMap) -> tuple[ClassArea, ...]:
     return _areas(source, CLOUDS.names, source.sky)
 
 
+def area_of_unfamiliar(source: ClassMap) -> ClassArea | None:
+    """Pixels and hectares of an open map that are unlike the training of its model; None for one that does not tell."""
+    if not isinstance(source, ProductReader) or not source.flags_unfamiliar:
+        return None
+
+    def codes_of(window: Window) -> NDArray[np.uint8]:
+        codes = source.unfamiliar(window).astype(np.uint8)
+        codes[source.classes(window) == NODATA_CODE] = NODATA_CODE
+        return codes
+
+    return _areas(source, ((0, "familiar"), (1, "unfamiliar")), codes_of)[1]
+
+
 def _named(source: ClassMap) -> list[tuple[int, str]]:
     return [(entry.code, entry.name) for entry in source.legend]
 

@@ -22,7 +22,7 @@ from lulc.io.files.georeference import check_georeference
 from lulc.io.files.names import refuse_undecodable
 from lulc.io.files.opening import opened
 from lulc.io.files.tries import read_again
-from lulc.io.product.bands import ACTIVATION_SCALE, CLOUDS, SKY
+from lulc.io.product.bands import ACTIVATION_SCALE, CLEAR, CLOUDS, FAMILIARITY, SKY, UNFAMILIAR
 from lulc.io.scene.raster_header import grid_of
 from lulc.legend import NODATA_CODE, Legend
 from lulc.resources import open_regular
@@ -90,6 +90,11 @@ class ProductReader:
     def flags_clouds(self) -> bool:
         """True when it has the band `clouds`."""
         return CLOUDS.name in self.extra_bands
+
+    @property
+    def flags_unfamiliar(self) -> bool:
+        """True when it has the band `familiarity`."""
+        return FAMILIARITY.name in self.extra_bands
 
     def classes(self, window: Window) -> NDArray[np.uint8]:
         """Class codes of a window: uint8 (height, width), 1..K, 255 nodata.
@@ -175,6 +180,36 @@ class ProductReader:
             )
         codes: NDArray[np.uint8] = sky.astype(np.uint8, copy=False)
         return codes
+
+    def unfamiliar(self, window: Window) -> NDArray[np.bool_]:
+        """Pixels of a window that are unlike the training of the model: bool (height, width), False where there is no data.
+
+        Args:
+            window: Window inside a product that has the band `familiarity`, pixels.
+
+        Raises:
+            StorageError: A block cannot be read.
+        """
+        below: NDArray[np.bool_] = self.band(FAMILIARITY.name, window) < UNFAMILIAR / self.activation_scale
+        return below
+
+    def flagged(self, window: Window) -> NDArray[np.bool_]:
+        """Pixels of a window that are under clouds or shadows, or unfamiliar: bool (height, width), False without data.
+
+        Args:
+            window: Window inside the product, pixels.
+
+        Raises:
+            InputError: As `sky`.
+            StorageError: A block cannot be read.
+        """
+        flagged = np.zeros((window.height, window.width), bool)
+        if self.flags_clouds:
+            sky = self.sky(window)
+            flagged |= (sky != CLEAR) & (sky != NODATA_CODE)
+        if self.flags_unfamiliar:
+            flagged |= self.unfamiliar(window)
+        return flagged
 
     def band(self, name: str, window: Window) -> NDArray[np.generic]:
         """Stored values of a band by its description: (height, width) of the file's dtype, 255 nodata.

@@ -68,6 +68,21 @@ class EdgeAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class FlaggedAgreement:
+    """Agreement of the pixels that the map flags as cloud, shadow or unfamiliar, apart from the others.
+
+    Attributes:
+        pixels: Compared pixels that are flagged.
+        agreement: Share of them on which map and reference agree; NaN when there are none.
+        elsewhere: The same of the other compared pixels.
+    """
+
+    pixels: int
+    agreement: float
+    elsewhere: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreIntervals:
     """95 % block-bootstrap intervals: each array float64 (2, ...), lower and upper ends; NaN where the blocks cannot say.
 
@@ -124,6 +139,7 @@ class EvaluationReport:
         uncalibrated: The same without the model's temperature; None when it is not known.
         areas: Areas as counted, by class; empty where they have no meaning.
         edges: Agreement without the borders between classes; None unless requested.
+        flagged: Agreement of the pixels that the map flags; None for a map that flags nothing.
         notes: Remarks for the reader.
         seconds: Wall time.
     """
@@ -140,6 +156,7 @@ class EvaluationReport:
     uncalibrated: Calibration | None = None
     areas: tuple[CountedArea, ...] = ()
     edges: EdgeAgreement | None = None
+    flagged: FlaggedAgreement | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -171,6 +188,7 @@ class EvaluationReport:
             "calibration_without_temperature": self._calibration_json(self.uncalibrated),
             "areas_as_counted": [asdict(area) for area in self.areas],
             "edges": asdict(self.edges) if self.edges else None,
+            "flagged": asdict(self.flagged) if self.flagged else None,
             "notes": [CAVEAT, *self.notes],
             "seconds": round(self.seconds, 3),
         }
@@ -231,9 +249,17 @@ def _head(report: EvaluationReport) -> Blocks:
     yield [
         f"- {means}",
         f"- {matrix.total:,} pixels compared, {compared:.1%} of the map's pixels with data; legend {report.legend.name}",
+        *_flagged_lines(report.flagged),
         f"- {CAVEAT}",
         *(f"- {note}" for note in report.notes),
     ]
+
+
+def _flagged_lines(found: FlaggedAgreement | None) -> list[str]:
+    if found is None or not found.pixels:
+        return []
+    apart = f"{number(found.agreement)} there, {number(found.elsewhere)} elsewhere"
+    return [f"- {found.pixels:,} of these pixels are flagged as cloud, shadow or unfamiliar: agreement {apart}"]
 
 
 def _classes(report: EvaluationReport) -> Blocks:

@@ -22,7 +22,13 @@ from lulc.metrics.calibration import Reliability
 from lulc.metrics.confusion import ConfusionMatrix, count_pairs_by_block
 from lulc.metrics.edges import edge_masks
 from lulc.run import Progress, silent
-from lulc.tasks.accuracy.agreement_report import CountedArea, EdgeAgreement, EvaluationReport, score_intervals
+from lulc.tasks.accuracy.agreement_report import (
+    CountedArea,
+    EdgeAgreement,
+    EvaluationReport,
+    FlaggedAgreement,
+    score_intervals,
+)
 from lulc.tasks.accuracy.options import EvaluateOptions
 from lulc.tasks.accuracy.pair import Pair, choose_crosswalks, reference_legend
 
@@ -99,6 +105,7 @@ class _Tally:
         self._row_ha = pair.grid.pixel_areas_ha()
         self._map_ha, self._reference_ha = np.zeros(len(self._names)), np.zeros(len(self._names))
         self._candidates = 0
+        self._flagged = np.zeros((2, 2), np.int64)
         self._reliability = Reliability(len(self._names), floor=_HALF_STEP) if pair.has_activations else None
 
     def add(self, window: Window) -> None:
@@ -115,7 +122,22 @@ class _Tally:
             self._edges.append(_edge_counts(codes == reference, *masks, block_of, blocks))
         if self._reliability is not None and activations is not None:
             self._reliability.feed(activations, reference, codes)
+        self._add_flagged(window, codes, reference)
         self._add_areas(window, codes, reference)
+
+    def _add_flagged(self, window: Window, codes: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:
+        """Count compared pixels by whether they are flagged, and whether both agree."""
+        if self._pair.flags:
+            compared = (codes != NODATA_CODE) & (reference != NODATA_CODE)
+            pairs = 2 * self._pair.flagged(window)[compared] + (codes == reference)[compared]
+            self._flagged += np.bincount(pairs, minlength=4).reshape(2, 2)
+
+    def _flagged_agreement(self) -> FlaggedAgreement | None:
+        if not self._pair.flags:
+            return None
+        with np.errstate(invalid="ignore"):
+            elsewhere, flagged = self._flagged[:, 1] / self._flagged.sum(axis=1)
+        return FlaggedAgreement(int(self._flagged[1].sum()), float(flagged), float(elsewhere))
 
     def _add_areas(self, window: Window, codes: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:
         compared = (codes != NODATA_CODE) & (reference != NODATA_CODE)
@@ -160,6 +182,7 @@ class _Tally:
             calibration=self._reliability.result() if self._reliability else None,
             areas=self._areas(),
             edges=self._edge_agreement() if self._options.edges else None,
+            flagged=self._flagged_agreement(),
             notes=notes,
             seconds=time.monotonic() - start,
         )

@@ -111,6 +111,18 @@ class Pair:
         codes[np.isnan(summed[0])] = NODATA_CODE
         return codes, summed
 
+    @property
+    def flags(self) -> bool:
+        """True when the map flags pixels as cloud, shadow or unfamiliar."""
+        source = self._source
+        return isinstance(source, ProductReader) and (source.flags_clouds or source.flags_unfamiliar)
+
+    def flagged(self, window: Window) -> NDArray[np.bool_]:
+        """Pixels that the map flags: bool (height, width); nowhere in a map that flags nothing."""
+        if not (self.flags and isinstance(self._source, ProductReader)):
+            return np.zeros((window.height, window.width), bool)
+        return self._source.flagged(window)
+
     def reference_codes(self, window: Window, margin: int = 0) -> NDArray[np.uint8]:
         """Codes of the comparison's legend.
 

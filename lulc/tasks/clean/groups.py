@@ -92,7 +92,9 @@ class Groups:
     def touch(self, contacts: Contacts, borders: Borders, begin: int = 0) -> None:
         """Add contacts and borders, whose numbers count from `begin`."""
         first, second, length = contacts
-        self._contacts = Contacts(*map(np.concatenate, zip(self._contacts, (first + begin, second + begin, length), strict=True)))
+        self._contacts = Contacts(
+            *map(np.concatenate, zip(self._contacts, (first + begin, second + begin, length), strict=True))
+        )
         piece, code, length = borders
         self._borders = Borders(*map(np.concatenate, zip(self._borders, (piece + begin, code, length), strict=True)))
 
@@ -218,5 +220,7 @@ class Groups:
         if self._majority:
             np.add.at(score.ravel(), cell, length)
         else:
-            score.ravel()[cell] = self._sums[code - np.uint8(1), movers[place]] + 1  # a class of no activation is one, too
+            score.ravel()[cell] = (
+                self._sums[code - np.uint8(1), movers[place]] + 1
+            )  # a class of no activation is one, too
         return (score.argmax(axis=1) + 1).astype(np.uint8)

@@ -69,7 +69,9 @@ class Sweep:
         above, below, length = self._across(top)
         one, other = (line.piece[above], line.codes[above]), (top.piece[below], top.codes[below])
         same = one[1] == other[1]
-        groups.touch(*sorted_contacts((one[0][~same], one[1][~same]), (other[0][~same], other[1][~same]), length[~same]))
+        groups.touch(
+            *sorted_contacts((one[0][~same], one[1][~same]), (other[0][~same], other[1][~same]), length[~same])
+        )
         first, second = one[0][same], other[0][same]
         small = (first != LARGE) & (second != LARGE)
         large = np.zeros(groups.size + 1, np.bool_)

@@ -12,7 +12,7 @@ from lulc.io.figures.quicklook import ReducedMap, draw_map
 from lulc.io.files.atomic import write_whole
 from lulc.io.files.gdal import gdal_cache
 from lulc.io.files.outputs import refuse_inputs
-from lulc.io.product.areas import ClassArea, areas_of_classes, areas_of_sky
+from lulc.io.product.areas import ClassArea, area_of_unfamiliar, areas_of_classes, areas_of_sky
 from lulc.io.product.bands import CLEAR
 from lulc.io.product.maps import ClassMap, open_map
 from lulc.io.product.reader import ProductReader, given_activation
@@ -51,9 +51,7 @@ AS_COUNTED = (
 )
 """Remark that stands wherever areas of a map are shown."""
 
-_FLAGGED = (
-    "Areas count pixels under clouds and shadows as the class they were given; `flagged` is their share of the class."
-)
+_FLAGGED = "Areas count flagged pixels as the class they were given; `flagged` is their share of the class."
 _NOTE = f"{AS_COUNTED} Confidence is the mean activation of the class given, which is not accuracy."
 
 
@@ -73,7 +71,8 @@ class MapReport:
             given, or the map does not say.
         facts: Provenance, by name.
         clouds: Pixels and hectares flagged as cloud and as shadow; empty for a map that flags none.
-        flagged: Fraction of the pixels of each class that are flagged, in the order of `classes`; None where the class
+        unfamiliar: Pixels and hectares that are unlike the training of the model; None for a map that does not tell.
+        flagged: Fraction of the pixels of each class that are flagged in either way, in the order of `classes`; None where the class
             is not given, or the map flags none.
         zones: What it holds inside zones; None without them.
     """
@@ -88,6 +87,7 @@ class MapReport:
     confidence: tuple[float | None, ...]
     facts: dict[str, str]
     clouds: tuple[ClassArea, ...]
+    unfamiliar: ClassArea | None
     flagged: tuple[float | None, ...]
     zones: "ZoneReport | None" = None
 
@@ -100,14 +100,19 @@ class MapReport:
         """The whole report, ending in a line break."""
         size = f"{self.map}: {self.width} x {self.height} pixels, {self.crs}, {self.valid_share:.1%} with data"
         facts = [f"* {name}: {text}" for name, text in self.facts.items()]
-        told = [*self.clouds_lines(), _FLAGGED] if self.clouds else []
+        told = [*self.flagged_lines(), _FLAGGED] if self.flags else []
         parts = [[f"# {self.title}"], [size], facts, self.table(), [" ".join(told)] if told else [], [_NOTE]]
         return page([*parts, [f"![The map]({PICTURE})"]], self.zones.section() if self.zones else ())
 
-    def clouds_lines(self) -> list[str]:
+    @property
+    def flags(self) -> tuple[ClassArea, ...]:
+        """What is flagged, by kind."""
+        return (*self.clouds, *([self.unfamiliar] if self.unfamiliar else []))
+
+    def flagged_lines(self) -> list[str]:
         """One line that says how much is flagged; none for a map that flags nothing."""
-        areas = ["" if entry.hectares is None else f"{entry.hectares:,.1f} ha, " for entry in self.clouds]
-        said = [f"{area}{entry.share:.2%} {entry.name}" for area, entry in zip(areas, self.clouds, strict=True)]
+        areas = ["" if entry.hectares is None else f"{entry.hectares:,.1f} ha, " for entry in self.flags]
+        said = [f"{area}{entry.share:.2%} {entry.name}" for area, entry in zip(areas, self.flags, strict=True)]
         return [f"Flagged: {'; '.join(said)}."] if said else []
 
     def table(self) -> list[str]:
@@ -119,12 +124,12 @@ class MapReport:
                 number(entry.hectares, ",.1f", none=""),
                 f"{entry.share:.2%}",
                 number(sure, ".2f", none=""),
-                *([number(hidden, ".2%", none="")] if self.clouds else []),
+                *([number(hidden, ".2%", none="")] if self.flags else []),
             )
             for entry, sure, hidden in zip(self.classes, self.confidence, self.flagged, strict=True)
             if entry.pixels or len(self.classes) <= _SHOWN_THOUGH_ABSENT
         ]
-        flagged = ["flagged"] if self.clouds else []
+        flagged = ["flagged"] if self.flags else []
         return markdown_table(("class", "pixels", "hectares", "share", "confidence", *flagged), rows)
 
 
@@ -217,6 +222,7 @@ def _report(source: ClassMap, title: str, options: ReportOptions) -> MapReport:
         confidence=_confidence(product, pixels) if product else (None,) * len(pixels),
         facts=provenance_of(source.tags) if product else {"legend": source.legend.title},
         clouds=tuple(entry for entry in areas_of_sky(source) if entry.code != CLEAR),
+        unfamiliar=area_of_unfamiliar(source),
         flagged=_flagged(product, pixels) if product else (None,) * len(pixels),
         zones=zones,
     )
@@ -236,11 +242,10 @@ def _confidence(product: ProductReader, pixels: list[int]) -> tuple[float | None
 
 
 def _flagged(product: ProductReader, pixels: list[int]) -> tuple[float | None, ...]:
-    """Fraction of the pixels of each class that are under clouds or shadows."""
-    if not product.flags_clouds:
+    """Fraction of the pixels of each class that are flagged."""
+    if not (product.flags_clouds or product.flags_unfamiliar):
         return (None,) * len(pixels)
     total = np.zeros(len(pixels) + 1, np.int64)
     for window in block_windows(product.grid.shape, _SIDE):
-        codes, sky = product.classes(window), product.sky(window)
-        total += np.bincount(codes[(sky != CLEAR) & (codes != NODATA_CODE)], minlength=total.size)
+        total += np.bincount(product.classes(window)[product.flagged(window)], minlength=total.size)
     return tuple(float(part / count) if count else None for part, count in zip(total[1:], pixels, strict=True))

@@ -108,7 +108,7 @@ def test_a_report_counts_clouds_apart(flagged, tmp_path):
 
 def test_a_map_that_flags_nothing_is_reported_without(product, tmp_path):
     report = report_map(product[0], tmp_path / "out")
-    assert (report.clouds, report.flagged, report.clouds_lines()) == ((), (None,) * 9, [])
+    assert (report.clouds, report.flagged, report.flagged_lines()) == ((), (None,) * 9, [])
     assert "lagged" not in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -117,7 +117,7 @@ def test_clouds_of_a_map_without_a_place_have_no_hectares(tmp_path):
     sky = np.where(data == 255, 255, 1).astype(np.uint8)
     write(tmp_path / "map.tif", np.concatenate([data, sky]), extra=[CLOUDS], grid=grid_of(60, 80, crs=None))
     report = report_map(tmp_path / "map.tif", tmp_path / "out")
-    assert report.clouds_lines() == ["Flagged: 100.00% cloud; 0.00% shadow."]
+    assert report.flagged_lines() == ["Flagged: 100.00% cloud; 0.00% shadow."]
 
 
 def test_info_tells_clouds_and_a_damaged_band(flagged, monkeypatch):
