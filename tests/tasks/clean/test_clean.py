@@ -139,7 +139,11 @@ def test_another_legend_whose_crosswalk_ignores_a_class(tmp_path, activations):
     product(tmp_path / "map.tif", steps, activations=activations) if activations != "float32" else _float_product(
         tmp_path / "map.tif", data
     )
-    report = clean(tmp_path / "map.tif", tmp_path / "out.tif", CleanOptions(to=legend, crosswalk=crosswalk, mmu="2px", mmu_by="majority"))
+    report = clean(
+        tmp_path / "map.tif",
+        tmp_path / "out.tif",
+        CleanOptions(to=legend, crosswalk=crosswalk, mmu="2px", mmu_by="majority"),
+    )
     found = read(tmp_path / "out.tif")
     assert len(found) == (1 if activations == "none" else 3)
     assert any("snow" in note for note in report.notes)
@@ -154,10 +158,11 @@ def test_another_legend_whose_crosswalk_ignores_a_class(tmp_path, activations):
 
 
 def _float_product(path, data):
-    from tests.support.evaluation_samples import FINE, PLACE
+    from rasterio.crs import CRS
+
     from lulc.grid import Grid, Shape, Window
     from lulc.io.product.writer import ProductWriter
-    from rasterio.crs import CRS
+    from tests.support.evaluation_samples import FINE, PLACE
 
     grid = Grid(CRS.from_epsg(32631), PLACE, Shape(*data.shape[1:]))
     tags = {"LULC_LEGEND": json.dumps(FINE.to_table())}
@@ -182,7 +187,12 @@ def test_smoothing_leaves_bytes_that_sum_up_and_their_argmax(map_, tmp_path):
 def test_float_activations_are_kept_by_a_unit_and_become_bytes_when_smoothed(tmp_path):
     data = speckled(200, 260, activations="float32")
     share = np.where(data[0] == 255, 255, 0.5).astype(np.float32)
-    write(tmp_path / "map.tif", np.concatenate([data, share[None]]), extra=[ExtraBand("confidence", "share", "probability")], activations="float32")
+    write(
+        tmp_path / "map.tif",
+        np.concatenate([data, share[None]]),
+        extra=[ExtraBand("confidence", "share", "probability")],
+        activations="float32",
+    )
     clean(tmp_path / "map.tif", tmp_path / "unit.tif", CleanOptions(mmu="30px"))
     found = read(tmp_path / "unit.tif")
     assert found.dtype == np.float32

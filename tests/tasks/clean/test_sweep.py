@@ -64,7 +64,9 @@ def by_plain_loop(codes, activations, hectares, minimum, *, connectivity=4, majo
         count += patches
     flat, indices = labels.ravel(), np.arange(labels.size)
     order = np.argsort(flat, kind="stable")
-    members = dict(enumerate(np.split(indices[order], np.cumsum(np.bincount(flat, minlength=count + 1)))[1:-1], start=1))
+    members = dict(
+        enumerate(np.split(indices[order], np.cumsum(np.bincount(flat, minlength=count + 1)))[1:-1], start=1)
+    )
     area = {k: fsum(hectares.ravel()[pixels]) for k, pixels in members.items()}
     kind = {k: int(codes.ravel()[pixels[0]]) for k, pixels in members.items()}
     border = {k: {} for k in members}
@@ -217,7 +219,9 @@ def test_ties_go_to_the_smallest_code_and_the_first_pixel():
     for majority in (False, True):
         found, _ = swept(codes, np.full((3, 1, 7), 83, np.uint8), areas, majority=majority)
         assert found.tolist() == [[2, 2, 2, 1, 1, 1, 1]]
-    codes = np.array([[1, 1, 1, 2, 3, 1, 1, 1]], np.uint8)  # the 2 has its turn first, and goes into what is likelier there
+    codes = np.array(
+        [[1, 1, 1, 2, 3, 1, 1, 1]], np.uint8
+    )  # the 2 has its turn first, and goes into what is likelier there
     steps = np.array([[[0] * 8], [[0] * 8], [[0, 0, 0, 250, 0, 0, 0, 0]]], np.uint8)
     areas, _ = areas_of(np.full(1, 0.01), 8, 0.03)
     assert swept(codes, steps, areas)[0].tolist() == [[1] * 8]
@@ -248,4 +252,4 @@ def test_memory_holds_what_waits_at_the_line_alone():
         waiting.append(groups.size)
     sweep.end()
     assert max(waiting[20:]) < 1.5 * max(waiting[:20]) < 400
-    assert groups.size and not groups.alive.any() or not groups.size
+    assert (groups.size and not groups.alive.any()) or not groups.size

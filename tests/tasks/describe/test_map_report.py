@@ -99,7 +99,7 @@ def test_a_report_counts_clouds_apart(flagged, tmp_path):
     cloud, shadow = report.clouds
     line = f"Flagged: {cloud.hectares:,.1f} ha, {cloud.share:.2%} cloud; {shadow.hectares:,.1f} ha, {shadow.share:.2%} shadow."
     text = (tmp_path / "out" / "report.md").read_text()
-    assert f"{line} Areas count pixels under clouds and shadows as the class" in text
+    assert f"{line} Areas count flagged pixels as the class" in text
     assert f"{expected[0]:.2%} |" in text
     run = CliRunner().invoke(cli, ["report", str(path), str(tmp_path / "other")])
     assert line in run.stdout.splitlines()
