@@ -25,6 +25,7 @@ _COMMANDS = {
     "classify": "Classify a scene into a land-cover map.",
     "clean": "Clean a map: merge classes, smooth, remove small patches.",
     "evaluate": "Say how well a map or a model agrees with a reference, how accurate its areas are, how robust a model is.",
+    "export": "Write a model as ONNX or PT2, for other programs.",
     "fetch": "Fetch scenes of an area from a STAC API or catalogue.",
     "hpc": "Cut classifications into shards, run them as Slurm jobs, merge them.",
     "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",

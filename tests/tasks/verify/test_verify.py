@@ -104,12 +104,9 @@ def test_changed_pixels_are_found(made, tmp_path, band, value, match):
     report = verify_map(path)
     assert report.contradiction is not None
     assert report.contradiction.exit_code == 3
-    pytest.raises(InputError, _raise, report.contradiction).match(match)
+    with pytest.raises(InputError, match=match):
+        raise report.contradiction
     assert [check.name for check in report.checks] == ["file"]
-
-
-def _raise(error):
-    raise error
 
 
 def test_a_map_whose_pixels_agree_with_each_other_but_not_with_the_scene(made, tmp_path):

@@ -1,0 +1,1 @@
+"""Models on their way out to other programs, and in from other frameworks."""
