@@ -80,8 +80,13 @@ def main() -> None:
         source = given.map
         if source is None:
             source = folder / "demo.tif"
-            process(ROOT, ["-m", "lulc", "classify", str(write_scene(folder / "scene.tif", 2048, 2048)), str(source), "-q"])
-        print("| run | pixels | wall s | CPU s | peak MB | changed | patches gone |\n|---|---|---|---|---|---|---|", flush=True)
+            process(
+                ROOT, ["-m", "lulc", "classify", str(write_scene(folder / "scene.tif", 2048, 2048)), str(source), "-q"]
+            )
+        print(
+            "| run | pixels | wall s | CPU s | peak MB | changed | patches gone |\n|---|---|---|---|---|---|---|",
+            flush=True,
+        )
         maps = [(laid_out(source, folder / f"map{side}.tif", side), "") for side in (given.side // 2, given.side)]
         if given.noise:
             maps.append((laid_out(source, folder / "noise.tif", given.side // 2, noise=True), ", noise"))

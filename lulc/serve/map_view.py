@@ -167,7 +167,11 @@ class MapView:
             probabilities = tuple(map(float, product.activations(window)[:, 0, 0])) if self.has_activations else ()
             read = {name: float(product.band(name, window)[0, 0]) for name in self._extra}
         others = {name: read[name] * self._scale for name in self._fractions}
-        confidence = read[CONFIDENCE] * self._scale if CONFIDENCE in read else (probabilities[code - 1] if probabilities else None)
+        confidence = (
+            read[CONFIDENCE] * self._scale
+            if CONFIDENCE in read
+            else (probabilities[code - 1] if probabilities else None)
+        )
         source = int(read["source"] + _PAGE * read.get("source 250s", 0)) if "source" in read else None
         sky = int(read.get(CLOUDS.name, CLEAR))
         flagged = dict(CLOUDS.names).get(sky) if sky != CLEAR else None

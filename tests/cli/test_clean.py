@@ -46,10 +46,23 @@ def test_json(map_, tmp_path):
 
 
 def test_all_at_once(map_, tmp_path):
-    options = ["--merge", "pine,oak=forest", "--smooth", "bayes", "--smooth-window", "3", "--smooth-strength", "2", "--mmu", "0.5"]
+    options = [
+        "--merge",
+        "pine,oak=forest",
+        "--smooth",
+        "bayes",
+        "--smooth-window",
+        "3",
+        "--smooth-strength",
+        "2",
+        "--mmu",
+        "0.5",
+    ]
     result = run(map_, tmp_path / "out.tif", *options)
     assert result.exit_code == 0, result.output
-    said = "merged pine,oak=forest, smoothed by bayes, window 3 px, strength 2, minimum mapping unit 0.5 ha, by activation"
+    said = (
+        "merged pine,oak=forest, smoothed by bayes, window 3 px, strength 2, minimum mapping unit 0.5 ha, by activation"
+    )
     assert said in result.stdout
     assert run(map_, tmp_path / "out.tif", *options, "-q").exit_code == 5
     assert run(map_, tmp_path / "out.tif", *options, "-q", "--overwrite").output == ""
@@ -99,7 +112,9 @@ def test_killed_the_same_command_ends_with_the_same_bytes(tmp_path):
     product(tmp_path / "map.tif", np.tile(noisy(shares(600, 1050), spread=25), (1, 1, 4)))
     write_clean(tmp_path / "map.tif", tmp_path / "whole.tif", CleanOptions(mmu="0.1ha"))
     out = tmp_path / "out.tif"
-    process = subprocess.Popen([sys.executable, "-m", "lulc", "clean", tmp_path / "map.tif", out, "--mmu", "0.1ha", "-q"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lulc", "clean", tmp_path / "map.tif", out, "--mmu", "0.1ha", "-q"]
+    )
     while not list(tmp_path.glob("out.tif.lulc/chunk*.tiles")) and process.poll() is None:
         time.sleep(0.005)
     process.kill()

@@ -20,7 +20,9 @@ def touching(starts: Indices, ends: Indices, pitch: int, *, corners: bool = True
         pitch: From a place to the one below it.
         corners: True where pixels touch that share a corner alone.
     """
-    sides: tuple[Literal["left", "right"], Literal["left", "right"]] = ("left", "right") if corners else ("right", "left")
+    sides: tuple[Literal["left", "right"], Literal["left", "right"]] = (
+        ("left", "right") if corners else ("right", "left")
+    )
     first = np.searchsorted(ends, starts + pitch, side=sides[0])
     last = np.searchsorted(starts, ends + pitch, side=sides[1])
     touched = np.maximum(last - first, 0)

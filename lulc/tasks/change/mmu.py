@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lulc.io.product.areas import SLACK, PixelAreas
 from lulc.io.product.runs import joined, touching
 
+
 def halo_px(minimum_ha: float, row_ha: NDArray[np.float64]) -> int:
     """Pixels around a window that decide with it which of its patches are too small.
 

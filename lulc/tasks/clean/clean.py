@@ -42,9 +42,7 @@ _WIDE = 2
 """Strips this much larger than usual are read one at a time."""
 
 
-def clean(
-    map_: AnyPath, output: AnyPath, options: CleanOptions, *, progress: Progress = silent
-) -> CleanReport:
+def clean(map_: AnyPath, output: AnyPath, options: CleanOptions, *, progress: Progress = silent) -> CleanReport:
     """Merge the classes of a map, smooth its activations, and remove patches below a minimum mapping unit, in this order.
 
     Args:
@@ -153,7 +151,9 @@ class _Cleaning:
                 done += window.shape.size
                 self.run.tick(done, self._whole)
         if not writer.holds_data():
-            raise InputError(f"{self.source.path} has no pixel with data in the cleaned legend", "check it with lulc info")
+            raise InputError(
+                f"{self.source.path} has no pixel with data in the cleaned legend", "check it with lulc info"
+            )
 
     @property
     def _whole(self) -> int:
@@ -193,7 +193,9 @@ class _Cleaning:
             said.append(f"classes of {self.source.crosswalk.source.name} brought to {self.source.legend.name}")
         said += [f"merged {text}" for text in options.merge]
         if options.smooth:
-            said.append(f"smoothed by {options.smooth}, window {options.smooth_window} px, strength {options.smooth_strength:g}")
+            said.append(
+                f"smoothed by {options.smooth}, window {options.smooth_window} px, strength {options.smooth_strength:g}"
+            )
         if options.unit is not None:
             said.append(f"minimum mapping unit {options.unit}, by {options.mmu_by}, {options.connectivity}-connected")
         return ", ".join(said)

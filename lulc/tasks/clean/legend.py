@@ -50,7 +50,7 @@ def merged_classes(legend: Legend, merge: Sequence[str]) -> Crosswalk:
     Raises:
         UsageError: A text is none, or names a class that there is not, or that is named twice.
     """
-    groups = {name: members for name, members in (_parsed(text, legend) for text in merge)}
+    groups = dict(_parsed(text, legend) for text in merge)
     if len(groups) < len(merge):
         raise UsageError(f"two of --merge make a class {_repeated(merge)!r}", "name all its members in one")
     named = [code for members in groups.values() for code in members]
@@ -61,7 +61,9 @@ def merged_classes(legend: Legend, merge: Sequence[str]) -> Crosswalk:
     names = list(dict.fromkeys(name_of.get(entry.code, entry.name) for entry in legend))
     for entry in legend:
         if entry.code not in name_of and entry.name in groups:
-            raise UsageError(f"--merge makes a class {entry.name!r}, and there is one", "choose another name, or merge it too")
+            raise UsageError(
+                f"--merge makes a class {entry.name!r}, and there is one", "choose another name, or merge it too"
+            )
     colors = {entry.name: entry.color for entry in legend}
     colors |= {name: legend.classes[members[0] - 1].color for name, members in groups.items()}
     classes = tuple(LandClass(code, name, colors[name]) for code, name in enumerate(names, 1))
@@ -90,7 +92,9 @@ def _parsed(text: str, legend: Legend) -> tuple[str, list[int]]:
         ends = (end for end in range(len(parts), 0, -1) if ",".join(parts[:end]).strip() in known)
         end = next(ends, 0)
         if not end:
-            raise UsageError(f"--merge: {legend.name} has no class {parts[0].strip()!r}", did_you_mean(parts[0].strip(), known))
+            raise UsageError(
+                f"--merge: {legend.name} has no class {parts[0].strip()!r}", did_you_mean(parts[0].strip(), known)
+            )
         codes.append(known[",".join(parts[:end]).strip()])
         parts = parts[end:]
     return name.strip(), codes

@@ -97,7 +97,7 @@ class StripPieces:
     @property
     def _pitch(self) -> int:
         """From a place to the one below it: a column behind each row parts its runs from those of the next."""
-        return self.codes.shape[1] + 1
+        return int(self.codes.shape[1]) + 1
 
     @cached_property
     def _runs(self) -> tuple[Indices, Indices, Codes]:
@@ -179,7 +179,9 @@ class StripPieces:
         starts, ends, codes = self._runs
         above, below = self._pairs
         left = np.flatnonzero(ends[:-1] == starts[1:])
-        length = contact_length(starts[above], ends[above], starts[below] - self._pitch, ends[below] - self._pitch, corners=self.corners)
+        length = contact_length(
+            starts[above], ends[above], starts[below] - self._pitch, ends[below] - self._pitch, corners=self.corners
+        )
         first, second = np.concatenate([above, left]), np.concatenate([below, left + 1])
         lengths = np.concatenate([length, np.ones(left.size, np.int64)])
         other = codes[first] != codes[second]
@@ -214,7 +216,9 @@ class StripPieces:
         return cleaned
 
 
-def contact_length(starts: Indices, ends: Indices, other_starts: Indices, other_ends: Indices, *, corners: bool) -> Integers:
+def contact_length(
+    starts: Indices, ends: Indices, other_starts: Indices, other_ends: Indices, *, corners: bool
+) -> Integers:
     """Pairs of pixels that touch, of runs above and runs below in one count of columns: int64 (n,)."""
     total = np.zeros(starts.size, np.int64)
     for shift in (-1, 0, 1) if corners else (0,):
@@ -223,7 +227,9 @@ def contact_length(starts: Indices, ends: Indices, other_starts: Indices, other_
     return total
 
 
-def sorted_contacts(one: tuple[Indices, Codes], other: tuple[Indices, Codes], length: Integers) -> tuple[Contacts, Borders]:
+def sorted_contacts(
+    one: tuple[Indices, Codes], other: tuple[Indices, Codes], length: Integers
+) -> tuple[Contacts, Borders]:
     """Contacts and borders, each once, of things that touch: their numbers, or `LARGE`, and classes."""
     small = (one[0] != LARGE) & (other[0] != LARGE)
     low, high = np.minimum(one[0], other[0])[small], np.maximum(one[0], other[0])[small]

@@ -187,7 +187,9 @@ def _notes(source: MapToClean, options: CleanOptions) -> tuple[str, ...]:
     if ignored:
         found.append(f"ignored by the crosswalk, so other classes take their place: {', '.join(ignored)}")
     if not (source.has_activations or source.crosswalk.is_identity):
-        found.append("the map has no activations, so its classes were renamed: a class made of several is found too seldom")
+        found.append(
+            "the map has no activations, so its classes were renamed: a class made of several is found too seldom"
+        )
     unit = source.tags.get("LULC_CLEANED_MMU")
     if unit and source.moves:
         again = "" if options.mmu else "; give --mmu again"

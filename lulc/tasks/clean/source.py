@@ -156,7 +156,9 @@ def _check_activations(path: Path, has_activations: bool, options: CleanOptions)
     if options.smooth:
         raise InputError(f"{path} has no activations to smooth", remedy)
     if options.mmu and options.mmu_by == "activation":
-        raise InputError(f"{path} has no activations, by which patches choose their class", f"give --mmu-by majority, or {remedy}")
+        raise InputError(
+            f"{path} has no activations, by which patches choose their class", f"give --mmu-by majority, or {remedy}"
+        )
 
 
 def merge_activations(stored: NDArray[Any], crosswalk: Crosswalk) -> NDArray[Any]:

@@ -51,7 +51,7 @@ class Sweep:
         top, bottom = (_counted(pieces.line(row), begin) for row in (0, len(pieces.codes) - 1))
         into = self._stitch(top)
         on_line = np.where(bottom.piece == LARGE, LARGE, into[bottom.piece])
-        on_line[~np.append(groups.alive, False)[on_line]] = LARGE  # noqa: FBT003 - of a large one
+        on_line[~np.append(groups.alive, False)[on_line]] = LARGE
         groups.finish_patches(on_line[on_line != LARGE])
         groups.settle()
         number = np.append(groups.compact(), LARGE)  # of a large one too
@@ -69,7 +69,9 @@ class Sweep:
         above, below, length = self._across(top)
         one, other = (line.piece[above], line.codes[above]), (top.piece[below], top.codes[below])
         same = one[1] == other[1]
-        groups.touch(*sorted_contacts((one[0][~same], one[1][~same]), (other[0][~same], other[1][~same]), length[~same]))
+        groups.touch(
+            *sorted_contacts((one[0][~same], one[1][~same]), (other[0][~same], other[1][~same]), length[~same])
+        )
         first, second = one[0][same], other[0][same]
         small = (first != LARGE) & (second != LARGE)
         large = np.zeros(groups.size + 1, np.bool_)

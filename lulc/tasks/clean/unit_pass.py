@@ -86,5 +86,3 @@ class UnitPass:
 
     def _pieces(self, window: Window, classes: NDArray[np.uint8]) -> StripPieces:
         return StripPieces(classes, window.row, self.areas.part(window), self.options.corners)
-
-

@@ -34,7 +34,9 @@ def pixel_by_pixel(steps, smoothing):
             known = np.sort(near[near != 255])[::-1]
             top = logit(known[: (known.size + 1) // 2])
             mean, variance = top.mean(), top.var()
-            x = (variance * logit(float(steps[k, row, col])) + smoothing.strength * mean) / (variance + smoothing.strength)
+            x = (variance * logit(float(steps[k, row, col])) + smoothing.strength * mean) / (
+                variance + smoothing.strength
+            )
             found[k, row, col] = 1 / (1 + np.exp(-x))
     return found / found.sum(axis=0)
 
