@@ -278,7 +278,8 @@ def given_activation(activations: NDArray[Any], codes: NDArray[np.uint8]) -> NDA
         codes: Class codes, uint8 (height, width), 255 nodata.
     """
     known = np.where(codes == NODATA_CODE, 1, codes).astype(np.intp)
-    return np.take_along_axis(activations, known[None] - 1, axis=0)[0]
+    given: NDArray[Any] = np.take_along_axis(activations, known[None] - 1, axis=0)[0]
+    return given
 
 
 class _Handle:

@@ -71,6 +71,12 @@ class DatedMap:
         return edge_of(self.tags, self.path)
 
     @property
+    def unit_note(self) -> str:
+        """What a minimum mapping unit means here."""
+        unit = self.tags.get(UNIT_TAG)
+        return f"{self.name} has a minimum mapping unit of {unit}, which its activations do not show: change is told from them"
+
+    @property
     def acquired(self) -> str:
         """Date of acquisition as YYYY-MM-DD, or YYYY-MM-DD/YYYY-MM-DD; empty where the map does not say."""
         stated = iso_date(self.tags.get("LULC_ACQUIRED", "")) or self.tags.get("LULC_INPUT_KIND", "")
@@ -173,11 +179,7 @@ class MapPair:
         before, after = self.before.acquired, self.after.acquired
         if before and after and moment(first_moment(before)) > moment(last_moment(after)):
             found.append(f"BEFORE is of {before}, AFTER of {after}: are they swapped?")
-        for one in (self.before, self.after):
-            if UNIT_TAG in one.tags:
-                found.append(
-                    f"{one.name} has a minimum mapping unit of {one.tags[UNIT_TAG]}, which its activations do not show: change is told from them"
-                )
+        found += [one.unit_note for one in (self.before, self.after) if UNIT_TAG in one.tags]
         found += self.crosswalk.merged
         ignored = _ignored(self.crosswalk)
         if ignored:

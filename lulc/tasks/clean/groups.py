@@ -91,12 +91,18 @@ class Groups:
 
     def touch(self, contacts: Contacts, borders: Borders, begin: int = 0) -> None:
         """Add contacts and borders, whose numbers count from `begin`."""
-        first, second, length = contacts
+        first, second, length = self._contacts
         self._contacts = Contacts(
-            *map(np.concatenate, zip(self._contacts, (first + begin, second + begin, length), strict=True))
+            np.concatenate([first, contacts.first + begin]),
+            np.concatenate([second, contacts.second + begin]),
+            np.concatenate([length, contacts.length]),
         )
-        piece, code, length = borders
-        self._borders = Borders(*map(np.concatenate, zip(self._borders, (piece + begin, code, length), strict=True)))
+        piece, code, border = self._borders
+        self._borders = Borders(
+            np.concatenate([piece, borders.piece + begin]),
+            np.concatenate([code, borders.code]),
+            np.concatenate([border, borders.length]),
+        )
 
     def finish_patches(self, on_line: Indices) -> None:
         """Patches that do not reach the sweep line are complete.
@@ -223,4 +229,5 @@ class Groups:
             score.ravel()[cell] = (
                 self._sums[code - np.uint8(1), movers[place]] + 1
             )  # a class of no activation is one, too
-        return (score.argmax(axis=1) + 1).astype(np.uint8)
+        chosen: Codes = (score.argmax(axis=1) + 1).astype(np.uint8)
+        return chosen

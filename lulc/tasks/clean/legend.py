@@ -50,7 +50,7 @@ def merged_classes(legend: Legend, merge: Sequence[str]) -> Crosswalk:
     Raises:
         UsageError: A text is none, or names a class that there is not, or that is named twice.
     """
-    groups = {name: members for name, members in (_parsed(text, legend) for text in merge)}
+    groups = dict(_parsed(text, legend) for text in merge)
     if len(groups) < len(merge):
         raise UsageError(f"two of --merge make a class {_repeated(merge)!r}", "name all its members in one")
     named = [code for members in groups.values() for code in members]

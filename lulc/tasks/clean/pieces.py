@@ -97,7 +97,7 @@ class StripPieces:
     @property
     def _pitch(self) -> int:
         """From a place to the one below it: a column behind each row parts its runs from those of the next."""
-        return self.codes.shape[1] + 1
+        return int(self.codes.shape[1]) + 1
 
     @cached_property
     def _runs(self) -> tuple[Indices, Indices, Codes]:

@@ -51,7 +51,7 @@ class Sweep:
         top, bottom = (_counted(pieces.line(row), begin) for row in (0, len(pieces.codes) - 1))
         into = self._stitch(top)
         on_line = np.where(bottom.piece == LARGE, LARGE, into[bottom.piece])
-        on_line[~np.append(groups.alive, False)[on_line]] = LARGE  # noqa: FBT003 - of a large one
+        on_line[~np.append(groups.alive, False)[on_line]] = LARGE
         groups.finish_patches(on_line[on_line != LARGE])
         groups.settle()
         number = np.append(groups.compact(), LARGE)  # of a large one too

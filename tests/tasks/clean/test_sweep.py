@@ -55,55 +55,71 @@ def pairs_of(labels, connectivity):
     return zip(*pairs.tolist(), counts.tolist(), strict=True)
 
 
+class Patches:
+    """Patches of a whole map as scipy labels them, with the pixels, class, area and neighbours of each."""
+
+    def __init__(self, codes, hectares, connectivity):
+        labels, count = np.zeros(codes.shape, np.int64), 0
+        for code in np.unique(codes[codes != 255]):
+            found, patches = ndimage.label(codes == code, DISCS[connectivity])
+            labels[found > 0] = found[found > 0] + count
+            count += patches
+        flat, self.hectares = labels.ravel(), hectares.ravel()
+        pixels = np.split(np.argsort(flat, kind="stable"), np.cumsum(np.bincount(flat, minlength=count + 1)))
+        self.pixels = dict(enumerate(pixels[1:-1], start=1))
+        self.area = {k: fsum(self.hectares[inside]) for k, inside in self.pixels.items()}
+        self.kind = {k: int(codes.ravel()[inside[0]]) for k, inside in self.pixels.items()}
+        self.border = {k: {} for k in self.pixels}
+        for one, other, length in pairs_of(labels, connectivity):
+            self.add_border(one, other, length)
+
+    def add_border(self, one, other, length):
+        self.border[one][other] = self.border[one].get(other, 0) + length
+        self.border[other][one] = self.border[other].get(one, 0) + length
+
+    def key(self, k):
+        return self.area[k], self.pixels[k][0], k
+
+    def best(self, k, activations, *, majority):
+        """The class that a group takes."""
+        score = {}
+        for other, length in self.border[k].items():
+            code = self.kind[other]
+            total = length if majority else int(activations[code - 1].ravel()[self.pixels[k]].astype(int).sum())
+            score[code] = score.get(code, 0) + length if majority else total
+        return max(sorted(score), key=score.get)
+
+    def swallow(self, k, other):
+        """Let one group take in another."""
+        self.pixels[k] = np.sort(np.concatenate([self.pixels[k], self.pixels.pop(other)]))
+        self.area[k] = fsum(self.hectares[self.pixels[k]])
+        for neighbour, length in self.border.pop(other).items():
+            self.border[neighbour].pop(other)
+            if neighbour != k:
+                self.add_border(k, neighbour, length)
+
+
 def by_plain_loop(codes, activations, hectares, minimum, *, connectivity=4, majority=False):
-    """The rule as it is written, over the whole map: scipy labels the patches, a heap gives the smallest group its turn."""
-    labels, count = np.zeros(codes.shape, np.int64), 0
-    for code in np.unique(codes[codes != 255]):
-        found, patches = ndimage.label(codes == code, DISCS[connectivity])
-        labels[found > 0] = found[found > 0] + count
-        count += patches
-    flat, indices = labels.ravel(), np.arange(labels.size)
-    order = np.argsort(flat, kind="stable")
-    members = dict(
-        enumerate(np.split(indices[order], np.cumsum(np.bincount(flat, minlength=count + 1)))[1:-1], start=1)
-    )
-    area = {k: fsum(hectares.ravel()[pixels]) for k, pixels in members.items()}
-    kind = {k: int(codes.ravel()[pixels[0]]) for k, pixels in members.items()}
-    border = {k: {} for k in members}
-    for one, other, length in pairs_of(labels, connectivity):
-        border[one][other] = border[one].get(other, 0) + length
-        border[other][one] = border[other].get(one, 0) + length
-    least = minimum * (1 - SLACK)
-    small = {k for k in members if area[k] < least}
-    found, queue = len(small), [(area[k], members[k][0], k) for k in small]
+    """The rule as it is written, over the whole map: a heap gives the smallest group its turn, one after the other."""
+    patches, least = Patches(codes, hectares, connectivity), minimum * (1 - SLACK)
+    queue = [patches.key(k) for k, area in patches.area.items() if area < least]
+    found, islands = len(queue), []
     heapq.heapify(queue)
-    islands = []
     while queue:
-        size, first, k = heapq.heappop(queue)
-        if k not in members or (size, first) != (area[k], members[k][0]) or area[k] >= least:
+        *_, k = key = heapq.heappop(queue)
+        if k not in patches.pixels or key != patches.key(k) or patches.area[k] >= least:
             continue
-        if not border[k]:
+        if not patches.border[k]:
             islands.append(k)
             continue
-        score = {}
-        for other, length in border[k].items():
-            total = length if majority else int(activations[kind[other] - 1].ravel()[members[k]].astype(int).sum())
-            score[kind[other]] = score.get(kind[other], 0) + length if majority else total
-        best = max(sorted(score), key=score.get)
-        kind[k] = best
-        for other in [n for n in border[k] if kind[n] == best]:
-            members[k] = np.sort(np.concatenate([members[k], members.pop(other)]))
-            area[k] = fsum(hectares.ravel()[members[k]])
-            for n, length in border.pop(other).items():
-                border[n].pop(other, None)
-                if n != k:
-                    border[k][n] = border[k].get(n, 0) + length
-                    border[n][k] = border[n].get(k, 0) + length
-        heapq.heappush(queue, (area[k], members[k][0], k))
+        patches.kind[k] = best = patches.best(k, activations, majority=majority)
+        for other in [n for n in patches.border[k] if patches.kind[n] == best]:
+            patches.swallow(k, other)
+        heapq.heappush(queue, patches.key(k))
     cleaned = codes.copy()
-    for k, pixels in members.items():
+    for k, pixels in patches.pixels.items():
         if k not in islands:
-            cleaned.ravel()[pixels] = kind[k]
+            cleaned.ravel()[pixels] = patches.kind[k]
     return cleaned, found, len(islands)
 
 
@@ -190,11 +206,11 @@ def test_what_a_cleaned_map_holds_reaches_the_unit():
     np.testing.assert_array_equal(found == 255, codes == 255)
     small = 0
     for code in range(1, 5):
-        before, number = ndimage.label(codes == code)
+        before, _ = ndimage.label(codes == code)
         size = np.bincount(before.ravel())
         large = (size[before] >= 20) & (before > 0)
         assert (found[large] == code).all()
-        after, left = ndimage.label(found == code)
+        after, _ = ndimage.label(found == code)
         small += np.count_nonzero(np.bincount(after.ravel())[1:] < 20)
     assert small <= counts.island_patches
     again, _ = swept(found, steps, areas)

@@ -30,7 +30,7 @@ def test_texts(text, said):
     "text", ["", "0", "0ha", "-1ha", "ha", "5 km", "1e3ha", "nan", "inf", "5haha", "1,5ha", "9" * 400]
 )
 def test_what_is_no_unit(text):
-    with pytest.raises(ValueError, match="0.5ha or 10px"):
+    with pytest.raises(ValueError, match=r"0\.5ha or 10px"):
         MinimumUnit.parse(text)
 
 
