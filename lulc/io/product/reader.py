@@ -190,8 +190,8 @@ class ProductReader:
         Raises:
             StorageError: A block cannot be read.
         """
-        below: NDArray[np.bool_] = self.band(FAMILIARITY.name, window) < UNFAMILIAR / self.activation_scale
-        return below
+        stored = self.band(FAMILIARITY.name, window).astype(np.float32)
+        return np.asarray(stored < UNFAMILIAR / self.activation_scale)
 
     def flagged(self, window: Window) -> NDArray[np.bool_]:
         """Pixels of a window that are under clouds or shadows, or unfamiliar: bool (height, width), False without data.
