@@ -30,6 +30,7 @@ LAYERS = [
     ("tasks",),
     ("patches",),
     ("tasks.describe", "explain"),
+    ("tasks.verify",),
     ("hpc", "serve"),
     ("cli",),
     ("__main__",),

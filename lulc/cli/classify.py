@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options
-from lulc.cli.values import ScenePath
+from lulc.cli.params.options import model_options
+from lulc.cli.params.values import ScenePath
+from lulc.cli.terminal.console import Console, with_console
 from lulc.errors import InputError
 from lulc.tasks.classify.options import ClassifyCommandOptions, ClassifyOptions
 

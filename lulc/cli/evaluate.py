@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import given_options, model_options
-from lulc.cli.values import ScenePath
+from lulc.cli.params.options import given_options, model_options
+from lulc.cli.params.values import ScenePath
+from lulc.cli.terminal.console import Console, with_console
 from lulc.errors import UsageError
 from lulc.options import Options
 from lulc.tasks.accuracy.options import EstimateOptions, EvaluateOptions, RobustnessOptions, TrialOptions

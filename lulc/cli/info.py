@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import json_option
-from lulc.cli.options import model_options
-from lulc.cli.values import ScenePath
+from lulc.cli.params.options import model_options
+from lulc.cli.params.values import ScenePath
+from lulc.cli.terminal.console import json_option
 from lulc.options import SceneOptions
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options, output_argument
+from lulc.cli.params.options import model_options, output_argument
+from lulc.cli.terminal.console import Console, with_console
 from lulc.tasks.mosaic.options import MosaicOptions
 
 if TYPE_CHECKING:

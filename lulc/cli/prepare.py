@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options, output_argument, scene_arguments
+from lulc.cli.params.options import model_options, output_argument, scene_arguments
+from lulc.cli.terminal.console import Console, with_console
 from lulc.tasks.dataset.options import PrepareOptions
 
 

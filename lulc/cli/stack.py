@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options, output_argument, scene_arguments
-from lulc.cli.second_interrupt import ends_at_once
+from lulc.cli.params.options import model_options, output_argument, scene_arguments
+from lulc.cli.terminal.console import Console, with_console
+from lulc.cli.terminal.second_interrupt import ends_at_once
 from lulc.tasks.stack.options import StackOptions
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import config_argument, model_options, output_argument
+from lulc.cli.params.options import config_argument, model_options, output_argument
+from lulc.cli.terminal.console import Console, with_console
 from lulc.training.options import TrainOptions
 
 if TYPE_CHECKING:

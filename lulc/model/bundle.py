@@ -19,9 +19,9 @@ from lulc.features import FeatureSpec
 from lulc.io.product.bands import SKY
 from lulc.legend import Legend
 from lulc.model.build import Architecture, build_network
-from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_member
+from lulc.model.bundle_files import CARD, WEIGHTS, has_member, locate, opened_member, read_checked, read_member
 from lulc.model.spectral_unet import SpectralUnet, WithClouds
-from lulc.model.trust.familiarity import FAMILIARITY, Familiarity, read_familiarity
+from lulc.model.trust.familiarity import FAMILIARITY, MOST_BYTES, Familiarity
 from lulc.model.weights import Network, Shapes, built_for, read_shapes
 from lulc.resources import SHIPPED_MODEL
 
@@ -284,7 +284,8 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
     network = network_for(model, card, lambda: build_network(card.architecture))
     fill_weights(network, model, card)
     digest, path = card.familiarity_sha256, locate(model)
-    familiarity = read_familiarity(path, digest, len(card.classes), card.name) if digest else None
+    statistics = read_checked(path, FAMILIARITY, digest, MOST_BYTES) if digest else None
+    familiarity = Familiarity.from_bytes(statistics, len(card.classes), card.name) if statistics else None
     return Bundle(card, network, familiarity)
 
 

@@ -1,5 +1,6 @@
 """The files of a bundle, in a folder or a zip archive; sizes are checked before anything is read."""
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -73,6 +74,18 @@ def read_member(path: Path, name: str, limit: int) -> bytes:
     """
     with opened_member(path, name, limit) as file:
         return file.read(limit)
+
+
+def read_checked(path: Path, name: str, digest: str, limit: int) -> bytes:
+    """Read a file of a located bundle, checked against the SHA-256 that its card states.
+
+    Raises:
+        ModelError: As `opened_member`, or it is another file.
+    """
+    content = read_member(path, name, limit)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelError(f"{path}: {name} is not the file that {CARD} describes", "fetch the bundle again")
+    return content
 
 
 def _zip_member(archive: zipfile.ZipFile, path: Path, name: str, limit: int) -> zipfile.ZipInfo:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from lulc.cli.console import OfGdalOnce
+from lulc.cli.terminal.console import OfGdalOnce
 
 
 @pytest.mark.parametrize(("name", "printed"), [("rasterio._env", 2), ("lulc.io.files.tries", 4)])

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from lulc.cli.main import cli
-from lulc.cli.second_interrupt import ends_at_once
+from lulc.cli.terminal.second_interrupt import ends_at_once
 from tests.support.product_samples import pixels, write
 
 

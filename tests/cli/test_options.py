@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from pydantic import Field, model_validator
 
-from lulc.cli.options import model_options
-from lulc.cli.values import Ranges
+from lulc.cli.params.options import model_options
+from lulc.cli.params.values import Ranges
 from lulc.io.files.http import web_path
 from lulc.options import LIBRARY_ONLY, Bands, CreationOptions, Offset, Option, Options
 

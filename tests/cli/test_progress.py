@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from lulc.cli.progress import shown
+from lulc.cli.terminal.progress import shown
 from lulc.run import silent
 
 
@@ -61,7 +61,7 @@ def test_a_terminal_shows_no_loss_before_it_is_measured():
     ],
 )
 def test_lines_in_a_log(capsys, monkeypatch, unit, done, line):
-    monkeypatch.setattr("lulc.cli.progress._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("lulc.cli.terminal.progress._LINE_EVERY_S", 0.0)
     with shown(unit, quiet=False) as report:
         report(*done)
     assert capsys.readouterr().err == line

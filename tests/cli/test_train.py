@@ -6,8 +6,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from lulc.cli.console import Console
 from lulc.cli.main import cli
+from lulc.cli.terminal.console import Console
 from lulc.cli.train import run_training
 from lulc.training.options import TrainOptions
 from lulc.training.scenes import TrainReport

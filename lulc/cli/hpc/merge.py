@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
-from lulc.cli.values import Ranges
+from lulc.cli.params.values import Ranges
+from lulc.cli.terminal.console import Console, with_console
 
 
 @click.command()

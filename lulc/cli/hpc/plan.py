@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options
+from lulc.cli.params.options import model_options
+from lulc.cli.terminal.console import Console, with_console
 from lulc.hpc.options import PlanOptions
 from lulc.tasks.classify.options import ClassifyOptions
 

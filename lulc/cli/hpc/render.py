@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument, site_option
+from lulc.cli.terminal.console import Console, with_console
 
 
 @click.command()

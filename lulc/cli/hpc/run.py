@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
+from lulc.cli.terminal.console import Console, with_console
 from lulc.run import running
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument
+from lulc.cli.terminal.console import Console, with_console
 
 if TYPE_CHECKING:
     from lulc.hpc.merges import MergeStatus

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
 from lulc.cli.hpc.arguments import plan_argument, site_option
-from lulc.cli.values import Ranges
+from lulc.cli.params.values import Ranges
+from lulc.cli.terminal.console import Console, with_console
 
 if TYPE_CHECKING:
     from lulc.hpc.slurm import Submission

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options
+from lulc.cli.params.options import model_options
+from lulc.cli.terminal.console import Console, with_console
 from lulc.patches.options import PatchEvaluateOptions
 
 

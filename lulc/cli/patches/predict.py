@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import model_options
+from lulc.cli.params.options import model_options
+from lulc.cli.terminal.console import Console, with_console
 from lulc.errors import LulcError, UsageError
 from lulc.patches.options import PredictOptions
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.console import Console, with_console
-from lulc.cli.options import config_argument, model_options, output_argument
+from lulc.cli.params.options import config_argument, model_options, output_argument
+from lulc.cli.terminal.console import Console, with_console
 from lulc.cli.train import run_training
 from lulc.patches.options import PatchTrainOptions
 

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from lulc.config import Table, parse_config, parse_json
 from lulc.errors import ConfigError, InputError, ModelError, UsageError, raised_as
 from lulc.io.product.rounding import ACTIVATION_STEPS
-from lulc.model.bundle import Bundle
 from lulc.resources import read_regular
 
 _MOST_BYTES = 16 << 20
@@ -81,16 +80,21 @@ class Calibration(Table):
         number = self.coverages.index(coverage)
         return tuple(entry.thresholds[number] for entry in self.classes)
 
-    def check(self, bundle: Bundle, path: Path) -> None:
+    def check(self, weights_sha256: str, names: tuple[str, ...], path: Path) -> None:
         """Refuse a model that it was not fitted for.
+
+        Args:
+            weights_sha256: SHA-256 of the model's weights.
+            names: Names of its classes.
+            path: File of the calibration, for messages.
 
         Raises:
             ModelError: It is another.
         """
-        if self.model_sha256 != bundle.card.weights_sha256:
+        if self.model_sha256 != weights_sha256:
             raise ModelError(f"{path} was fitted for {self.model}, not for this model", "calibrate this one")
-        if tuple(entry.name for entry in self.classes) != bundle.card.classes.names:
-            raise ModelError(f"{path} names other classes than {bundle.card.name}", _EXAMPLE)
+        if tuple(entry.name for entry in self.classes) != names:
+            raise ModelError(f"{path} names other classes than its model", _EXAMPLE)
 
     def to_json(self) -> dict[str, Any]:
         """Plain form."""

@@ -5,9 +5,7 @@ the last layer), and the classes together by the mixture of these, weighted by h
 the fraction of held-out training pixels whose log-density is lower: 5 % of those lie below 0.05.
 """
 
-import hashlib
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -16,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lulc.errors import ModelError, raised_as
-from lulc.model.bundle_files import read_member
 
 FAMILIARITY = "familiarity.safetensors"
 """File of a bundle beside its weights."""
 
-_MOST_BYTES = 128 << 20
+MOST_BYTES = 128 << 20
 """More than 250 classes need."""
 
 STEPS = 250
@@ -105,24 +102,6 @@ class Familiarity:
         low, high = self.levels[above - 1], self.levels[above]
         part = ((density - low) / (high - low).clamp(min=1e-6)).clamp_(0, 1)
         return ((above - 1 + part) / STEPS).reshape(count, 1, height, width)
-
-
-def read_familiarity(path: Path, digest: str, classes: int, name: str) -> Familiarity:
-    """Read the statistics of a model's training from its bundle.
-
-    Args:
-        path: The located bundle.
-        digest: SHA-256 that its card states.
-        classes: K of the model.
-        name: Of the model, for messages.
-
-    Raises:
-        ModelError: They are missing, are not those that the card describes, or fit another model.
-    """
-    content = read_member(path, FAMILIARITY, _MOST_BYTES)
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ModelError(f"{path}: {FAMILIARITY} is not the file that its card describes", "fetch the bundle again")
-    return Familiarity.from_bytes(content, classes, name)
 
 
 def quantiles(values: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.float32]:

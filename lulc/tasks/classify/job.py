@@ -152,8 +152,6 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
         bundle = bundle.with_clouds()
     names = _names(series, card)
     notes = _input_notes(series, card, options)
-    if options.trust and bundle.familiarity is None:
-        notes.append(f"{card.name} has no statistics of its training, so the map has no band {FAMILIARITY.name}")
     placement = placement or choose_placement(options.device, options.precision)
     receptive_field = measure_receptive_field(bundle.network, len(card.features.channels), total_stride(bundle.network))
     halo, fade, why = choose_halo(receptive_field, options)
@@ -162,7 +160,7 @@ def plan_job(series: Series, bundle: Bundle, options: ClassifyOptions, placement
     pixel = depth * len(band_infos(card.classes, options.activations, extra))
     fit = fit_memory(series, bundle, options, names, (halo, fade), placement, receptive_field.stride, pixel)
     plan = fit.plan
-    notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network"]
+    notes += [why, f"every pixel is seen {plan.cost:.2f} times by the network", *_unknowing(bundle, options)]
     if placement.others and not fit.in_flight:
         notes.append(
             f"{placement.device} works alone: several dates, or windows that fade into each other, are joined on it"
@@ -238,6 +236,12 @@ def _tags_of_trust(extra: Sequence[ExtraBand], beside: Sequence[Beside], options
     )
 
 
+def _unknowing(bundle: Bundle, options: ClassifyOptions) -> list[str]:
+    if not options.trust or bundle.familiarity is not None:
+        return []
+    return [f"{bundle.card.name} has no statistics of its training, so the map has no band {FAMILIARITY.name}"]
+
+
 def _with_trust(bundle: Bundle, options: ClassifyOptions) -> tuple[Bundle, tuple[Beside, ...]]:
     """The model as its calibration has it, and what computes the bands of trust."""
     beside: list[Beside] = []
@@ -247,7 +251,7 @@ def _with_trust(bundle: Bundle, options: ClassifyOptions) -> tuple[Bundle, tuple
         bundle = bundle.without_familiarity()
     if options.calibration is not None:
         calibration = read_calibration(options.calibration)
-        calibration.check(bundle, options.calibration)
+        calibration.check(bundle.card.weights_sha256, bundle.card.classes.names, options.calibration)
         bundle = bundle.with_temperature(calibration.temperature)
         if options.sets is not None:
             beside.append(Sets(calibration.thresholds(options.sets)))

@@ -1,7 +1,5 @@
 """Familiarity: against scipy's Gaussians, at its quantiles, and its file against damage."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +9,8 @@ from scipy.stats import multivariate_normal
 
 from lulc.errors import ModelError
 from lulc.io.product.bands import UNFAMILIAR
-from lulc.model.bundle import load_bundle
-from lulc.model.trust.familiarity import FAMILIARITY, Familiarity, quantiles, read_familiarity
+from lulc.model.bundle import load_bundle, write_bundle
+from lulc.model.trust.familiarity import FAMILIARITY, Familiarity, quantiles
 from lulc.training.familiarity import FamiliarityFit, with_levels
 
 pytestmark = pytest.mark.torch
@@ -90,13 +88,20 @@ def test_levels_of_several_folds(fitted):
     assert (levels.diff() >= 0).all()
 
 
-def test_the_file_of_a_bundle(fitted, tmp_path):
-    content = fitted.to_bytes()
-    (tmp_path / FAMILIARITY).write_bytes(content)
-    again = read_familiarity(tmp_path, hashlib.sha256(content).hexdigest(), 3, "m")
-    np.testing.assert_array_equal(again.whitening, fitted.whitening)
-    with pytest.raises(ModelError, match="not the file that its card describes"):
-        read_familiarity(tmp_path, "0" * 64, 3, "m")
+def test_the_file_of_a_bundle(fitted, bundle, tmp_path):
+    loaded = load_bundle(bundle)
+    card = loaded.card.model_dump(exclude={"weights_sha256", "weights_bytes", "familiarity_sha256"})
+    known = Familiarity(torch.zeros(1, 9), torch.eye(9)[None], torch.zeros(1), fitted.levels)
+    write_bundle(tmp_path / "m", loaded.network, known, **card)
+    np.testing.assert_array_equal(load_bundle(tmp_path / "m").familiarity.levels, fitted.levels)
+    (tmp_path / "m" / FAMILIARITY).write_bytes(fitted.to_bytes())
+    with pytest.raises(ModelError, match=r"not the file that card\.json describes"):
+        load_bundle(tmp_path / "m")
+    (tmp_path / "m" / FAMILIARITY).unlink()
+    with pytest.raises(ModelError, match="cannot read familiarity"):
+        load_bundle(tmp_path / "m")
+    write_bundle(tmp_path / "m", loaded.network, **card)
+    assert load_bundle(tmp_path / "m").familiarity is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lulc.cli.progress import Report, Unit, shown
+from lulc.cli.terminal.progress import Report, Unit, shown
 from lulc.errors import LulcError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from lulc.cli.values import AutoOr, Bytes, Names, Numbers, ScenePath, parsed_settings, split_pairs
+from lulc.cli.params.values import AutoOr, Bytes, Names, Numbers, ScenePath, parsed_settings, split_pairs
 from lulc.options import Option, Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -1,0 +1,1 @@
+"""Options and arguments of commands: made from options models, and parsed."""
