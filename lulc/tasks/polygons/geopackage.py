@@ -26,7 +26,7 @@ class GeoPackage(FeatureFile):
         path: A file that does not exist yet.
         grid: Of the map.
         legend: Of the map.
-        tags: Provenance, kept as metadata of the file.
+        tags: Provenance, kept as metadata of the layer. (GDAL writes those of a file to a side-car whenever somebody reads it.)
     """
 
     def __init__(self, path: Path, grid: Grid, legend: Legend, tags: Mapping[str, str]) -> None:
@@ -48,7 +48,7 @@ class GeoPackage(FeatureFile):
             geometry_type="Polygon",
             crs=self._crs,
             append=not first,
-            **({"dataset_metadata": self._tags, "layer_options": {"GEOMETRY_NAME": _GEOMETRY}} if first else {}),
+            **({"layer_metadata": self._tags, "layer_options": {"GEOMETRY_NAME": _GEOMETRY}} if first else {}),
         )
 
     def complete(self) -> None:
