@@ -20,25 +20,35 @@ class Features:
     """Polygons and their attributes.
 
     Attributes:
-        polygons: Polygons of shapely (n,), the outer ring counter-clockwise, in the CRS of the map.
+        wkb: Polygons as bytes (n,) of ISO WKB, the outer ring counter-clockwise, in the CRS of the map.
+        bounds: float64 (n, 4) their boxes: least x, least y, largest x, largest y.
         columns: Attributes by name, each (n,); NaN is no value.
     """
 
-    polygons: NDArray[Any]
+    wkb: NDArray[Any]
+    bounds: NDArray[np.float64]
     columns: dict[str, NDArray[Any]]
 
     def __len__(self) -> int:
-        return self.polygons.size
+        return self.wkb.size
+
+    @classmethod
+    def of(cls, polygons: NDArray[Any], columns: dict[str, NDArray[Any]]) -> "Features":
+        """Features of polygons of shapely, (n,), which need not be kept."""
+        bounds = shapely.bounds(polygons).reshape(-1, 4)
+        return cls(shapely.to_wkb(polygons), bounds, columns)
 
     def part(self, first: int, last: int) -> "Features":
         """Some that follow each other."""
-        return Features(self.polygons[first:last], {name: values[first:last] for name, values in self.columns.items()})
+        columns = {name: values[first:last] for name, values in self.columns.items()}
+        return Features(self.wkb[first:last], self.bounds[first:last], columns)
 
     @classmethod
     def joined(cls, parts: "list[Features]") -> "Features":
         """All of one part or more."""
         columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
-        return cls(np.concatenate([part.polygons for part in parts]), columns)
+        wkb, bounds = (np.concatenate([getattr(part, name) for part in parts]) for name in ("wkb", "bounds"))
+        return cls(wkb, bounds, columns)
 
 
 def polygons_of(rings: Rings, count: int, transform: Affine) -> NDArray[Any]:

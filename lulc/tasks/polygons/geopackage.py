@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import shapely
 
 from lulc.grid import Grid
 from lulc.io.product.style import polygons_qml
@@ -40,7 +39,7 @@ class GeoPackage(FeatureFile):
 
         pyogrio.raw.write(
             self._path,
-            shapely.to_wkb(batch.polygons),
+            batch.wkb,
             list(batch.columns.values()),
             list(batch.columns),
             layer=LAYER,

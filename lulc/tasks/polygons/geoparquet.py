@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 
 from lulc.errors import UsageError, raised_as
 from lulc.grid import Grid
@@ -48,15 +47,14 @@ class GeoParquet(FeatureFile):
         import pyarrow as pa
         from pyarrow import parquet
 
-        sides = shapely.bounds(batch.polygons).reshape(-1, len(_SIDES))
-        self._bounds[:2] = np.min([self._bounds[:2], *sides[:, :2]], axis=0)
-        self._bounds[2:] = np.max([self._bounds[2:], *sides[:, 2:]], axis=0)
+        self._bounds[:2] = batch.bounds[:, :2].min(axis=0, initial=np.inf).clip(max=self._bounds[:2])
+        self._bounds[2:] = batch.bounds[:, 2:].max(axis=0, initial=-np.inf).clip(min=self._bounds[2:])
         columns = {
             name: pa.array(values, pa.string() if values.dtype == object else None, from_pandas=True)
             for name, values in batch.columns.items()
         }
-        columns[_BOX] = pa.StructArray.from_arrays([pa.array(side) for side in sides.T], _SIDES)
-        columns[_GEOMETRY] = pa.array(shapely.to_wkb(batch.polygons), pa.binary())
+        columns[_BOX] = pa.StructArray.from_arrays([pa.array(side) for side in batch.bounds.T], _SIDES)
+        columns[_GEOMETRY] = pa.array(batch.wkb, pa.binary())
         table = pa.table(columns)
         if first:
             self._writer = parquet.ParquetWriter(self._path, table.schema, compression="zstd")

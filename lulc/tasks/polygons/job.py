@@ -85,19 +85,22 @@ class Job:
         written = traced.sums.area >= self.least_units
         tally.add(traced, written)
         for part in traced.of(written).parts(_VERTICES):
-            rings = part.rings()
-            if marks is not None:
-                rings = Simplifier(marks, self.limit_px).simplified(rings)
-            tally.vertices += rings.points.shape[1]
-            polygons = polygons_of(rings, part.code.size, self.product.grid.transform)
-            yield Features(polygons, self.attributes.of(part.code, part.sums))
+            yield self._drawn(part, marks, tally)
+
+    def _drawn(self, part: Traced, marks: Marks | None, tally: Tally) -> Features:
+        rings = part.rings()
+        if marks is not None:
+            rings = Simplifier(marks, self.limit_px).simplified(rings)
+        tally.vertices += rings.points.shape[1]
+        polygons = polygons_of(rings, part.code.size, self.product.grid.transform)
+        return Features.of(polygons, self.attributes.of(part.code, part.sums))
 
     def nothing(self) -> Features:
         """No polygon, with all columns."""
         none = np.zeros(0, np.int64)
         rings = Rings(none, none, np.zeros((2, 0), np.int32))
         polygons = polygons_of(rings, 0, self.product.grid.transform)
-        return Features(polygons, self.attributes.of(np.zeros(0, np.uint8), Sums.none(0)))
+        return Features.of(polygons, self.attributes.of(np.zeros(0, np.uint8), Sums.none(0)))
 
 
 def _wanted(legend: Legend, names: tuple[str, ...] | None) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 
-def offsets(sizes: NDArray[np.integer]) -> Numbers:
+def offsets(sizes: NDArray[np.integer] | NDArray[np.bool_]) -> Numbers:
     """Where each row begins, and where the last one ends: int64 (rows + 1,)."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 
@@ -19,4 +19,6 @@ def members(first: NDArray[np.integer], sizes: NDArray[np.integer]) -> Numbers:
         sizes: (rows,) how many members it has.
     """
     ends = np.cumsum(sizes, dtype=np.int64)
-    return np.repeat(first - ends + sizes, sizes) + np.arange(ends[-1] if ends.size else 0)
+    places = np.repeat(first - ends + sizes, sizes)
+    places += np.arange(places.size)
+    return places

@@ -53,9 +53,10 @@ class Rings:
         key = self.points[0].astype(np.int64) << 32 | self.points[1]
         least = np.minimum.reduceat(key, ends[:-1])
         start = np.flatnonzero(key == np.repeat(least, self.size)) - ends[:-1]
-        place = np.arange(ends[-1]) + np.repeat(start - ends[:-1], self.size)
-        index = np.repeat(ends[:-1], self.size) + place % np.repeat(self.size, self.size)
-        return Rings(self.patch, self.size, self.points[:, index])
+        place = members(start, self.size)
+        place %= np.repeat(self.size, self.size)
+        place += np.repeat(ends[:-1], self.size)
+        return Rings(self.patch, self.size, self.points[:, place])
 
 
 def _ends(chains: Chains) -> Keys:

@@ -20,6 +20,7 @@ from lulc.tasks.polygons.ragged import members, offsets
 from lulc.tasks.polygons.rings import Rings
 
 Numbers = NDArray[np.int64]
+Places = NDArray[np.integer]
 
 _SLACK = 1e-9
 """Of the size of a pixel, which comes out of a projection."""
@@ -56,7 +57,7 @@ class Simplifier:
         size = np.add.reduceat(kept, offsets(rings.size)[:-1], dtype=np.int64)
         return Rings(rings.patch, size, rings.points[:, kept]).rolled()
 
-    def _small(self, outline: "_Outline", chosen: Numbers) -> NDArray[np.bool_]:
+    def _small(self, outline: "_Outline", chosen: Places) -> NDArray[np.bool_]:
         return (outline.twice[chosen] <= self._limit) & ~outline.fixed[chosen]
 
 
@@ -67,41 +68,41 @@ class _Outline:
     Attributes:
         rows: int64 (n,) lattice rows.
         columns: int64 (n,) lattice columns.
-        ring: int64 (n,) number of the ring of each.
+        ring: int32 (n,) number of the ring of each.
         ends: int64 (rings + 1,) where each ring begins, and where the last ends.
         fixed: bool (n,) nodes.
         kept: bool (n,) what has not been removed.
-        before: int64 (n,) the one before, of those that are kept.
-        after: int64 (n,) the one after.
+        before: int32 (n,) the one before, of those that are kept.
+        after: int32 (n,) the one after.
         twice: int64 (n,) twice the area of the triangle with both, pixels.
         lot: uint64 (n,) what decides between equal areas: a hash of the place, so it is one for both sides of a border.
     """
 
     rows: Numbers
     columns: Numbers
-    ring: Numbers
+    ring: NDArray[np.int32]
     ends: Numbers
     fixed: NDArray[np.bool_]
     kept: NDArray[np.bool_]
-    before: Numbers
-    after: Numbers
+    before: NDArray[np.int32]
+    after: NDArray[np.int32]
     twice: Numbers
     lot: NDArray[np.uint64]
 
     @classmethod
     def of(cls, rings: Rings, marks: Marks) -> "_Outline":
         rows, columns = rings.points.astype(np.int64)
-        ends, number = offsets(rings.size), np.arange(rows.size)
+        ends, number = offsets(rings.size), np.arange(rows.size, dtype=np.int32)
         before, after = number - 1, number + 1
         before[ends[:-1]], after[ends[1:] - 1] = ends[1:] - 1, ends[:-1]
-        ring = np.repeat(np.arange(rings.size.size), rings.size)
+        ring = np.repeat(np.arange(rings.size.size, dtype=np.int32), rings.size)
         fixed, kept = marks.nodes(rows, columns), np.ones(rows.size, np.bool_)
         lot = _mixed(rows.astype(np.uint64) << np.uint64(32) | columns.astype(np.uint64))
         outline = cls(rows, columns, ring, ends, fixed, kept, before, after, np.zeros(rows.size, np.int64), lot)
         outline.measure(number)
         return outline
 
-    def measure(self, chosen: Numbers) -> None:
+    def measure(self, chosen: Places) -> None:
         """Compute the triangles of some vertices anew."""
         self.twice[chosen] = np.abs(_turn(self, self.before[chosen], chosen, self.after[chosen]))
 
@@ -116,7 +117,7 @@ class _Outline:
             smallest &= less | ~candidate[other]
         return chosen[smallest]
 
-    def remove(self, chosen: Numbers) -> Numbers:
+    def remove(self, chosen: Places) -> Places:
         """Remove vertices of which no two follow each other; those beside them, whose triangles have changed."""
         before, after = self.before[chosen], self.after[chosen]
         self.kept[chosen] = False
@@ -131,19 +132,20 @@ class _Arcs:
     """Arcs of rings, and how many vertices each may lose.
 
     Attributes:
-        number: int64 (n,) arc of each vertex; a node belongs to the arc that it begins.
+        number: int32 (n,) arc of each vertex; a node belongs to the arc that it begins.
         spare: int64 (arcs,) vertices between the nodes that may still go.
     """
 
-    number: Numbers
+    number: NDArray[np.int32]
     spare: Numbers
 
     @classmethod
     def of(cls, outline: _Outline) -> "_Arcs":
         node = np.flatnonzero(outline.fixed)
-        upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(outline.fixed)])
+        upto = offsets(outline.fixed).astype(np.int32)
         begun, ended = upto[outline.ends[:-1]][outline.ring], upto[outline.ends[1:]][outline.ring]
-        number = np.where(begun == ended, node.size + outline.ring, np.where(upto[1:] > begun, upto[1:], ended) - 1)
+        number = np.where(upto[1:] > begun, upto[1:], ended) - np.int32(1)
+        number = np.where(begun == ended, outline.ring + np.int32(node.size), number)
         inside = np.bincount(number[~outline.fixed], minlength=node.size + outline.ends.size - 1)
         least = np.full(inside.size, _LEAST_OF_RING)
         least[: node.size] = _least_between_nodes(outline, node, number)
@@ -154,20 +156,23 @@ class _Arcs:
         arc = self.number[chosen]
         spare = self.spare[arc]
         order = np.lexsort((outline.lot[chosen], outline.twice[chosen], arc))
-        least = np.zeros(chosen.size, np.bool_)
-        least[order] = np.diff(arc[order], prepend=-1) != 0
-        going = (np.bincount(arc, minlength=1)[arc] <= spare) | (least & (spare > 0))
+        first = np.flatnonzero(np.diff(arc[order], prepend=-1))
+        several = np.diff(first, append=chosen.size)
+        together = np.empty(chosen.size, np.int64)
+        together[order] = np.repeat(several, several)
+        going = together <= spare
+        going[order[first]] |= spare[order[first]] > 0
         np.subtract.at(self.spare, arc[going], 1)
         return chosen[going], chosen[spare <= 0]
 
 
-def _least_between_nodes(outline: _Outline, node: Numbers, number: Numbers) -> Numbers:
+def _least_between_nodes(outline: _Outline, node: Numbers, number: NDArray[np.int32]) -> Numbers:
     """Vertices that each arc between two nodes keeps besides them, (nodes,).
 
     Of two arcs between the same nodes one may become a straight line at most, or what lies between them would be lost. Such
     arcs lie on different sides of the line, and which side may become it is decided by the place of the nodes.
     """
-    follows = np.append(node[1:], 0)
+    follows = np.roll(node, -1)
     last = np.append(outline.ring[node[1:]] != outline.ring[node[:-1]], True)[: node.size]
     first = np.flatnonzero(np.append(True, last[:-1]))[: np.count_nonzero(last)]
     follows[last] = node[first]
@@ -193,7 +198,7 @@ def _next(values: Numbers, outline: _Outline) -> Numbers:
     return followed
 
 
-def _turn(outline: _Outline, one: Numbers, two: Numbers, three: Numbers) -> Numbers:
+def _turn(outline: _Outline, one: Places, two: Places, three: Places) -> Numbers:
     """Twice the signed area of triangles of vertices."""
     down, right = outline.rows[two] - outline.rows[one], outline.columns[two] - outline.columns[one]
     return down * (outline.columns[three] - outline.columns[one]) - right * (outline.rows[three] - outline.rows[one])
