@@ -30,6 +30,7 @@ _PUBLIC = {
     "evaluate_model": "lulc.tasks.accuracy.evaluate_model",
     "fetch": "lulc.tasks.fetch.fetch",
     "map_change": "lulc.tasks.change.change",
+    "map_polygons": "lulc.tasks.polygons.polygons",
     "measure_robustness": "lulc.tasks.accuracy.robustness",
     "open_scene": "lulc.io.scene.scene",
     "open_training_set": "lulc.io.labels.training_set",

@@ -53,6 +53,7 @@ MISSING = {
     "load_legend": lambda: lulc.load_legend("none.toml"),
     "load_patch_model": lambda: lulc.load_patch_model("none"),
     "map_change": lambda: lulc.map_change("none.tif", "never.tif", "out.tif", reference="none.csv", folder="out"),
+    "map_polygons": lambda: lulc.map_polygons("none.tif", "out.gpkg"),
     "measure_robustness": lambda: lulc.measure_robustness("dw9-s2-10m", "none.tif"),
     "open_scene": lambda: lulc.open_scene("none.tif"),
     "open_training_set": lambda: lulc.open_training_set("none"),
@@ -111,6 +112,8 @@ def test_maps_and_points(folder, tmp_path):
     assert lulc.evaluate_map(first, second).legend.names == FINE.names
     lulc.sample_map(first, str(tmp_path / "points.csv"))
     assert (tmp_path / "points.csv").exists()
+    lulc.map_polygons(first, str(tmp_path / "polygons.gpkg"))
+    assert (tmp_path / "polygons.gpkg").exists()
     lulc.map_change(first, second, str(tmp_path / "change.tif"), folder=str(tmp_path / "report"), named=("a", "b"))
     assert (tmp_path / "report" / "report.md").exists()
 

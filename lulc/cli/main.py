@@ -31,6 +31,7 @@ _COMMANDS = {
     "info": "Say what a scene, a product, a model, a training set or a set of patches is, and what is wrong with it.",
     "mosaic": "Merge maps of scenes that overlap into one seamless map.",
     "patches": "Classify small images as wholes: train, evaluate, predict, explain, compare.",
+    "polygons": "Write the patches of each class of a map as polygons.",
     "prepare": "Cut scenes and labels into a training set, split by place.",
     "report": "Write what a map holds: areas as counted, confidence, a picture.",
     "sample": "Draw a stratified random sample of points to label, from a map.",

@@ -21,6 +21,7 @@ DISGUISED = {
     "stack": "stack {path} {out}.tif",
     "report": "report {path} {out}",
     "sample": "sample {path} {out}.gpkg",
+    "polygons": "polygons {path} {out}.gpkg",
 }
 ADDRESSES = {
     "info": "info {url}.tif",
@@ -28,6 +29,7 @@ ADDRESSES = {
     "stack": "stack {url}.tif {out}.tif",
     "stacked NetCDF": "stack {url}.nc {out}.tif",
     "sample": "sample {url}.tif {out}.gpkg",
+    "polygons": "polygons {url}.tif {out}.parquet",
     "report": "report {url} {out}",
     "evaluate": "evaluate {map} {url} --out {out}",
     "evaluate another map": "evaluate {url} {map} --out {out}",

@@ -13,6 +13,8 @@ from lulc.legend import Legend
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
 """Name, GDAL field type (0 integer, 2 string) and usage (5 value, 2 name, 6 red, 7 green, 8 blue)."""
 
+_DOCTYPE = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+
 CodeTables = Mapping[int, Sequence[tuple[int, str]]]
 """Codes and their meanings, by band number counted from 1."""
 
@@ -84,8 +86,24 @@ def qml(legend: Legend) -> bytes:
     ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
     ET.SubElement(root, "blendMode").text = "0"
-    doctype = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    return doctype + _document(root)
+    return _DOCTYPE + _document(root)
+
+
+def polygons_qml(legend: Legend) -> bytes:
+    """QGIS layer style of polygons: filled by their column `code`, with class names, without outlines."""
+    root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
+    renderer = ET.SubElement(root, "renderer-v2", type="categorizedSymbol", attr="code", symbollevels="0")
+    categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
+    for entry in legend:
+        known = {"value": str(entry.code), "type": "long", "label": entry.name, "symbol": str(entry.code)}
+        ET.SubElement(categories, "category", known, render="true")
+        symbol = ET.SubElement(symbols, "symbol", type="fill", name=str(entry.code), alpha="1", clip_to_extent="1")
+        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
+        options = ET.SubElement(layer, "Option", type="Map")
+        color = ",".join(map(str, (*entry.rgb, 255)))
+        for name, value in (("color", color), ("style", "solid"), ("outline_style", "no")):
+            ET.SubElement(options, "Option", type="QString", name=name, value=value)
+    return _DOCTYPE + _document(root)
 
 
 def _document(root: ET.Element) -> bytes:

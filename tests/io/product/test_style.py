@@ -5,7 +5,7 @@ import pytest
 import rasterio
 from defusedxml.ElementTree import fromstring
 
-from lulc.io.product.style import aux_path, aux_xml, qml, qml_path
+from lulc.io.product.style import aux_path, aux_xml, polygons_qml, qml, qml_path
 from lulc.legend import LandClass, Legend
 from tests.support.product_samples import LEGEND, names, pixels, write
 
@@ -62,3 +62,16 @@ def test_side_cars_stand_where_gdal_and_qgis_look(tmp_path):
     assert names(tmp_path) == ["my.map.qml", "my.map.tif", "my.map.tif.aux.xml"]
     assert aux_path(tmp_path / "my.map.tif").read_bytes() == aux_xml(LEGEND)
     assert qml_path(tmp_path / "my.map.tif").read_bytes() == qml(LEGEND)
+
+
+def test_style_of_polygons_has_a_category_and_a_fill_for_each_class():
+    root = fromstring(polygons_qml(ODD).partition(b"\n")[2].decode())
+    renderer = root.find("renderer-v2")
+    assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", "code")
+    found = [(each.get("value"), each.get("label"), each.get("symbol")) for each in renderer.iter("category")]
+    assert found == [(str(entry.code), entry.name, str(entry.code)) for entry in ODD]
+    colors = {
+        symbol.get("name"): symbol.find("layer/Option/Option[@name='color']").get("value")
+        for symbol in renderer.iter("symbol")
+    }
+    assert colors == {str(entry.code): ",".join(map(str, (*entry.rgb, 255))) for entry in ODD}

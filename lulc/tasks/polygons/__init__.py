@@ -1,0 +1,1 @@
+"""Polygons of the classes of a map."""
