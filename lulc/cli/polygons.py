@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lulc.cli.terminal.console import Console, with_console
 from lulc.cli.params.options import model_options, output_argument
+from lulc.cli.terminal.console import Console, with_console
 from lulc.tasks.polygons.options import PolygonsOptions
 
 
