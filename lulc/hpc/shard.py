@@ -85,6 +85,7 @@ def pinned(options: ClassifyOptions) -> ClassifyOptions:
             "precision": placement.precision,
             "threads": options.threads or usable_cores(),
             "model": str(options.model) if model.parent == pretrained_dir() else str(model.resolve()),
+            "calibration": options.calibration.resolve() if options.calibration else None,
         }
     )
 

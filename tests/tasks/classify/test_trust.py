@@ -1,19 +1,15 @@
 """Bands of trust: what they hold, in every storage, on any cut, over dates, and beside clouds."""
 
-import json
-
 import numpy as np
 import pytest
 import rasterio
-import torch
 
 from lulc.errors import InputError, ModelError, UsageError
-from lulc.model.bundle import load_bundle, write_bundle
+from lulc.model.bundle import load_bundle
 from lulc.model.trust.calibration import read_calibration
-from lulc.tasks.accuracy.calibrate import COVERAGES
 from lulc.tasks.classify.classify import classify, plan_classification
 from lulc.tasks.classify.options import ClassifyOptions
-from lulc.training.familiarity import FamiliarityFit
+from tests.support.trust_samples import calibration_for, write_knowing
 
 pytestmark = pytest.mark.torch
 
@@ -28,21 +24,10 @@ def read(path):
         return dict(zip(product.descriptions, product.read(), strict=True))
 
 
-def statistics(classes):
-    fit = FamiliarityFit(classes)
-    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(6000, classes)).astype(np.float32))
-    fit.feed(logits)
-    fit.hold_out(logits)
-    return fit.result()
-
-
 @pytest.fixture(scope="module")
 def knowing(bundle, tmp_path_factory):
     """The textured bundle with statistics of a training."""
-    loaded, folder = load_bundle(bundle), tmp_path_factory.mktemp("knowing") / "model"
-    card = loaded.card.model_dump(exclude={"weights_sha256", "weights_bytes", "familiarity_sha256"})
-    write_bundle(folder, loaded.network, statistics(len(loaded.card.classes)), **card)
-    return folder
+    return write_knowing(bundle, tmp_path_factory.mktemp("knowing") / "model")
 
 
 def activations_of(bands, names):
@@ -113,26 +98,6 @@ def test_over_dates_familiarity_is_the_mean(scene_file, knowing, tmp_path):
     both = read(tmp_path / "both.tif")
     np.testing.assert_allclose(both["familiarity"], np.mean(single, axis=0), atol=1e-4)
     assert list(both)[-4:] == ["confidence", "margin", "familiarity", "looks"]
-
-
-def calibration_for(folder, thresholds, path, **changes):
-    card = load_bundle(folder).card
-    classes = [
-        {"name": name, "pixels": 100, "thresholds": [step] * len(COVERAGES), "coverage": 0.9}
-        for name, step in zip(card.classes.names, thresholds, strict=True)
-    ]
-    table = {
-        "model": "m",
-        "model_sha256": card.weights_sha256,
-        "reference": "points.gpkg",
-        "temperature": 2 * card.temperature,
-        "coverages": COVERAGES,
-        "checked": 0.9,
-        "set_size": 2.0,
-        "classes": classes,
-    }
-    path.write_text(json.dumps(table | changes))
-    return path
 
 
 def test_sets_are_the_classes_that_reach_their_thresholds(scene_file, knowing, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import rasterio
 
 from lulc.errors import InputError, UsageError
+from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.options import SampleOptions
 from lulc.tasks.accuracy.sample import sample_map
 from lulc.tasks.classify.classify import classify
@@ -17,8 +18,8 @@ from lulc.tasks.verify.options import VerifyOptions
 from lulc.tasks.verify.verify import verify_map
 from tests.support import command
 from tests.support.point_samples import label
+from tests.support.trust_samples import calibration_for, write_knowing
 from tests.support.whole_runs import write_scene
-from tests.tasks.classify.test_trust import calibration_for, statistics
 
 pytestmark = pytest.mark.torch
 
@@ -26,14 +27,10 @@ pytestmark = pytest.mark.torch
 @pytest.fixture(scope="module")
 def made(bundle, tmp_path_factory):
     """A folder with a scene, its map with bands of trust and sets, and their model."""
-    from lulc.model.bundle import load_bundle, write_bundle
-
     folder = tmp_path_factory.mktemp("verify")
-    loaded = load_bundle(bundle)
-    card = loaded.card.model_dump(exclude={"weights_sha256", "weights_bytes", "familiarity_sha256"})
-    write_bundle(folder / "model", loaded.network, statistics(len(loaded.card.classes)), **card)
+    classes = load_bundle(write_knowing(bundle, folder / "model")).card.classes
     write_scene(folder / "scene.tif", 620, 560)
-    calibration = calibration_for(folder / "model", [20] * len(loaded.card.classes), folder / "c.json")
+    calibration = calibration_for(folder / "model", [20] * len(classes), folder / "c.json")
     options = ClassifyOptions(
         model=folder / "model",
         precision="fp32",
@@ -158,8 +155,6 @@ def test_the_areas_of_a_report(made, tmp_path):
 def test_a_sample_of_this_map_and_of_another(made, tmp_path):
     sample_map(made / "map.tif", tmp_path / "points.csv", SampleOptions(total=120, min_per_class=5))
     with rasterio.open(made / "map.tif") as file:
-        from lulc.model.bundle import load_bundle
-
         label(tmp_path / "points.csv", file.read(1), load_bundle(made / "model").card.classes)
     report = verify_map(made / "map.tif", VerifyOptions(sample=tmp_path / "points.csv"))
     assert report.contradiction is None
