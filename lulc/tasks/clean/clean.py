@@ -97,8 +97,7 @@ class _Cleaning:
         Raises:
             LulcError: As `ProductWriter`.
         """
-        unit_pass = self.unit_pass  # what it refuses is refused before any file is made
-        assert unit_pass is None or unit_pass.source is self.source
+        _ = self.unit_pass  # what it refuses is refused before any file is made
         return ProductWriter(
             output,
             self.source.grid,

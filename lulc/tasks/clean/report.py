@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lulc.io.product.reader import open_product
+from lulc.io.product.reader import UNIT_TAG, open_product
 from lulc.io.report.markdown import Blocks, markdown_table, number, page
 from lulc.io.report.writer import plain
 from lulc.legend import NODATA_CODE
@@ -190,7 +190,7 @@ def _notes(source: MapToClean, options: CleanOptions) -> tuple[str, ...]:
         found.append(
             "the map has no activations, so its classes were renamed: a class made of several is found too seldom"
         )
-    unit = source.tags.get("LULC_CLEANED_MMU")
+    unit = source.tags.get(UNIT_TAG)
     if unit and source.moves:
         again = "" if options.mmu else "; give --mmu again"
         found.append(f"the map had a minimum mapping unit of {unit}: classes were told from activations anew{again}")

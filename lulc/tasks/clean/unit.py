@@ -16,10 +16,10 @@ from lulc.io.product.areas import SLACK, PixelAreas
 Integers = NDArray[np.int64]
 
 _TEXT = re.compile(r"(?P<number>\d+\.?\d*|\.\d+)\s*(?P<measure>ha|px|)")
-_BITS, _MOST_BITS = 62, 32
-"""Bits of the sum over a whole map, and at most of one pixel."""
+_MOST_DIGITS = 9
+"""Of the area of a pixel. They are decimal, as the part of a pixel that lies inside its scene is stated: so two halves are one."""
 
-_NEVER = 1 << _BITS
+_NEVER = 1 << 62
 """An area that no patch of a map reaches."""
 
 
@@ -57,7 +57,7 @@ class UnitAreas:
     """Areas of pixels in whole numbers, and the area that a patch must reach.
 
     Attributes:
-        rows: int64 (height,) area of a pixel of each row; the largest is 2**32 for maps of up to 2**30 pixels.
+        rows: int64 (height,) area of a pixel of each row; the largest is 10**9 for maps of up to 4e9 pixels.
         last: int64 (height,) of the pixel in the last column, which may reach beyond the scene.
         width: Columns.
         least: Area of a patch that is not below the unit.
@@ -89,8 +89,8 @@ class UnitAreas:
                 f"{path}: its CRS does not tell the ground area of every pixel, which a unit in hectares needs",
                 "give --mmu in pixels, such as --mmu 50px, or georeference the map with gdal_edit.py -a_srs EPSG:N",
             )
-        bits = min(_MOST_BITS, _BITS - (height * width).bit_length())
-        scale = (1 << bits) / float(areas.rows.max())
+        digits = min(_MOST_DIGITS, len(str(_NEVER // (height * width))) - 1)
+        scale = 10**digits / float(areas.rows.max())
         rows, last = (np.rint(part * scale).astype(np.int64) for part in (areas.rows, areas.rows * areas.columns[-1]))
         return cls(rows, last, width, ceil(min(unit.number * (1 - SLACK) * scale, _NEVER)))
 

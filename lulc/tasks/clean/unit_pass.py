@@ -17,12 +17,16 @@ from lulc.tasks.clean.options import CleanOptions
 from lulc.tasks.clean.pieces import StripPieces
 from lulc.tasks.clean.source import MapToClean
 from lulc.tasks.clean.sweep import Strip, Sweep
-from lulc.tasks.clean.unit import UnitAreas
+from lulc.tasks.clean.unit import Integers, UnitAreas
 from lulc.threads import in_order
 from lulc.tiling import BLOCK
 
 STRIP_PIXELS = 6_000_000
 """Pixels of a strip, about: a row of blocks of a whole tile. A map that is wider has a row of its blocks."""
+
+
+MOST_RUNS = 1 << 19
+"""Of what is joined at once, about. A strip of a real map of 10,980 columns has half of them, noise ten times as many."""
 
 
 def strip_windows(shape: Shape) -> Iterator[Window]:
@@ -46,6 +50,7 @@ class UnitPass:
     options: CleanOptions
     areas: UnitAreas
     _groups: Groups = field(init=False)
+    _first_parts: list[int] = field(default_factory=lambda: [0])
 
     def __post_init__(self) -> None:
         self._groups = Groups(len(self.source.legend), self.areas.least, majority=self.options.mmu_by == "majority")
@@ -67,22 +72,37 @@ class UnitPass:
             LulcError: Reading failed, or Interrupted.
         """
         sweep, done = Sweep(self._groups, corners=self.options.corners), 0
-        for strip in in_order(self._strip, strip_windows(self.source.grid.shape), threads):
-            sweep.feed(strip)
-            done += strip.pieces.codes.size
-            run.tick(done, whole)
+        for parts in in_order(self._read, strip_windows(self.source.grid.shape), threads):
+            self._first_parts.append(self._first_parts[-1] + len(parts))
+            for part, sums in parts:
+                sweep.feed(Strip(part, sums, *part.touches()))
+                done += part.codes.size
+                run.tick(done, whole)
         sweep.end()
 
     def applied(self, strip: int, window: Window, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The classes of a strip after the unit, from those before it: uint8 (height, width)."""
-        return self._pieces(window, classes).with_classes(self._groups.verdicts.of_strip(strip))
+        parts = enumerate(self._parts(window, classes), self._first_parts[strip])
+        return np.concatenate([part.with_classes(self._groups.verdicts.of_strip(number)) for number, part in parts])
 
-    def _strip(self, window: Window) -> Strip:
+    def _read(self, window: Window) -> list[tuple[StripPieces, Integers]]:
+        """The parts of a strip, and the summed activations of their pieces."""
         by_majority = self.options.mmu_by == "majority"
         bands = self.source.classes(window)[None] if by_majority else self.source.bands(window)
-        pieces = self._pieces(window, bands[0].astype(np.uint8, copy=False))
-        sums = np.zeros((0, pieces.count), np.int64) if by_majority else pieces.sums(bands[1:])
-        return Strip(pieces, sums, *pieces.touches())
+        found = []
+        for part in self._parts(window, bands[0].astype(np.uint8, copy=False)):
+            rows = slice(part.row - window.row, part.row - window.row + len(part.codes))
+            sums = np.zeros((0, part.count), np.int64) if by_majority else part.sums(bands[1:, rows])
+            found.append((part, sums))
+        return found
 
-    def _pieces(self, window: Window, classes: NDArray[np.uint8]) -> StripPieces:
-        return StripPieces(classes, window.row, self.areas.part(window), self.options.corners)
+    def _parts(self, window: Window, classes: NDArray[np.uint8]) -> list[StripPieces]:
+        """A strip in parts of whole rows that have few enough runs; nearly always one."""
+        runs = np.cumsum(1 + np.count_nonzero(classes[:, 1:] != classes[:, :-1], axis=1)) // MOST_RUNS
+        cuts = np.flatnonzero(np.diff(runs)) + 1
+        parts = []
+        for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), window.height], strict=True):
+            rows = Window(window.row + start, 0, end - start, window.width)
+            codes = classes[start:end].copy()  # no view, which would keep all bands of the strip
+            parts.append(StripPieces(codes, rows.row, self.areas.part(rows), self.options.corners))
+        return parts

@@ -70,6 +70,7 @@ def test_any_strips_and_panels_give_the_same_file(map_, tmp_path, monkeypatch, o
     clean(map_, tmp_path / "whole.tif", CleanOptions(**options))
     monkeypatch.setattr("lulc.tasks.clean.unit_pass.STRIP_PIXELS", 1)
     clean(map_, tmp_path / "rows.tif", CleanOptions(**options))
+    monkeypatch.setattr("lulc.tasks.clean.unit_pass.MOST_RUNS", 900)
     monkeypatch.setattr("lulc.tasks.clean.source._SLAB_ROWS", 37)
     monkeypatch.setattr("lulc.tasks.clean.smooth._COLUMNS", 101)
     clean(map_, tmp_path / "slabs.tif", CleanOptions(**options))

@@ -54,6 +54,11 @@ def test_rows_and_the_last_column_count_with_their_ground():
     np.testing.assert_allclose(found / areas.least, expected / 0.05, rtol=1e-8)
 
 
+def test_parts_of_pixels_add_up_to_whole_ones():
+    areas = UnitAreas.of(MinimumUnit(0.05, "ha"), PixelAreas(np.full(9, 0.01), np.array([1, 1, 0.4])), Path("m"))
+    assert 5 * areas.last[0] == 2 * areas.rows[0]
+
+
 def test_pixels_are_counted_where_the_ground_is_not_known():
     unknown = PixelAreas(np.full(5, np.nan), np.ones(4))
     assert UnitAreas.of(MinimumUnit(2.5, "px"), unknown, Path("m")).least == 3
