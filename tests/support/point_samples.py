@@ -40,11 +40,10 @@ def mapped(codes, share=0.1, seed=1):
 
 def write_map(path, codes, *, legend=LEGEND, block=64, **changes):
     """A product of one band."""
-    profile = {"crs": "EPSG:32633", "transform": PLACE, "nodata": 255, "tiled": True, "dtype": "uint8"} | changes
+    profile = {"crs": "EPSG:32633", "transform": PLACE, "nodata": 255, "tiled": True, "dtype": "uint8"}
+    profile |= {"blockxsize": block, "blockysize": block} | changes
     height, width = codes.shape
-    with rasterio.open(
-        path, "w", driver="GTiff", count=1, height=height, width=width, blockxsize=block, blockysize=block, **profile
-    ) as raster:
+    with rasterio.open(path, "w", driver="GTiff", count=1, height=height, width=width, **profile) as raster:
         raster.write(codes, 1)
         raster.update_tags(LULC_LEGEND=json.dumps(legend.to_table()))
     return path

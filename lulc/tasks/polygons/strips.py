@@ -18,6 +18,9 @@ STRIP_PX = 1 << 21
 _PANEL = 2048
 """Columns of activations that are held at once, whatever the width of the map."""
 
+_LEAST_ROWS = 256
+"""Rows that are read at once where blocks are lower: many files hold a row a block."""
+
 _STEPS_OF_FLOAT = 1 << 24
 _MOST_UNITS = 1 << 61
 _MOST_DIGITS = 12
@@ -106,13 +109,22 @@ def read_strips(
         StorageError: It cannot be read.
     """
     table = np.where(wanted, np.arange(wanted.size), NODATA_CODE).astype(np.uint8)
-    for window in product.block_rows():
+    for window in _windows(product):
         planes = _Planes.of(product, window)
         for start in range(0, window.width, _PANEL):
             planes.read(product, Window(window.row, start, window.height, min(_PANEL, window.width - start)), start)
         area = units.pixels[:, window.row : window.row_end]
         whole = Strip(window.row, table[planes.codes], area, planes.activation, planes.flagged)
         yield from whole.parts(max(1, strip_px // window.width))
+
+
+def _windows(product: ProductReader) -> Iterator[Window]:
+    """Rows of blocks, several at a time where blocks are low."""
+    height, width = product.grid.shape.height, product.grid.shape.width
+    block = next(product.block_rows()).height
+    step = block * max(1, _LEAST_ROWS // block)
+    for row in range(0, height, step):
+        yield Window(row, 0, min(step, height - row), width)
 
 
 def activation_unit(product: ProductReader) -> float:

@@ -129,6 +129,7 @@ class TestAttributes:
 
 
 class TestCuts:
+    @pytest.mark.whole
     @pytest.mark.parametrize("simplify", [0, 25])
     def test_files_are_equal_for_all(self, product, tmp_path, simplify):
         found = []
@@ -138,6 +139,13 @@ class TestCuts:
             found.append((tmp_path / f"{cut}.parquet").read_bytes())
             assert read(tmp_path / f"{cut}.gpkg").equals(read(tmp_path / f"{CUTS[0]}.gpkg"))
         assert len(set(found)) == 1
+
+    def test_blocks_of_the_map_do_not_show(self, tmp_path):
+        codes = np.random.default_rng(3).choice(np.uint8([1, 2, 255]), (600, 40)).repeat(2, axis=1)
+        for name, layout in (("rows", {"tiled": False, "blockysize": 1}), ("tiles", {}), ("high", {"block": 256})):
+            write_map(tmp_path / "map.tif", codes, legend=LEGEND, **layout)
+            map_polygons(tmp_path / "map.tif", tmp_path / f"{name}.parquet")
+        assert len({(tmp_path / f"{name}.parquet").read_bytes() for name in ("rows", "tiles", "high")}) == 1
 
     def test_both_formats_hold_the_same(self, product, tmp_path):
         for ending in ("gpkg", "parquet"):

@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from tests.support.traced import NODATA, class_arrays, traced
 
+pytestmark = pytest.mark.whole
+
 LIMITS = (0.0, 0.5, 1.0, 4.0, 1e9)
 
 
@@ -76,7 +78,6 @@ def test_two_borders_between_the_same_points_do_not_become_one(folder):
     assert shapely.coverage_is_valid(polygons)
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize("limit", [1.0, 4.0, 25.0])
 def test_a_real_map_beside_the_simplifier_of_geos(data, folder, limit):
     """GEOS sees the whole coverage at once; it may drop vertices that must stay here, but not many."""

@@ -35,6 +35,7 @@ DIAGONAL = np.uint8([[1, 2, 2], [2, 1, 2], [2, 2, 1]])
 ARRAYS = {"spiral": SPIRAL, "touching": TOUCHING, "diagonal": DIAGONAL, "empty": np.full((3, 4), NODATA, np.uint8)}
 
 
+@pytest.mark.whole
 @given(class_arrays(), st.integers(1, 14))
 def test_polygons_are_the_patches_of_an_oracle(codes, rows):
     polygons, found, pixels = traced(codes, rows)
@@ -47,12 +48,14 @@ def test_polygons_are_the_patches_of_an_oracle(codes, rows):
     assert np.array_equal(codes[(-shapely.get_y(inside)).astype(int), shapely.get_x(inside).astype(int)], found)
 
 
+@pytest.mark.whole
 @given(class_arrays(), st.integers(1, 14), st.integers(1, 14))
 def test_nothing_depends_on_the_strips(codes, rows, other):
     for one, two in zip(traced(codes, rows), traced(codes, other), strict=True):
         assert [*map(str, one)] == [*map(str, two)]
 
 
+@pytest.mark.whole
 @given(class_arrays())
 def test_neighbours_share_every_vertex_of_their_border(codes):
     polygons, _, _ = traced(codes, 5)
