@@ -58,6 +58,7 @@ ONLY_IN = {
         "io.product",
     }
     | {"patches.image", "serve.map_tiles"},
+    "exactextract": {"io.labels"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},

@@ -1,7 +1,7 @@
 """Zones on the grid of a map: their polygons in pixels, and their ground area on the ellipsoid.
 
 An edge that is straight in the CRS of the zones is a curve on the grid. It gets points until its chords stay within a
-hundredth of a pixel of it.
+thousandth of a pixel of it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,8 @@ from pyproj import CRS, Geod
 from lulc.errors import InputError
 from lulc.grid import Grid, map_points, transformer
 from lulc.ground_area import SQUARE_METRES_PER_HECTARE
-from lulc.io.labels.zones import Zones
+from lulc.io.labels.coverage import SNAP_PX
+from lulc.io.labels.zones import Zones, polygonal
 from lulc.turns import turn_of, unwrapped
 
 Shapes = NDArray[np.object_]
@@ -26,7 +27,7 @@ Shapes = NDArray[np.object_]
 Move = Callable[[Any, Any], tuple[Any, ...]]
 """Moves coordinates: x and y, float64 (n,) each, to others."""
 
-_TOLERANCE_PX = 0.01
+_TOLERANCE_PX = 0.001
 _LONGEST_PX = 256
 """An edge may bend twice, so that its middle lies on its chord; edges are at most so long before that is looked at."""
 
@@ -44,8 +45,8 @@ class PlacedZones:
     """Zones on a grid.
 
     Attributes:
-        shapes: The parts on the grid, x columns and y rows, both from its upper left corner, pixels; empty for zones
-            beside it.
+        shapes: The parts on the grid, x columns and y rows, both from its upper left corner, pixels, snapped to
+            multiples of `SNAP_PX`; empty for zones beside it.
         hectares: float64 (n,) of the whole zones on the ellipsoid.
         inside: float64 (n,) fraction of these on the grid, 0..1.
     """
@@ -83,7 +84,7 @@ def place_zones(zones: Zones, grid: Grid, edge: tuple[float, float], called: str
         raise InputError(
             f"zone {lost!r} of {zones.path} reaches where the CRS of {called} has no place", "cut it to the map"
         )
-    pixels = shapely.make_valid(pixels)  # rounding may let narrow parts touch
+    pixels = polygonal(shapely.make_valid(pixels))  # rounding may let narrow parts touch
     height, width = grid.shape.height - 1 + edge[0], grid.shape.width - 1 + edge[1]
     return _clipped(pixels, whole_ha, grid, shapely.box(0, 0, width, height), str(zones.path))
 
@@ -96,12 +97,12 @@ def _clipped(
     crossing = ~inside & shapely.intersects(pixels, map_box)
     parts = np.full(len(pixels), shapely.Polygon(), object)
     parts[inside] = pixels[inside]
-    parts[crossing] = shapely.intersection(pixels[crossing], map_box)
+    parts[crossing] = polygonal(shapely.intersection(pixels[crossing], map_box))
     fraction = inside.astype(np.float64)
     if crossing.any():
         part_ha = _hectares(parts[crossing], lambda x, y: tuple(grid.longitudes_latitudes(x, y).T), called)
         fraction[crossing] = np.clip(part_ha / whole_ha[crossing], 0, 1)
-    return PlacedZones(parts, whole_ha, fraction)
+    return PlacedZones(polygonal(shapely.set_precision(parts, SNAP_PX)), whole_ha, fraction)
 
 
 def _near(zones: Zones, grid: Grid, called: str) -> Shapes:
@@ -122,7 +123,7 @@ def _near(zones: Zones, grid: Grid, called: str) -> Shapes:
     around = shapely.union_all(boxes)
     shapes = zones.shapes.copy()
     reaching = ~shapely.covered_by(shapes, around)
-    shapes[reaching] = shapely.intersection(shapes[reaching], around)
+    shapes[reaching] = polygonal(shapely.intersection(shapes[reaching], around))
     return shapes
 
 

@@ -18,6 +18,7 @@ from lulc.io.files.vector import VECTOR_SUFFIXES, read_vector, vector_layers
 _log = logging.getLogger(__name__)
 
 _MOST_NAMED = 5
+_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,7 @@ def _polygons(shapes: Any, path: Path) -> tuple[NDArray[np.object_], list[str]]:
         raise InputError(f"{path} holds {', '.join(strange)}", "give polygons")
     crossed = np.flatnonzero(~shapely.is_valid(found) & ~shapely.is_missing(found))
     if crossed.size:
-        found[crossed] = [_polygonal(shape) for shape in shapely.make_valid(found[crossed])]
+        found[crossed] = polygonal(shapely.make_valid(found[crossed]))
     gone = np.flatnonzero(~(shapely.area(found) > 0))
     found[gone] = None
     if gone.size == found.size:
@@ -96,10 +97,13 @@ def _polygons(shapes: Any, path: Path) -> tuple[NDArray[np.object_], list[str]]:
     return found, problems
 
 
-def _polygonal(shape: Any) -> Any:  # noqa: ANN401
-    """The polygons among the parts of a repaired shape, which may have lines and points too."""
-    parts = [part for part in shapely.get_parts(shape) if part.geom_type.endswith("Polygon")]
-    return shapely.union_all(parts) if parts else shapely.Polygon()
+def polygonal(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Shapes without their lines and points, which repairing and cutting may leave: (Multi)Polygons, perhaps empty."""
+    found = shapes.copy()
+    for number in np.flatnonzero(~np.isin(shapely.get_type_id(found), _POLYGONS)):
+        parts = [part for part in shapely.get_parts(found[number]) if part.geom_type.endswith("Polygon")]
+        found[number] = shapely.union_all(parts) if parts else shapely.Polygon()
+    return found
 
 
 def _crs(stated: str | None, path: Path) -> CRS:

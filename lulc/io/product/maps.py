@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from lulc.errors import InputError, UsageError
-from lulc.io.product.label_map import LabelMap, open_label_map
 from lulc.io.product.reader import NotAProductError, ProductReader, open_product
 from lulc.io.scene.raster import sniff
 
-ClassMap = ProductReader | LabelMap
+if TYPE_CHECKING:  # labels load shapely and pyproj, which products do not need
+    from lulc.io.product.label_map import LabelMap
+
+ClassMap: TypeAlias = "ProductReader | LabelMap"
 """A map with classes; a product may have activations and clouds too."""
 
 
@@ -43,6 +46,8 @@ def _opened(path: Path, legend: str | Path | None, nodata: int | None, flag: str
             raise UsageError(f"{path} was not made by lulc", f"give the legend of its classes with {flag}") from error
         if legend is None:
             raise
+    from lulc.io.product.label_map import open_label_map
+
     return stack.enter_context(open_label_map(path, legend, nodata))
 
 

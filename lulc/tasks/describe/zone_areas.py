@@ -103,7 +103,7 @@ def count_zones(source: ClassMap, path: Path, field: str | None = None) -> ZoneA
     placed = place_zones(zones, grid, edge, str(source.path))
     if shapely.is_empty(placed.shapes).all():
         count = f"none of the {len(zones.names)} zones" if len(zones.names) > 1 else "the zone"
-        raise InputError(f"{count} of {path} meets {source.path}".replace("none", "None"), "check the CRS of both")
+        raise InputError(f"{count} of {path} meets {source.path}", "check the CRS of both")
     counts = _Counts(source, len(zones.names))
     tree = shapely.STRtree(placed.shapes)
     for window in block_windows(grid.shape, _TILE):
