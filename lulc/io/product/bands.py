@@ -40,6 +40,12 @@ CLOUDS = ExtraBand("clouds", "code", "sky", tuple(enumerate(SKY)))
 """Extra band of a map whose clouds and shadows are flagged: positions in `SKY`."""
 
 
+TRUST_TAG = "LULC_TRUST"
+"""Tag of a map with bands that say how far it can be trusted: their names."""
+
+SETS_TAG = "LULC_SETS"
+"""Tag of a map with prediction sets: their coverage."""
+
 CONFIDENCE = ExtraBand("confidence", "share", "probability")
 """Extra band: the activation of the class given."""
 
@@ -51,7 +57,6 @@ FAMILIARITY = ExtraBand("familiarity", "share", "fraction of training")
 
 UNFAMILIAR = 0.05
 """A familiarity below this flags a pixel: one in twenty held-out training pixels lies below."""
-
 
 SET_SIZE = ExtraBand("set size", "code", "number of classes")
 """Extra band: how many classes are in the prediction set of a pixel."""

@@ -6,13 +6,21 @@ from xml.etree.ElementTree import Element  # for the annotation only; parsing is
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from lulc.io.product.bands import CLOUDS, ExtraBand
+from lulc.io.product.bands import CLOUDS, FAMILIARITY, SETS_TAG, TRUST_TAG, ExtraBand
 from lulc.io.product.reader import ProductReader
 from lulc.io.product.style import aux_path
 from lulc.resources import read_regular
 
 _MOST_BYTES = 4 << 20
-_CODE_UNITS = ("sky", "number of dates", "number of the map", "add 250 times this to source", "class code")
+_CODE_UNITS = (
+    "sky",
+    "number of dates",
+    "number of the map",
+    "add 250 times this to source",
+    "class code",
+    "number of classes",
+    "bits of classes",
+)
 """Units of the bands that hold codes, of products of float32: bytes tell by their scale."""
 
 
@@ -27,6 +35,18 @@ def extra_bands_of(product: ProductReader) -> tuple[ExtraBand, ...]:
         code = product.scale_of(number) == 1 if product.bytewise else unit in _CODE_UNITS
         found.append(ExtraBand(name, "code" if code else "share", unit, names.get(number, ())))
     return tuple(found)
+
+
+def lasting_bands_of(product: ProductReader) -> tuple[ExtraBand, ...]:
+    """Those extra bands that still hold when classes or activations change: confidence, margin and sets follow from these."""
+    stale = {name for name in product.tags.get(TRUST_TAG, "").split(", ") if name != FAMILIARITY.name}
+    return tuple(band for band in extra_bands_of(product) if band.name not in stale)
+
+
+def lasting_tags_of(product: ProductReader) -> dict[str, str]:
+    """The provenance of a product as it holds with `lasting_bands_of` alone."""
+    kept = {name: text for name, text in product.tags.items() if name not in {TRUST_TAG, SETS_TAG}}
+    return kept | ({TRUST_TAG: FAMILIARITY.name} if product.flags_unfamiliar else {})
 
 
 def _code_names(path: Path) -> dict[int, tuple[tuple[int, str], ...]]:

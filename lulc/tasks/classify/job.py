@@ -9,7 +9,7 @@ from lulc.errors import InputError
 from lulc.io.cog.assembly import CogLayout
 from lulc.io.files.fingerprint import code_fingerprint, file_fingerprint, json_fingerprint, named_fingerprint
 from lulc.io.files.names import listed
-from lulc.io.product.bands import CLOUDS, FAMILIARITY, ExtraBand, band_infos
+from lulc.io.product.bands import CLOUDS, FAMILIARITY, SETS_TAG, TRUST_TAG, ExtraBand, band_infos
 from lulc.io.product.writer import product_layout
 from lulc.io.scene.acquired import span
 from lulc.model.build import total_stride
@@ -229,9 +229,9 @@ def _tags_of_trust(extra: Sequence[ExtraBand], beside: Sequence[Beside], options
     return _stated(
         {
             "LULC_CLOUDS": _FLAGGED if CLOUDS in extra else "",
-            "LULC_TRUST": ", ".join(band.name for one in beside for band in one.bands),
+            TRUST_TAG: ", ".join(band.name for one in beside for band in one.bands),
             "LULC_CALIBRATION_SHA256": digest,
-            "LULC_SETS": f"{options.sets:g}" if options.sets is not None else "",
+            SETS_TAG: f"{options.sets:g}" if options.sets is not None else "",
         }
     )
 

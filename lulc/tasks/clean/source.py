@@ -14,7 +14,7 @@ from lulc.grid import Grid, Window
 from lulc.io.files.fingerprint import Unchanged
 from lulc.io.product.areas import PixelAreas, edge_of
 from lulc.io.product.bands import ExtraBand
-from lulc.io.product.extra import extra_bands_of
+from lulc.io.product.extra import lasting_bands_of, lasting_tags_of
 from lulc.io.product.reader import open_product
 from lulc.io.product.rounding import ACTIVATION_STEPS, largest, largest_remainder, product_bytes
 from lulc.legend import NODATA_CODE, Legend
@@ -139,10 +139,10 @@ def open_map(path: Path, options: CleanOptions) -> MapToClean:
         return MapToClean(
             path,
             product.grid,
-            product.tags,
+            lasting_tags_of(product),
             product.has_activations,
             product.bytewise,
-            extra_bands_of(product),
+            lasting_bands_of(product),
             crosswalk,
             options.smoothing,
             unchanged,

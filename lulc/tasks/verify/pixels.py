@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lulc.errors import InputError
 from lulc.grid import Window
-from lulc.io.product.bands import CLOUDS, CONFIDENCE, FAMILIARITY, MARGIN, SET_BITS, SET_SIZE
+from lulc.io.product.bands import CLOUDS, CONFIDENCE, FAMILIARITY, MARGIN, SET_BITS, SET_SIZE, TRUST_TAG
 from lulc.io.product.reader import ProductReader
 from lulc.legend import NODATA_CODE
 
@@ -31,7 +31,7 @@ class PixelChecks:
 
     def __init__(self, product: ProductReader) -> None:
         self._product, self.pixels, self.valid = product, 0, 0
-        trusted = [name.strip() for name in product.tags.get("LULC_TRUST", "").split(",") if name.strip()]
+        trusted = [name.strip() for name in product.tags.get(TRUST_TAG, "").split(",") if name.strip()]
         self._trusted = trusted
         lacking = [name for name in trusted if name not in product.extra_bands]
         if lacking:

@@ -8,11 +8,15 @@ import pytest
 import rasterio
 
 from lulc.errors import InputError, UsageError
+from lulc.io.product.extra import extra_bands_of
+from lulc.io.product.reader import open_product
 from lulc.model.bundle import load_bundle
 from lulc.tasks.accuracy.options import SampleOptions
 from lulc.tasks.accuracy.sample import sample_map
 from lulc.tasks.classify.classify import classify
 from lulc.tasks.classify.options import ClassifyOptions
+from lulc.tasks.clean.clean import clean
+from lulc.tasks.clean.options import CleanOptions
 from lulc.tasks.describe.map_report import report_map
 from lulc.tasks.verify.options import VerifyOptions
 from lulc.tasks.verify.verify import verify_map
@@ -68,6 +72,41 @@ def test_a_sound_map_passes(made):
     assert [check.name for check in report.checks] == ["file", "pixels", "model", "scene", "network", "areas"]
     assert "0.0000% of the classes differ" in report.checks[4].found
     assert f"{620 * 560:,d} read" in report.checks[1].found
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mmu": "30px"}, {"smooth": "bayes"}, {"merge": ("trees,grass=green",), "mmu": "30px"}]
+)
+def test_a_cleaned_map_holds_no_stale_bands(made, tmp_path, settings):
+    clean(made / "map.tif", tmp_path / "clean.tif", CleanOptions(**settings))
+    with rasterio.open(tmp_path / "clean.tif") as file:
+        assert file.descriptions[-1] == "familiarity"
+        assert not {"confidence", "margin", "set size", "set 1-7"} & {*file.descriptions}
+        assert (file.tags()["LULC_TRUST"], "LULC_SETS" in file.tags()) == ("familiarity", False)
+    assert verify_map(tmp_path / "clean.tif").contradiction is None
+
+
+def test_extra_bands_of_float32_keep_their_kinds(made, tmp_path):
+    """A file of float32 does not tell codes from shares by their scale."""
+    options = ClassifyOptions(
+        model=made / "model",
+        precision="fp32",
+        device="cpu",
+        trust=True,
+        calibration=made / "c.json",
+        sets=0.9,
+        activations="float32",
+    )
+    classify([made / "scene.tif"], tmp_path / "map.tif", options)
+    assert verify_map(tmp_path / "map.tif").contradiction is None
+    with open_product(tmp_path / "map.tif") as product:
+        kinds = {band.name: band.kind for band in extra_bands_of(product)}
+    assert [kinds[name] for name in ("confidence", "familiarity", "set size", "set 1-7")] == [
+        "share",
+        "share",
+        "code",
+        "code",
+    ]
 
 
 def at(rows, cols, value):
