@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lulc.grid import Window, map_points
 from lulc.io.figures.color_ramps import class_palette, fraction_palette, heat_palette
-from lulc.io.product.bands import CLEAR, CLOUDS, SKY
+from lulc.io.product.bands import CLEAR, CLOUDS, FAMILIARITY, SKY
 from lulc.io.product.reader import given_activation, open_product
 from lulc.legend import NODATA_CODE
 from lulc.serve.map_tiles import TiledRaster, color_png, indexed_png
@@ -21,7 +21,7 @@ CLASS, CONFIDENCE, ACTIVATION, FRACTION = "class", "confidence", "activation-", 
 _SKY_COLORS = {"cloud": (255, 255, 255, 200), "shadow": (20, 20, 45, 170)}
 """Red, green, blue and opacity of what is flagged: the classes beneath are still seen."""
 
-_FRACTION_UNIT = "probability"
+_FRACTION_UNITS = {"probability", FAMILIARITY.unit}
 
 _STEPS = 250
 _PAGE = 250
@@ -130,7 +130,7 @@ class MapView:
     @property
     def _fractions(self) -> list[str]:
         """Names of the fraction bands other than activations and confidence."""
-        return [name for name, (_, unit) in self._extra.items() if unit == _FRACTION_UNIT and name != CONFIDENCE]
+        return [name for name, (_, unit) in self._extra.items() if unit in _FRACTION_UNITS and name != CONFIDENCE]
 
     def tile(self, layer: str, zoom: int, column: int, row: int) -> bytes | None:
         """Tile of a layer as PNG, 256 x 256 pixels; None outside the product.
