@@ -13,7 +13,7 @@ def test_bands_of_trust_are_layers(tmp_path):
     valid = data[0] != 255
     extra = [CONFIDENCE, MARGIN, FAMILIARITY]
     shares = np.where(valid, np.array([200, 150, 10])[:, None, None], 255).astype(np.uint8)
-    write(tmp_path / "map.tif", np.concatenate([data, shares]), extra=extra)
+    write(tmp_path / "map.tif", np.concatenate([data, shares]), extra=extra, activations="uint8")
     view = MapView(tmp_path / "map.tif")
     assert [layer.title for name, layer in view.layers.items() if name.startswith("share-")] == [
         "Margin",
