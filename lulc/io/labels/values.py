@@ -22,11 +22,16 @@ class UnknownValuesError(InputError):
     def __init__(self, path: Path, legend: Legend, values: NDArray[Any], pixels: int) -> None:
         self.values = values
         some = values[:_SHOWN].tolist()
-        shown = ", ".join(str(value) if isinstance(value, int) else f"{value:g}" for value in some)
+        shown = ", ".join(map(exact, some))
         super().__init__(
             f"{path} holds {shown}, which legend {legend.name} does not know ({pixels} pixels of one window)",
             "choose another --legend, or add the value to its nodata_values",
         )
+
+
+def exact(value: float) -> str:
+    """A pixel value for people: a whole number to its last digit."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def codes_of(values: NDArray[Any], labelled: NDArray[np.bool_], legend: Legend, path: Path) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lulc.errors import InputError, UsageError
 from lulc.grid import Grid, Window
 from lulc.io.labels.labels import BandLabels, open_labels
-from lulc.io.labels.values import UnknownValuesError
+from lulc.io.labels.values import UnknownValuesError, exact
 from lulc.legend import NODATA_CODE, Legend, load_legend
 from lulc.projection import GridProjection
 
@@ -104,12 +104,12 @@ class LabelMap:
         first = next(iter(sorted(counts)))
         more = f" and {len(counts) - _SHOWN} more values" if len(counts) > _SHOWN else ""
         shown = ", ".join(
-            f"{value:g} ({pixels:,} pixel{'s' if pixels != 1 else ''})"
+            f"{exact(value)} ({pixels:,} pixel{'s' if pixels != 1 else ''})"
             for value, pixels in sorted(counts.items())[:_SHOWN]
         )
         return InputError(
             f"{self.path} holds {shown}{more}, which legend {self.legend.name} does not know",
-            f"give --nodata {first:g} if that is no data, or choose another --legend"
+            f"give --nodata {exact(first)} if that is no data, or choose another --legend"
             if len(counts) == 1
             else "choose another --legend, or one whose nodata_values lists those that are no data",
         )

@@ -107,6 +107,8 @@ def read_calibration(path: Path) -> Calibration:
     Raises:
         InputError: It is no calibration.
     """
+    if not path.exists():
+        raise InputError(f"there is no {path}", "check the path")
     broken = raised_as(InputError, f"{path} is no calibration", _EXAMPLE, ValueError, OSError)
     with broken:
         table = parse_json(read_regular(path, _MOST_BYTES))

@@ -103,6 +103,8 @@ def pixels_of_model(model: str | Path, training_set: Path, options: CalibrateOpt
 def _at_points(product: ProductReader, path: Path, options: CalibrateOptions) -> Iterator[Part]:
     points = read_points(path, label=options.attribute or "reference")
     codes = label_codes(path, points, product.legend)
+    if not codes.any():
+        raise InputError(f"no point of {path} has a label", "fill in class names or codes")
     row, col, inside = pixels_at(product.grid, points.lon, points.lat)
     for number in np.flatnonzero(inside & (codes > 0)).tolist():
         activations = product.activations(Window(int(row[number]), int(col[number]), 1, 1))

@@ -102,8 +102,9 @@ def count_zones(source: ClassMap, path: Path, field: str | None = None) -> ZoneA
     edge = edge_of(source.tags, source.path)
     placed = place_zones(zones, grid, edge, str(source.path))
     if shapely.is_empty(placed.shapes).all():
-        count = f"none of the {len(zones.names)} zones" if len(zones.names) > 1 else "the zone"
-        raise InputError(f"{count} of {path} meets {source.path}", "check the CRS of both")
+        count = f"none of the {len(zones.names)} zones of {path} meets"
+        said = count if len(zones.names) > 1 else f"the zone of {path} does not meet"
+        raise InputError(f"{said} {source.path}", "check the CRS of both")
     counts = _Counts(source, len(zones.names))
     tree = shapely.STRtree(placed.shapes)
     for window in block_windows(grid.shape, _TILE):

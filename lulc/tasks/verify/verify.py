@@ -112,7 +112,11 @@ def _origin(product: ProductReader, options: VerifyOptions) -> Iterator[Check]:
         raise UsageError(
             f"{product.path} was made with {stated or 'no model'}, which is not at hand", "give it with --model"
         )
-    if "LULC_DATES" in product.tags or product.tags.get("LULC_KIND") or "LULC_CLEANED" in product.tags:
+    if cleaned := product.tags.get("LULC_CLEANED_FROM"):
+        raise UsageError(
+            f"{product.path} is {cleaned} cleaned, which its scene alone does not give", "verify that map with --scene"
+        )
+    if "LULC_DATES" in product.tags or product.tags.get("LULC_KIND"):
         raise UsageError(
             f"{product.path} is not the map of one scene", "leave --scene out, and verify the maps it was made of"
         )
@@ -129,8 +133,11 @@ def _origin(product: ProductReader, options: VerifyOptions) -> Iterator[Check]:
 def _areas(path: Path, report: Path | None) -> Check:
     areas = class_areas(path)
     total = sum(entry.hectares or 0.0 for entry in areas)
+    pixels = sum(entry.pixels for entry in areas)
+    placed = any(entry.hectares is not None for entry in areas)
+    counted = f"{total:,.2f} ha counted" if placed else f"{pixels:,d} pixels counted; without a CRS they have no area"
     if report is None:
-        return Check("areas", f"{total:,.1f} ha counted")
+        return Check("areas", counted)
     with raised_as(InputError, f"{report / JSON} is no report", "give the folder of lulc report", OSError, ValueError):
         table = parse_json(read_regular(report / JSON, _MOST_BYTES))
         stated = {entry["name"]: entry for entry in table["classes"]} if isinstance(table, dict) else {}
@@ -143,7 +150,7 @@ def _areas(path: Path, report: Path | None) -> Check:
                 f"{report / JSON} states {pixels} pixels of {entry.name}, {path} holds {entry.pixels}",
                 "the report is of another map, or was changed",
             )
-    return Check("areas", f"{total:,.1f} ha counted, as {report / JSON} states")
+    return Check("areas", f"{counted}, as {report / JSON} states")
 
 
 def _sample(path: Path, points: Path) -> Check:
