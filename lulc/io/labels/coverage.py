@@ -1,64 +1,38 @@
-"""How much of each pixel a polygon covers, exactly: exactextract's fractions, each held against the polygon's area.
+"""How much of each pixel a polygon covers, exactly: GDAL finds the pixels at its outline, GEOS cuts them.
 
-exactextract 0.3 ends the process over points that repeat or lie within rounding of a pixel's edge, and now and then takes
-a whole pixel for its opposite where an edge passes a pixel's corner. So polygons come snapped to a fine lattice, and where
-the fractions of a window do not add up to the area, GEOS cuts the polygon pixel by pixel instead.
+exactextract is the usual tool, and the tests hold these fractions against it. Version 0.3 cannot be the engine: it ends the
+process over some valid polygons with corners within rounding of a pixel's edge, and now and then takes a whole pixel for
+its opposite. GEOS's fast clipping may go wrong there too, but says so or shows it: the fractions must add up to the
+polygon's area, or squares are cut by its overlay instead.
 """
 
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import shapely
-from exactextract import exact_extract
-from exactextract.feature import Feature, FeatureSource
-from exactextract.raster import NumPyRasterSource
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.features import rasterize
+from shapely.errors import GEOSException
 
 from lulc.grid import Window
+from lulc.io.labels.zones import polygonal
 
+_SNAP_PX = 2.0**-20
 
-class _Polygon(Feature):  # type: ignore[misc] # its base is compiled
-    """One polygon without attributes, as exactextract takes it."""
-
-    def __init__(self, wkb: bytes) -> None:
-        super().__init__()
-        self._wkb = wkb
-
-    def geometry(self) -> bytes:
-        """As WKB."""
-        return self._wkb
-
-    def fields(self) -> list[str]:
-        """None."""
-        return []
-
-
-class _Single(FeatureSource):  # type: ignore[misc] # its base is compiled
-    """A source of one polygon."""
-
-    def __init__(self, wkb: bytes) -> None:
-        super().__init__()
-        self._wkb = wkb
-
-    def __iter__(self) -> Iterator[_Polygon]:
-        yield _Polygon(self._wkb)
-
-    def count(self) -> int:
-        """One."""
-        return 1
-
-    def srs_wkt(self) -> None:
-        """None: its coordinates are pixels."""
-        return
-
-
-SNAP_PX = 2.0**-20
-"""Polygons have their corners at multiples of this, pixels (`shapely.set_precision`)."""
-
-_SLACK, _SLACK_OF_PIXEL = 1e-4, 1e-7
-"""How far fractions of 24 bits may be off in all, and each, pixels."""
+_SLACK_PX = 1e-6
+"""How far the fractions of a window may be from the area of what they cover, pixels."""
 
 _QUARTERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+
+def snapped(shapes: Any) -> Any:  # noqa: ANN401 - of shapely, one or an array
+    """Shapes with their corners at multiples of a millionth of a pixel, so slivers of rounding are gone.
+
+    What is cut from them later has corners anywhere.
+    """
+    with np.errstate(all="ignore"):  # coordinates of 1e-300 would warn
+        return shapely.set_precision(shapely.set_precision(shapes, _SNAP_PX), 0)
 
 
 class PixelFrame:
@@ -71,28 +45,31 @@ class PixelFrame:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._box = shapely.box(window.col, window.row, window.col_end, window.row_end)
-        # Rows grow downwards, exactextract's y upwards.
-        self._flipped = np.array([1.0, -1.0])
-        extent = (window.col, -window.row_end, window.col_end, -window.row)
-        self._pixels = NumPyRasterSource(np.zeros((window.height, window.width), np.uint8), *extent)
 
     def covered_by(self, shape: shapely.Geometry) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Which pixels a polygon covers, and how much of each.
 
         Args:
-            shape: Valid (Multi)Polygon, not empty, with corners at multiples of `SNAP_PX`; x columns and y rows of the
-                grid, from its upper left corner.
+            shape: Valid (Multi)Polygon, not empty, `snapped`; x columns and y rows of the grid, from its upper left corner.
 
         Returns:
             int64 (m,) positions in the window, row by row, each once; float64 (m,) fractions, above 0 up to 1.
         """
-        upright = shapely.transform(shape, lambda xy: xy * self._flipped)
-        (found,) = exact_extract(self._pixels, _Single(shapely.to_wkb(upright)), ["cell_id", "coverage"])
-        cells, fractions = (found["properties"][name] for name in ("cell_id", "coverage"))
-        inside = shape if shapely.covered_by(shape, self._box) else shapely.intersection(shape, self._box)
-        if abs(fractions.sum() - inside.area) > _SLACK + _SLACK_OF_PIXEL * len(fractions):
-            return self.cut_by(shape)
-        return np.asarray(cells, np.int64), np.asarray(fractions, np.float64)
+        part = shape
+        if not shapely.covered_by(shape, self._box):
+            part = polygonal(np.array([shapely.intersection(shape, self._box)], object))[0]
+        if not part.area > 0:
+            return np.zeros(0, np.int64), np.zeros(0)
+        near = _window_around(part).intersection(self._window)
+        try:
+            fractions = _fractions(part, near)
+        except GEOSException:  # of clipping, where corners all but meet
+            return self.cut_by(part)
+        if abs(fractions.sum() - part.area) > _SLACK_PX:
+            return self.cut_by(part)
+        rows, columns = np.nonzero(fractions)
+        first = near.row - self._window.row, near.col - self._window.col
+        return (rows + first[0]) * self._window.width + columns + first[1], fractions[rows, columns]
 
     def cut_by(self, shape: shapely.Geometry) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The same as `covered_by`, by GEOS: squares are cut into four until the polygon holds them, or they are pixels."""
@@ -120,3 +97,24 @@ class PixelFrame:
         top, left = corners[:, 0] + self._window.row, corners[:, 1] + self._window.col
         squares: NDArray[np.object_] = shapely.box(left, top, left + side, top + side)
         return squares
+
+
+def _window_around(shape: shapely.Geometry) -> Window:
+    """The pixels that a shape touches."""
+    west, north, east, south = shape.bounds
+    row, col = int(np.floor(north)), int(np.floor(west))
+    return Window(row, col, int(np.ceil(south)) - row, int(np.ceil(east)) - col)
+
+
+def _fractions(part: shapely.Geometry, window: Window) -> NDArray[np.float64]:
+    """Covered fractions of the pixels of a window that holds a polygon: float64 (height, width)."""
+    place = {"out_shape": (window.height, window.width), "transform": Affine(1, 0, window.col, 0, 1, window.row)}
+    fractions: NDArray[np.float64] = rasterize([part], dtype=np.uint8, **place).astype(np.float64)
+    outline = rasterize([part.boundary], all_touched=True, dtype=np.uint8, **place)
+    rows, columns = np.nonzero(outline)
+    pieces = [
+        shapely.clip_by_rect(part, x, y, x + 1, y + 1)
+        for x, y in zip((columns + window.col).tolist(), (rows + window.row).tolist(), strict=True)
+    ]
+    fractions[rows, columns] = np.minimum(shapely.area(pieces), 1)
+    return fractions

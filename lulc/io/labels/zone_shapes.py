@@ -17,7 +17,7 @@ from pyproj import CRS, Geod
 from lulc.errors import InputError
 from lulc.grid import Grid, map_points, transformer
 from lulc.ground_area import SQUARE_METRES_PER_HECTARE
-from lulc.io.labels.coverage import SNAP_PX
+from lulc.io.labels.coverage import snapped
 from lulc.io.labels.zones import Zones, polygonal
 from lulc.turns import turn_of, unwrapped
 
@@ -45,8 +45,8 @@ class PlacedZones:
     """Zones on a grid.
 
     Attributes:
-        shapes: The parts on the grid, x columns and y rows, both from its upper left corner, pixels, snapped to
-            multiples of `SNAP_PX`; empty for zones beside it.
+        shapes: The parts on the grid, x columns and y rows, both from its upper left corner, pixels, `snapped`;
+            empty for zones beside it.
         hectares: float64 (n,) of the whole zones on the ellipsoid.
         inside: float64 (n,) fraction of these on the grid, 0..1.
     """
@@ -102,7 +102,7 @@ def _clipped(
     if crossing.any():
         part_ha = _hectares(parts[crossing], lambda x, y: tuple(grid.longitudes_latitudes(x, y).T), called)
         fraction[crossing] = np.clip(part_ha / whole_ha[crossing], 0, 1)
-    return PlacedZones(polygonal(shapely.set_precision(parts, SNAP_PX)), whole_ha, fraction)
+    return PlacedZones(polygonal(snapped(parts)), whole_ha, fraction)
 
 
 def _near(zones: Zones, grid: Grid, called: str) -> Shapes:
