@@ -132,15 +132,16 @@ COMMANDS = {"segmentation": "lulc classify", "patches": "lulc patches"}
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A card and its network, in evaluation mode on the CPU in float32, and the statistics of its training."""
+    """A card, its network (evaluation mode, CPU, float32), and statistics of its training; `familiarity` is these where it is told."""
 
     card: Card
     network: nn.Module
+    statistics: Familiarity | None = None
     familiarity: Familiarity | None = None
 
     @property
     def planes(self) -> int:
-        """Planes of a pixel: its K classes, its familiarity where there are statistics, and `SKY` where clouds are told."""
+        """Planes of a pixel: its K classes, its familiarity where it is told, and `SKY` where clouds are told."""
         clouds = len(SKY) if isinstance(self.network, WithClouds) else 0
         return len(self.card.classes) + (self.familiarity is not None) + clouds
 
@@ -148,9 +149,9 @@ class Bundle:
         """The same model with another temperature."""
         return replace(self, card=self.card.model_copy(update={"temperature": temperature}))
 
-    def without_familiarity(self) -> "Bundle":
-        """The same model without the statistics of its training."""
-        return replace(self, familiarity=None)
+    def with_familiarity(self) -> "Bundle":
+        """The same model, which tells the familiarity of pixels if it has the statistics for it."""
+        return replace(self, familiarity=self.statistics)
 
     def with_clouds(self) -> "Bundle":
         """The same model, whose network tells clouds too.
@@ -285,8 +286,9 @@ def load_bundle(model: str | Path = SHIPPED_MODEL) -> Bundle:
     fill_weights(network, model, card)
     digest, path = card.familiarity_sha256, locate(model)
     statistics = read_checked(path, FAMILIARITY, digest, MOST_BYTES) if digest else None
-    familiarity = Familiarity.from_bytes(statistics, len(card.classes), card.name) if statistics else None
-    return Bundle(card, network, familiarity)
+    return Bundle(
+        card, network, Familiarity.from_bytes(statistics, len(card.classes), card.name) if statistics else None
+    )
 
 
 def fill_weights(network: nn.Module, model: str | Path, card: BundleCard) -> None:

@@ -35,8 +35,7 @@ class Predictor(ModelOnDevice[Card, nn.Module]):
         threads: CPU threads of the network; None for the cores that this process may use.
 
     Attributes:
-        planes: Number of planes that `predict` gives: K, one of familiarity where the bundle has statistics of its
-            training, and 3 more of a network that tells clouds.
+        planes: Number of planes that `predict` gives: K, one of familiarity where the bundle tells it, and 3 more of a network that tells clouds.
         ground: Number of those before the clouds.
     """
 

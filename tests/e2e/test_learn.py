@@ -248,7 +248,7 @@ def refused(done, code, *words):
         (["train", "unet", "out", "--data", "set", "--resume", "--overwrite"], 2, ["--resume"]),
         (["evaluate", "none.tif", "labels.tif", "--legend", "worldcover"], 3, ["none.tif"]),
         (["evaluate", "dw9-s2-10m", "set"], 3, ["lacks", "B05"]),
-        (["sample", "scene.tif", "points.gpkg"], 3, ["scene.tif"]),
+        (["sample", "scene.tif", "points.gpkg"], 2, ["scene.tif"]),
     ],
 )
 def test_bad_input_is_one_line(home, arguments, code, words):

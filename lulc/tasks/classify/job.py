@@ -246,9 +246,8 @@ def _with_trust(bundle: Bundle, options: ClassifyOptions) -> tuple[Bundle, tuple
     """The model as its calibration has it, and what computes the bands of trust."""
     beside: list[Beside] = []
     if options.trust:
+        bundle = bundle.with_familiarity()
         beside.append(Trust(familiarity=bundle.familiarity is not None))
-    else:
-        bundle = bundle.without_familiarity()
     if options.calibration is not None:
         calibration = read_calibration(options.calibration)
         calibration.check(bundle.card.weights_sha256, bundle.card.classes.names, options.calibration)

@@ -93,7 +93,7 @@ def test_the_file_of_a_bundle(fitted, bundle, tmp_path):
     card = loaded.card.model_dump(exclude={"weights_sha256", "weights_bytes", "familiarity_sha256"})
     known = Familiarity(torch.zeros(1, 9), torch.eye(9)[None], torch.zeros(1), fitted.levels)
     write_bundle(tmp_path / "m", loaded.network, known, **card)
-    np.testing.assert_array_equal(load_bundle(tmp_path / "m").familiarity.levels, fitted.levels)
+    np.testing.assert_array_equal(load_bundle(tmp_path / "m").statistics.levels, fitted.levels)
     (tmp_path / "m" / FAMILIARITY).write_bytes(fitted.to_bytes())
     with pytest.raises(ModelError, match=r"not the file that card\.json describes"):
         load_bundle(tmp_path / "m")
@@ -101,7 +101,7 @@ def test_the_file_of_a_bundle(fitted, bundle, tmp_path):
     with pytest.raises(ModelError, match="cannot read familiarity"):
         load_bundle(tmp_path / "m")
     write_bundle(tmp_path / "m", loaded.network, **card)
-    assert load_bundle(tmp_path / "m").familiarity is None
+    assert load_bundle(tmp_path / "m").statistics is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,15 @@ def test_damage_is_refused(content):
 
 def test_the_shipped_model_knows_its_training():
     bundle = load_bundle()
-    familiarity = bundle.familiarity
+    familiarity = bundle.statistics
     assert familiarity.mean.shape[1] == len(bundle.card.classes)
     assert bundle.card.metrics["familiarity"]["flagged by familiarity alone"]["clear"] < 0.05
     assert of(familiarity, familiarity.mean).min() > UNFAMILIAR  # the middle of each class is known
+
+
+def test_who_does_not_ask_gets_the_classes_alone():
+    """Robustness, explanations and the like take all planes for classes."""
+    bundle = load_bundle()
+    assert bundle.planes == 9
+    assert bundle.with_familiarity().planes == 10
+    assert bundle.with_familiarity().with_clouds().planes == 13
