@@ -1,6 +1,5 @@
 """Zones: named polygons whose areas are reported, such as districts."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from pyproj.exceptions import CRSError
 
 from lulc.errors import InputError, did_you_mean, raised_as
 from lulc.io.files.vector import VECTOR_SUFFIXES, read_vector, vector_layers
-
-_log = logging.getLogger(__name__)
 
 _MOST_NAMED = 5
 _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
@@ -85,15 +82,13 @@ def _polygons(shapes: Any, path: Path) -> tuple[NDArray[np.object_], list[str]]:
     if gone.size == found.size:
         raise InputError(f"{path} holds no polygons", "give a file of polygons with an area")
     problems = [
-        f"{what} of {path.name}: {_some(features + 1)}"
+        f"{path.name}: {what}: {_some(features + 1)}"
         for what, features in (
             ("self-crossing features were repaired", crossed),
             ("features without an area are left out", gone),
         )
         if features.size
     ]
-    for problem in problems:
-        _log.warning("%s", problem)
     return found, problems
 
 

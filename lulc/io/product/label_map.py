@@ -5,6 +5,7 @@ and no provenance.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ _ROWS = 256
 """Rows that are read at once."""
 
 _SHOWN = 5
+_MOST_VALUES = 1000
+"""Distinct values that are counted: a raster of measurements has as many as pixels."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +95,35 @@ class LabelMap:
             yield Window(row, 0, min(_ROWS, height - row), width)
 
     def _unknown(self, found: NDArray[np.generic]) -> InputError:
-        """The refusal of values that the legend lacks, which names all of them and counts their pixels."""
-        known = np.array(sorted(self.legend.code_of_value()))
-        counts: dict[float, int] = dict.fromkeys(found.tolist(), 0)
+        """The refusal of values that the legend lacks, which names the first of them and counts their pixels in the whole map."""
+        known = set(self.legend.code_of_value())
+        pixels: Counter[float] = Counter(dict.fromkeys(found[:_MOST_VALUES].tolist(), 0))
         for window in self.block_rows():
             values, labelled = self._labels.values_on_grid(self.grid, window)
-            strange, times = np.unique(values[0][labelled], return_counts=True)
-            for value, pixels in zip(strange.tolist(), times.tolist(), strict=True):
-                if value not in known:
-                    counts[value] = counts.get(value, 0) + pixels
-        first = next(iter(sorted(counts)))
-        more = f" and {len(counts) - _SHOWN} more values" if len(counts) > _SHOWN else ""
-        shown = ", ".join(
-            f"{exact(value)} ({pixels:,} pixel{'s' if pixels != 1 else ''})"
-            for value, pixels in sorted(counts.items())[:_SHOWN]
-        )
-        return InputError(
-            f"{self.path} holds {shown}{more}, which legend {self.legend.name} does not know",
-            f"give --nodata {exact(first)} if that is no data, or choose another --legend"
-            if len(counts) == 1
-            else "choose another --legend, or one whose nodata_values lists those that are no data",
-        )
+            distinct, times = np.unique(values[0][labelled], return_counts=True)
+            strange = {
+                value: count
+                for value, count in zip(distinct.tolist(), times.tolist(), strict=True)
+                if value not in known
+            }
+            kept = strange.keys() if len(pixels) < _MOST_VALUES else strange.keys() & pixels.keys()
+            pixels.update({value: strange[value] for value in kept})
+        return _refusal(self.path, self.legend, pixels)
+
+
+def _refusal(path: Path, legend: Legend, pixels: Mapping[float, int]) -> InputError:
+    """The line about values that a legend lacks, from their pixels."""
+    first, more = sorted(pixels)[:_SHOWN], len(pixels) - _SHOWN
+    names = [*map(exact, first)]
+    counts = " and ".join(f"{pixels[value]:,}" for value in first) if more <= 0 else f"{sum(pixels.values()):,}"
+    unit = "pixel" if counts == "1" else "pixels"
+    several = f" and {'many' if len(pixels) >= _MOST_VALUES else more} more values" if more > 0 else ""
+    remedy = "choose another --legend, or one whose nodata_values lists what is no data"
+    if len(first) == 1 and float(first[0]).is_integer():
+        remedy = f"give --nodata {names[0]} if that is no data, or choose another --legend"
+    return InputError(
+        f"{path} holds {', '.join(names)}{several}, which legend {legend.name} does not know ({counts} {unit})", remedy
+    )
 
 
 @contextmanager

@@ -53,8 +53,8 @@ def test_self_crossing_polygons_are_repaired_and_empty_ones_left_out(tmp_path):
     assert zones.names == ("x", "z")
     assert shapely.area(zones.shapes).tolist() == [50, 100]
     assert zones.notes == (
-        "self-crossing features were repaired of z.gpkg: 1",
-        "features without an area are left out of z.gpkg: 2",
+        "z.gpkg: self-crossing features were repaired: 1",
+        "z.gpkg: features without an area are left out: 2",
     )
 
 

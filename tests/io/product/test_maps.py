@@ -72,7 +72,7 @@ def test_a_value_that_means_no_data(tmp_path, values):
     with open_map(path, "worldcover") as found, pytest.raises(InputError) as caught:
         areas_of_classes(found)
     assert str(caught.value) == (
-        f"{path} holds 201 (4,500 pixels), which legend worldcover does not know; "
+        f"{path} holds 201, which legend worldcover does not know (4,500 pixels); "
         "give --nodata 201 if that is no data, or choose another --legend"
     )
     with open_map(path, "worldcover", 201) as found:
@@ -89,9 +89,18 @@ def test_all_unknown_values_are_counted_in_the_whole_map(tmp_path, values):
     path = labels(tmp_path / "odd.tif", values)
     with (
         open_map(path, "worldcover") as found,
-        pytest.raises(InputError, match=r"holds 33 \(1,500 pixels\), 34 \(1 pixel\)"),
+        pytest.raises(InputError, match=r"holds 33, 34, which .* \(1,500 and 1 pixels\)"),
     ):
         found.classes(Window(100, 0, 10, 300))
+
+
+def test_a_raster_of_measurements_is_refused_in_flat_memory(tmp_path):
+    heights = labels(tmp_path / "dem.tif", np.random.default_rng(0).random((300, 300)).astype(np.float32))
+    with (
+        open_map(heights, "worldcover") as found,
+        pytest.raises(InputError, match=r"and many more values, which legend"),
+    ):
+        areas_of_classes(found)
 
 
 def test_refusals(tmp_path, worldcover, values):

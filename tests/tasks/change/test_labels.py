@@ -140,7 +140,7 @@ class TestWhichMaps:
         there = sorted(maps.iterdir())
         done = run(maps / "odd.tif", maps / "after.tif", maps / "c.tif", "--legend", "worldcover")
         assert done.exit_code == 3
-        assert "odd.tif holds 77 (3,000 pixels), which legend worldcover does not know; give --nodata 77" in done.output
+        assert "odd.tif holds 77, which legend worldcover does not know (3,000 pixels); give --nodata 77" in done.output
         assert sorted(maps.iterdir()) == there
         done = run(maps / "odd.tif", maps / "after.tif", maps / "c.tif", "--legend", "worldcover", "--nodata", 77)
         assert done.exit_code == 0, done.output
