@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lulc.options import LIBRARY_ONLY, Device, MapLegend, Nodata, Option, Options, Overwrite, Precision, SceneOptions
 
@@ -101,6 +101,13 @@ class CalibrateOptions(Options):
 
     seed: Annotated[int, Field(ge=0, description="Seed of the choice of pixels, and of what is fitted or checked.")] = 0
     overwrite: Overwrite = False
+
+    @field_validator("coverage")
+    @classmethod
+    def _in_hundredths(cls, coverage: float) -> float:
+        if round(coverage, 2) != coverage:
+            raise ValueError(f"{coverage:g} is no coverage in hundredths, such as 0.9 or 0.95")
+        return coverage
 
 
 class RobustnessOptions(SceneOptions):

@@ -9,13 +9,11 @@ from lulc.errors import InputError
 from lulc.grid import Window
 from lulc.io.product.bands import CLOUDS, CONFIDENCE, FAMILIARITY, MARGIN, SET_BITS, SET_SIZE, TRUST_TAG
 from lulc.io.product.reader import ProductReader
+from lulc.io.product.rounding import ACTIVATION_STEPS
 from lulc.legend import NODATA_CODE
 
 _SLACK = 1e-6
 """Of activations stored as float32."""
-
-_FIRST_STEPS = 250
-"""Largest byte of a share."""
 
 
 class PixelChecks:
@@ -51,20 +49,23 @@ class PixelChecks:
 
     def _look(self, window: Window) -> None:
         product = self._product
-        classes = product.classes(window)
+        stored = product.stored(window) if product.has_activations else product.classes(window)[None]
+        classes: NDArray[np.uint8] = stored[0].astype(np.uint8, copy=False)
+        activations = stored[1:] if product.has_activations else None
         valid = classes != NODATA_CODE
         self.pixels += valid.size
         self.valid += int(valid.sum())
-        activations = product.stored_activations(window) if product.has_activations else None
         if activations is not None and not product.minimum_unit:
             self._check_class(window, classes, activations, valid)
         if product.flags_clouds:
             product.sky(window)  # refuses codes that are none
-        for name in product.extra_bands:
-            if name != CLOUDS.name and (product.band(name, window) != NODATA_CODE)[~valid].any():
+        bands = {name: product.band(name, window) for name in product.extra_bands if name != CLOUDS.name}
+        for name, band in bands.items():
+            if (band != NODATA_CODE)[~valid].any():
                 raise self._at(window, f"band {name} has values where the class has no data")
         if self._trusted:
-            self._check_trust(window, classes, activations, valid)
+            trusted = {name: bands[name].astype(np.float32)[valid] for name in self._trusted}
+            self._check_trust(window, trusted, classes[valid], None if activations is None else activations[:, valid])
 
     def _check_class(
         self, window: Window, classes: NDArray[np.uint8], activations: NDArray[np.generic], valid: NDArray[np.bool_]
@@ -78,22 +79,22 @@ class PixelChecks:
     def _check_trust(
         self,
         window: Window,
-        classes: NDArray[np.uint8],
+        bands: dict[str, NDArray[np.float32]],
+        given: NDArray[np.uint8],
         activations: NDArray[np.generic] | None,
-        valid: NDArray[np.bool_],
     ) -> None:
-        """The bands of trust follow from the activations, and familiarity is a share."""
-        bands = {name: self._product.band(name, window).astype(np.float32)[valid] for name in self._trusted}
+        """The bands of trust follow from the activations, and familiarity is a share; all of pixels with data alone."""
         if activations is not None and not self._product.minimum_unit:
-            first, second = np.sort(activations[:, valid].astype(np.float32), axis=0)[[-1, -2]]
+            ordered = np.sort(activations.astype(np.float32), axis=0)
+            first, second = ordered[-1], ordered[-2] if len(ordered) > 1 else np.zeros_like(ordered[-1])
             for name, expected in ((CONFIDENCE.name, first), (MARGIN.name, first - second)):
                 if name in bands and (np.abs(bands[name] - expected) > _SLACK).any():
                     raise self._at(window, f"band {name} is not what the activations give")
-        most = float(_FIRST_STEPS if self._product.bytewise else 1 + _SLACK)
+        most = float(ACTIVATION_STEPS if self._product.bytewise else 1 + _SLACK)
         if FAMILIARITY.name in bands and not ((bands[FAMILIARITY.name] >= 0) & (bands[FAMILIARITY.name] <= most)).all():
             raise self._at(window, f"band {FAMILIARITY.name} holds what is no share")
         if SET_SIZE.name in bands:
-            self._check_sets(window, bands, classes[valid])
+            self._check_sets(window, bands, given)
 
     def _check_sets(self, window: Window, bands: dict[str, NDArray[np.float32]], given: NDArray[np.uint8]) -> None:
         """A set holds as many classes as it says, and the one that is given."""

@@ -9,7 +9,7 @@ from pyproj import Transformer
 
 from lulc.errors import InputError, StorageError, UsageError
 from lulc.model.trust.calibration import read_calibration
-from lulc.tasks.accuracy.calibrate import calibrate, stored_steps
+from lulc.tasks.accuracy.calibrate import COVERAGES, calibrate, stored_steps
 from lulc.tasks.accuracy.options import CalibrateOptions
 from tests.support import command
 from tests.support.evaluation_samples import FINE, PLACE, labels, product, shares
@@ -126,3 +126,12 @@ def test_labels_that_are_not_on_the_map(samples, tmp_path):
         )
     with pytest.raises(UsageError, match="is an input"):
         calibrate(samples / "map.tif", samples / "labels.tif", samples / "labels.tif", CalibrateOptions(overwrite=True))
+
+
+def test_a_coverage_between_hundredths_is_refused_before_anything_is_read(samples, tmp_path):
+    arguments = [samples / "map.tif", samples / "labels.tif", tmp_path / "c.json", "--legend", fine(samples)]
+    refused = command.lulc("calibrate", *arguments, "--coverage", "0.905")
+    assert refused.returncode == 2
+    assert "--coverage: 0.905 is no coverage in hundredths" in refused.stderr
+    for coverage in (0.5, 0.57, 0.99):  # 0.57 and others are no exact fractions of two
+        assert CalibrateOptions(coverage=coverage).coverage in COVERAGES
